@@ -1,0 +1,1 @@
+"""Procedural people with known joints: for the demo, the tests and training."""

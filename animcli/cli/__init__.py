@@ -1,0 +1,1 @@
+"""Words in, a plan out, lines on the screen."""

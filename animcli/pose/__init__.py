@@ -1,0 +1,1 @@
+"""Joints over time: found, cleaned, fitted, drawn, kept in files."""

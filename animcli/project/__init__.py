@@ -1,0 +1,1 @@
+"""The project directory: its settings, its cache, and writes that are whole or absent."""

@@ -1,0 +1,1 @@
+"""From a reference and a motion to frames."""

@@ -1,0 +1,83 @@
+"""What a renderer is: it says what it needs, prepares once, and gives frames.
+
+Everything that is the same for all renderers (segments, resuming, the lossless frames in
+the cache, encoding, sound) happens outside, in the render stage.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.pose.sequence import PoseSequence
+from animcli.presets import Preset
+
+Report = Callable[[str, int, int], None]
+"""(what is being done, how much of it is done, of how much), for the progress line."""
+
+FrameSource = Callable[[range], Iterator[NDArray[np.uint8]]]
+"""Frames of a range, each `(h, w, 3)` uint8 RGB. Any range may be asked for, in any order,
+and a frame is always the same, bit for bit."""
+
+
+class Drive(Enum):
+    """What moves the picture."""
+
+    SKELETON = "skeleton"
+    DENSEPOSE = "densepose"
+    NOTHING = "nothing"
+
+
+class Checkpoint(Protocol):
+    """Where a renderer keeps what it would be sorry to lose; a save is whole or absent."""
+
+    def load(self) -> dict[str, NDArray[np.generic]] | None:
+        """What was saved last, or None."""
+
+    def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Replace what was saved by `arrays`."""
+
+
+@dataclass(frozen=True, eq=False)
+class RenderRequest:
+    """One picture, one motion, and how.
+
+    reference: `(h, w, 3)` uint8 RGB, already at the size of the result.
+    reference_alpha: `(h, w)` uint8, where the file had an alpha channel.
+    reference_pose: the character's joints in the reference, one frame, in its pixels.
+    motion: the joints to follow, already retargeted, in pixels of the result.
+    control: for renderers that follow a drawn video (DensePose, a skeleton clip): its
+        frames, `(h, w, 3)` uint8 RGB at the size of the result.
+    frames: how many frames to make.
+    size: `(width, height)` of the result.
+    weights: name of each weights entry that the renderer asked for -> its folder.
+    device: `cuda`, `mps` or `cpu`.
+    """
+
+    reference: NDArray[np.uint8]
+    reference_alpha: NDArray[np.uint8] | None
+    reference_pose: PoseSequence | None
+    motion: PoseSequence | None
+    control: FrameSource | None
+    frames: int
+    size: tuple[int, int]
+    preset: Preset
+    weights: Mapping[str, Path]
+    device: str
+
+
+class Renderer(Protocol):
+    """Turns a request into frames."""
+
+    drive: Drive
+    weights: tuple[str, ...]
+    """Names in the weights catalog that `RenderRequest.weights` must hold."""
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        """Do what isn't per frame, going on from `checkpoint`; then give frames."""

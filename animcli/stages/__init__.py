@@ -1,0 +1,1 @@
+"""Files in, one file out: what the commands are made of."""

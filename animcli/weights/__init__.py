@@ -1,0 +1,1 @@
+"""Model files: what exists, where it is, how it is checked."""

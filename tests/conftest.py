@@ -1,0 +1,37 @@
+"""Where the tests find what lies outside the repository, and what they do without it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(
+    os.environ.get("ANIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")
+)
+
+
+def outside(folder: Path, variable: str) -> Path:
+    """The folder, or a skip that says which variable would point to it."""
+    if not folder.is_dir():
+        pytest.skip(f"{folder.name} isn't here; {variable} says where it is")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    return outside(SHARED, "ANIM_SHARED")
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Path:
+    return outside(Path(os.environ.get("ANIM_GOLDENS", SHARED / "goldens")), "ANIM_GOLDENS")
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    return outside(SHARED / "media", "ANIM_SHARED")
+
+
+@pytest.fixture(scope="session")
+def manifests() -> Path:
+    return outside(SHARED / "manifests", "ANIM_SHARED")
