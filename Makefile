@@ -1,0 +1,41 @@
+# make demo    set up and run the main job: the videos land in demo/
+# make test    set up and run every check: format, lint, types, import rules, tests
+# Both need Python 3.10 or newer and a package index, nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+# One of cpu and gpu: two builds of ONNX Runtime that shut each other out.
+BUILD ?= cpu
+
+PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
+.PHONY: demo test install format clean
+
+demo: $(VENV)/installed
+	$(VENV)/bin/anim demo --output demo
+
+test: $(VENV)/installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+install: $(VENV)/installed
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
+	$(PIP) --editable '.[$(BUILD)]'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(PIP) --editable '.[$(BUILD),dev]'
+	touch $@
+
+format:
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) demo
