@@ -1,0 +1,50 @@
+"""Lossless frames in, a video that others can play out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from animcli.stages.stage import Bench, Source, settings_of
+
+
+@dataclass(frozen=True)
+class EncodeStage:
+    """Encodes lossless frames for delivery.
+
+    frames: the folder that a render, a comparison or a drawing stage makes.
+    container: suffix of the file, such as `.mp4`; it decides the codec where none is named.
+    codec, quality: as `anim encode --codec --quality` says; None takes the usual.
+    rate: frames per second that the file claims; None keeps that of the frames. No frame
+        is added or left out.
+    sound: a video whose sound goes along, cut to the length of the frames; one without
+        sound is fine.
+    sound_start: seconds into the sound at which the first frame is shown.
+    """
+
+    name: ClassVar[str] = "encode"
+    revision: ClassVar[int] = 1
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
+
+    frames: Source
+    container: str = ".mp4"
+    codec: str | None = None
+    quality: int | None = None
+    rate: Fraction | None = None
+    sound: Source | None = None
+    sound_start: Fraction = Fraction(0)
+
+    @property
+    def suffix(self) -> str:
+        return self.container
+
+    def inputs(self) -> Mapping[str, Source]:
+        sound = {} if self.sound is None else {"sound": self.sound}
+        return {"frames": self.frames, **sound}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        raise NotImplementedError

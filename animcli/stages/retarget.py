@@ -1,0 +1,36 @@
+"""A motion fitted to the proportions of the character in a picture."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from animcli.stages.reference import FindPose
+from animcli.stages.stage import Bench, Source, settings_of
+
+
+@dataclass(frozen=True)
+class RetargetStage:
+    """Fits a motion to a character; the result lies in the pixels of the picture.
+
+    motion: a `.pose` file, or the stage that makes one.
+    reference: the picture of the character.
+    """
+
+    name: ClassVar[str] = "retarget"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+
+    motion: Source
+    reference: Source
+    detector: str = "blazepose"
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"motion": self.motion, "reference": FindPose(self.reference, self.detector)}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        raise NotImplementedError
