@@ -1,15 +1,123 @@
 """Render presets: everything that one may choose about a render, checked on the way in."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from animcli.errors import PresetError
+from animcli.keys import bounds_of, check_table, key, keys_of, line_of, near, read_toml
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+WINDOWS_DEVICES: Final = frozenset(
+    ["con", "prn", "aux", "nul"]
+    + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
+)
+"""Names that Windows keeps for devices, whatever the suffix."""
+
+DIFFUSION: Final = frozenset({"animate-anyone"})
+"""Renderers that denoise, and so listen to the keys about it."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """The choices of one render."""
+    """The choices of one render.
+
+    name, about: what it is called, and what it is in one line; neither changes a picture.
+    All other keys say what they are in their `help`.
+    """
 
     name: str
-    about: str
-    renderer: str
-    width: int = 512
-    height: int = 768
-    seed: int = 42
+    about: str = ""
+    renderer: Literal["cutout", "animate-anyone"] = key("cutout", "What makes the frames.")
+    width: int = key(512, "Pixels across the result.", low=64, high=4096, multiple=8)
+    height: int = key(768, "Pixels down the result.", low=64, high=4096, multiple=8)
+    seed: int = key(42, "Where the noise comes from.", low=0, high=2**63 - 1)
+    steps: int = key(25, "Denoising steps.", low=1, high=1000, diffusion=True)
+    guidance: float = key(
+        3.5, "How far to lean on the reference; 1 is off.", low=1, high=30, diffusion=True
+    )
+    sampler: Literal["ddim"] = key("ddim", "How a step is taken.", diffusion=True)
+    window: int = key(24, "Frames denoised at once.", low=1, high=256, diffusion=True)
+    overlap: int = key(
+        4, "Frames that neighbouring windows share.", low=0, high=255, diffusion=True
+    )
+    windows: Literal["uniform", "moving"] = key(
+        "uniform", "The published window table, or seams that move.", diffusion=True
+    )
+    noise: Literal["independent", "tiled"] = key(
+        "independent", "Noise of its own for every frame, or repeated.", diffusion=True
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = key(
+        "float32", "Precision of the networks.", diffusion=True
+    )
+
+    def __post_init__(self) -> None:
+        if self.overlap >= self.window:
+            raise ValueError(
+                f"overlap {self.overlap} must be smaller than window {self.window}"
+            )
+
+    def listens_to(self, name: str) -> bool:
+        """Whether this preset's renderer does anything with the key."""
+        return self.renderer in DIFFUSION or not bounds_of(keys_of(Preset)[name]).diffusion
+
+
+def shipped_presets() -> Path:
+    """The folder of the presets that come with animcli."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_presets"  # put there by the wheel, not by an editable install
+    return installed if installed.is_dir() else package.parent / "presets"
+
+
+def find_presets(project: Path | None = None) -> dict[str, Path]:
+    """Every preset's file by its name; those in `presets/` of a project go first."""
+    found = {}
+    for folder in (shipped_presets(), project / "presets" if project else None):
+        for path in sorted(folder.glob("*.toml")) if folder else ():
+            if is_name(path.stem):
+                found[path.stem] = path
+    return found
+
+
+def is_name(name: str) -> bool:
+    """Whether a preset may be called so, on every system."""
+    return NAME.fullmatch(name) is not None and name not in WINDOWS_DEVICES
+
+
+def load_preset(name: str, project: Path | None = None) -> Preset:
+    """The preset called `name`, from the project's folder or those shipped.
+
+    Raises PresetError, naming the file, the key and its value.
+    """
+    if not is_name(name):
+        raise PresetError(
+            f"{name!r} can't be a preset: a name holds a-z 0-9 _ -, at most 64 of them"
+        )
+    found = find_presets(project)
+    if name not in found:
+        raise PresetError(
+            f"no preset '{name}'", near(name, found) or "`anim presets list` shows them"
+        )
+    return read_preset(found[name])
+
+
+def read_preset(path: Path) -> Preset:
+    """The preset in a file. Raises PresetError, naming the file, the key and its value."""
+    table, text = read_toml(path, PresetError)
+    about = table.pop("about", "")
+    if not isinstance(about, str):
+        raise PresetError(f"{path}:{line_of(text, 'about')}: about is text, not {about!r}")
+    values = check_table(Preset, table, path, text, PresetError)
+    try:
+        preset = replace(Preset(path.stem, about), **values)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise PresetError(f"{path}: {error}") from error
+    for name in values:
+        if not preset.listens_to(name):
+            raise PresetError(
+                f"{path}:{line_of(text, name)}: {name} means nothing to the renderer "
+                f"{preset.renderer}",
+                "take the line out",
+            )
+    return preset
