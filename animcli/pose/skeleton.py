@@ -81,3 +81,10 @@ HAND_LIMBS: Final = tuple(
     for step in range(4)
 )
 """Pairs within one hand: from the wrist along the thumb, then finger by finger."""
+
+COLOURS: Final = (
+    (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),
+    (0, 255, 0), (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255),
+    (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
+)  # fmt: skip
+"""OpenPose's RGB: of the 18 body joints, and of the 17 body limbs in their order."""

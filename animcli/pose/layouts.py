@@ -1,0 +1,155 @@
+"""Other programs' joints, put into our 134 rows.
+
+A layout is known by the names of its parts and their numbers of joints. What we have and a
+layout lacks gets score 0; only the neck is made, from the shoulders.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.pose.skeleton import (
+    BODY_NAMES,
+    FACE,
+    FEET_NAMES,
+    JOINTS,
+    LEFT_HAND,
+    LEFT_SHOULDER,
+    NECK,
+    RIGHT_HAND,
+    RIGHT_SHOULDER,
+)
+
+ABSENT: Final = -1
+
+BODY_25_ROWS: Final = (*range(8), *range(9, 25))
+"""Our body and feet out of OpenPose's 25, which have the middle of the hips besides."""
+
+COCO_BODY_ROWS: Final = (
+    *(0, ABSENT, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3),
+    *range(17, 23),
+)
+"""Our body and feet out of COCO-WholeBody's 23, which have no neck."""
+
+# OpenPose's 135 begin with COCO's 17, then upper neck, top of the head, feet.
+BODY_135_ROWS: Final = (*COCO_BODY_ROWS[:18], *range(19, 25))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the joints of one program lie in its files.
+
+    name: what the program calls it. parts: joints in each part, in order.
+    rows: for each of our 134 joints the place in theirs, or `ABSENT`.
+    draw_threshold: from which score on this program's joints are worth drawing.
+    """
+
+    name: str
+    parts: Mapping[str, int]
+    rows: tuple[int, ...]
+    draw_threshold: float
+
+    def convert(
+        self, points: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Our `(frames, 134, 2)` and `(frames, 134)` out of theirs; always copies."""
+        rows = np.array(self.rows)
+        ours = points[:, rows].copy()
+        seen = scores[:, rows].copy()
+        ours[:, rows == ABSENT] = 0
+        seen[:, rows == ABSENT] = 0
+        if self.rows[NECK] == ABSENT:
+            shoulders = [RIGHT_SHOULDER, LEFT_SHOULDER]
+            ours[:, NECK] = ours[:, shoulders].mean(axis=1)
+            seen[:, NECK] = seen[:, shoulders].min(axis=1)
+        return ours, seen
+
+
+def lay_out(
+    body: Sequence[int],
+    face: Sequence[int],
+    left_hand: Sequence[int],
+    right_hand: Sequence[int],
+) -> tuple[int, ...]:
+    """The rows of a layout out of those of its parts."""
+    rows = (*body, *face, *left_hand, *right_hand)
+    if len(rows) != JOINTS:
+        raise ValueError(f"a layout has {JOINTS} rows, got {len(rows)}")
+    return rows
+
+
+def count(start: int, joints: int) -> range:
+    """`joints` places in a row from `start`."""
+    return range(start, start + joints)
+
+
+NOWHERE_FACE = [ABSENT] * 68
+NOWHERE_HAND = [ABSENT] * 21
+
+OURS: Final = Layout(
+    "anim",
+    {
+        "BODY_18": len(BODY_NAMES),
+        "FEET": len(FEET_NAMES),
+        "FACE_68": FACE.stop - FACE.start,
+        "LEFT_HAND": LEFT_HAND.stop - LEFT_HAND.start,
+        "RIGHT_HAND": RIGHT_HAND.stop - RIGHT_HAND.start,
+    },
+    tuple(range(JOINTS)),
+    draw_threshold=0.3,
+)
+
+COCO_ROWS = lay_out(COCO_BODY_ROWS, count(23, 68), count(91, 21), count(112, 21))
+
+LAYOUTS: Final = (
+    OURS,
+    Layout(
+        "OpenPose",
+        {
+            "pose_keypoints_2d": 25,
+            "face_keypoints_2d": 70,  # the last two are the pupils
+            "hand_left_keypoints_2d": 21,
+            "hand_right_keypoints_2d": 21,
+        },
+        lay_out(BODY_25_ROWS, count(25, 68), count(95, 21), count(116, 21)),
+        draw_threshold=0.3,
+    ),
+    Layout(
+        "OpenPose body",
+        {"pose_keypoints_2d": 25},
+        lay_out(BODY_25_ROWS, NOWHERE_FACE, NOWHERE_HAND, NOWHERE_HAND),
+        draw_threshold=0.3,
+    ),
+    Layout(
+        "OpenPose 135",
+        {"BODY_135": 135},
+        lay_out(  # its hands hang on the body's wrists, and have none of their own
+            BODY_135_ROWS, count(65, 68), (9, *count(25, 20)), (10, *count(45, 20))
+        ),
+        draw_threshold=0.3,
+    ),
+    Layout(
+        "COCO-WholeBody",
+        {"BODY": 23, "FACE": 68, "LEFT_HAND": 21, "RIGHT_HAND": 21},
+        COCO_ROWS,
+        draw_threshold=0.3,
+    ),
+    Layout(
+        "AlphaPose",
+        {"BODY_133": 23, "FACE_133": 68, "LEFT_HAND_133": 21, "RIGHT_HAND_133": 21},
+        COCO_ROWS,
+        draw_threshold=0.3,
+    ),
+)
+
+
+def find_layout(parts: Mapping[str, tuple[str, ...]]) -> Layout | None:
+    """The layout of a file with these parts and these joints in them, in this order."""
+    counts = {name: len(points) for name, points in parts.items()}
+    for layout in LAYOUTS:
+        if list(layout.parts.items()) == list(counts.items()):
+            return layout
+    return None

@@ -1,0 +1,270 @@
+"""Motions in files: the public `.pose` container, version 0.2, through `pose-format`.
+
+A file of ours has five components of joints, 134 in all, and one or more components without
+points whose names are `META:` and a piece of ASCII JSON. Other programs see those as empty
+components; we find there what the container has no place for: exact frame times, where the
+motion came from, and a checksum. Files of other layouts are read as far as they are known
+(`layouts`).
+"""
+
+import hashlib
+import math
+import struct
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pose_format import Pose, PoseHeader
+from pose_format.numpy import NumPyPoseBody
+from pose_format.pose_header import PoseHeaderComponent, PoseHeaderDimensions
+
+from animcli.errors import InputError, StorageError
+from animcli.pose.layouts import Layout, find_layout
+from animcli.pose.posemeta import SCHEMA, Meta, NewerSchemaError
+from animcli.pose.sequence import Origin, PoseSequence, even_ticks
+from animcli.pose.skeleton import BODY_LIMBS, BODY_NAMES, COLOURS, FEET_NAMES, HAND_LIMBS
+
+VERSIONS = (0.0, 0.1, 0.2)
+"""Of the container: those that `pose-format` reads. We write the last."""
+
+MARK = "META:"
+NAME_BYTES = 65_535  # a name's length is a 16-bit number in the file
+SIDE_PX = 65_535  # so are width and height
+
+DAMAGE = (
+    ArithmeticError,
+    IndexError,
+    MemoryError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What `pose-format` 0.15 raises, by turns, over files that are cut off or scrambled."""
+
+
+def write_pose(path: Path, sequence: PoseSequence) -> None:
+    """Write `sequence` to `path`, where an earlier file is replaced.
+
+    The same sequence gives the same bytes. Raises ValueError if a joint with a score is at
+    no finite place.
+    """
+    width, height = sequence.size
+    if max(width, height) > SIDE_PX:
+        raise InputError(
+            f"{width}x{height} is too large for a pose file ({SIDE_PX} a side)"
+        )
+    scores = np.ascontiguousarray(sequence.scores, dtype="<f4")
+    unseen = scores == 0
+    points = np.where(unseen[..., None], 0, sequence.points).astype("<f4")
+    if not (np.isfinite(points).all() and np.isfinite(scores).all()):
+        raise ValueError("a joint with a score must have a finite place and a finite score")
+
+    meta = Meta.of(sequence)
+    text = meta.to_json(checksum(meta, sequence.size, points, scores))
+    room = NAME_BYTES - len(MARK)
+    header = PoseHeader(
+        VERSIONS[-1],
+        PoseHeaderDimensions(width, height),
+        [
+            *components(),
+            *(
+                PoseHeaderComponent(MARK + text[start : start + room], [], [], [], "XYC")
+                for start in range(0, len(text), room)
+            ),
+        ],
+    )
+    body = NumPyPoseBody(meta.nominal_rate, points[:, None], scores[:, None])
+    buffer = BytesIO()
+    Pose(header, body).write(buffer)
+    try:
+        path.write_bytes(buffer.getbuffer())
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from error
+
+
+def read_pose(path: Path) -> PoseSequence:
+    """The motion in a `.pose` file, ours or of a layout that we know.
+
+    Of several people in a file of another program, the one seen most is taken.
+    """
+    raw = read_bytes(path)
+    check_version(path, raw)
+    try:
+        pose = Pose.read(raw)
+        data = np.asarray(pose.body.data.data, dtype=np.float32)
+        confidence = np.asarray(pose.body.confidence, dtype=np.float32)
+    except DAMAGE as error:
+        raise InputError(
+            f"{path}: the pose file is cut off or damaged", "make it or copy it again"
+        ) from error
+    # The header is one that the library keeps and hands out again: only read it.
+    components = {
+        part.name: tuple(part.points)
+        for part in pose.header.components
+        if not part.name.startswith(MARK)
+    }
+    meta_text = "".join(
+        part.name.removeprefix(MARK)
+        for part in pose.header.components
+        if part.name.startswith(MARK)
+    )
+    size = (pose.header.dimensions.width, pose.header.dimensions.height)
+    layout = find_layout(components)
+    if layout is None:
+        count = sum(map(len, components.values()))
+        raise InputError(
+            f"{path}: {count} joints in the parts {', '.join(components) or '(none)'}, "
+            "a layout that anim doesn't know",
+            "OpenPose, MediaPipe Holistic and COCO-WholeBody files can be read",
+        )
+    if len(data) == 0:
+        raise InputError(f"{path}: the pose file has no frames")
+    person = most_seen(confidence)
+    if person is None:
+        raise InputError(f"{path}: nobody is in any of its {len(data)} frames")
+    points, scores = layout.convert(data[:, person, :, :2], confidence[:, person])
+    check_numbers(path, points, scores)
+    if not meta_text:
+        return foreign(path, layout, points, scores, size, pose.body.fps)
+
+    try:
+        meta, expected = Meta.from_json(meta_text, len(points))
+        ticks = meta.ticks
+    except NewerSchemaError as error:
+        raise InputError(
+            f"{path}: its META is {error}, this animcli reads {SCHEMA}",
+            "a newer animcli wrote the file: update animcli",
+        ) from error
+    except (*DAMAGE, KeyError) as error:
+        raise InputError(f"{path}: the META of the pose file is damaged") from error
+    if checksum(meta, size, points, scores) != expected:
+        raise InputError(
+            f"{path}: its joints aren't those that its checksum is of",
+            "the file is damaged, or another program changed it: make it again",
+        )
+    return PoseSequence(
+        points, scores, ticks, meta.base, size, meta.draw_threshold, meta.origin
+    )
+
+
+def components() -> list[PoseHeaderComponent]:
+    """The parts of our files, with limbs and colours for viewers of other makers."""
+    face = [f"face_{point}" for point in range(68)]
+    hand = [f"hand_{point}" for point in range(21)]
+    blue = [(0, 0, 255)]
+    return [
+        PoseHeaderComponent(
+            "BODY_18", list(BODY_NAMES), list(BODY_LIMBS), list(COLOURS[:17]), "XYC"
+        ),
+        PoseHeaderComponent("FEET", list(FEET_NAMES), [], [], "XYC"),
+        PoseHeaderComponent("FACE_68", face, [], [], "XYC"),
+        PoseHeaderComponent("LEFT_HAND", hand, list(HAND_LIMBS), blue, "XYC"),
+        PoseHeaderComponent("RIGHT_HAND", hand, list(HAND_LIMBS), blue, "XYC"),
+    ]
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file, or an InputError that names it."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder, a pose file was expected") from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if not raw:
+        raise InputError(f"{path}: the file is empty (0 bytes)")
+    return raw
+
+
+def check_version(path: Path, raw: bytes) -> None:
+    """Tell a later version of the container from something else altogether."""
+    version = struct.unpack("<f", raw[:4])[0] if len(raw) >= 4 else math.nan
+    if any(math.isclose(version, known, abs_tol=1e-6) for known in VERSIONS):
+        return
+    # A version is tenths; the first four bytes of anything else hardly ever are.
+    if 0 < version < 100 and math.isclose(version * 10, round(version * 10), rel_tol=1e-6):
+        raise InputError(
+            f"{path}: pose file is version {version:.1f}, "
+            f"needs {VERSIONS[0]}-{VERSIONS[-1]}"
+        )
+    raise InputError(f"{path}: isn't a .pose file")
+
+
+def most_seen(confidence: NDArray[np.float32]) -> int | None:
+    """Which of the people in `(frames, people, joints)` has most of the scores."""
+    seen = np.nan_to_num(confidence).sum(axis=(0, 2))
+    return int(seen.argmax()) if len(seen) and seen.max() > 0 else None
+
+
+def check_numbers(
+    path: Path, points: NDArray[np.float32], scores: NDArray[np.float32]
+) -> None:
+    """Clear the places that mean nothing, in place; refuse numbers that can't be.
+
+    points: `(frames, joints, 2)`. scores: `(frames, joints)`.
+    """
+    scores[scores < 0] = 0  # some detectors' way to say that they saw nothing
+    points[scores == 0] = 0
+    for what, bad in (
+        ("score", ~np.isfinite(scores)),
+        ("place", ~np.isfinite(points).all(axis=2)),
+    ):
+        if bad.any():
+            frame, joint = np.argwhere(bad)[0].tolist()
+            raise InputError(
+                f"{path}: the {what} of joint {joint} in frame {frame} isn't a number "
+                f"that can be ({bad.sum()} such)"
+            )
+
+
+def foreign(
+    path: Path,
+    layout: Layout,
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    size: tuple[int, int],
+    fps: float,
+) -> PoseSequence:
+    """A sequence out of a file that isn't ours, with what such a file can tell."""
+    if min(size) < 1:
+        raise InputError(f"{path}: says that its picture is {size[0]}x{size[1]} pixels")
+    if not (math.isfinite(fps) and 0 < fps <= 1000):
+        raise InputError(f"{path}: says that it has {fps:g} frames per second")
+    ticks, base = even_ticks(len(points), likely_rate(fps))
+    return PoseSequence(
+        points,
+        scores,
+        ticks,
+        base,
+        size,
+        layout.draw_threshold,
+        Origin(detector={"backend": layout.name}),
+    )
+
+
+def likely_rate(fps: float) -> Fraction:
+    """The exact rate that a rounded one stands for: 29.97003 is 30000/1001."""
+    for exact in (Fraction(round(fps)), Fraction(round(fps * 1.001) * 1000, 1001)):
+        if exact and math.isclose(exact, fps, rel_tol=1e-4):
+            return exact
+    return Fraction(fps).limit_denominator(1000)
+
+
+def checksum(
+    meta: Meta,
+    size: tuple[int, int],
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+) -> str:
+    """A digest of all that a file of ours says."""
+    digest = hashlib.sha256(meta.to_json("").encode("ascii"))
+    digest.update(struct.pack("<2I", *size))
+    digest.update(np.ascontiguousarray(points, dtype="<f4").data)
+    digest.update(np.ascontiguousarray(scores, dtype="<f4").data)
+    return "sha256:" + digest.hexdigest()
