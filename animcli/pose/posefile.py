@@ -185,7 +185,7 @@ def read_bytes(path: Path) -> bytes:
 def check_version(path: Path, raw: bytes) -> None:
     """Tell a later version of the container from something else altogether."""
     version = struct.unpack("<f", raw[:4])[0] if len(raw) >= 4 else math.nan
-    if any(math.isclose(version, known, abs_tol=1e-6) for known in VERSIONS):
+    if any(math.isclose(version, known, rel_tol=1e-6) for known in VERSIONS):
         return
     # A version is tenths; the first four bytes of anything else hardly ever are.
     if 0 < version < 100 and math.isclose(version * 10, round(version * 10), rel_tol=1e-6):
