@@ -1,12 +1,16 @@
 """A project: the folder that holds `anim.toml`, and the cache in it."""
 
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from animcli.errors import ProjectError
 from animcli.project.store import Store
 
-SETTINGS = "anim.toml"
-CACHE = ".anim"
+SETTINGS: Final = "anim.toml"
+CACHE: Final = ".anim"
 
 
 @dataclass(frozen=True)
@@ -23,10 +27,13 @@ class Project:
     @property
     def settings(self) -> Path | None:
         """The project's `anim.toml`, if it has one."""
+        path = self.root / SETTINGS
+        return path if path.is_file() else None
 
     @property
     def store(self) -> Store:
         """The finished artifacts."""
+        return Store(self.cache)
 
 
 def find_project(start: Path, cache: Path | None = None) -> Project:
@@ -34,5 +41,24 @@ def find_project(start: Path, cache: Path | None = None) -> Project:
 
     cache: another place for the cache than `.anim` in the project.
 
-    Raises ProjectError where the cache can be written by everybody. Nothing is written.
+    Raises ProjectError where everybody may write to the cache. Nothing is written.
     """
+    start = start.resolve()
+    above = (folder for folder in (start, *start.parents) if (folder / SETTINGS).is_file())
+    root = next(above, start)
+    place = root / CACHE if cache is None else cache.resolve()
+    if place.exists():
+        _check_owner_only(place)
+    return Project(root, place)
+
+
+def _check_owner_only(cache: Path) -> None:
+    if not cache.is_dir():
+        raise ProjectError(f"{cache} is a file, and the cache is a folder", "move it away")
+    mode = cache.stat().st_mode
+    if os.name != "nt" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise ProjectError(
+            f"{cache} can be written by everybody on this machine, so what is in it can't "
+            "be trusted",
+            f"chmod 700 {cache}",
+        )

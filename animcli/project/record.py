@@ -1,8 +1,10 @@
 """How an artifact was made, and the key that follows from it."""
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Recipe:
     @property
     def key(self) -> str:
         """SHA-256 of the recipe, in hex."""
+        return hashlib.sha256(canonical(asdict(self))).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,47 @@ class Part:
 class Record:
     """How an artifact was made, and what it consists of.
 
-    parts: its files; a single one named `""` where the artifact is a file.
-    seconds: how long making it took, over all the runs that took part.
+    suffix: of the artifact's file, empty where it is a folder.
+    parts: its files by name; a single one named `""` where the artifact is a file.
+    seconds: how long the run took that finished it.
     """
 
     recipe: Recipe
+    suffix: str
     parts: tuple[Part, ...]
     seconds: float
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the artifact's bytes; of a folder, of the list of its parts."""
+        """SHA-256 of the artifact's bytes; of a folder, of the list of its files."""
+        return digest_of(self.parts)
 
     @property
-    def bytes(self) -> int:
-        """Length of all parts together."""
+    def length(self) -> int:
+        """Bytes of all parts together."""
+        return sum(part.bytes for part in self.parts)
+
+    def to_json(self) -> bytes:
+        """The record as a file, with a checksum of its own."""
+        text = canonical(asdict(self))
+        checksum = hashlib.sha256(text).hexdigest()
+        return b'{"sha256":"' + checksum.encode() + b'","record":' + text + b"}\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Record":
+        """Read what `to_json` wrote. Raises ValueError where a bit of it has changed."""
+        try:
+            table = json.loads(data)
+            found = table["record"]
+            if hashlib.sha256(canonical(found)).hexdigest() != table["sha256"]:
+                raise ValueError("the record isn't what its checksum says")
+            parts = tuple(Part(**part) for part in found.pop("parts"))
+            record = cls(recipe=Recipe(**found.pop("recipe")), parts=parts, **found)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"not a record: {error}") from error
+        if any(".." in PurePosixPath(part.name).parts for part in parts):
+            raise ValueError("the record names a file outside its artifact")
+        return record
 
 
 @dataclass(frozen=True)
@@ -71,3 +100,41 @@ class Artifact:
     def digest(self) -> str:
         """SHA-256 of its bytes, in hex."""
         return self.record.digest
+
+
+def canonical(value: object) -> bytes:
+    """JSON in the one way that has the same bytes for equal values."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode()
+
+
+def parts_of(path: Path) -> tuple[Part, ...]:
+    """The files of an artifact, read from beginning to end; names starting with a dot are
+    not part of it."""
+    if path.is_file():
+        return (Part("", path.stat().st_size, hash_file(path)),)
+    names = sorted(
+        file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
+    )
+    return tuple(
+        Part(name, (path / name).stat().st_size, hash_file(path / name))
+        for name in names
+        if not any(piece.startswith(".") for piece in name.split("/"))
+    )
+
+
+def digest_of(parts: tuple[Part, ...]) -> str:
+    """One digest for all parts: the file's own, or that of the list of their digests."""
+    if len(parts) == 1 and parts[0].name == "":
+        return parts[0].sha256
+    return hashlib.sha256(canonical([[p.name, p.sha256] for p in parts])).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,17 +1,44 @@
-"""The finished artifacts of a project, by key, and what is unfinished."""
+"""The finished artifacts of a project, by key, and the work on those that aren't.
 
-from collections.abc import Iterator
+    .anim/store/<key>/record.json           what the artifact is and how it was made
+    .anim/store/<key>/<stage><suffix>       the artifact, a file or a folder
+    .anim/work/<key>/                       what a stage keeps to go on from
+    .anim/work/<key>/entry/                 what becomes `store/<key>` by one rename
+    .anim/locks/<key>                       held by the process that works on the key
+
+An entry is in the store whole or not at all, since it comes there by a rename when all of
+it is on the disk. What happens to it afterwards is found by its checksums.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from animcli.project.record import Artifact
+from animcli.project.lock import locked
+from animcli.project.record import Artifact, Part, Recipe, Record, hash_file, parts_of
+from animcli.project.writing import (
+    PART,
+    make_folder,
+    part_beside,
+    put_folder_in_place,
+    remove_abandoned,
+    storing,
+    write_file,
+)
+
+RECORD: Final = "record.json"
+ENTRY: Final = "entry"
+CORRUPT: Final = ".corrupt-"
 
 
 @dataclass(frozen=True)
 class Listing:
     """A line of `anim cache list`.
 
-    stage: name of the stage, empty where the record can't be read.
+    stage: name of the stage, empty where no record can be read.
     state: `whole` (as far as the record tells), `unfinished` or `damaged`.
     bytes: on disk.
     """
@@ -24,18 +51,147 @@ class Listing:
 
 @dataclass(frozen=True)
 class Store:
-    """Artifacts by key in a folder, whole or absent."""
+    """Artifacts by key in the cache folder `root`, whole or absent.
+
+    warn: told of every entry that was found damaged.
+    """
 
     root: Path
+    warn: Callable[[str], None] = lambda line: None
+
+    def find(self, key: str) -> Artifact | None:
+        """The artifact with this key, its record checked and its bytes not read yet.
+
+        One whose record is damaged is set aside, and None.
+        """
+        entry = self._entry(key)
+        try:
+            record = Record.from_json((entry / RECORD).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError:
+            self.set_aside(key)
+            return None
+        if record.recipe.key != key:
+            self.set_aside(key)
+            return None
+        return Artifact(entry / f"{record.recipe.stage}{record.suffix}", record)
+
+    def is_whole(self, artifact: Artifact) -> bool:
+        """Whether every byte of it is what the record says; reads all of it."""
+        return all(_is_whole(artifact.path, part) for part in artifact.record.parts)
+
+    def set_aside(self, key: str) -> None:
+        """Take a damaged entry out of the way, and say so."""
+        entry = self._entry(key)
+        aside = part_beside(entry)
+        aside = aside.with_name(f"{CORRUPT}{aside.name.lstrip('.')}")
+        with storing(entry), suppress(FileNotFoundError):  # another process was faster
+            entry.replace(aside)
+        self.warn(f"{entry} is damaged; it was set aside as {aside.name}")
+
+    def work_folder(self, key: str) -> Path:
+        """The folder for what helps to go on with `key`; made if it isn't there."""
+        if not self.root.is_dir():
+            make_folder(self.root)
+            write_file(self.root / ".gitignore", b"*\n")
+        work = make_folder(self.root / "work" / key)
+        remove_abandoned(work.rglob(f"{PART}*"))
+        return work
+
+    def is_started(self, key: str) -> bool:
+        """Whether an earlier run left something to go on from."""
+        return (self.root / "work" / key).is_dir()
+
+    def place_for(self, recipe: Recipe, suffix: str) -> Path:
+        """Where the artifact is to be made, so that `commit` finds it."""
+        folder = make_folder(self.work_folder(recipe.key) / ENTRY)
+        return folder / f"{recipe.stage}{suffix}"
+
+    def commit(self, recipe: Recipe, suffix: str, seconds: float) -> Artifact:
+        """Move what was made at `place_for` into the store, and drop its work folder."""
+        key = recipe.key
+        work, entry = self.root / "work" / key, self._entry(key)
+        made = work / ENTRY / f"{recipe.stage}{suffix}"
+        with storing(made):
+            record = Record(recipe, suffix, parts_of(made), seconds)
+        write_file(made.parent / RECORD, record.to_json())
+        make_folder(entry.parent)
+        put_folder_in_place(made.parent, entry)
+        shutil.rmtree(work, ignore_errors=True)  # `cache clear` takes what stays behind
+        return Artifact(entry / made.name, record)
 
     def listing(self) -> Iterator[Listing]:
         """Everything there is, the oldest first."""
+        finished, unfinished = self._folders("store"), self._folders("work")
+        for entry in sorted(finished, key=_age):
+            if entry.name.startswith(CORRUPT):
+                yield Listing(entry.name, "", "damaged", _size(entry))
+            elif artifact := self.find(entry.name):
+                stage = artifact.record.recipe.stage
+                yield Listing(entry.name, stage, "whole", _size(entry))
+        for work in sorted(unfinished, key=_age):
+            yield Listing(work.name, "", "unfinished", _size(work))
 
     def verify(self) -> Iterator[tuple[Artifact, bool]]:
         """Each artifact, and whether its bytes are what its record says.
 
         A damaged one is set aside, so that it is made again.
         """
+        for entry in sorted(self._folders("store"), key=_age):
+            if entry.name.startswith("."):
+                continue
+            if artifact := self.find(entry.name):
+                whole = self.is_whole(artifact)
+                if not whole:
+                    self.set_aside(entry.name)
+                yield artifact, whole
 
     def clear(self, *, unfinished_only: bool = False) -> int:
-        """Remove everything that can be made again; the bytes that became free."""
+        """Remove what can be made again; the bytes that became free.
+
+        What another process is working on stays.
+        """
+        freed = 0
+        for kind in ("work",) if unfinished_only else ("work", "store"):
+            for folder in self._folders(kind):
+                with locked(self.lock_of(folder.name)) as free:
+                    if free:
+                        freed += _remove(folder)
+        return freed
+
+    def lock_of(self, key: str) -> Path:
+        """The file whose lock the process holds that works on `key`."""
+        return self.root / "locks" / key
+
+    def _entry(self, key: str) -> Path:
+        return self.root / "store" / key
+
+    def _folders(self, kind: str) -> list[Path]:
+        folder = self.root / kind
+        return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_whole(artifact: Path, part: Part) -> bool:
+    path = artifact / part.name if part.name else artifact
+    try:
+        return path.stat().st_size == part.bytes and hash_file(path) == part.sha256
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+
+
+def _remove(folder: Path) -> int:
+    size = _size(folder)
+    gone = part_beside(folder)  # half removed, it must not be taken for an entry
+    with storing(folder):
+        folder.replace(gone)
+        shutil.rmtree(gone)
+    return size
+
+
+def _size(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _age(path: Path) -> int:
+    return path.stat().st_mtime_ns

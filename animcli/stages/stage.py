@@ -104,8 +104,6 @@ def plain(value: object) -> object:
 
 def settings_of(stage: Stage) -> dict[str, object]:
     """The fields of a stage that are no sources, ready for JSON."""
-    if not is_dataclass(stage):
-        raise TypeError(f"{stage!r} is no dataclass")
     values = {field.name: getattr(stage, field.name) for field in fields(stage)}
     return {
         name: plain(value)

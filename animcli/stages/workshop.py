@@ -1,12 +1,19 @@
 """Where stages are run: inputs first, and nothing twice."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+from animcli.errors import OutputError, StorageError
+from animcli.project.inputs import Inputs
+from animcli.project.lock import locked
 from animcli.project.project import Project
-from animcli.project.record import Artifact
-from animcli.stages.stage import MayStop, Note, Outcome, Report, Stage
+from animcli.project.record import Artifact, Recipe
+from animcli.project.store import Store
+from animcli.stages.stage import Bench, MayStop, Note, Outcome, Report, Source, Stage
 from animcli.weights.store import WeightsStore
 
 
@@ -48,12 +55,170 @@ class Workshop:
     may_stop: MayStop = lambda: None
     done: Callable[[Stage, Outcome, float], None] = lambda stage, outcome, seconds: None
     wait: bool = True
+    _inputs: Inputs = field(default_factory=Inputs, init=False)
+    _whole: set[str] = field(default_factory=set, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
+
+    @property
+    def store(self) -> Store:
+        """The project's artifacts; damaged ones are told to the user."""
+        return Store(self.project.cache, self.note)
 
     def make(self, stage: Stage) -> Artifact:
         """What the stage describes, whole and checked; made now if it isn't there.
 
         Raises OutputError where another process holds it and `wait` is off.
         """
+        while not self._is_whole(artifact := self._found_or_made(stage)):
+            self.store.set_aside(artifact.record.recipe.key)
+        return artifact
 
     def forecast(self, stage: Stage) -> list[Forecast]:
         """What `make` would do, inputs first, without doing it."""
+        lines: list[Forecast] = []
+        self._foresee(stage, lines)
+        return lines
+
+    def chain(self, stage: Stage) -> Iterator[Artifact]:
+        """What went into a stage that was made, inputs first, itself last."""
+        for line in self.forecast(stage):
+            if line.key and (artifact := self.store.find(line.key)):
+                yield artifact
+
+    def _found_or_made(self, stage: Stage) -> Artifact:
+        """The artifact, its bytes not yet checked: it may not be read at all."""
+        digests = {}
+        for name, source in stage.inputs().items():
+            if isinstance(source, Path):
+                digests[name] = self._inputs.digest(source)
+            else:
+                digests[name] = self._found_or_made(source).digest
+        recipe = self._recipe(stage, digests)
+        found = self.store.find(recipe.key)
+        if found is None:
+            return self._made(stage)
+        self._tell(stage, recipe, Outcome.FRESH, 0.0)
+        return found
+
+    def _made(self, stage: Stage) -> Artifact:
+        """The artifact, made now from inputs that are whole, or by another process."""
+        sources = {name: self._source(source) for name, source in stage.inputs().items()}
+        digests = {name: digest for name, (_, digest) in sources.items()}
+        recipe = self._recipe(stage, digests)
+        wait = self._while_waiting(stage) if self.wait else None
+        with locked(self.store.lock_of(recipe.key), wait) as free:
+            if not free:
+                raise OutputError(
+                    f"another anim process is busy with the same {stage.name}",
+                    "without --no-wait, this one waits for it",
+                )
+            found = self.store.find(recipe.key)
+            if found is None:
+                paths = {name: path for name, (path, _) in sources.items()}
+                try:
+                    return self._run(stage, recipe, paths)
+                except StorageError:
+                    # On a file system without locks, another process may just have moved
+                    # the finished work away from under this one.
+                    found = self.store.find(recipe.key)
+                    if found is None:
+                        raise
+        self._tell(stage, recipe, Outcome.FRESH, 0.0)
+        return found
+
+    def _run(self, stage: Stage, recipe: Recipe, paths: Mapping[str, Path]) -> Artifact:
+        started = time.perf_counter()
+        bench = Bench(
+            inputs=paths,
+            digests=recipe.inputs,
+            out=self.store.place_for(recipe, stage.suffix),
+            work=self.store.work_folder(recipe.key),
+            weights={name: self.weights.path(name) for name in stage.weights},
+            report=self.report,
+            note=self.note,
+            may_stop=self.may_stop,
+        )
+        stage.run(bench)
+        for source in stage.inputs().values():
+            if isinstance(source, Path):
+                self._inputs.check_unchanged(source)
+        seconds = time.perf_counter() - started
+        artifact = self.store.commit(recipe, stage.suffix, seconds)
+        self._whole.add(recipe.key)  # its digests have just been taken
+        self._tell(stage, recipe, Outcome.RAN, seconds)
+        self.may_stop()
+        return artifact
+
+    def _source(self, source: Source) -> tuple[Path, str]:
+        if isinstance(source, Path):
+            return source.absolute(), self._inputs.digest(source)
+        artifact = self.make(source)
+        return artifact.path, artifact.digest
+
+    def _recipe(self, stage: Stage, digests: Mapping[str, str]) -> Recipe:
+        weights = {
+            f"{name}/{file}": digest
+            for name in stage.weights
+            for file, digest in self.weights.digests(name).items()
+        }
+        versions = {library: _version(library) for library in stage.libraries}
+        settings = dict(stage.settings())
+        return Recipe(stage.name, stage.revision, settings, digests, weights, versions)
+
+    def _is_whole(self, artifact: Artifact) -> bool:
+        key = artifact.record.recipe.key
+        if key not in self._whole and self.store.is_whole(artifact):
+            self._whole.add(key)
+        return key in self._whole
+
+    def _while_waiting(self, stage: Stage) -> Callable[[], None]:
+        told: list[str] = []
+
+        def wait() -> None:
+            if not told:
+                told.append(stage.name)
+                self.note(
+                    f"waiting for another anim process, busy with the same {stage.name}"
+                )
+            self.may_stop()
+
+        return wait
+
+    def _tell(self, stage: Stage, recipe: Recipe, outcome: Outcome, seconds: float) -> None:
+        if recipe.key not in self._told:
+            self._told.add(recipe.key)
+            self.done(stage, outcome, seconds)
+
+    def _foresee(self, stage: Stage, lines: list[Forecast]) -> str | None:
+        """Add the lines of a stage; the digest of its artifact where that is known."""
+        digests: dict[str, str] = {}
+        waits = False
+        for name, source in stage.inputs().items():
+            if isinstance(source, Path):
+                digests[name] = self._inputs.digest(source)
+            elif digest := self._foresee(source, lines):
+                digests[name] = digest
+            else:
+                waits = True
+        lacks = tuple(name for name in stage.weights if not self.weights.has(name))
+        key = None if waits or lacks else self._recipe(stage, digests).key
+        found = self.store.find(key) if key else None
+        if found:
+            state = State.DONE
+        elif waits:
+            state = State.WAITS
+        elif key and self.store.is_started(key):
+            state = State.CONTINUES
+        else:
+            state = State.RUNS
+        line = Forecast(stage, state, key, lacks)
+        if line not in lines:
+            lines.append(line)
+        return found.digest if found else None
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,193 @@
+"""Writes that happen whole or not at all.
+
+A file is written beside its place, flushed to the disk, renamed, and the folder flushed.
+So whoever looks, at any moment and after any crash, finds the old file, the new one, or
+none, and never half of one. Everything in a project that reaches the disk passes through
+here, and through `fault`, which can make any of it go wrong.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from animcli.errors import StorageError
+from animcli.project.fault import strike
+
+PART: Final = ".part-"
+CHUNK: Final = 1 << 20  # bytes; large enough that calls don't count, small enough to tear
+
+_serial = count()
+_host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+HINTS: Final = {
+    errno.ENOSPC: "free some space, then give the same command again",
+    errno.EDQUOT: "free some space, then give the same command again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "put the cache elsewhere with --cache-dir",
+    errno.EACCES: "put the cache elsewhere with --cache-dir",
+    errno.ENOENT: "make the folder first",
+}
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Name `path` and the room left on its disk when the system refuses to write it."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StorageError(
+            f"{path}: {reason}{_free_space(path)}", HINTS.get(error.errno or 0, "")
+        ) from error
+
+
+def _free_space(path: Path) -> str:
+    for folder in path.parents:
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError:
+            continue
+        return f" ({free:,} bytes free on its disk)"
+    return ""
+
+
+class PartFile:
+    """A file being written beside its place; leaving the block puts it there.
+
+    Leaving by an exception removes it. It is written from front to back: what is given to
+    `write` is on its way to the disk, and counted into `sha256`.
+    """
+
+    def __init__(self, path: Path, part: Path | None = None) -> None:
+        self.path = path
+        self.part = part or part_beside(path)
+        self.sha256 = hashlib.sha256()
+
+    def __enter__(self) -> "PartFile":
+        with storing(self.path):
+            strike("open")
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+            self._file = os.open(self.part, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        return self
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append; the number of bytes taken, which is all of them."""
+        view = memoryview(data).cast("B")
+        self.sha256.update(view)
+        with storing(self.path):
+            for start in range(0, len(view), CHUNK):
+                self._write_piece(view[start : start + CHUNK])
+        return len(view)
+
+    def _write_piece(self, piece: memoryview) -> None:
+        strike("write", lambda: os.write(self._file, piece[: len(piece) // 2]))
+        written = 0
+        while written < len(piece):  # the system may take less than it is given
+            written += os.write(self._file, piece[written:])
+
+    def flush(self) -> None:
+        """Nothing is held back, so there is nothing to do; `zipfile` asks for it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+        if kind is not None:
+            self.part.unlink(missing_ok=True)
+        else:
+            put_in_place(self.part, self.path)
+
+
+def part_beside(path: Path) -> Path:
+    """A name in the folder of `path` that no other process and no other call uses."""
+    return path.with_name(f"{PART}{_host}-{os.getpid()}-{next(_serial)}.{path.name}")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with PartFile(path) as file:
+        file.write(data)
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Flush a finished file to the disk and rename it to `path`, or remove it."""
+    try:
+        with storing(path):
+            strike("fsync", lambda: os.truncate(part, part.stat().st_size // 2))
+            flush(part)
+            strike("replace")
+            part.replace(path)
+    except StorageError:
+        part.unlink(missing_ok=True)
+        raise
+    with storing(path):
+        strike("fsync")
+        flush(path.parent)
+
+
+def put_folder_in_place(part: Path, path: Path) -> None:
+    """Rename a folder whose files are on the disk already to `path`, which isn't there."""
+    with storing(path):
+        strike("fsync")
+        for folder in [part, *(item for item in part.rglob("*") if item.is_dir())]:
+            flush(folder)
+        strike("replace")
+        part.replace(path)
+        strike("fsync")
+        flush(path.parent)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder that only its owner may enter, and those above it; then give it."""
+    with storing(path):
+        if not path.is_dir():
+            strike("mkdir")
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows can't open folders, and doesn't need it
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_abandoned(parts: Iterable[Path]) -> None:
+    """Remove those of `parts` that processes of this machine left when they ended."""
+    ours = f"{PART}{_host}-"
+    for part in list(parts):
+        owner = part.name.removeprefix(ours).split("-")[0]
+        if part.name.startswith(ours) and owner.isdigit() and not is_running(int(owner)):
+            with storing(part):
+                shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process with this number on this machine."""
+    if process == os.getpid():
+        return True
+    if os.name == "nt":
+        return True  # os.kill would end it there; what it left is then `cache clear`'s
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
