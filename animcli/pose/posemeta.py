@@ -81,7 +81,9 @@ class Meta:
         """
         said = json.loads(text)
         schema = said["schema"]
-        if schema != SCHEMA and str(schema).startswith(FAMILY):
+        if not str(schema).startswith(FAMILY):
+            raise ValueError(f"META of another kind: {schema}")
+        if schema != SCHEMA:
             raise NewerSchemaError(schema)
         parts = ("source", "detector", "person", "smoothing", "retarget")
         time = said["time"]

@@ -1,0 +1,134 @@
+"""Skeleton pictures, as the pose guiders saw them in training.
+
+Source: the drawing of DWPose's own demo (Yang et al., "Effective Whole-Body Pose
+Estimation", arXiv:2307.15880, code 3dca5db), which Animate Anyone's re-implementations and
+ControlNet share. Its strokes are in pixels of a picture whose short side is 512; here they
+grow and shrink with the short side. Feet are known and not drawn, as there.
+"""
+
+import colorsys
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.pose.skeleton import (
+    BODY,
+    BODY_LIMBS,
+    COLOURS,
+    FACE,
+    HAND_LIMBS,
+    LEFT_HAND,
+    RIGHT_HAND,
+)
+
+SHORT_SIDE: Final = 512  # px, of the pictures that the strokes below are for
+LIMB_SHADE: Final = 0.6  # of a limb's colour is left
+FAR: Final = 30_000  # px; OpenCV counts in fixed point, and nothing out there is seen
+
+LIMB_COLOURS: Final = tuple(
+    tuple(int(channel * LIMB_SHADE) for channel in colour) for colour in COLOURS
+)
+HAND_COLOURS: Final = tuple(
+    tuple(channel * 255 for channel in colorsys.hsv_to_rgb(limb / len(HAND_LIMBS), 1, 1))
+    for limb in range(len(HAND_LIMBS))
+)
+HAND_DOT: Final = (0, 0, 255)
+FACE_DOT: Final = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Sizes in pixels: half-width of a limb, radii of dots, width of a finger's line."""
+
+    limb: int
+    joint: int
+    finger: int
+    hand_dot: int
+    face_dot: int
+
+    @classmethod
+    def for_size(cls, size: tuple[int, int]) -> "Strokes":
+        """The strokes for a picture of `(width, height)`; none is thinner than a pixel."""
+        scale = min(size) / SHORT_SIDE
+        limb, joint, finger, hand_dot, face_dot = (
+            max(1, round(px * scale)) for px in (4, 4, 2, 4, 3)
+        )
+        return cls(limb, joint, finger, hand_dot, face_dot)
+
+
+def draw_pose(
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    size: tuple[int, int],
+    *,
+    threshold: float = 0.3,
+    body: bool = True,
+    hands: bool = True,
+    face: bool = True,
+) -> NDArray[np.uint8]:
+    """One skeleton on black, `(height, width, 3)` uint8 RGB.
+
+    points: `(134, 2)` in pixels of a picture of `size`, `(width, height)`.
+    scores: `(134,)`; joints with a score up to `threshold` are left out.
+    """
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    strokes = Strokes.for_size(size)
+    places = np.nan_to_num(points).clip(-FAR, FAR)
+    seen = scores > threshold
+    if body:
+        draw_body(canvas, places[BODY], seen[BODY], strokes)
+    # Limbs may reach in from the left or from above; hands and faces may not, as there.
+    pixels = places.astype(np.int64)
+    seen = seen & (pixels >= 1).all(axis=1)
+    if hands:
+        for hand in (LEFT_HAND, RIGHT_HAND):
+            draw_hand(canvas, pixels[hand].tolist(), seen[hand].tolist(), strokes)
+    if face:
+        for place, shown in zip(pixels[FACE].tolist(), seen[FACE].tolist(), strict=True):
+            if shown:
+                cv2.circle(canvas, place, strokes.face_dot, FACE_DOT, -1)
+    return canvas
+
+
+def draw_body(
+    canvas: NDArray[np.uint8],
+    points: NDArray[np.float32],
+    seen: NDArray[np.bool_],
+    strokes: Strokes,
+) -> None:
+    """Limbs as slim ellipses, then joints as dots; `points` is `(18, 2)`."""
+    start, end = points[[a for a, _ in BODY_LIMBS]], points[[b for _, b in BODY_LIMBS]]
+    centres = ((start + end) / 2).astype(np.int64)
+    way = start - end
+    halves = (np.hypot(way[:, 0], way[:, 1]) / 2).astype(np.int64)
+    angles = np.degrees(np.arctan2(way[:, 1], way[:, 0])).astype(np.int64)
+    for limb, (a, b) in enumerate(BODY_LIMBS):
+        if seen[a] and seen[b]:
+            axes = (int(halves[limb]), strokes.limb)
+            ellipse = cv2.ellipse2Poly(
+                centres[limb].tolist(), axes, int(angles[limb]), 0, 360, 1
+            )
+            # Upstream darkens the canvas between limbs and joints: the same, as limbs
+            # cover one another and don't mix.
+            cv2.fillConvexPoly(canvas, np.asarray(ellipse), LIMB_COLOURS[limb])
+    for joint, place in enumerate(points.astype(np.int64).tolist()):
+        if seen[joint]:
+            cv2.circle(canvas, place, strokes.joint, COLOURS[joint], -1)
+
+
+def draw_hand(
+    canvas: NDArray[np.uint8],
+    pixels: list[list[int]],
+    seen: list[bool],
+    strokes: Strokes,
+) -> None:
+    """Fingers as lines in the colours of the rainbow, then blue dots."""
+    for (a, b), colour in zip(HAND_LIMBS, HAND_COLOURS, strict=True):
+        if seen[a] and seen[b]:
+            cv2.line(canvas, pixels[a], pixels[b], colour, strokes.finger)
+    for place, shown in zip(pixels, seen, strict=True):
+        if shown:
+            cv2.circle(canvas, place, strokes.hand_dot, HAND_DOT, -1)
