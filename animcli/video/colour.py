@@ -1,0 +1,157 @@
+"""Between the colours of video (luma and chroma) and RGB, with nothing left to defaults.
+
+Two traps of the libraries are why this exists. Tagging a stream as BT.709 doesn't make the
+conversion use BT.709: without explicit matrices RGB is converted by BT.601, and RGB
+(200, 30, 60) comes back as (212, 46, 57). And the fast paths of swscale are wrong by up to
+238 levels for 10-bit formats whose width isn't a multiple of 16; `EXACT` keeps it off them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+
+from animcli.errors import InputError
+from animcli.video.tone import Primaries, Transfer, to_sdr
+
+EXACT: Final = int(
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+)
+
+# Numbers of ITU-T H.273: matrix coefficients, transfer characteristics, primaries.
+UNTAGGED: Final = 2
+MATRICES: Final = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+}
+UNKNOWN_MATRICES: Final = {
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "SMPTE 2085",
+    12: "chromaticity-derived",
+    13: "chromaticity-derived constant luminance",
+    14: "ICtCp",
+    15: "IPT-PQ-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+TRANSFERS: Final = {16: Transfer.PQ, 18: Transfer.HLG}
+PRIMARIES: Final = {9: Primaries.BT2020, 11: Primaries.DCI_P3, 12: Primaries.DISPLAY_P3}
+
+HD_HEIGHT: Final = (
+    577  # the first height above PAL's; what nobody tagged is BT.709 from here
+)
+
+
+@dataclass(frozen=True)
+class Colours:
+    """How the numbers in a decoded frame are to be understood."""
+
+    matrix: Colorspace
+    full_range: bool
+    transfer: Transfer
+    primaries: Primaries
+    transparent: bool
+
+    @property
+    def need_light(self) -> bool:
+        """Whether the conversion has to go through linear light."""
+        return self.transfer is not Transfer.SDR or self.primaries is not Primaries.BT709
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should hear about."""
+        notes = []
+        if self.transfer is not Transfer.SDR:
+            notes.append(f"HDR ({self.transfer.value}), tone-mapped to standard range")
+        elif self.primaries is not Primaries.BT709:
+            notes.append(f"{self.primaries.value} colours, converted to BT.709")
+        if self.transparent:
+            notes.append("has transparent parts, shown on white")
+        return tuple(notes)
+
+
+def colours_of(frame: av.VideoFrame) -> Colours:
+    """Read the tags of a frame; what isn't tagged is BT.601 up to PAL's size, else BT.709.
+
+    Raises InputError, without the file's name, for colours that can't be converted.
+    """
+    name = frame.format.name
+    matrix = MATRICES.get(frame.colorspace)
+    if frame.format.is_rgb or name.startswith(("gray", "ya", "mono", "pal8")):
+        matrix = Colorspace.ITU709
+    elif frame.colorspace in UNKNOWN_MATRICES:
+        colours = UNKNOWN_MATRICES[frame.colorspace]
+        raise InputError(
+            f"{colours} colours can't be converted", "convert it to BT.709 first"
+        )
+    elif matrix is None:
+        matrix = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
+    full = frame.color_range == ColorRange.JPEG or name.startswith("yuvj")
+    return Colours(
+        matrix=matrix,
+        full_range=full or frame.format.is_rgb,
+        transfer=TRANSFERS.get(frame.color_trc, Transfer.SDR),
+        primaries=PRIMARIES.get(frame.color_primaries, Primaries.BT709),
+        transparent="yuva" in name or "gbrap" in name or name in TRANSPARENT,
+    )
+
+
+TRANSPARENT: Final = frozenset(
+    {"rgba", "bgra", "argb", "abgr", "ya8", "pal8"}
+    | {f"{order}64{end}" for order in ("rgba", "bgra") for end in ("le", "be")}
+    | {"ya16le", "ya16be"}
+)
+
+
+def to_rgb(
+    frame: av.VideoFrame, colours: Colours, width: int, height: int
+) -> NDArray[np.uint8]:
+    """The frame as `(height, width, 3)` uint8 RGB of BT.709, at that size."""
+    converts = colours.need_light
+    deep, flat = ("rgba64le", "rgba") if colours.transparent else ("rgb48le", "rgb24")
+    coded = frame.reformat(
+        width,
+        height,
+        deep if converts else flat,
+        src_colorspace=colours.matrix,
+        dst_colorspace=Colorspace.ITU709,
+        interpolation=EXACT,
+        src_color_range=ColorRange.JPEG if colours.full_range else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    ).to_ndarray()
+    if converts:
+        codes = coded.astype(np.uint16, copy=False)
+        picture = to_sdr(codes[..., :3], colours.transfer, colours.primaries)
+    else:
+        picture = coded[..., :3].astype(np.uint8, copy=False)
+    if colours.transparent:
+        opaque = coded[..., 3:].astype(np.float32) / (65535 if converts else 255)
+        picture = np.rint(picture * opaque + 255 * (1 - opaque)).astype(np.uint8)
+    return np.ascontiguousarray(picture)
+
+
+def to_video(
+    pixels: NDArray[np.uint8], pixel_format: str, *, full_range: bool = False
+) -> av.VideoFrame:
+    """`(h, w, 3)` uint8 RGB as a frame of BT.709, of `pixel_format`, tagged as such."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    video = frame.reformat(
+        format=pixel_format,
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU709,
+        interpolation=EXACT,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
+        threads=1,
+    )
+    video.color_primaries = video.color_trc = 1
+    return video
