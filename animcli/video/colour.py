@@ -45,6 +45,12 @@ UNKNOWN_MATRICES: Final = {
 TRANSFERS: Final = {16: Transfer.PQ, 18: Transfer.HLG}
 PRIMARIES: Final = {9: Primaries.BT2020, 11: Primaries.DCI_P3, 12: Primaries.DISPLAY_P3}
 
+TRANSPARENT: Final = frozenset(
+    {"rgba", "bgra", "argb", "abgr", "ya8", "pal8"}
+    | {f"{order}64{end}" for order in ("rgba", "bgra") for end in ("le", "be")}
+    | {"ya16le", "ya16be"}
+)
+
 HD_HEIGHT: Final = (
     577  # the first height above PAL's; what nobody tagged is BT.709 from here
 )
@@ -102,13 +108,6 @@ def colours_of(frame: av.VideoFrame) -> Colours:
         primaries=PRIMARIES.get(frame.color_primaries, Primaries.BT709),
         transparent="yuva" in name or "gbrap" in name or name in TRANSPARENT,
     )
-
-
-TRANSPARENT: Final = frozenset(
-    {"rgba", "bgra", "argb", "abgr", "ya8", "pal8"}
-    | {f"{order}64{end}" for order in ("rgba", "bgra") for end in ("le", "be")}
-    | {"ya16le", "ya16be"}
-)
 
 
 def to_rgb(
