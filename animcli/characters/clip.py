@@ -1,0 +1,51 @@
+"""A clip from one seed: a figure, its dance, a shot; pictures with their true joints."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from animcli.characters.dance import Dance
+from animcli.characters.draw import Artist, Drawing
+from animcli.characters.figure import Figure
+from animcli.characters.shot import Shot
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Who dances what, seen how."""
+
+    figure: Figure
+    dance: Dance
+    shot: Shot
+
+    @classmethod
+    def from_seed(cls, seed: int) -> "Scene":
+        """Seeds 800000-899999 are for validation; from 900000 on nobody trains or tunes."""
+        return cls(Figure.from_seed(seed), Dance.from_seed(seed), Shot.from_seed(seed))
+
+    def drawings(
+        self, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0,
+        start: float = 0.0,
+    ) -> Iterator[Drawing]:  # fmt: skip
+        """`frames` drawings of `size` (width, height), `rate` a second, from `start` on."""
+        artist = Artist(self.figure, self.shot, size)
+        for frame in range(frames):
+            yield artist.draw(self.dance.pose(self.figure, start + frame / rate))
+
+    def joints(
+        self, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0,
+        start: float = 0.0,
+    ) -> np.ndarray:  # fmt: skip
+        """`(frames, 18, 3)` float32: x, y, depth in pixels, without drawing anything."""
+        artist = Artist(self.figure, self.shot, size)
+        times = start + np.arange(frames) / rate
+        poses = self.dance.poses(self.figure, times)
+        return np.stack([artist.joints(pose) for pose in poses])
+
+
+def clip(
+    seed: int, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0
+) -> Iterator[Drawing]:
+    """The clip of this seed, frame by frame."""
+    return Scene.from_seed(seed).drawings(frames, size, rate)

@@ -1,0 +1,307 @@
+"""The body below the head and what it wears, as tubes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.characters.body import SIDES, Pose
+from animcli.characters.build import ball, limb, rod
+from animcli.characters.figure import Figure
+from animcli.characters.proportions import Proportions
+from animcli.characters.surfaces import (
+    BELT,
+    CHEST,
+    GLOVE,
+    HAT,
+    INNER,
+    LOWER,
+    SHOE,
+    SKIN,
+    SOCK,
+    SOLE,
+    UPPER,
+)
+from animcli.characters.tube import Tube
+
+Array = NDArray[np.floating]
+
+DEPTH = 0.66  # of a torso, compared to its width
+SKIRTS = ("skirt", "long-skirt", "dress")
+
+
+def body_tubes(figure: Figure, pose: Pose) -> list[Tube]:
+    """Arms, legs, torso and clothes; the head is `head.Head`'s."""
+    tubes = _torso(figure, pose)
+    for i in (0, 1):
+        tubes += _arm(figure, pose, i) + _leg(figure, pose, i)
+    if figure.outfit.bottom in SKIRTS or figure.outfit.top == "coat":
+        tubes += _skirt(figure, pose)
+    return tubes
+
+
+def leg_knots(bones: Proportions) -> tuple[float, ...]:
+    """Radii of a leg, from the hip to the ankle."""
+    return (
+        bones.thigh_radius * 1.12,
+        bones.thigh_radius * 0.95,
+        bones.knee_radius,
+        bones.calf_radius,
+        bones.ankle_radius,
+    )
+
+
+def arm_knots(bones: Proportions) -> tuple[float, ...]:
+    """Radii of an arm, from the shoulder to the wrist."""
+    return (
+        bones.arm_radius * 1.15,
+        bones.arm_radius,
+        bones.elbow_radius,
+        bones.elbow_radius * 0.98,
+        bones.wrist_radius,
+    )
+
+
+def _thickness(figure: Figure) -> float:
+    """How far the upper garment stands off the body, metres."""
+    thick = {"tank": 0.002, "t-shirt": 0.004, "shirt": 0.005, "sweater": 0.012,
+             "hoodie": 0.014, "jacket": 0.012, "coat": 0.016}  # fmt: skip
+    loose = figure.outfit.looseness * 0.4 * figure.proportions.arm_radius
+    return thick[figure.outfit.top] * figure.proportions.height / 1.7 + loose
+
+
+def _torso(figure: Figure, pose: Pose) -> list[Tube]:
+    bones, outfit = figure.proportions, figure.outfit
+    front, up = pose.chest_frame[2], pose.chest_frame[1]
+    hip_front, hip_up = pose.hip_frame[2], pose.hip_frame[1]
+    extra = _thickness(figure)
+    waist, chest = bones.waist_radius + extra, bones.chest_radius + extra
+    top = 0.6 * chest
+    collar = pose.neck - up * top * 0.8
+    chest_tube = rod(
+        pose.waist, collar, front, (waist, chest, top), CHEST, 1, flat=DEPTH, offset=0.0
+    )
+    lower_wear = UPPER if outfit.bottom == "dress" or outfit.top != "tank" else LOWER
+    hips = bones.hip_radius + (extra if lower_wear == UPPER else 0.006)
+    seat = pose.pelvis + hip_up * hips * 0.18
+    pelvis_tube = rod(
+        seat, pose.waist, hip_front, (hips, (hips + waist) * 0.49, waist), LOWER, 2,
+        flat=DEPTH * 1.08,
+    )  # fmt: skip
+    yoke_radius = bones.arm_radius * 1.05 + extra * 0.5
+    # Sunk below the joints, so that shoulders slope.
+    ends = pose.shoulders - up * yoke_radius * 0.25
+    yoke = rod(
+        ends[0], ends[1], front, (yoke_radius, yoke_radius * 1.5, yoke_radius), UPPER, 1,
+        flat=1.0,
+    )  # fmt: skip
+    neck_start = pose.neck - up * bones.neck_radius * 0.5
+    neck = rod(
+        neck_start, pose.skull + up * bones.neck * 0.3, front,
+        (bones.neck_radius * 1.15, bones.neck_radius, bones.neck_radius), SKIN, 10,
+    )  # fmt: skip
+    tubes = [chest_tube, pelvis_tube, yoke, neck]
+    # The shirt's hem hangs over the trousers.
+    hem = {"tank": 0.15, "t-shirt": 0.35, "sweater": 0.4, "shirt": 0.3, "hoodie": 0.45,
+           "jacket": 0.3, "coat": 0.6}[outfit.top]  # fmt: skip
+    if not (outfit.belt and outfit.top in ("t-shirt", "shirt", "tank")):
+        end = pose.waist - hip_up * (hem + 0.1) * bones.torso * 0.62
+        wide = hips * 1.03 + extra * 0.5
+        tubes.append(
+            rod(pose.waist, end, hip_front, (waist * 1.01, (waist + wide) * 0.51, wide), UPPER,
+                1, flat=DEPTH * 1.1, keep=(-9.0, 1.0))
+        )  # fmt: skip
+    else:
+        end = pose.waist - hip_up * 0.03 * bones.height
+        tubes.append(
+            rod(pose.waist, end, hip_front, (waist * 1.04, waist * 1.06, waist * 1.08), BELT, 3,
+                flat=DEPTH * 1.06, keep=(0.0, 1.0))
+        )  # fmt: skip
+    if bones.build > 0.35:
+        centre = pose.waist - hip_up * 0.02 + hip_front * waist * 0.22
+        tubes.append(ball(centre, pose.chest_frame, waist * 0.92, UPPER, 1, flat=0.75))
+    if bones.femininity > 0.6 and bones.age == 1 and outfit.top not in ("jacket", "coat"):
+        for side in SIDES:
+            spot = pose.waist + (pose.neck - pose.waist) * 0.5
+            spot = spot + pose.chest_frame[0] * side * chest * 0.42 + front * chest * 0.4
+            tubes.append(ball(spot, pose.chest_frame, chest * 0.4, UPPER, 1, flat=0.9))
+    if outfit.top in ("hoodie",):
+        start = pose.shoulders[0] * 0.7 + pose.shoulders[1] * 0.3 - front * 0.3 * chest
+        end = pose.shoulders[0] * 0.3 + pose.shoulders[1] * 0.7 - front * 0.3 * chest
+        r = bones.neck_radius * 1.2
+        tubes.append(rod(start, end, front, (r, r * 1.3, r), UPPER, 4))
+    if outfit.top in ("sweater", "shirt", "hoodie", "coat", "jacket"):
+        r = bones.neck_radius * 1.3
+        base = pose.neck + up * bones.neck * (0.3 if outfit.top == "sweater" else 0.22)
+        tubes.append(
+            rod(pose.neck - up * r * 0.4, base, front, (r * 1.5, r * 1.2, r * 1.08),
+                UPPER if outfit.top != "jacket" else INNER, 5, keep=(-9.0, 1.0))
+        )  # fmt: skip
+    if outfit.scarf:
+        r = bones.neck_radius
+        knot = pose.neck + up * bones.neck * 0.35
+        tubes.append(
+            rod(
+                pose.neck,
+                knot,
+                front,
+                (r * 1.9, r * 1.8, r * 1.5),
+                HAT,
+                6,
+                keep=(-0.6, 1.0),
+            )
+        )
+        hang = knot - up * bones.torso * 0.5 + front * chest * DEPTH * 1.05
+        root = knot + front * r * 1.2 - up * r + pose.chest_frame[0] * r * 0.5
+        tubes.append(
+            rod(root, hang, front, (r * 0.55,) * 3, HAT, 6, flat=0.4, keep=(-9, 1.0))
+        )
+    return tubes
+
+
+def _arm(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+    bones, outfit = figure.proportions, figure.outfit
+    front = pose.chest_frame[2]
+    joints = (pose.shoulders[i], pose.elbows[i], pose.wrists[i])
+    knots, group = arm_knots(bones), 20 + i
+    tubes = []
+    bare_from = max(outfit.sleeve - 0.08, 0.0)
+    if bare_from < 0.9:
+        tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
+    if outfit.sleeve > 0:
+        extra = _thickness(figure)
+        flare = 0.2 * bones.arm_radius if outfit.sleeve < 1 else 0.15 * bones.wrist_radius
+        tubes += limb(
+            joints,
+            front,
+            knots,
+            (0.0, outfit.sleeve),
+            UPPER,
+            22 + i,
+            extra=extra,
+            flare=flare,
+        )
+    return tubes + _hand(figure, pose, i)
+
+
+def _hand(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+    bones = figure.proportions
+    surface, group = (GLOVE, 26 + i) if figure.outfit.gloves else (SKIN, 20 + i)
+    wrist, size = pose.wrists[i], bones.hand
+    along = (wrist - pose.elbows[i]) / bones.forearm
+    front = pose.chest_frame[0] * SIDES[i]  # palms look at the body
+    palm = rod(
+        wrist, wrist + along * size * 0.5, front,
+        (bones.wrist_radius, size * 0.22, size * 0.23), surface, group, flat=0.55,
+    )  # fmt: skip
+    across, front = palm.axes[0], palm.axes[2]
+    forward = float(across @ pose.chest_frame[2])
+    thumb_way = across * (1.0 if forward >= 0 else -1.0)
+    root = wrist + along * size * 0.2 + thumb_way * size * 0.14
+    thumb = rod(
+        root, root + (along * 0.26 + thumb_way * 0.17) * size, front,
+        (size * 0.1, size * 0.085, size * 0.07), surface, group,
+    )  # fmt: skip
+    if not figure.looks.fingers:
+        mitt = rod(
+            wrist + along * size * 0.5, wrist + along * size * 0.88 + front * 0.04 * size, front,
+            (size * 0.22, size * 0.2, size * 0.13), surface, group, flat=0.5,
+        )  # fmt: skip
+        return [palm, thumb, mitt]
+    tubes = [palm, thumb]
+    for finger, reach in enumerate((0.42, 0.48, 0.45, 0.36)):
+        spread = (finger - 1.5) * 0.13
+        start = wrist + along * size * 0.55 - thumb_way * spread * size
+        end = start + (along * reach - thumb_way * spread * 0.5) * size
+        tubes.append(
+            rod(
+                start, end, front, (size * 0.078, size * 0.074, size * 0.06), surface, group
+            )
+        )
+    return tubes
+
+
+def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+    bones, outfit = figure.proportions, figure.outfit
+    front = pose.hip_frame[2] + pose.feet[i][2]
+    joints = (pose.hips[i], pose.knees[i], pose.ankles[i])
+    knots, group = leg_knots(bones), 30 + i
+    loose = outfit.looseness * bones.knee_radius
+    extra, flare = {
+        "trousers": (0.006 + 0.35 * loose, 0.35 * loose),
+        "wide": (0.008 + 0.5 * loose, bones.ankle_radius * 1.3),
+        "leggings": (0.003, 0.0),
+        "shorts": (0.01 + 0.5 * loose, 0.3 * bones.knee_radius),
+    }.get(outfit.bottom, (0.0, 0.0))
+    skirted = outfit.bottom in SKIRTS
+    tubes = []
+    if skirted or outfit.leg < 0.97:
+        bare_from = 0.0 if skirted else max(outfit.leg - 0.08, 0.0)
+        tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
+    if not skirted:
+        tubes += limb(
+            joints, front, knots, (0.0, outfit.leg), LOWER, 32 + i, extra=extra, flare=flare
+        )
+    elif outfit.leg > 0.05:  # a lifted thigh takes the skirt along
+        share = min(outfit.leg * 0.8, 0.48)
+        tubes += limb(joints, front, knots, (0.0, share), LOWER, 36, extra=0.02)
+    if outfit.socks and outfit.leg < 0.97:
+        tubes += limb(
+            joints, front, knots, (1 - outfit.socks, 1.0), SOCK, 34 + i, extra=0.004
+        )
+    return tubes + _shoe(figure, pose, i)
+
+
+def _shoe(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+    bones = figure.proportions
+    across, up, front = pose.feet[i]
+    size = bones.foot
+    wide = size * 0.19
+    floor = pose.ankles[i] - up * bones.ankle
+    heel, toe = floor - front * size * 0.16, floor + front * size * 0.56
+    raise_by = up * size * 0.15
+    upper = rod(
+        heel + raise_by * 1.15, toe + raise_by * 0.85, up,
+        (wide * 0.9, wide * 0.95, wide * 0.92), SHOE, 40 + i, flat=0.8,
+    )  # fmt: skip
+    ankle = rod(
+        floor + raise_by, pose.ankles[i] + up * size * 0.04, front,
+        (wide * 0.85, wide * 0.72, bones.ankle_radius * 1.15), SHOE, 40 + i, keep=(-9.0, 1.0),
+    )  # fmt: skip
+    sole = rod(
+        heel + up * size * 0.05, toe + up * size * 0.05, up,
+        (wide, wide * 1.03, wide * 1.05), SOLE, 42 + i, flat=0.27,
+    )  # fmt: skip
+    return [upper, ankle, sole]
+
+
+def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
+    """A cone that hangs from the waist and is as wide as the knees in it want."""
+    bones, outfit = figure.proportions, figure.outfit
+    leg = bones.thigh + bones.shin
+    coat = outfit.bottom not in SKIRTS
+    share = 0.5 if coat else outfit.leg
+    frame = pose.hip_frame
+    thighs = (pose.knees - pose.hips).mean(0)
+    down = -0.5 * frame[1] + 0.5 * thighs / max(float(np.linalg.norm(thighs)), 1e-6)
+    down = down / np.linalg.norm(down)
+    long = leg * share + 0.4 * bones.torso * 0.5
+    top = pose.pelvis + frame[1] * bones.torso * 0.22
+    hem = top + down * long
+    places = np.concatenate([pose.hips + (pose.knees - pose.hips) * min(2 * share, 1)])
+    if share > 0.5:
+        places = np.concatenate(
+            [places, pose.knees + (pose.ankles - pose.knees) * (2 * share - 1)]
+        )
+    apart = np.abs((places - pose.pelvis) @ frame[0]).max()
+    ahead = np.abs((places - pose.pelvis) @ frame[2]).max()
+    waist = bones.waist_radius * 1.05 + (_thickness(figure) if coat else 0.006)
+    wide = max(
+        apart + bones.knee_radius * 1.3, bones.hip_radius * (1.15 + outfit.looseness)
+    )
+    wide = min(wide, 0.75 * long + waist)
+    deep = max(ahead + bones.knee_radius * 1.3, wide * DEPTH)
+    flat = float(np.clip(deep / wide, DEPTH, 1.3))
+    middle = max((waist + wide) * 0.5, bones.hip_radius * 1.05)
+    return [
+        rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER, 36,
+            flat=flat, keep=(-0.02, 1.0))
+    ]  # fmt: skip

@@ -1,0 +1,177 @@
+"""The head with its hair and hat, and where its eyes, ears and nose are."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.characters.body import Pose
+from animcli.characters.build import ball, rod
+from animcli.characters.face import EYE_ASIDE
+from animcli.characters.figure import Figure
+from animcli.characters.surfaces import FACE, HAIR, HAT, SKIN
+from animcli.characters.tube import Tube
+
+Array = NDArray[np.floating]
+
+DEPTH = 1.14  # of a skull, from its front to its back, compared to its width
+CHIN = 0.19  # radius of the chin in heads
+NO_FACE = (0.15, 9.0)  # a visor that takes everything before the ears
+
+
+class Head:
+    """The skull of a pose: a tube from the chin to the cranium, and places on it."""
+
+    def __init__(self, figure: Figure, pose: Pose) -> None:
+        bones = figure.proportions
+        self.figure, self.frame = figure, pose.head_frame
+        self.size, self.radius = bones.head, bones.head_radius
+        self.chin_radius = CHIN * bones.head
+        self.length = self.size - self.radius - self.chin_radius
+        across, up, front = self.frame
+        self.across, self.up, self.front = across, up, front
+        self.chin = pose.skull + up * (self.chin_radius - 0.04 * self.size)
+        self.cranium = self.chin + up * self.length
+
+    def at(self, x: float, y: float, out: float = 0.0) -> Array:
+        """The point of the face at `x` (-1..1, radii), `y` (0 chin to 1 crown), metres."""
+        axial = y * self.size - self.chin_radius
+        t = min(max(axial, 0.0), self.length)
+        share = t / self.length
+        radius = self.chin_radius + (self.radius - self.chin_radius) * share
+        radius += (0.955 * self.radius - (self.radius + self.chin_radius) / 2) * (
+            4 * share * (1 - share)
+        )
+        aside = x * self.radius
+        depth = DEPTH * np.sqrt(max(radius**2 - aside**2 - (axial - t) ** 2, 0.0))
+        return np.asarray(
+            self.chin + self.across * aside + self.up * axial + self.front * (depth + out),
+            np.float32,
+        )
+
+    def landmarks(self) -> Array:
+        """`(5, 3)`: nose, right eye, left eye, right ear, left ear."""
+        looks = self.figure.looks
+        eye, nose = looks.eye_height, looks.eye_height - 0.14
+        return np.stack(
+            [
+                self.at(0, nose, 0.09 * self.size * looks.nose),
+                self.at(-EYE_ASIDE, eye),
+                self.at(EYE_ASIDE, eye),
+                self.cranium - self.across * self.radius - self.up * 0.22 * self.size,
+                self.cranium + self.across * self.radius - self.up * 0.22 * self.size,
+            ]
+        )
+
+    def tubes(self) -> list[Tube]:
+        """Skull, nose, ears, hair and hat."""
+        looks, radius = self.figure.looks, self.radius
+        radii = (self.chin_radius, 0.955 * radius, radius)
+        skull = rod(self.chin, self.cranium, self.front, radii, FACE, 10, flat=DEPTH)
+        tip, bridge = looks.eye_height - 0.135, looks.eye_height - 0.02
+        nose = rod(
+            self.at(0, bridge, -0.015 * self.size),
+            self.at(0, tip, 0.025 * self.size * looks.nose),
+            self.front,
+            (0.02 * self.size, 0.03 * self.size, 0.045 * self.size * looks.nose),
+            SKIN, 10,
+        )  # fmt: skip
+        tubes = [skull, nose]
+        for side in (-1, 1):
+            centre = self.cranium + side * self.across * radius * 0.97
+            centre = centre - self.up * 0.2 * self.size
+            top = centre + self.up * 0.07 * self.size
+            r = 0.052 * self.size
+            tubes.append(rod(centre, top, self.across, (r, r, r), SKIN, 10, flat=0.55))
+        return tubes + self._hair() + self._hat()
+
+    def _hair(self) -> list[Tube]:
+        looks, r = self.figure.looks, self.radius
+        cut, volume = looks.cut, looks.volume
+        if cut == "bald":
+            return []
+        if looks.hat != "none" and cut in ("afro", "spikes", "curls", "bun"):
+            cut = "crop"
+        centre, up, front, across = self.cranium, self.up, self.front, self.across
+        grown = {"crop": 1.045, "afro": 1.35 + 0.35 * volume}.get(cut, 1.09 + 0.06 * volume)
+        line = 0.62 - 0.4 * looks.fringe if cut not in ("crop", "afro") else 0.55
+        if cut == "afro":
+            line = 0.45
+        frame = self.frame
+        cap = ball(
+            centre + (up * 0.1 * r if cut == "afro" else 0 * up), frame, r * grown, HAIR, 11,
+            flat=DEPTH, visor=(0.08 if cut != "afro" else 0.3, line),
+        )  # fmt: skip
+        nape = rod(  # hair down the back of the skull
+            centre - up * 0.1 * r, centre - up * 0.62 * r, front,
+            (r * 1.04, r * 1.0, r * 0.86), HAIR, 11, flat=DEPTH, visor=(-0.12, 9.0),
+        )  # fmt: skip
+        tubes = [cap, nape]
+        if cut in ("bob", "long"):
+            long = (0.9 + 0.5 * volume if cut == "bob" else 1.9 + 1.3 * volume) * r
+            end = centre - up * long - front * (0.25 * r if cut == "long" else 0.05 * r)
+            tubes.append(
+                rod(centre, end, front, (r * grown, r * (1.2 + 0.1 * volume), r * 1.02),
+                    HAIR, 11, flat=1.0, visor=NO_FACE, keep=(-9.0, 1.0))
+            )  # fmt: skip
+        elif cut == "ponytail":
+            root = centre - front * r * 1.15 + up * r * 0.35
+            end = root - front * r * 0.5 - up * r * (1.6 + 1.4 * volume)
+            tubes.append(rod(root, end, front, (r * 0.3, r * 0.42, r * 0.12), HAIR, 12))
+        elif cut == "bun":
+            tubes.append(
+                ball(centre + up * r * 1.15 - front * r * 0.45, frame, r * 0.48, HAIR, 12)
+            )
+        elif cut == "pigtails":
+            for side in (-1, 1):
+                root = centre + side * across * r * 1.12 - up * r * 0.1
+                end = root + side * across * r * 0.5 - up * r * (1.2 + volume)
+                tubes.append(rod(root, end, front, (r * 0.22, r * 0.36, r * 0.1), HAIR, 12))
+        elif cut == "curls":
+            for angle in np.linspace(0, 2 * np.pi, 8, endpoint=False):
+                aside = across * np.sin(angle) + front * 1.1 * np.cos(angle)
+                spot = centre + aside * r * 0.8 + up * r * (0.72 - 0.12 * np.cos(angle))
+                tubes.append(ball(spot, frame, r * (0.36 + 0.12 * volume), HAIR, 11))
+            tubes.append(ball(centre + up * r * 0.95, frame, r * 0.5, HAIR, 11))
+        elif cut == "spikes":
+            for angle in np.linspace(-1.2, 1.2, 5):
+                for back in (-0.35, 0.45):
+                    root = centre + r * 0.7 * (across * np.sin(angle) + up * np.cos(angle))
+                    root = root - front * back * r
+                    tip = root + r * (0.55 + 0.4 * volume) * (
+                        across * np.sin(angle) + up * np.cos(angle) + front * 0.15
+                    )
+                    tubes.append(
+                        rod(root, tip, front, (r * 0.4, r * 0.22, r * 0.04), HAIR, 11)
+                    )
+        elif cut == "side":
+            for share in (0.0, 1.0):
+                start = centre + across * r * 0.55 + up * r * 0.75 + front * r * 0.55
+                end = centre - across * r * (0.75 - 0.5 * share) + front * r * 0.75
+                end = end + up * r * (0.35 + 0.25 * share)
+                tubes.append(
+                    rod(start, end, front, (r * 0.3, r * 0.34, r * 0.16), HAIR, 11)
+                )
+        return tubes
+
+    def _hat(self) -> list[Tube]:
+        hat, r, frame = self.figure.looks.hat, self.radius, self.frame
+        if hat == "none":
+            return []
+        top = self.cranium + self.up * 0.1 * r
+        if hat == "band":
+            return [
+                ball(self.cranium, frame, r * 1.2, HAT, 13, flat=DEPTH, keep=(0.3, 0.55))
+            ]
+        crown = ball(top, frame, r * 1.2, HAT, 13, flat=DEPTH, keep=(0.12, 9.0))
+        flat_frame = frame[[0, 2, 1]]  # its thin axis upward
+        if hat == "beanie":
+            fold = ball(top, frame, r * 1.27, HAT, 14, flat=DEPTH, keep=(0.05, 0.38))
+            return [crown, fold, ball(top + self.up * r * 1.25, frame, r * 0.26, HAT, 14)]
+        if hat == "cap":
+            brim = rod(
+                top + self.front * r * 0.7 + self.up * r * 0.2,
+                top + self.front * r * 1.45 + self.up * r * 0.1,
+                self.up, (r * 0.8, r * 0.8, r * 0.6), HAT, 14, flat=0.1,
+            )  # fmt: skip
+            return [crown, brim]
+        disc = ball(top + self.up * r * 0.2, flat_frame, r * 2.0, HAT, 14, flat=0.07)
+        return [crown, disc]
