@@ -1,0 +1,198 @@
+"""Attention to a context, and the transformer of one picture that holds it.
+
+Attribute names are those of the published checkpoints, so that files load strictly.
+
+What a block looks at besides its own frames (text, the reference picture) stays the same
+over frames and windows. Its keys and values are therefore worked out once, outside the
+forward pass (`SpatialTransformer.see`), and handed in as a `Seen`.
+
+Shapes: b samples, f frames, n positions in a frame, m tokens of a context, c channels.
+"""
+
+from typing import NamedTuple, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from animcli.networks.blocks import GroupNorm
+from animcli.networks.reference import KeyValue, ReferenceAttention, attend
+
+
+class Seen(NamedTuple):
+    """What one transformer looks at besides its own frames.
+
+    context: keys and values of the context; or, where the context is one token, what the
+        attention to it answers, (b, 1, c): with one key the question doesn't matter.
+    reference: keys and values of the reference picture, for the last samples of a batch.
+    """
+
+    context: KeyValue | Tensor | None = None
+    reference: KeyValue | None = None
+
+
+class CrossAttention(nn.Module):
+    """Every position of every frame looks at the sample's context."""
+
+    def __init__(self, channels: int, context_channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context_channels, channels, bias=False)
+        self.to_v = nn.Linear(context_channels, channels, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def see(self, context: Tensor) -> KeyValue | Tensor:
+        """What `forward` needs of `context` (b, m, context_channels)."""
+        if context.shape[1] == 1:
+            return self.to_out[0](self.to_v(context))
+        return KeyValue(self.to_k(context), self.to_v(context))
+
+    def forward(self, x: Tensor, context: KeyValue) -> Tensor:
+        """`x` (b f, n, c) asks, the context (b or 1, m, c) answers: (b f, n, c)."""
+        q = self.to_q(x).reshape(len(context.key), -1, x.shape[-1])  # (b, f n, c)
+        answer = attend(q, context.key, context.value, self.heads)
+        return self.to_out[0](answer).view_as(x)
+
+
+class GatedLinear(nn.Module):
+    """A linear layer, half of which opens and closes the other half (GEGLU).
+
+    Source: Shazeer, "GLU Variants Improve Transformer", arXiv:2002.05202.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(channels, 2 * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (..., channels) -> (..., width)."""
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    """A gated layer four times as wide, and back."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # The middle place is that of a dropout, which has no weights.
+        self.net = nn.Sequential(
+            GatedLinear(channels, 4 * channels),
+            nn.Identity(),
+            nn.Linear(4 * channels, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (..., c) -> (..., c)."""
+        return self.net(x)
+
+
+class NormOnly(nn.Module):
+    """What is left of a transformer block of which only the first norm is wanted."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+
+
+class TransformerBlock(NormOnly):
+    """Attention to own and reference positions, then to the context, then feed-forward.
+
+    context_channels: 0 for a block that has no context to look at.
+    """
+
+    def __init__(self, channels: int, context_channels: int, heads: int) -> None:
+        super().__init__(channels)
+        self.attn1 = ReferenceAttention(channels, heads)
+        self.norm2: nn.LayerNorm | None = None
+        self.attn2: CrossAttention | None = None
+        if context_channels:
+            self.norm2 = nn.LayerNorm(channels)
+            self.attn2 = CrossAttention(channels, context_channels, heads)
+        self.norm3 = nn.LayerNorm(channels)
+        self.ff = FeedForward(channels)
+
+    def forward(self, x: Tensor, normed: Tensor, frames: int, seen: Seen) -> Tensor:
+        """`x` (b f, n, c) and `normed`, which is `norm1(x)`, -> (b f, n, c)."""
+        x = x + self.attn1(normed, frames, seen.reference)
+        if isinstance(seen.context, Tensor):
+            x = (x.unflatten(0, (-1, frames)) + seen.context[:, None]).flatten(0, 1)
+        elif seen.context is not None and self.attn2 is not None and self.norm2 is not None:
+            x = x + self.attn2(self.norm2(x), seen.context)
+        return x + self.ff(self.norm3(x))
+
+
+class TransformerEntrance(nn.Module):
+    """A spatial transformer up to what its self-attention looks at."""
+
+    def __init__(self, channels: int, *, groups: int, block: NormOnly) -> None:
+        super().__init__()
+        self.norm = GroupNorm(groups, channels, eps=1e-6)
+        self.proj_in = nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList([block])
+
+    @property
+    def block(self) -> NormOnly:
+        """The one block; published files number it."""
+        return cast("NormOnly", self.transformer_blocks[0])
+
+    def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens of `x` (b f, c, h, w) and their norm, (b f, h w, c) each.
+
+        The norm is what the self-attention looks at, and so what a reference shows.
+        """
+        tokens = pointwise(self.proj_in, to_tokens(self.norm(x)))
+        return tokens, self.block.norm1(tokens)
+
+
+class SpatialTransformer(TransformerEntrance):
+    """One transformer block over the positions of each frame, added to its input."""
+
+    def __init__(
+        self, channels: int, context_channels: int, *, heads: int, groups: int
+    ) -> None:
+        block = TransformerBlock(channels, context_channels, heads)
+        super().__init__(channels, groups=groups, block=block)
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    @property
+    def block(self) -> TransformerBlock:
+        """The one block; published files number it."""
+        return cast("TransformerBlock", self.transformer_blocks[0])
+
+    def see(self, context: Tensor | None, reference: Tensor | None) -> Seen:
+        """What `forward` needs of a context (b, m, *) and of reference features.
+
+        `reference` (r, n, c): what `enter` gave for the reference picture.
+        """
+        attn1, attn2 = self.block.attn1, self.block.attn2
+        return Seen(
+            attn2.see(context) if attn2 is not None and context is not None else None,
+            attn1.see(reference) if reference is not None else None,
+        )
+
+    def forward(self, x: Tensor, frames: int, seen: Seen) -> Tensor:
+        """`x` (b f, c, h, w), same shape back."""
+        return self.leave(x, *self.enter(x), frames, seen)
+
+    def leave(
+        self, x: Tensor, tokens: Tensor, normed: Tensor, frames: int, seen: Seen
+    ) -> Tensor:
+        """The rest of `forward` after `enter`."""
+        tokens = pointwise(self.proj_out, self.block(tokens, normed, frames, seen))
+        return x + to_picture(tokens, x.shape[-2])
+
+
+def to_tokens(x: Tensor) -> Tensor:
+    """`(b, c, h, w)` -> `(b, h w, c)`; free where channels are last in memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_picture(tokens: Tensor, height: int) -> Tensor:
+    """`(b, h w, c)` -> `(b, c, h, w)`, channels last in memory."""
+    return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
+
+
+def pointwise(conv: nn.Conv2d, tokens: Tensor) -> Tensor:
+    """A one by one convolution of tokens (b, n, c): a matrix product without copies."""
+    return F.linear(tokens, conv.weight[:, :, 0, 0], conv.bias)

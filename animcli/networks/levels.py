@@ -1,0 +1,262 @@
+"""The levels of a UNet, and the half that goes down, which three networks share.
+
+A level is a few layers at one size. A layer is a residual block, then a transformer and a
+motion module where the level has them. Attribute names are those of the published
+checkpoints.
+
+Shapes: b samples, f frames, c channels, h by w positions; folded frames `(b f, c, h, w)`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from animcli.networks.attention import Seen, SpatialTransformer
+from animcli.networks.blocks import Downsample, ResnetBlock, TimestepEmbedding, Upsample
+from animcli.networks.temporal import MotionModule
+
+Sight = Mapping[str, Seen]
+"""Path of a transformer in the network -> what it looks at; see `Encoder.see`."""
+
+NOTHING_SEEN = Seen()
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """The motion modules of a network, one after every layer.
+
+    positions: most frames that a window may have.
+    middle: whether the middle of the network has one too.
+    """
+
+    positions: int
+    middle: bool = True
+    heads: int = 8
+    groups: int = 32
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """The shape of a UNet; the defaults are those of Stable Diffusion 1.5.
+
+    widths: channels of each level, from the full size down.
+    layers: layers of a level on the way down; there is one more on the way up.
+    attention: which levels have transformers; the middle always has one.
+    context: channels of the context's tokens, or 0 if there is no context.
+    across_frames: the group norms outside of transformers and motion modules take a
+        sample's frames together, as in MagicAnimate, instead of each by itself.
+    """
+
+    channels: int = 4
+    widths: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers: int = 2
+    attention: tuple[bool, ...] = (True, True, True, False)
+    heads: int = 8
+    groups: int = 32
+    context: int = 768
+    motion: MotionConfig | None = None
+    across_frames: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.attention) != len(self.widths):
+            raise ValueError(
+                f"{len(self.widths)} widths want as many attention entries, "
+                f"got {len(self.attention)}"
+            )
+
+    @property
+    def time_width(self) -> int:
+        """Channels of the time embedding."""
+        return 4 * self.widths[0]
+
+
+class Level(nn.Module):
+    """Layers at one size. The middle is one too; only its first layer has attention."""
+
+    def __init__(
+        self,
+        config: UNetConfig,
+        channels: Sequence[int],
+        width: int,
+        *,
+        transformers: int,
+        motion_modules: int,
+    ) -> None:
+        """`channels` go into the layers, and `width` comes out of each."""
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResnetBlock(
+                entering,
+                width,
+                config.time_width,
+                groups=config.groups,
+                across_frames=config.across_frames,
+            )
+            for entering in channels
+        )
+        self.attentions = nn.ModuleList(
+            SpatialTransformer(
+                width, config.context, heads=config.heads, groups=config.groups
+            )
+            for _ in range(transformers)
+        )
+        self.motion_modules = nn.ModuleList()
+        if config.motion is not None:
+            self.motion_modules.extend(
+                MotionModule(
+                    width,
+                    heads=config.motion.heads,
+                    positions=config.motion.positions,
+                    groups=config.motion.groups,
+                )
+                for _ in range(motion_modules)
+            )
+
+    def forward(
+        self, index: int, x: Tensor, time: Tensor, frames: int, seen: Seen
+    ) -> Tensor:
+        """Layer `index` of `x` (b f, c, h, w): (b f, width, h, w)."""
+        x = self.resnets[index](x, time, frames)
+        if index < len(self.attentions):
+            x = self.attentions[index](x, frames, seen)
+        if index < len(self.motion_modules):
+            x = self.motion_modules[index](x, frames)
+        return x
+
+
+Visit = Callable[[str, Level, int, Tensor], Tensor]
+"""(path of a level, the level, index of the layer, what goes in) -> what comes out."""
+
+
+class DownLevel(Level):
+    """A level on the way down; all but the last end in a halving."""
+
+    def __init__(self, config: UNetConfig, index: int) -> None:
+        width = config.widths[index]
+        entering = config.widths[max(index - 1, 0)]
+        super().__init__(
+            config,
+            [entering] + [width] * (config.layers - 1),
+            width,
+            transformers=config.layers if config.attention[index] else 0,
+            motion_modules=config.layers,
+        )
+        last = index == len(config.widths) - 1
+        self.downsamplers = nn.ModuleList([] if last else [Downsample(width)])
+
+
+class UpLevel(Level):
+    """A level on the way up: its layers get skip tensors too. All but the last double."""
+
+    def __init__(self, config: UNetConfig, index: int) -> None:
+        """`index` counts from the full size, as on the way down."""
+        width = config.widths[index]
+        below = config.widths[min(index + 1, len(config.widths) - 1)]
+        above = config.widths[max(index - 1, 0)]
+        joined = [below] + [width] * config.layers
+        skips = [width] * config.layers + [above]
+        super().__init__(
+            config,
+            [entering + skip for entering, skip in zip(joined, skips, strict=True)],
+            width,
+            transformers=config.layers + 1 if config.attention[index] else 0,
+            motion_modules=config.layers + 1,
+        )
+        self.upsamplers = nn.ModuleList([Upsample(width)] if index else [])
+
+
+class DownBlocks(nn.ModuleList):
+    """The levels on the way down."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(DownLevel(config, index) for index in range(len(config.widths)))
+
+    def __iter__(self) -> Iterator[DownLevel]:
+        return cast("Iterator[DownLevel]", super().__iter__())
+
+
+class UpBlocks(nn.ModuleList):
+    """The levels on the way up, to the full size or to the level `finest`."""
+
+    def __init__(self, config: UNetConfig, finest: int = 0) -> None:
+        levels = range(finest, len(config.widths))
+        super().__init__(UpLevel(config, index) for index in reversed(levels))
+
+    def __iter__(self) -> Iterator[UpLevel]:
+        return cast("Iterator[UpLevel]", super().__iter__())
+
+    def decode(self, x: Tensor, skips: list[Tensor], visit: Visit) -> Tensor:
+        """From the middle's output and the skips, which it uses up, to the full size."""
+        for number, level in enumerate(self):
+            for index in range(len(level.resnets)):
+                joined = torch.cat([x, skips.pop()], dim=1)
+                x = visit(f"up_blocks.{number}", level, index, joined)
+            for upsample in level.upsamplers:
+                x = upsample(x, skips[-1].shape[-2:])
+        return x
+
+
+class Encoder(nn.Module):
+    """The half of a UNet that goes down, and the middle."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.conv_in = nn.Conv2d(config.channels, config.widths[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(config.widths[0], config.time_width)
+        self.down_blocks = DownBlocks(config)
+        self.mid_block = Level(
+            config,
+            [config.widths[-1]] * 2,
+            config.widths[-1],
+            transformers=1,
+            motion_modules=int(config.motion is not None and config.motion.middle),
+        )
+
+    def see(
+        self, context: Tensor | None = None, reference: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Seen]:
+        """What the transformers look at: worked out once, good for all frames and steps.
+
+        context: (b or 1, m, context channels), for all samples.
+        reference: what a `ReferenceUNet` gave, for the last samples of a batch. Blocks that
+            it doesn't name look at their own frames only.
+
+        Raises ValueError if the network wants a context and gets none, or the other way
+        round, or if the reference names a block that isn't there.
+        """
+        if (context is None) != (self.config.context == 0):
+            raise ValueError(
+                f"the network looks at {self.config.context} channels of context, got "
+                f"{'none' if context is None else tuple(context.shape)}"
+            )
+        reference = dict(reference or {})
+        sight = {
+            path: module.see(context, reference.pop(path, None))
+            for path, module in self.named_modules()
+            if isinstance(module, SpatialTransformer)
+        }
+        if reference:
+            raise ValueError(f"no such blocks to show a reference to: {sorted(reference)}")
+        return sight
+
+    def tell_time(self, timestep: Tensor, samples: int) -> Tensor:
+        """What the residual blocks hear of `timestep`, () or (b,): (b, time_width)."""
+        return nn.functional.silu(self.time_embedding(timestep.expand(samples)))
+
+    def encode(self, x: Tensor, visit: Visit) -> tuple[Tensor, list[Tensor]]:
+        """From `x` (b f, c, h, w), after `conv_in`, to the middle's output and skips."""
+        skips = [x]
+        for number, level in enumerate(self.down_blocks):
+            for index in range(len(level.resnets)):
+                x = visit(f"down_blocks.{number}", level, index, x)
+                skips.append(x)
+            for downsample in level.downsamplers:
+                x = downsample(x)
+                skips.append(x)
+        for index in range(len(self.mid_block.resnets)):
+            x = visit("mid_block", self.mid_block, index, x)
+        return x, skips

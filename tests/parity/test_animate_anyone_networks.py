@@ -1,0 +1,193 @@
+"""The networks of Animate Anyone give what the original ones give, to the last digits."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+from golden_set import Case, close, golden_set, unet_config
+from torch import Tensor
+
+from animcli.networks.appearance import ReferenceUNet
+from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.temporal import MotionModule
+from animcli.networks.unet import UNet
+
+SET = golden_set("animate_anyone")
+
+
+def cases(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture(scope="module")
+def unet() -> UNet:
+    return SET.load(UNet(unet_config(SET.shapes["unet3d"])), "denoising_unet")
+
+
+@pytest.fixture(scope="module")
+def reference_unet() -> ReferenceUNet:
+    config = unet_config(SET.shapes["unet2d"])
+    return SET.load(ReferenceUNet(config), "reference_unet")
+
+
+@cases("in_pose", "out")
+def test_the_pose_guider(case: Case) -> None:
+    shape = SET.shapes["pose_guider"]
+    guider = PoseGuider(
+        shape["conditioning_embedding_channels"], tuple(shape["block_out_channels"])
+    )
+    SET.load(guider, "pose_guider")
+    close(case, guider(case.tensors["in_pose"]), "out")
+
+
+@cases("in", "out", "out_first_frame_only")
+def test_the_motion_module(case: Case) -> None:
+    config = case.entry["config"]
+    module = MotionModule(
+        config["in_channels"],
+        heads=config["num_attention_heads"],
+        positions=config["temporal_position_encoding_max_len"],
+    )
+    SET.load(module, "motion_module", case.under("weights/"))
+    clip = case.tensors["in"]
+    close(case, over_clip(module, clip), "out")
+    close(case, over_clip(module, clip[:, :, :1]), "out_first_frame_only")
+
+
+def over_clip(module: MotionModule, clip: Tensor) -> Tensor:
+    """The module on a clip (b, c, f, h, w), folded and unfolded."""
+    folded = clip.transpose(1, 2).flatten(0, 1)
+    out = module(folded, clip.shape[2])
+    return out.unflatten(0, (len(clip), -1)).transpose(1, 2)
+
+
+@cases("in_sample", "in_ehs", "in_pose_fea", "out")
+def test_the_unet(case: Case, unet: UNet) -> None:
+    t = case.tensors
+    latents, step, sight = t["in_sample"], t["in_timestep"], unet.see(t["in_ehs"])
+    close(case, unet(latents, step, sight, pose=t["in_pose_fea"]), "out")
+    close(case, unet(latents, step, sight), "out_no_pose")
+    batch = unet(latents, t["in_timestep_batch"], sight, pose=t["in_pose_fea"])
+    close(case, batch, "out_timestep_batch")
+    five = unet.see(t["in_ehs_5tokens"])
+    close(case, unet(latents, step, five, pose=t["in_pose_fea"]), "out_ehs_5tokens")
+
+
+@cases("odd_in_sample", "odd_out")
+def test_the_unet_at_sizes_that_are_no_multiple_of_eight(case: Case, unet: UNet) -> None:
+    t = case.tensors
+    sight = unet.see(t["in_ehs"][:1])
+    out = unet(t["odd_in_sample"], t["in_timestep"], sight, pose=t["odd_in_pose_fea"])
+    close(case, out, "odd_out")
+
+
+@cases("in_ref_latents", "bank_cfg/**")
+def test_what_the_reference_network_shows(
+    case: Case, reference_unet: ReferenceUNet
+) -> None:
+    token = case.tensors["in_clip_embeds"]
+    sight = reference_unet.see(torch.cat([torch.zeros_like(token), token]))
+    reference = case.tensors["in_ref_latents"].expand(2, -1, -1, -1)
+    features = reference_unet(reference, torch.tensor(0), sight)
+    shown = {
+        f"bank_cfg/{path}.transformer_blocks.0": rows for path, rows in features.items()
+    }
+    assert shown.keys() == {name for name in case.tensors if name.startswith("bank_cfg/")}
+    for name, rows in shown.items():
+        close(case, rows, name)
+
+
+@cases("in_ref_latents", "out_cfg", "out_nocfg")
+@pytest.mark.parametrize("rounded", [False, True], ids=["exact", "as-float16"])
+def test_looking_at_a_reference(
+    case: Case, rounded: bool, unet: UNet, reference_unet: ReferenceUNet
+) -> None:
+    t, ending = case.tensors, "_bank_fp16" if rounded else ""
+    token, zeros = t["in_clip_embeds"], torch.zeros_like(t["in_clip_embeds"])
+    features = reference_unet(
+        t["in_ref_latents"], torch.tensor(0), reference_unet.see(token)
+    )
+    if rounded:  # what upstream does with the features on their way
+        features = {path: rows.half().float() for path, rows in features.items()}
+
+    alone = unet.see(token, features)
+    out = unet(t["in_sample"], t["in_timestep"], alone, pose=t["in_pose_fea"])
+    close(case, out, f"out_nocfg{ending}")
+
+    both = unet.see(torch.cat([zeros, token]), features)
+    doubled = t["in_sample"].expand(2, -1, -1, -1, -1)
+    out = unet(doubled, t["in_timestep"], both, pose=t["in_pose_fea"])
+    close(case, out, f"out_cfg{ending}")
+
+    # Guidance in two calls instead of one is the same thing in less memory.
+    plain = unet(t["in_sample"], t["in_timestep"], unet.see(zeros), pose=t["in_pose_fea"])
+    torch.testing.assert_close(plain, out[:1], rtol=0, atol=case.tolerance)
+
+
+@cases("stage1/in_latents")
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
+@pytest.mark.parametrize("shown", ["cond", "uncond"])
+def test_losses_and_gradients_of_training(case: Case, stage: str, shown: str) -> None:
+    given, name = case.under(f"{stage}/"), f"{stage}_{shown}"
+    shape, reference_shape = SET.shapes["unet3d"], unet_config(SET.shapes["unet2d"])
+    config = unet_config(shape)
+    if stage == "stage1":  # single frames: no motion modules
+        config = replace(config, motion=None)
+    guider_shape = SET.shapes["pose_guider"]
+    networks = {
+        "denoising_unet": UNet(config),
+        "reference_unet": ReferenceUNet(reference_shape),
+        "pose_guider": PoseGuider(
+            guider_shape["conditioning_embedding_channels"],
+            tuple(guider_shape["block_out_channels"]),
+        ),
+    }
+    trained: dict[str, Tensor] = {}
+    for net, network in networks.items():
+        SET.load(network, net)
+        for key, parameter in network.named_parameters():
+            learns = (
+                "motion_modules" in key
+                if stage == "stage2"
+                else not (net == "reference_unet" and "up_blocks.3" in key)
+            )
+            parameter.requires_grad_(learns)
+            if learns:
+                trained[f"{net}.{key}"] = parameter
+
+    with torch.enable_grad():
+        unet, reference_unet = networks["denoising_unet"], networks["reference_unet"]
+        token, features = given["in_clip_embeds"], {}
+        if shown == "cond":
+            features = reference_unet(
+                given["in_ref_latents"], torch.tensor(0), reference_unet.see(token)
+            )
+        prediction = unet(
+            given["noisy"],
+            given["in_timesteps"],
+            unet.see(token, features),
+            pose=networks["pose_guider"](given["in_pose_u8"].float() / 255),
+            checkpointing=stage == "stage2",  # which changes nothing
+        )
+        weight = case.tensors[f"{name}/weight"]
+        errors = (prediction - given["target"]).square().flatten(1).mean(1)
+        loss = (errors * weight).mean()
+        loss.backward()
+
+    close(case, prediction.detach(), f"{name}/pred")
+    close(case, loss.detach().reshape(1), f"{name}/loss")
+    for key in case.under(f"{name}/grad/"):
+        close(case, trained[key].grad, f"{name}/grad/{key}")
+    norm = sum(
+        float(p.grad.double().square().sum())
+        for p in trained.values()
+        if p.grad is not None
+    )
+    assert norm**0.5 == pytest.approx(case.entry["gradnorm"][name], abs=case.tolerance)

@@ -1,0 +1,62 @@
+"""At full size the networks have the keys and shapes of the published files, no others."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from animcli.networks.appearance import ReferenceUNet, unused_parts
+from animcli.networks.controlnet import ControlNet
+from animcli.networks.levels import UNetConfig
+from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+
+SPATIAL = UNetConfig()
+NETWORKS: list[tuple[str, Callable[[], nn.Module]]] = [
+    ("aa_denoising_unet_full_runtime", lambda: UNet(ANIMATE_ANYONE)),
+    ("aa_denoising_unet.pth", lambda: UNet(SPATIAL)),
+    ("sd15_unet_diffusers", lambda: UNet(SPATIAL)),
+    ("aa_reference_unet.pth", lambda: ReferenceUNet(SPATIAL)),
+    ("aa_pose_guider.pth", lambda: PoseGuider(320)),
+    ("ma_unet3d_full_runtime", lambda: UNet(MAGIC_ANIMATE)),
+    ("ma_appearance_encoder", lambda: ReferenceUNet(SPATIAL)),
+    ("ma_densepose_controlnet", lambda: ControlNet(SPATIAL)),
+]
+
+
+@pytest.mark.parametrize(("file", "build"), NETWORKS, ids=[file for file, _ in NETWORKS])
+def test_a_network_is_what_its_published_file_holds(
+    manifests: Path, file: str, build: Callable[[], nn.Module]
+) -> None:
+    with torch.device("meta"):
+        own = {key: list(value.shape) for key, value in build().state_dict().items()}
+    published = shapes_in(manifests / f"{file}.json")
+    if file == "aa_reference_unet.pth":  # its last layers are published, and useless
+        unused = unused_parts(SPATIAL)
+        published = {k: v for k, v in published.items() if not k.startswith(unused)}
+    assert own == published
+
+
+@pytest.mark.parametrize(
+    ("file", "config"),
+    [
+        ("aa_motion_module.pth", ANIMATE_ANYONE),
+        ("ma_temporal_attention.ckpt", MAGIC_ANIMATE),
+    ],
+)
+def test_the_motion_modules_are_what_their_published_file_holds(
+    manifests: Path, file: str, config: UNetConfig
+) -> None:
+    with torch.device("meta"):
+        state = UNet(config).state_dict()
+    own = {k: list(v.shape) for k, v in state.items() if "motion_modules" in k}
+    assert own == shapes_in(manifests / f"{file}.json")
+
+
+def shapes_in(manifest: Path) -> dict[str, list[int]]:
+    """Key -> shape, from a listing of a published file."""
+    keys = json.loads(manifest.read_text())["keys"]
+    return {key: shape for key, (shape, _) in keys.items()}
