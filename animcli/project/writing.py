@@ -39,14 +39,24 @@ HINTS: Final = {
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Name `path` and the room left on its disk when the system refuses to write it."""
+    """Name `path` and the room left on its disk when the system refuses to write it.
+
+    Also where a writer of another room has said so in its own words.
+    """
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StorageError(
-            f"{path}: {reason}{_free_space(path)}", HINTS.get(error.errno or 0, "")
-        ) from error
+        raise _refusal(path, error) from error
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise _refusal(path, error.__cause__) from error.__cause__
+        raise
+
+
+def _refusal(path: Path, error: OSError) -> StorageError:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = HINTS.get(error.errno or 0, "")
+    return StorageError(f"{path}: {reason}{_free_space(path)}", hint)
 
 
 def _free_space(path: Path) -> str:

@@ -1,11 +1,21 @@
 """A driving video and a reference picture that the package draws itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from animcli.project.writing import make_folder, part_beside, put_in_place
 from animcli.stages.stage import Bench, Source, settings_of
+
+if TYPE_CHECKING:  # numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from animcli.characters.body import Angles
+
+TRUTH: Final = "truth.pose"
+"""In the folder of a drawn dance: the joints that it was drawn from."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,7 @@ class DrawDance:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless")
+    libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
 
     figure: int = 1
     dance: int = 1
@@ -35,7 +45,39 @@ class DrawDance:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        import numpy as np
+
+        from animcli.characters.clip import Scene
+        from animcli.characters.dance import Dance
+        from animcli.characters.figure import Figure
+        from animcli.characters.shot import Shot
+        from animcli.pose.posefile import write_pose
+        from animcli.pose.sequence import PoseSequence, even_ticks
+        from animcli.pose.skeleton import BODY, JOINTS
+        from animcli.stages.frames import make_frames
+
+        scene = Scene(
+            Figure.from_seed(self.figure),
+            Dance.from_seed(self.dance),
+            Shot(backdrop=self.figure),
+        )
+        rate = float(self.rate)
+
+        def drawn(span: range) -> "Iterator[NDArray[np.uint8]]":
+            start = span.start / rate
+            for drawing in scene.drawings(len(span), self.size, rate, start):
+                yield drawing.picture
+
+        joints = scene.joints(self.frames, self.size, rate)
+        points = np.zeros((self.frames, JOINTS, 2), np.float32)
+        scores = np.zeros((self.frames, JOINTS), np.float32)
+        points[:, BODY], scores[:, BODY] = joints[..., :2], 1
+        ticks, time_base = even_ticks(self.frames, self.rate)
+        truth = PoseSequence(points, scores, ticks, time_base, self.size)
+        part = part_beside(make_folder(bench.out) / TRUTH)
+        write_pose(part, truth)
+        put_in_place(part, bench.out / TRUTH)
+        make_frames(bench, drawn, self.frames, self.size, self.rate, "drawing a dancer")
 
 
 @dataclass(frozen=True)
@@ -62,4 +104,38 @@ class DrawFigure:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from animcli.characters.body import stand
+        from animcli.characters.draw import draw
+        from animcli.characters.figure import Figure
+        from animcli.characters.shot import Shot
+        from animcli.video.picture import write_picture
+
+        figure = Figure.from_seed(self.figure)
+        (pose,) = stand(_at_rest(), figure.proportions)
+        drawing = draw(figure, pose, Shot(backdrop=self.figure), self.size)
+        part = part_beside(bench.out)
+        write_picture(part, drawing.picture)
+        put_in_place(part, bench.out)
+
+
+def _at_rest() -> "Angles":
+    """Upright, facing the viewer, arms a little away from the body."""
+    import numpy as np
+
+    from animcli.characters.body import Angles
+
+    still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
+    arms = np.array([[[-0.35, -0.94, 0], [0.35, -0.94, 0]]], np.float32)
+    return Angles(
+        facing=np.zeros(1, np.float32),
+        pelvis=still,
+        hips=still,
+        spine=still,
+        head=still,
+        upper_arms=arms,
+        forearms=arms,
+        feet=np.zeros((1, 2, 3), np.float32),
+        anchors=none,
+        turns=none,
+        lifts=none,
+    )

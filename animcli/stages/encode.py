@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
+from animcli.project.unit import find_unit, keep_unit
+from animcli.project.writing import part_beside, put_in_place, storing
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -47,4 +49,32 @@ class EncodeStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from animcli.stages.frames import open_frames
+        from animcli.video.write import (
+            Sound,
+            encode_segment,
+            encoding_for,
+            join_segments,
+        )
+
+        frames = open_frames(bench.inputs["frames"])
+        rate = self.rate or frames.rate
+        encoding = encoding_for(bench.out, rate, self.codec, self.quality)
+        segments = []
+        for number, source in enumerate(frames.segments):
+            kept = find_unit(bench.work, f"segment-{number:06d}")
+            if kept is None:
+                part = part_beside(bench.work / f"segment-{number:06d}{self.container}")
+                with storing(part):
+                    encode_segment([source], encoding, part)
+                kept = keep_unit(part, bench.work, f"segment-{number:06d}")
+            segments.append(kept)
+            bench.report("encoding", number + 1, len(frames.segments))
+            bench.may_stop()
+        sound = None
+        if "sound" in bench.inputs:
+            sound = Sound(bench.inputs["sound"], self.sound_start, frames.frames / rate)
+        part = part_beside(bench.out)
+        with storing(bench.out):
+            join_segments(segments, encoding, part, sound)
+        put_in_place(part, bench.out)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
+from animcli.project.writing import part_beside, put_in_place
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -14,6 +16,7 @@ class ExtractStage:
     video: a video, an animation or a folder of pictures.
     clean: fill short gaps and take out the trembling.
     keep_going: leave damaged frames out instead of stopping at them.
+    picture_rate: frames per second of a folder of pictures, which doesn't say.
     """
 
     name: ClassVar[str] = "extract-pose"
@@ -22,7 +25,9 @@ class ExtractStage:
     libraries: ClassVar[tuple[str, ...]] = (
         "ai-edge-litert",
         "av",
+        "numpy",
         "opencv-python-headless",
+        "pillow",
     )
 
     video: Source
@@ -31,6 +36,7 @@ class ExtractStage:
     face: bool = True
     clean: bool = True
     keep_going: bool = False
+    picture_rate: Fraction = Fraction(24)
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -43,4 +49,49 @@ class ExtractStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from dataclasses import replace
+
+        from animcli.pose.clean import clean
+        from animcli.pose.posefile import write_pose
+        from animcli.pose.sequence import Origin
+        from animcli.stages.detection import find_motion
+        from animcli.stages.detectors import draw_threshold, open_detector
+        from animcli.video.footage import Limits
+        from animcli.video.read import open_footage
+
+        detector = open_detector(
+            self.detector, bench.weights[self.detector], hands=self.hands, face=self.face
+        )
+        with open_footage(
+            bench.inputs["video"],
+            keep_going=self.keep_going,
+            limits=Limits(least_frames=2),
+            rate=self.picture_rate,
+        ) as reader:
+            for line in reader.info.notes:
+                bench.note(line)
+            found = find_motion(bench, reader, detector)
+            rate = reader.info.rate
+        origin = Origin(
+            # Without its name: the same video under another name gives the same bytes.
+            source={
+                "sha256": bench.recipe.inputs["video"],
+                "size_px": list(found.size),
+                "rate": str(rate),
+                "frames": len(found),
+            },
+            detector={
+                "backend": self.detector,
+                "models": dict(bench.recipe.weights),
+                "hands": self.hands,
+                "face": self.face,
+            },
+        )
+        sequence = replace(
+            found, draw_threshold=draw_threshold(self.detector), origin=origin
+        )
+        if self.clean:
+            sequence = clean(sequence)
+        part = part_beside(bench.out)
+        write_pose(part, sequence)
+        put_in_place(part, bench.out)

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import ClassVar
 
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.errors import InputError, UsageError
+from animcli.project.writing import part_beside, put_in_place
+from animcli.stages.stage import Bench, Source, settings_of, shown_name
 
 
 class Fit(Enum):
@@ -26,7 +29,7 @@ class FitPicture:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("pillow", "opencv-python-headless")
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
 
     picture: Source
     size: tuple[int, int] | None = None
@@ -39,7 +42,23 @@ class FitPicture:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        import numpy as np
+
+        from animcli.stages.fitting import fit_picture
+        from animcli.video.picture import read_picture, write_picture
+
+        picture = read_picture(bench.inputs["picture"])
+        for line in picture.notes:
+            bench.note(f"{shown_name(self.picture)}: {line}")
+        pixels = picture.pixels
+        if picture.alpha is not None:
+            pixels = np.dstack([pixels, picture.alpha])
+        if self.size is not None:
+            check_size(self.size)
+            pixels = fit_picture(pixels, self.size, self.fit)
+        part = part_beside(bench.out)
+        write_picture(part, pixels)
+        put_in_place(part, bench.out)
 
 
 @dataclass(frozen=True)
@@ -49,7 +68,12 @@ class FindPose:
     name: ClassVar[str] = "find-pose"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
-    libraries: ClassVar[tuple[str, ...]] = ("ai-edge-litert", "opencv-python-headless")
+    libraries: ClassVar[tuple[str, ...]] = (
+        "ai-edge-litert",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+    )
 
     picture: Source
     detector: str = "blazepose"
@@ -65,4 +89,46 @@ class FindPose:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from animcli.pose.posefile import write_pose
+        from animcli.pose.sequence import Origin, PoseSequence, even_ticks
+        from animcli.stages.detectors import draw_threshold, open_detector
+        from animcli.video.picture import read_picture
+
+        pixels = read_picture(bench.inputs["picture"]).pixels
+        models = bench.weights[self.detector]
+        detector = open_detector(self.detector, models, hands=True, face=True)
+        found = detector.detect(pixels)
+        if found is None:
+            raise InputError(
+                f"{shown_name(self.picture)}: found 0 persons",
+                "the character should be seen whole, from the front, before a calm ground",
+            )
+        ticks, time_base = even_ticks(1, Fraction(1))
+        sequence = PoseSequence(
+            points=found.points[None],
+            scores=found.scores[None],
+            ticks=ticks,
+            time_base=time_base,
+            size=(pixels.shape[1], pixels.shape[0]),
+            draw_threshold=draw_threshold(self.detector),
+            origin=Origin(
+                source={"sha256": bench.recipe.inputs["picture"]},
+                detector={
+                    "backend": self.detector,
+                    "models": dict(bench.recipe.weights),
+                },
+            ),
+        )
+        part = part_beside(bench.out)
+        write_pose(part, sequence)
+        put_in_place(part, bench.out)
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Raise UsageError for a size that networks can't take, naming the nearest."""
+    if any(side < 64 or side % 8 for side in size):
+        near = "x".join(str(max(64, (side + 4) // 8 * 8)) for side in size)
+        raise UsageError(
+            f"{size[0]}x{size[1]}: both sides must be multiples of 8, and 64 or more",
+            f"nearest {near}",
+        )

@@ -1,13 +1,23 @@
 """Reference and motion in, lossless frames out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from animcli.errors import UsageError
 from animcli.presets import Preset
-from animcli.stages.reference import Fit, FitPicture
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.stages.reference import FindPose, Fit, FitPicture
+from animcli.stages.retarget import RetargetStage
+from animcli.stages.stage import Bench, Source, plain, settings_of
+
+if TYPE_CHECKING:  # numpy; this module is read to build a plan, too
+    from animcli.pose.sequence import PoseSequence
+
+
+DEFAULT_FRAMES: Final = 16
+DEFAULT_RATE: Final = Fraction(24)
+"""Of what follows no motion, and so has no length of its own."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +53,102 @@ class RenderStage:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        from animcli.rendering.catalog import load_renderer
+
+        return load_renderer(self.preset.renderer).weights
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        from animcli.rendering.catalog import renderer_entry
+
+        return ("av", "numpy", *renderer_entry(self.preset.renderer).libraries)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(width, height)` of the result."""
+        return (self.preset.width, self.preset.height)
 
     @property
     def picture(self) -> FitPicture:
         """The reference at the size of the result."""
-        size = (self.preset.width, self.preset.height)
-        return FitPicture(self.reference, size, self.fit)
+        return FitPicture(self.reference, self.size, self.fit)
 
     @property
     def fitted_motion(self) -> Source | None:
-        """The motion in pixels of the result, at its own rate and length."""
-        raise NotImplementedError
+        """The motion that `moves` reads; in pixels of the result if it was retargeted."""
+        if self.motion is None or not self.retarget:
+            return self.motion
+        return RetargetStage(self.motion, self.picture, self.detector)
 
     def inputs(self) -> Mapping[str, Source]:
-        raise NotImplementedError
+        motion = self.fitted_motion
+        if motion is None:
+            return {"reference": self.picture}
+        pose = FindPose(self.picture, self.detector)
+        return {"reference": self.picture, "pose": pose, "motion": motion}
 
     def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
+        from animcli.rendering.catalog import renderer_entry
+
+        heard = {
+            key.name: plain(getattr(self.preset, key.name))
+            for key in fields(self.preset)
+            if key.name not in ("name", "about") and self.preset.listens_to(key.name)
+        }
+        revision = renderer_entry(self.preset.renderer).revision
+        return {**settings_of(self), "preset": heard, "renderer_revision": revision}
+
+    def moves(self, bench: Bench) -> "PoseSequence":
+        """The joints of every frame of the result, in its pixels and at its rate."""
+        from animcli.pose.posefile import read_pose
+        from animcli.stages.fitting import fit_motion, nominal_rate, resample, take_frames
+
+        motion = read_pose(bench.inputs["motion"])
+        usual = nominal_rate(motion)
+        if motion.rate is None:
+            bench.note(
+                f"the motion is unevenly spaced; it is resampled to {usual} a second"
+            )
+        motion = resample(motion, self.rate or usual)
+        return take_frames(
+            fit_motion(motion, self.size, self.fit), self.frames, loop=self.loop
+        )
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from animcli.pose.posefile import read_pose
+        from animcli.project.checkpoint import FileCheckpoint
+        from animcli.rendering.catalog import load_renderer
+        from animcli.rendering.renderer import Drive, RenderRequest
+        from animcli.stages.frames import make_frames
+        from animcli.video.picture import read_picture
+
+        name = self.preset.renderer
+        renderer = load_renderer(name)
+        if (renderer.drive is Drive.NOTHING) != (self.motion is None):
+            raise UsageError(
+                f"the renderer {name} follows no motion, and one was given"
+                if self.motion is not None
+                else f"the renderer {name} wants a motion",
+                "leave --motion out" if self.motion is not None else "--motion dance.mp4",
+            )
+        picture = read_picture(bench.inputs["reference"])
+        motion = pose = None
+        frames, rate = self.frames or DEFAULT_FRAMES, self.rate or DEFAULT_RATE
+        if self.motion is not None:
+            motion, pose = self.moves(bench), read_pose(bench.inputs["pose"])
+            frames, rate = len(motion), motion.rate or self.rate or DEFAULT_RATE
+        request = RenderRequest(
+            reference=picture.pixels,
+            reference_alpha=picture.alpha,
+            reference_pose=pose,
+            motion=motion,
+            control=None,
+            frames=frames,
+            size=self.size,
+            preset=self.preset,
+            weights=bench.weights,
+            device=self.device,
+        )
+        checkpoint = FileCheckpoint(bench.work / "checkpoint.npz", bench.may_stop)
+        source = renderer.prepare(request, checkpoint, bench.report)
+        make_frames(bench, source, frames, self.size, rate, "rendering")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from animcli.project.writing import part_beside, put_in_place
 from animcli.stages.reference import FindPose
 from animcli.stages.stage import Bench, Source, settings_of
 
@@ -20,7 +21,7 @@ class RetargetStage:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
 
     motion: Source
     reference: Source
@@ -33,4 +34,11 @@ class RetargetStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        raise NotImplementedError
+        from animcli.pose.posefile import read_pose, write_pose
+        from animcli.pose.retarget import retarget
+
+        motion = read_pose(bench.inputs["motion"])
+        fitted = retarget(motion, read_pose(bench.inputs["reference"]))
+        part = part_beside(bench.out)
+        write_pose(part, fitted)
+        put_in_place(part, bench.out)

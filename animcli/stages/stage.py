@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
+from animcli.project.record import Recipe
+
 Source: TypeAlias = "Path | Stage"
 """A file or folder of the user's, or what another stage makes."""
 
@@ -38,7 +40,7 @@ class Bench:
     """Where one run of a stage finds what it needs, and leaves what it makes.
 
     inputs: name of each input -> the file or folder, whole and checked.
-    digests: name of each input -> SHA-256 of its bytes, in hex.
+    recipe: what decides the result, digests of inputs and weights among it.
     out: the file or folder to make. A folder may hold finished parts of a run that was
         stopped; each part must be whole or absent.
     work: a folder for what helps the next run to go on; gone when this one is done.
@@ -46,7 +48,7 @@ class Bench:
     """
 
     inputs: Mapping[str, Path]
-    digests: Mapping[str, str]
+    recipe: Recipe
     out: Path
     work: Path
     weights: Mapping[str, Path]
@@ -102,11 +104,23 @@ def plain(value: object) -> object:
     raise TypeError(f"{value!r} can't be a setting of a stage")
 
 
-def settings_of(stage: Stage) -> dict[str, object]:
+def settings_of(stage: object) -> dict[str, object]:
     """The fields of a stage that are no sources, ready for JSON."""
+    if not is_dataclass(stage):
+        raise TypeError(f"{stage!r} is no dataclass")
     values = {field.name: getattr(stage, field.name) for field in fields(stage)}
     return {
         name: plain(value)
         for name, value in values.items()
         if not isinstance(value, Path | Stage)
     }
+
+
+def shown_name(source: Source) -> str:
+    """What the user knows a source by: the path of the first file that goes into it."""
+    while not isinstance(source, Path):
+        inputs = tuple(source.inputs().values())
+        if not inputs:
+            return source.name
+        source = inputs[0]
+    return str(source)

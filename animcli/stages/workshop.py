@@ -130,7 +130,7 @@ class Workshop:
         started = time.perf_counter()
         bench = Bench(
             inputs=paths,
-            digests=recipe.inputs,
+            recipe=recipe,
             out=self.store.place_for(recipe, stage.suffix),
             work=self.store.work_folder(recipe.key),
             weights={name: self.weights.path(name) for name in stage.weights},

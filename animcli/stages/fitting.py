@@ -1,0 +1,158 @@
+"""Bringing pictures and motions of another shape to the size of the result."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.errors import UsageError
+from animcli.pose.sequence import PoseSequence, even_ticks
+from animcli.stages.reference import Fit
+
+USUAL_RATES: Final = tuple(
+    Fraction(rate)
+    for rate in (
+        "24000/1001",
+        "24",
+        "25",
+        "30000/1001",
+        "30",
+        "48",
+        "50",
+        "60000/1001",
+        "60",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture comes to lie in the result.
+
+    width, height: that it is scaled to, in pixels.
+    left, top: of its corner, in pixels of the result; negative where it is cut.
+    """
+
+    width: int
+    height: int
+    left: int
+    top: int
+
+
+def place(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
+    """Keep the proportions and centre; PAD leaves room beside, CROP cuts what is over."""
+    across, down = size[0] / source[0], size[1] / source[1]
+    scale = min(across, down) if fit is Fit.PAD else max(across, down)
+    width, height = round(source[0] * scale), round(source[1] * scale)
+    return Placement(width, height, (size[0] - width) // 2, (size[1] - height) // 2)
+
+
+def fit_picture(
+    pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit
+) -> NDArray[np.uint8]:
+    """A picture `(h, w, channels)` at `size`; room beside it continues its border."""
+    source = (pixels.shape[1], pixels.shape[0])
+    at = place(source, size, fit)
+    # Averages where it gets smaller, so that fine patterns don't turn into others.
+    smooth = cv2.INTER_AREA if at.width < source[0] else cv2.INTER_CUBIC
+    scaled = cv2.resize(pixels, (at.width, at.height), interpolation=smooth)
+    cut = scaled[max(-at.top, 0) :, max(-at.left, 0) :][: size[1], : size[0]]
+    top, left = max(at.top, 0), max(at.left, 0)
+    bottom, right = size[1] - top - cut.shape[0], size[0] - left - cut.shape[1]
+    fitted = cv2.copyMakeBorder(cut, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    if fitted.shape[2] == 4:  # what is beside the picture isn't part of the character
+        inside = np.zeros(fitted.shape[:2], dtype=bool)
+        inside[top : size[1] - bottom, left : size[0] - right] = True
+        fitted[~inside, 3] = 0
+    return np.ascontiguousarray(fitted, dtype=np.uint8)
+
+
+def fit_motion(motion: PoseSequence, size: tuple[int, int], fit: Fit) -> PoseSequence:
+    """A motion in pixels of a result of `size`, placed as its picture would be."""
+    if motion.size == size:
+        return motion
+    at = place(motion.size, size, fit)
+    scale = np.array([at.width / motion.size[0], at.height / motion.size[1]])
+    points = motion.points * scale + np.array([at.left, at.top])
+    return replace(motion, points=points.astype(np.float32), size=size)
+
+
+def nominal_rate(motion: PoseSequence) -> Fraction:
+    """Frames per second; of unevenly spaced frames, what most of them have.
+
+    That is 1 over the median step, moved to the usual rate within half a percent of it.
+    """
+    if motion.rate is not None:
+        return motion.rate
+    steps = np.diff(motion.ticks)
+    steps = steps[steps > 0]
+    if len(steps) == 0:
+        return USUAL_RATES[1]
+    rate = 1 / (motion.time_base * int(np.sort(steps)[len(steps) // 2]))
+    nearest = min(USUAL_RATES, key=lambda usual: abs(usual - rate))
+    return nearest if abs(nearest - rate) < rate / 200 else rate.limit_denominator(1001)
+
+
+def resample(motion: PoseSequence, rate: Fraction) -> PoseSequence:
+    """The motion at an even rate, from its first frame to its last.
+
+    A joint lies on the line between its places in the frames before and after; one that is
+    seen in only one of them is taken from the nearer frame.
+    """
+    if motion.rate == rate or len(motion) < 2:
+        ticks, time_base = even_ticks(len(motion), rate)
+        return replace(motion, ticks=ticks, time_base=time_base)
+    seconds = (motion.ticks - motion.ticks[0]) * float(motion.time_base)
+    length = int(motion.ticks[-1] - motion.ticks[0]) * motion.time_base
+    frames = int(length * rate) + 1
+    at = np.arange(frames) / float(rate)
+    after = np.clip(np.searchsorted(seconds, at, side="left"), 1, len(motion) - 1)
+    before = after - 1
+    step = np.maximum(seconds[after] - seconds[before], 1e-9)
+    part = np.clip((at - seconds[before]) / step, 0, 1).astype(np.float32)
+    nearer = np.where(part < 0.5, before, after)
+    both = (motion.scores[before] > 0) & (motion.scores[after] > 0)
+    mixed_points = _mix(motion.points[before], motion.points[after], part[:, None, None])
+    mixed_scores = _mix(motion.scores[before], motion.scores[after], part[:, None])
+    ticks, time_base = even_ticks(frames, rate)
+    return replace(
+        motion,
+        points=np.where(both[..., None], mixed_points, motion.points[nearer]),
+        scores=np.where(both, mixed_scores, motion.scores[nearer]),
+        ticks=ticks,
+        time_base=time_base,
+    )
+
+
+def take_frames(motion: PoseSequence, frames: int | None, *, loop: bool) -> PoseSequence:
+    """The first `frames` frames of an even motion, from its start again if it may loop.
+
+    Raises UsageError where it has fewer and may not.
+    """
+    wanted = len(motion) if frames is None else frames
+    if wanted < 1:
+        raise UsageError(f"--frames {wanted} makes no video", "give 1 or more")
+    if wanted > len(motion) and not loop:
+        raise UsageError(
+            f"the motion has {len(motion)} frames, {wanted} were asked for",
+            f"--loop or --frames {len(motion)}",
+        )
+    index = np.arange(wanted) % len(motion)
+    rate = nominal_rate(motion)
+    ticks, time_base = even_ticks(wanted, rate)
+    return replace(
+        motion,
+        points=motion.points[index],
+        scores=motion.scores[index],
+        ticks=ticks,
+        time_base=time_base,
+    )
+
+
+def _mix(
+    first: NDArray[np.float32], second: NDArray[np.float32], part: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return (first + (second - first) * part).astype(np.float32)

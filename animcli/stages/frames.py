@@ -1,0 +1,108 @@
+"""Folders of lossless frames: what renders, comparisons and drawings make.
+
+    index.json                    size, rate, number of frames, and the segments in order
+    frames-<n>-<digest>.frames    a segment of up to 48 frames, from frame n on
+
+Segments are what a stopped run goes on from, and what the encoder takes one by one.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.errors import InputError
+from animcli.project.record import canonical
+from animcli.project.unit import find_unit, keep_unit
+from animcli.project.writing import make_folder, part_beside, storing, write_file
+from animcli.stages.stage import Bench
+from animcli.video.lossless import read_lossless, write_lossless
+
+Frames: TypeAlias = "Iterator[NDArray[np.uint8]]"
+
+SEGMENT: Final = 48
+"""Frames: at 24 a second the least that a video can be cut into without growing much
+(+22 % at 12 frames, measured with x264)."""
+
+INDEX: Final = "index.json"
+SUFFIX: Final = ".frames"
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """A folder of lossless frames.
+
+    size: `(width, height)`.
+    segments: the file of each segment, in order; all have SEGMENT frames but the last.
+    """
+
+    size: tuple[int, int]
+    rate: Fraction
+    frames: int
+    segments: tuple[Path, ...]
+
+    def read(self, start: int = 0) -> Frames:
+        """Frames from `start` on, `(h, w, 3)` uint8 RGB."""
+        first, inside = divmod(start, SEGMENT)
+        for segment in self.segments[first:]:
+            yield from islice(read_lossless(segment), inside, None)
+            inside = 0
+
+
+def open_frames(path: Path) -> FrameFolder:
+    """The frames in a folder that `make_frames` made."""
+    try:
+        table = json.loads((path / INDEX).read_bytes())
+        width, height = table["size"]
+        segments = tuple(path / name for name in table["segments"])
+        return FrameFolder(
+            (width, height), Fraction(table["rate"]), table["frames"], segments
+        )
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path}: isn't a folder of frames that anim made", "give a finished render"
+        ) from error
+
+
+def make_frames(
+    bench: Bench,
+    source: Callable[[range], Frames],
+    frames: int,
+    size: tuple[int, int],
+    rate: Fraction,
+    what: str,
+) -> None:
+    """Make `bench.out` of what `source` gives, going on after the segments in it.
+
+    what: is being done, for the progress line.
+    """
+    make_folder(bench.out)
+    segments = []
+    for start in range(0, frames, SEGMENT):
+        span = range(start, min(start + SEGMENT, frames))
+        stem = f"frames-{start:06d}"
+        kept = find_unit(bench.out, stem)
+        if kept is None:
+            part = part_beside(bench.out / f"{stem}{SUFFIX}")
+            with storing(bench.out):
+                write_lossless(
+                    part, _counted(bench, source(span), span, frames, what), rate
+                )
+            kept = keep_unit(part, bench.out, stem)
+        segments.append(kept.name)
+        bench.report(what, span.stop, frames)
+        bench.may_stop()
+    index = {"size": size, "rate": str(rate), "frames": frames, "segments": segments}
+    write_file(bench.out / INDEX, canonical(index))
+
+
+def _counted(bench: Bench, pictures: Frames, span: range, frames: int, what: str) -> Frames:
+    for index, picture in zip(span, pictures, strict=True):
+        yield picture
+        bench.report(what, index + 1, frames)
