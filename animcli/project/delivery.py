@@ -11,7 +11,7 @@ from animcli.project.record import Artifact, canonical
 from animcli.project.writing import make_folder, write_file
 
 KEPT: Final = 8
-"""Digests remembered per file: a kill between saying and doing leaves an older one there."""
+"""Digests remembered per file: after a kill, an older one than the last may be there."""
 
 
 @dataclass(frozen=True)

@@ -57,4 +57,4 @@ class CompareStage:
 
         width = result.size[0] * (2 if motion is None else 3)
         size = (width, result.size[1])
-        make_frames(bench, side_by_side, result.frames, size, result.rate, "side by side")
+        make_frames(bench, "side by side", side_by_side, result.frames, size, result.rate)

@@ -77,7 +77,7 @@ class DrawDance:
         part = part_beside(make_folder(bench.out) / TRUTH)
         write_pose(part, truth)
         put_in_place(part, bench.out / TRUTH)
-        make_frames(bench, drawn, self.frames, self.size, self.rate, "drawing a dancer")
+        make_frames(bench, "drawing a dancer", drawn, self.frames, self.size, self.rate)
 
 
 @dataclass(frozen=True)

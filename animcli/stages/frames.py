@@ -72,11 +72,11 @@ def open_frames(path: Path) -> FrameFolder:
 
 def make_frames(
     bench: Bench,
+    what: str,
     source: Callable[[range], Frames],
     frames: int,
     size: tuple[int, int],
     rate: Fraction,
-    what: str,
 ) -> None:
     """Make `bench.out` of what `source` gives, going on after the segments in it.
 

@@ -151,4 +151,4 @@ class RenderStage:
         )
         checkpoint = FileCheckpoint(bench.work / "checkpoint.npz", bench.may_stop)
         source = renderer.prepare(request, checkpoint, bench.report)
-        make_frames(bench, source, frames, self.size, rate, "rendering")
+        make_frames(bench, "rendering", source, frames, self.size, rate)
