@@ -1,6 +1,8 @@
 """The pose detectors, by the name that commands know them by."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -8,8 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import UsageError
-
-NAMES: Final = ("blazepose",)
 
 
 class Found(Protocol):
@@ -38,23 +38,46 @@ class Detector(Protocol):
         """The person in a picture `(h, w, 3)` RGB."""
 
 
-def open_detector(name: str, models: Path, *, hands: bool, face: bool) -> Detector:
-    """Load the detector called `name` from the folder with its models."""
-    check_detector(name)
-    from animcli.pose.blazepose import BlazePose
+@dataclass(frozen=True)
+class Entry:
+    """Where a detector is.
 
-    return BlazePose(models, hands=hands, face=face)
+    place: `module:class`, loaded when it is needed; the module says DRAW_THRESHOLD, too,
+        the score up to which joints aren't drawn.
+    weights: the weights entry with its models; empty for one without.
+    """
+
+    place: str
+    weights: str
+
+
+DETECTORS: Final[dict[str, Entry]] = {
+    "blazepose": Entry("animcli.pose.blazepose:BlazePose", "blazepose"),
+}
+
+
+def weights_of(name: str) -> tuple[str, ...]:
+    """The weights entries that a detector wants."""
+    weights = _entry(name).weights
+    return (weights,) if weights else ()
+
+
+def open_detector(name: str, models: Path | None, *, hands: bool, face: bool) -> Detector:
+    """Load the detector called `name` from the folder with its models."""
+    module, _, kind = _entry(name).place.partition(":")
+    detector: Detector = getattr(import_module(module), kind)(
+        models, hands=hands, face=face
+    )
+    return detector
 
 
 def draw_threshold(name: str) -> float:
     """The score up to which joints of this detector aren't drawn."""
-    check_detector(name)
-    from animcli.pose.blazepose import DRAW_THRESHOLD
-
-    return DRAW_THRESHOLD
+    module, _, _ = _entry(name).place.partition(":")
+    return float(import_module(module).DRAW_THRESHOLD)
 
 
-def check_detector(name: str) -> None:
-    """Raise UsageError for a detector that there isn't."""
-    if name not in NAMES:
-        raise UsageError(f"no detector '{name}'", f"there is {', '.join(NAMES)}")
+def _entry(name: str) -> Entry:
+    if name not in DETECTORS:
+        raise UsageError(f"no detector '{name}'", f"there is {', '.join(DETECTORS)}")
+    return DETECTORS[name]

@@ -40,7 +40,9 @@ class ExtractStage:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        return (self.detector,)
+        from animcli.stages.detectors import weights_of
+
+        return weights_of(self.detector)
 
     def inputs(self) -> Mapping[str, Source]:
         return {"video": self.video}
@@ -59,9 +61,8 @@ class ExtractStage:
         from animcli.video.footage import Limits
         from animcli.video.read import open_footage
 
-        detector = open_detector(
-            self.detector, bench.weights[self.detector], hands=self.hands, face=self.face
-        )
+        models = next(iter(bench.weights.values()), None)
+        detector = open_detector(self.detector, models, hands=self.hands, face=self.face)
         with open_footage(
             bench.inputs["video"],
             keep_going=self.keep_going,

@@ -80,7 +80,9 @@ class FindPose:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        return (self.detector,)
+        from animcli.stages.detectors import weights_of
+
+        return weights_of(self.detector)
 
     def inputs(self) -> Mapping[str, Source]:
         return {"picture": self.picture}
@@ -95,7 +97,7 @@ class FindPose:
         from animcli.video.picture import read_picture
 
         pixels = read_picture(bench.inputs["picture"]).pixels
-        models = bench.weights[self.detector]
+        models = next(iter(bench.weights.values()), None)
         detector = open_detector(self.detector, models, hands=True, face=True)
         found = detector.detect(pixels)
         if found is None:

@@ -14,9 +14,6 @@ from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from animcli.project.record import Recipe
 
-Source: TypeAlias = "Path | Stage"
-"""A file or folder of the user's, or what another stage makes."""
-
 Report: TypeAlias = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, of how much; 0 where that isn't known)."""
 
@@ -77,7 +74,7 @@ class Stage(Protocol):
     def libraries(self) -> tuple[str, ...]:
         """Packages whose version may change the bits of the result."""
 
-    def inputs(self) -> Mapping[str, Source]:
+    def inputs(self) -> "Mapping[str, Source]":
         """What it reads, by name."""
 
     def settings(self) -> Mapping[str, object]:
@@ -85,6 +82,10 @@ class Stage(Protocol):
 
     def run(self, bench: Bench) -> None:
         """Make `bench.out`, going on from what `bench.work` and `bench.out` hold."""
+
+
+Source: TypeAlias = Path | Stage
+"""A file or folder of the user's, or what another stage makes."""
 
 
 def plain(value: object) -> object:

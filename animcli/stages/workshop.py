@@ -93,6 +93,8 @@ class Workshop:
                 digests[name] = self._inputs.digest(source)
             else:
                 digests[name] = self._found_or_made(source).digest
+        for name in stage.weights:
+            self._weights(name)
         recipe = self._recipe(stage, digests)
         found = self.store.find(recipe.key)
         if found is None:
@@ -133,7 +135,7 @@ class Workshop:
             recipe=recipe,
             out=self.store.place_for(recipe, stage.suffix),
             work=self.store.work_folder(recipe.key),
-            weights={name: self.weights.path(name) for name in stage.weights},
+            weights={name: self._weights(name) for name in stage.weights},
             report=self.report,
             note=self.note,
             may_stop=self.may_stop,
@@ -148,6 +150,12 @@ class Workshop:
         self._tell(stage, recipe, Outcome.RAN, seconds)
         self.may_stop()
         return artifact
+
+    def _weights(self, name: str) -> Path:
+        """The folder of a weights entry; one that is wanted on first use is got now."""
+        if not self.weights.has(name) and self.weights.entry(name).on_first_use:
+            self.note(f"getting the weights {name}, once")
+        return self.weights.ensure(name, self.report)
 
     def _source(self, source: Source) -> tuple[Path, str]:
         if isinstance(source, Path):
