@@ -10,7 +10,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -186,23 +186,31 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"did you mean '{match[0]}'?" if match else ""
 
 
+def changed(settings: T, values: Mapping[str, object]) -> T:
+    """A dataclass of settings with other `values`, each of which went through `check`."""
+    return replace(settings, **values)  # type: ignore[type-var]
+
+
 def check_table(
-    settings: type,
+    homes: Mapping[str, type],
     table: Mapping[str, object],
     path: Path,
     text: str,
     error: type[ProjectError],
 ) -> dict[str, object]:
-    """Every key of a TOML table checked against `settings`, or an `error` with its line."""
-    known, values = keys_of(settings), {}
+    """Every key of the TOML table in `text` checked, or an `error` that names its line.
+
+    homes: each key that the table may hold -> the dataclass that it is a field of.
+    """
+    values = {}
     for name, value in table.items():
-        if name not in known:
+        if name not in homes:
             raise error(
                 f"{path}:{line_of(text, name)}: unknown key '{name}'",
-                near(name, known) or f"the keys are {', '.join(known)}",
+                near(name, homes) or f"the keys are {', '.join(homes)}",
             )
         try:
-            values[name] = check(settings, name, value)
+            values[name] = check(homes[name], name, value)
         except ValueError as cause:
             raise error(f"{path}:{line_of(text, name)}: {cause}") from cause
     return values

@@ -1,12 +1,21 @@
 """Render presets: everything that one may choose about a render, checked on the way in."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from animcli.errors import PresetError
-from animcli.keys import bounds_of, check_table, key, keys_of, line_of, near, read_toml
+from animcli.keys import (
+    bounds_of,
+    changed,
+    check_table,
+    key,
+    keys_of,
+    line_of,
+    near,
+    read_toml,
+)
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 WINDOWS_DEVICES: Final = frozenset(
@@ -102,15 +111,22 @@ def load_preset(name: str, project: Path | None = None) -> Preset:
     return read_preset(found[name])
 
 
+def advice(path: Path) -> str:
+    """When to use the preset in a file: its first line."""
+    first, _, _ = path.read_text(encoding="utf-8").partition("\n")
+    return first.removeprefix("#").strip()
+
+
 def read_preset(path: Path) -> Preset:
     """The preset in a file. Raises PresetError, naming the file, the key and its value."""
     table, text = read_toml(path, PresetError)
     about = table.pop("about", "")
     if not isinstance(about, str):
         raise PresetError(f"{path}:{line_of(text, 'about')}: about is text, not {about!r}")
-    values = check_table(Preset, table, path, text, PresetError)
+    homes = dict.fromkeys(keys_of(Preset), Preset)
+    values = check_table(homes, table, path, text, PresetError)
     try:
-        preset = replace(Preset(path.stem, about), **values)  # type: ignore[arg-type]
+        preset = changed(Preset(path.stem, about), values)
     except ValueError as error:
         raise PresetError(f"{path}: {error}") from error
     for name in values:

@@ -1,0 +1,63 @@
+"""What `anim cache` answers."""
+
+from dataclasses import asdict, dataclass
+
+from animcli.cli.plan import Desk, Planned, Thread
+from animcli.cli.request import Act, Answer
+from animcli.errors import StorageError
+
+
+def listing(desk: Desk) -> Answer:
+    """A line for everything in the cache."""
+    found = list(desk.project.store.listing())
+    lines = [
+        f"{each.key[:12]}  {each.stage or '-':<13} {each.state:<10} {megabytes(each.bytes)}"
+        for each in found
+    ]
+    total = sum(each.bytes for each in found)
+    lines.append(f"{len(found)} in {desk.project.cache}, {megabytes(total).strip()}")
+    return Answer(tuple(lines), tuple(asdict(each) for each in found))
+
+
+def verification(desk: Desk) -> Answer:
+    """A line for each artifact; the exit code says if one was damaged."""
+    lines: list[str] = []
+    data: list[dict[str, object]] = []
+    for artifact, whole in desk.project.store.verify():
+        recipe = artifact.record.recipe
+        state = "whole" if whole else "damaged; set aside"
+        lines.append(f"{recipe.key[:12]}  {recipe.stage:<13} {state}")
+        data.append({"key": recipe.key, "stage": recipe.stage, "whole": whole})
+    damaged = sum(not each["whole"] for each in data)
+    lines.append(f"{len(data)} read, {damaged} damaged")
+    return Answer(tuple(lines), tuple(data), StorageError.exit_code if damaged else 0)
+
+
+@dataclass(frozen=True)
+class Clear:
+    """`anim cache clear`."""
+
+    unfinished: bool
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Removes in its turn."""
+        return Planned((Act(self.clear),), thread)
+
+    def clear(self, desk: Desk) -> Answer:
+        """Remove, and say how much room that gave."""
+        store = desk.project.store
+        if desk.line.dry_run:
+            wanted = [
+                e for e in store.listing() if e.state == "unfinished" or not self.unfinished
+            ]
+            freed = sum(each.bytes for each in wanted)
+        else:
+            freed = store.clear(unfinished_only=self.unfinished)
+        would = "would be " if desk.line.dry_run else ""
+        line = f"{megabytes(freed).strip()} {would}freed in {desk.project.cache}"
+        return Answer((line,), ({"freed": freed, "cache": str(desk.project.cache)},))
+
+
+def megabytes(size: int) -> str:
+    """Bytes as people count them."""
+    return f"{size / 1e6:9,.1f} MB"

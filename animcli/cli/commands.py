@@ -1,0 +1,273 @@
+"""The commands. Each turns its words into a request; none does any work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from animcli.cli import cache_commands, preset_commands, weights_commands
+from animcli.cli.flags import read_count, read_size, takes
+from animcli.cli.request import LineOptions, Request
+from animcli.keys import keys_of
+from animcli.presets import Preset
+
+app = typer.Typer(
+    name="anim",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help, and rich stays unloaded
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.add_typer(weights_commands.app, name="weights")
+app.add_typer(preset_commands.app, name="presets")
+app.add_typer(cache_commands.app, name="cache")
+
+Chosen = Mapping[str, object]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PATH", help="The file to make, or its folder."),
+]
+Reference = Annotated[Path, typer.Argument(metavar="PICTURE", help="The character.")]
+RENDER_KEYS = [
+    name for name in keys_of(Preset) if name not in ("renderer", "width", "height")
+]
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from animcli import __version__
+
+        typer.echo(f"animcli {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def line(
+    context: typer.Context,
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            "--project",
+            "-p",
+            metavar="FOLDER",
+            envvar="ANIM_PROJECT",
+            help="Where the work is kept; otherwise the nearest folder with an anim.toml.",
+        ),
+    ] = None,
+    cache_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            envvar="ANIM_CACHE_DIR",
+            help="Keep the cache there and not in the project.",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Answer with one JSON object.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Tell more; -vv still more.")
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is done and what would run.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace existing results.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Don't wait for another process's work.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show it."),
+    ] = False,
+) -> None:
+    """Make a still character dance like the person in a video.
+
+    `then` joins commands: anim extract-pose dance.mp4 then render ref.png
+
+    These options may stand anywhere in the line.
+    """
+    context.obj.append(
+        LineOptions(project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait)
+    )  # fmt: skip
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="Made if it isn't there.")
+    ] = Path(),
+) -> Request:
+    """Make a project: an anim.toml in which the defaults are spelled out."""
+    from animcli.cli.init import Init
+
+    return Init(folder)
+
+
+@app.command()
+@takes("detector", "hands", "face", "clean")
+def extract_pose(
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO...", help="Footage of one person.")
+    ],
+    output: Output = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave damaged frames out.")
+    ] = False,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Find the pose in every frame of a video: dance.mp4 -> dance.pose
+
+    A video, an animation (GIF, WebP, APNG) or a folder of pictures.
+    """
+    from animcli.cli.plan import ExtractPose
+
+    return ExtractPose(tuple(videos), output, keep_going, chosen)
+
+
+@app.command()
+@takes("detector")
+def retarget(
+    reference: Annotated[
+        Path, typer.Option("--to", metavar="PICTURE", help="The character.")
+    ],
+    motion: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MOTION]", help="A .pose or a video; after `then` none."),
+    ] = None,
+    output: Output = None,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Fit a motion to the proportions of a character: dance.pose -> ref-dance.pose"""
+    from animcli.cli.plan import Retarget
+
+    return Retarget(reference, motion, output, chosen)
+
+
+@app.command()
+@takes(
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "detector", "codec", "quality", "audio"
+)
+def render(
+    reference: Reference,
+    motion: Annotated[
+        Path | None,
+        typer.Option(
+            "--motion", "-m", metavar="FILE", help="A .pose, or a video of a dancer."
+        ),
+    ] = None,
+    output: Output = None,
+    frames: Annotated[
+        int | None, typer.Option(metavar="N", help="How many; otherwise all of the motion.")
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Start the motion again where it ends.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of the result, such as 512x768.")
+    ] = None,
+    no_retarget: Annotated[
+        bool, typer.Option("--no-retarget", help="Leave the motion's proportions alone.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also reference, motion and result in a row.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave damaged frames out.")
+    ] = False,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Let a character perform a motion: ref.png + dance.pose -> ref-dance.mp4
+
+    Finds the pose, retargets and encodes on the way, where that wasn't done.
+    """
+    from animcli.cli.plan_video import Render
+
+    count = read_count("--frames", frames, 1_000_000)
+    chosen = {**chosen, **read_size(size)}
+    return Render(
+        reference, motion, output, count, loop, not no_retarget, compare, keep_going, chosen
+    )  # fmt: skip
+
+
+@app.command()
+@takes("codec", "quality", "fps", "audio")
+def encode(
+    film: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[VIDEO]", help="What `anim render` made; after `then` none."
+        ),
+    ] = None,
+    output: Output = None,
+    sound: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video whose sound goes along.")
+    ] = None,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Encode a finished render again: another codec, rate, quality or sound."""
+    from animcli.cli.plan_video import Encode
+
+    return Encode(film, output, sound, chosen)
+
+
+@app.command()
+def inspect(
+    thing: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A .pose or a video; otherwise the project."),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option("--on", metavar="VIDEO", help="Draw the pose on this, not on black."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="For the pictures."),
+    ] = None,
+) -> Request:
+    """Look at a pose, a video or the project.
+
+    Of a pose: facts, overlay video, contact sheet, curves. Of a video: facts and contact
+    sheet. Of the project: what its cache holds.
+    """
+    from animcli.cli.inspect import Inspect
+
+    return Inspect(thing, video, output)
+
+
+@app.command()
+def doctor() -> Request:
+    """What works on this machine, and what to do about the rest."""
+    from animcli.cli.doctor import examine
+    from animcli.cli.request import Act
+
+    return Act(examine)
+
+
+@app.command()
+@takes("preset")
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="For the videos.")
+    ] = Path("demo"),
+    frames: Annotated[int, typer.Option(metavar="N", help="How long the dance is.")] = 96,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which people, which dance.")] = 1,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """The whole way, offline, from nothing: people and a dance are drawn on the spot."""
+    from animcli.cli.demo import Demo
+
+    count = read_count("--frames", frames, 10_000)
+    return Demo(
+        output, count or frames, read_count("--seed", seed, 2**31, low=0) or 0, chosen
+    )

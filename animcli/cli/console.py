@@ -1,0 +1,171 @@
+"""The only place that prints.
+
+Standard output carries the result and nothing else: the path of each file made, the lines
+of a listing, or one JSON object. Progress, notes and errors go to standard error.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TextIO
+
+from animcli.cli.progress import Bar, Lines, Meter, duration
+from animcli.errors import AnimError, StorageError
+
+SCHEMA: Final = 1
+"""Version of the JSON object; raised when a key goes or changes its meaning."""
+
+RED, YELLOW, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+
+
+@dataclass
+class Console:
+    """What the user sees, and what a script reads.
+
+    quiet: nothing on standard error but errors.
+    verbosity: 1 tells about stages that were done already, 2 about where things are kept.
+    as_json: one object at the end instead of lines.
+    """
+
+    quiet: bool = False
+    verbosity: int = 0
+    as_json: bool = False
+    results: list[object] = field(default_factory=list)
+    stages: list[dict[str, object]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    error: dict[str, object] | None = None
+    meter: Meter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter = Bar() if sys.stderr.isatty() and not self.quiet else Lines(self.say)
+
+    def say(self, line: str) -> None:
+        """A line of progress."""
+        if not self.quiet:
+            self.meter.end()
+            _print(sys.stderr, line)
+
+    def detail(self, line: str, level: int = 1) -> None:
+        """A line for those who asked for more with -v."""
+        if self.verbosity >= level:
+            self.say(line)
+
+    def note(self, line: str) -> None:
+        """Something that was handled and that the user should know of."""
+        if line in self.warnings:
+            return
+        self.warnings.append(line)
+        self.say(f"{_paint('note:', YELLOW)} {line}")
+
+    def report(self, what: str, done: int, of: int) -> None:
+        """How far the work is."""
+        if not self.quiet:
+            self.meter.show(what, done, of)
+
+    def stage_done(self, name: str, fresh: bool, seconds: float) -> None:
+        """A stage was made now, or found in the cache."""
+        outcome = "fresh" if fresh else "ran"
+        self.stages.append(
+            {"stage": name, "outcome": outcome, "seconds": round(seconds, 3)}
+        )
+        if fresh:
+            self.detail(f"{name}: done already")
+        else:
+            self.say(f"{name}: {duration(seconds)}")
+
+    def result(self, lines: Sequence[str], data: Sequence[object]) -> None:
+        """What the user asked for: as lines now, or as data in the JSON object."""
+        self.meter.end()
+        self.results.extend(data)
+        if not self.as_json:
+            for line in lines:
+                _deliver(line)
+
+    def failure(self, error: AnimError) -> None:
+        """What went wrong and what to try."""
+        self.meter.end()
+        self.error = {
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+        _print(sys.stderr, f"{_paint('error:', RED)} {one_line(error.message)}")
+        if error.hint:
+            _print(sys.stderr, f" {_paint('hint:', YELLOW)} {one_line(error.hint)}")
+
+    def bug(self, error: BaseException) -> None:
+        """Something that nobody foresaw."""
+        self.meter.end()
+        self.error = {"message": repr(error), "hint": "", "exit_code": 1}
+        _print(sys.stderr, "".join(traceback.format_exception(error)).rstrip())
+        _print(sys.stderr, f"{_paint('error:', RED)} this is a bug in animcli")
+        _print(
+            sys.stderr,
+            f" {_paint('hint:', YELLOW)} report it with the lines above and what "
+            "`anim doctor --json` prints",
+        )
+
+    def stopping(self) -> None:
+        """A signal came; the unit in hand is finished first."""
+        self.say("stopping where nothing is lost; once more stops at once")
+
+    def stopped(self, exit_code: int) -> None:
+        """A signal ended the run."""
+        self.meter.end()
+        what = "terminated" if exit_code == 143 else "interrupted"
+        self.error = {"message": what, "hint": "", "exit_code": exit_code}
+        _print(sys.stderr, f"{what}; the same command goes on from here")
+
+    def close(self) -> None:
+        """Hand over the JSON object, if that was asked for."""
+        self.meter.end()
+        if self.as_json:
+            answer: dict[str, object] = {
+                "schema": SCHEMA,
+                "results": self.results,
+                "stages": self.stages,
+                "warnings": self.warnings,
+            }
+            if self.error is not None:
+                answer["error"] = self.error
+            _deliver(json.dumps(answer, indent=2))
+
+
+def shown(path: Path) -> str:
+    """A path as people like to read it: from the working folder where it lies below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def one_line(text: str) -> str:
+    """Text in which line breaks and other control characters are spelled out."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _paint(word: str, colour: str) -> str:
+    """The word in a colour, where the user's terminal and wishes allow it."""
+    if os.environ.get("NO_COLOR"):
+        return word
+    if os.environ.get("FORCE_COLOR") or sys.stderr.isatty():
+        return f"{colour}{word}{PLAIN}"
+    return word
+
+
+def _deliver(line: str) -> None:
+    try:
+        _print(sys.stdout, line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StorageError(f"standard output: {error.strerror}") from error
+
+
+def _print(stream: TextIO, line: str) -> None:
+    stream.write(line + "\n")

@@ -1,0 +1,232 @@
+"""`anim doctor`: what works on this machine, and what to do about the rest.
+
+Each check tries the thing itself: an ONNX provider is asked for and what came is compared,
+a file is written to the cache, a model is loaded.
+"""
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+import animcli
+from animcli.cli.cache_answers import megabytes
+from animcli.cli.plan import Desk
+from animcli.cli.request import Answer
+from animcli.errors import DeviceError
+
+LIBRARIES: Final = (
+    "torch", "diffusers", "transformers", "av", "numpy", "opencv-python-headless",
+    "ai-edge-litert", "pose-format",
+)  # fmt: skip
+LITTLE_ROOM: Final = 2_000_000_000
+"""Bytes. A minute of lossless frames at 512x768 takes about half of it."""
+
+
+class State(str, Enum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found. advice: what to do, where it isn't ok."""
+
+    name: str
+    state: State
+    fact: str
+    advice: str = ""
+
+
+def examine(desk: Desk) -> Answer:
+    """Run every check; the exit code is 0 unless something needed is broken."""
+    checks: tuple[Callable[[Desk], Iterator[Finding]], ...] = (
+        versions, device, onnx, litert, encoders, weights, room,
+    )  # fmt: skip
+    findings = [finding for check in checks for finding in check(desk)]
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.state.value:<5} {finding.name:<13} {finding.fact}")
+        if finding.advice:
+            lines.append(f"{'':<19} -> {finding.advice}")
+    broken = any(finding.state is State.BAD for finding in findings)
+    data = tuple(asdict(finding) for finding in findings)
+    return Answer(tuple(lines), data, DeviceError.exit_code if broken else 0)
+
+
+def versions(desk: Desk) -> Iterator[Finding]:
+    """animcli, Python, and the libraries that decide about bits."""
+    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    old = sys.version_info < (3, 10)
+    yield Finding("animcli", State.OK, animcli.__version__)
+    yield Finding("python", State.BAD if old else State.OK, python)
+    found = {name: _version(name) for name in LIBRARIES}
+    here = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    absent = [name for name, number in found.items() if not number]
+    yield Finding("libraries", State.OK, here)
+    if absent:
+        fact = f"not installed: {', '.join(absent)}"
+        yield Finding("libraries", State.BAD, fact, f"pip install {' '.join(absent)}")
+
+
+def device(desk: Desk) -> Iterator[Finding]:
+    """Where torch runs."""
+    try:
+        import torch
+    except ImportError as error:
+        yield Finding(
+            "device", State.WARN, f"torch can't be loaded: {error}", "cutout works"
+        )
+        return
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        fact = f"cuda: {card.name}, {megabytes(card.total_memory).strip()}"
+        yield Finding("device", State.OK, fact)
+    elif torch.backends.mps.is_available():
+        yield Finding("device", State.OK, "mps")
+    else:
+        fact = f"cpu, {torch.get_num_threads()} threads; no CUDA device"
+        advice = "cutout renders in seconds here; diffusion takes minutes for each frame"
+        yield Finding("device", State.WARN, fact, advice)
+
+
+def onnx(desk: Desk) -> Iterator[Finding]:
+    """The provider that ONNX Runtime really uses: it falls back without a word."""
+    try:
+        import onnxruntime
+    except ImportError:
+        yield Finding(
+            "onnx", State.WARN, "ONNX Runtime isn't installed", "pip install 'animcli[cpu]'"
+        )
+        return
+    wish = "CUDAExecutionProvider" if _has_cuda() else "CPUExecutionProvider"
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # it writes to file descriptor 2 behind our back
+    session = onnxruntime.InferenceSession(identity_model(), options, providers=[wish])
+    got = session.get_providers()[0]
+    fact = f"{got} (ONNX Runtime {onnxruntime.__version__})"
+    if got == wish:
+        yield Finding("onnx", State.OK, fact)
+    else:
+        advice = "pip uninstall onnxruntime, then pip install 'animcli[gpu]'"
+        yield Finding("onnx", State.WARN, f"{fact}, though {wish} was asked for", advice)
+
+
+def litert(desk: Desk) -> Iterator[Finding]:
+    """Whether the pose models can be run."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        fact = f"LiteRT can't be loaded: {error}"
+        yield Finding("litert", State.BAD, fact, "pip install ai-edge-litert")
+        return
+    if not desk.weights.has("blazepose"):
+        yield Finding("litert", State.OK, "loads")
+        return
+    model = desk.weights.path("blazepose") / "pose_detection.tflite"
+    try:
+        Interpreter(str(model)).allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        advice = f"remove {model.parent}, then: anim weights pull blazepose"
+        yield Finding("litert", State.BAD, f"{model}: {error}", advice)
+    else:
+        yield Finding("litert", State.OK, "loads and runs the pose models")
+
+
+def encoders(desk: Desk) -> Iterator[Finding]:
+    """What videos can be written."""
+    from animcli.video.encoding import available_encoders
+
+    found = available_encoders()
+    here = [codec.value for codec, there in found.items() if there]
+    absent = [codec.value for codec, there in found.items() if not there]
+    yield Finding("encoders", State.OK, ", ".join(here))
+    if absent:
+        state = State.BAD if "h264" in absent else State.WARN
+        fact = f"not in this build of FFmpeg: {', '.join(absent)}"
+        yield Finding("encoders", state, fact, "pip install --force-reinstall av")
+
+
+def weights(desk: Desk) -> Iterator[Finding]:
+    """Which model files are here."""
+    for name, entry in desk.weights.catalog.items():
+        if desk.weights.has(name):
+            yield Finding("weights", State.OK, f"{name} is here")
+        else:
+            fact = f"{name} isn't here ({megabytes(entry.bytes).strip()}): {entry.about}"
+            when = " (or by itself, on first use)" if entry.on_first_use else ""
+            yield Finding("weights", State.WARN, fact, f"anim weights pull {name}{when}")
+
+
+def room(desk: Desk) -> Iterator[Finding]:
+    """Whether the cache and the weights can be written, and how much fits."""
+    for name, folder in (("cache", desk.project.cache), ("weights", desk.weights.root)):
+        above = next(each for each in (folder, *folder.parents) if each.is_dir())
+        reason = _unwritable(above)
+        free = shutil.disk_usage(above).free
+        fact = f"{folder}: {megabytes(free).strip()} free"
+        if reason:
+            variable = "--cache-dir" if name == "cache" else "ANIM_WEIGHTS"
+            advice = f"choose another place with {variable}"
+            yield Finding(name, State.BAD, f"{folder} can't be written: {reason}", advice)
+        elif free < LITTLE_ROOM:
+            yield Finding(name, State.WARN, fact, "`anim cache clear` makes room")
+        else:
+            yield Finding(name, State.OK, fact)
+
+
+def _unwritable(folder: Path) -> str:
+    """Why nothing can be written there, or nothing."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"anim")
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _has_cuda() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
+
+
+def identity_model() -> bytes:
+    """The smallest ONNX model: y = x, one number.
+
+    Written as protocol buffer by hand, so that nothing but the runtime is needed. Numbers
+    of fields: onnx.proto3 of ONNX 1.x.
+    """
+
+    def block(number: int, body: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(body)]) + body
+
+    def count(number: int, value: int) -> bytes:
+        return bytes([number << 3, value])
+
+    one = block(2, block(1, count(1, 1)))  # shape: one dimension of length 1
+    kind = block(2, block(1, count(1, 1) + one))  # a tensor of float32
+    node = block(1, b"x") + block(2, b"y") + block(4, b"Identity")
+    graph = block(1, node) + block(2, b"g")
+    graph += block(11, block(1, b"x") + kind) + block(12, block(1, b"y") + kind)
+    return count(1, 8) + block(7, graph) + block(8, count(2, 13))

@@ -1,0 +1,63 @@
+"""`anim init`: a project with its settings spelled out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from animcli.cli.flags import metavar
+from animcli.cli.plan import Desk, Planned, Thread
+from animcli.cli.request import Act, Answer
+from animcli.cli.settings import HOMES
+from animcli.errors import OutputError
+from animcli.keys import bounds_of, keys_of, kind_of
+from animcli.presets import Preset
+from animcli.project.project import SETTINGS
+from animcli.project.writing import make_folder, write_file
+
+HEAD = """\
+# Settings of this project. A flag or an ANIM_* variable goes before what stands here, and
+# what stands here before the preset. Take the `#` away to set a key.
+"""
+
+
+@dataclass(frozen=True)
+class Init:
+    """`anim init`."""
+
+    folder: Path
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Writes the file in its turn."""
+        return Planned((Act(self.write),), thread)
+
+    def write(self, desk: Desk) -> Answer:
+        """Write `anim.toml`, unless there is one."""
+        path = self.folder / SETTINGS
+        if path.exists() and not desk.line.force:
+            raise OutputError(f"{path} exists already", "--force replaces it")
+        if not desk.line.dry_run:
+            make_folder(self.folder)
+            write_file(path, settings_text().encode())
+        return Answer((str(path),), ({"path": str(path)},))
+
+
+def settings_text() -> str:
+    """An `anim.toml` that sets nothing and names every key with its default."""
+    blocks = [HEAD]
+    for name, home in HOMES.items():
+        each = keys_of(home)[name]
+        comment = f"# {bounds_of(each).help}"
+        kind = kind_of(home, name)
+        if kind is not bool:
+            comment += f" ({metavar(kind)})"
+        value = "" if each.default is None else toml_value(each.default)
+        if home is Preset:
+            comment += " Presets differ." if name in ("steps", "guidance") else ""
+        blocks.append(f"{comment}\n# {name} = {value}".rstrip() + "\n")
+    return "\n".join(blocks)
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML spells it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else f'"{value}"'

@@ -1,0 +1,174 @@
+"""`anim inspect`: facts, and pictures to judge by."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from animcli.cli.cache_answers import megabytes
+from animcli.cli.plan import POSE, Desk, Planned, Thread, name_of
+from animcli.cli.request import Act, Answer
+from animcli.errors import UsageError
+from animcli.stages.deliver import Step
+from animcli.stages.encode import EncodeStage
+from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """`anim inspect`.
+
+    thing: a `.pose`, footage, or None for the project.
+    video: what a pose is drawn on.
+    """
+
+    thing: Path | None
+    video: Path | None
+    folder: Path | None
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Facts at once; pictures as any other result."""
+        if self.thing is None:
+            return Planned((Act(project_facts),), thread)
+        is_pose = self.thing.suffix.lower() == POSE
+        if self.video is not None and not is_pose:
+            raise UsageError(f"--on is for poses, and {self.thing} is none")
+        folder = self.folder or Path()
+        name = name_of(self.thing)
+        if not is_pose:
+            sheet = Step(SheetStage(self.thing), folder / f"{name}-sheet.png")
+            entries = (Act(VideoFacts(self.thing).answer), sheet)
+            return Planned(entries, thread, folder=self.folder)
+        overlay = OverlayStage(self.thing, self.video)
+        return Planned(
+            (
+                Act(PoseFacts(self.thing).answer),
+                Step(EncodeStage(overlay), folder / f"{name}-overlay.mp4"),
+                Step(SheetStage(overlay), folder / f"{name}-sheet.png"),
+                Step(CurvesStage(self.thing, name), folder / f"{name}-curves.png"),
+            ),
+            thread,
+            folder=self.folder,
+        )
+
+
+@dataclass(frozen=True)
+class PoseFacts:
+    """What a pose file says."""
+
+    path: Path
+
+    def answer(self, desk: Desk) -> Answer:
+        """Length, size, and how much of the person was seen."""
+        import numpy as np
+
+        from animcli.pose.posefile import read_pose
+        from animcli.pose.skeleton import BODY, FACE
+
+        pose = read_pose(self.path)
+        seen = pose.seen
+        nobody = np.logical_not(seen[:, BODY].any(axis=1))
+        span = (
+            float((pose.ticks[-1] - pose.ticks[0]) * pose.time_base) if len(pose) else 0.0
+        )
+        facts: dict[str, object] = {
+            "file": str(self.path),
+            "frames": len(pose),
+            "seconds": round(span, 3),
+            "rate": "uneven" if pose.rate is None else str(pose.rate),
+            "size": f"{pose.size[0]}x{pose.size[1]}",
+            "detector": pose.origin.detector.get("backend", "unknown"),
+            "confidence": round(float(pose.scores[:, BODY].mean()), 3)
+            if len(pose)
+            else 0.0,
+            "body seen": _share(seen[:, BODY]),
+            "face seen": _share(seen[:, FACE]),
+            "hands seen": _share(seen[:, FACE.stop :]),
+            "frames without anybody": _spans(nobody.tolist()) or "none",
+            "smoothing": pose.origin.smoothing or "none",
+            "retargeted": pose.origin.retarget or "no",
+        }
+        return as_answer(facts)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video says."""
+
+    path: Path
+
+    def answer(self, desk: Desk) -> Answer:
+        """Size, times, sound, and what one should know."""
+        from animcli.video.read import open_footage
+
+        with open_footage(self.path) as reader:
+            info = reader.info
+        facts: dict[str, object] = {
+            "file": str(self.path),
+            "size": f"{info.width}x{info.height}",
+            "frames": "unknown" if info.frames is None else info.frames,
+            "rate": str(info.rate) if info.even else f"{info.rate}, uneven",
+            "seconds": "unknown"
+            if info.duration is None
+            else round(float(info.duration), 3),
+            "time base": str(info.time_base),
+            "codec": info.codec,
+            "sound": "yes" if info.has_sound else "no",
+            "notes": list(info.notes),
+        }
+        return as_answer(facts)
+
+
+def project_facts(desk: Desk) -> Answer:
+    """Where the project is, what it sets, and what its cache holds."""
+    found = list(desk.project.store.listing())
+    stages: dict[str, list[int]] = {}
+    for each in found:
+        stages.setdefault(each.stage or each.state, []).append(each.bytes)
+    facts: dict[str, object] = {
+        "project": str(desk.project.root),
+        "settings": str(desk.project.settings or "none; `anim init` makes them"),
+        **{
+            f"{name} ({desk.layers.origins[name]})": v
+            for name, v in desk.layers.values.items()
+        },
+        "cache": str(desk.project.cache),
+    }
+    for name, sizes in stages.items():
+        facts[name] = f"{len(sizes)}, {megabytes(sum(sizes)).strip()}"
+    return as_answer(facts)
+
+
+def as_answer(facts: dict[str, object]) -> Answer:
+    """A line for each fact."""
+    width = max(len(name) for name in facts) + 2
+    lines = []
+    for name, value in facts.items():
+        rows = value if isinstance(value, list) else [value]
+        lines += [f"{name + ':':<{width}}{_spelled(row)}" for row in rows]
+    return Answer(tuple(lines), (facts,))
+
+
+def _spelled(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
+
+
+def _share(seen: "NDArray[np.bool_]") -> str:
+    return f"{100 * float(seen.mean()):.1f} %" if seen.size else "0 %"
+
+
+def _spans(flags: list[bool]) -> str:
+    """The frames that are flagged, as `3, 10-14`."""
+    runs = [
+        (flag, list(run)) for flag, run in groupby(range(len(flags)), flags.__getitem__)
+    ]
+    spans = [
+        f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for flag, run in runs if flag
+    ]
+    return ", ".join(spans)

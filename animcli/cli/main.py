@@ -1,0 +1,132 @@
+"""The way in: read the whole line first, then plan it, then do it.
+
+What goes wrong is caught here and nowhere else.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import typer.main
+from typer.exceptions import TyperException
+
+from animcli.cli.commands import app
+from animcli.cli.console import Console
+from animcli.cli.request import LineOptions, Request
+from animcli.cli.stopping import Stop, Stopped, listening
+from animcli.cli.words import complete_last_command, split
+from animcli.errors import AnimError, UsageError
+from animcli.keys import near
+
+NAME = "anim"
+COMMANDS = typer.main.get_group(app)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line that was read.
+
+    mistakes: all that is wrong with its words; then nothing is to be done.
+    shown: help or the version was printed; then nothing is left to do.
+    """
+
+    options: LineOptions
+    requests: tuple[Request, ...] = ()
+    mistakes: tuple[UsageError, ...] = ()
+    shown: bool = False
+
+
+def run() -> None:
+    """The console command `anim`."""
+    if hasattr(sys.stdout, "reconfigure"):  # names of files may hold bytes of any kind
+        sys.stdout.reconfigure(errors="surrogateescape")
+    complete_last_command()
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what a line such as `extract-pose a.mp4 then render ref.png` says.
+
+    Returns the exit code; `animcli.errors` says what each means. Every command of the line
+    is read, and every mistake in it shown, before the first one does anything.
+    """
+    try:
+        line = parse(words or ["--help"])
+        if line.shown:
+            return 0 if words else UsageError.exit_code
+        options = line.options
+        console = Console(options.quiet, options.verbosity, options.as_json)
+        exit_code = _obey(line, words, console)
+        console.close()
+    except BrokenPipeError:  # who read the answer went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except AnimError as error:  # the answer itself couldn't be written
+        Console().failure(error)
+        return error.exit_code
+    return exit_code
+
+
+def parse(words: Sequence[str]) -> Line:
+    """What the words ask for, command by command."""
+    about_line, parts = split(words)
+    said: list[LineOptions] = []
+    requests: list[Request] = []
+    mistakes: list[UsageError] = []
+    for part in parts:
+        try:
+            answer = COMMANDS.main(
+                [*about_line, *part], NAME, standalone_mode=False, obj=said
+            )
+        except TyperException as error:
+            mistakes.append(_mistake(error, part))
+        except UsageError as error:
+            mistakes.append(error)
+        else:
+            if isinstance(answer, int):  # an exit code: help or the version was shown
+                return Line(LineOptions(), shown=True)
+            requests.append(answer)
+    options = said[0] if said else LineOptions(as_json="--json" in about_line)
+    return Line(options, tuple(requests), tuple(dict.fromkeys(mistakes)))
+
+
+def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
+    """Typer's complaint in our words: one line, and where to read on."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    message = message[:1].lower() + message[1:]
+    names = [word for word in part if not word.startswith("-")]
+    command = names[0] if names else ""
+    if command in COMMANDS.commands:
+        return UsageError(message, f"`{NAME} {command} --help` shows how")
+    return UsageError(
+        message, near(command, COMMANDS.commands) or f"`{NAME} --help` lists them"
+    )
+
+
+def _obey(line: Line, words: Sequence[str], console: Console) -> int:
+    """Plan a line and do it; every failure becomes lines on the screen and an exit code."""
+    for mistake in line.mistakes:
+        console.failure(mistake)
+    if line.mistakes:
+        return UsageError.exit_code
+    stop = Stop(lambda exit_code: console.stopping())
+    try:
+        with listening(stop):
+            from animcli.cli.work import do  # which loads what `--help` doesn't need
+
+            return do(line.requests, line.options, words, console, stop)
+    except Stopped as stopped:
+        console.stopped(stopped.exit_code)
+        return stopped.exit_code
+    except AnimError as error:
+        if stop.exit_code:  # the signal reached a child process first
+            console.stopped(stop.exit_code)
+            return stop.exit_code
+        console.failure(error)
+        return error.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the very top: a bug is shown as a bug
+        console.bug(error)
+        return 1

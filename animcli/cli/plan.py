@@ -1,0 +1,174 @@
+"""From words to stages: what each command makes, out of what, and where it goes.
+
+Commands of one line hand on what they made: a motion to `retarget` and `render`, a film to
+`encode`. Results land in the working folder, named after what they were made of.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from animcli.cli.request import Act, LineOptions
+from animcli.cli.settings import Layers, Settings
+from animcli.errors import UsageError
+from animcli.project.project import Project
+from animcli.stages.deliver import Step
+from animcli.stages.extract import ExtractStage
+from animcli.stages.retarget import RetargetStage
+from animcli.stages.stage import Report, Source
+from animcli.weights.store import WeightsStore
+
+POSE = ".pose"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What commands are planned and answered with."""
+
+    project: Project
+    weights: WeightsStore
+    layers: Layers
+    line: LineOptions
+    report: Report
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Joints over time.
+
+    name: what results made of it are called after.
+    video: where its sound is, if that is known.
+    fitted_to: the picture whose character it was retargeted to.
+    """
+
+    source: Source
+    name: str
+    video: Path | None = None
+    fitted_to: Path | None = None
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames that a stage makes, and the video whose sound goes along."""
+
+    frames: Source
+    name: str
+    sound: Path | None = None
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What the commands so far leave for the next."""
+
+    motion: Motion | None = None
+    film: Film | None = None
+
+
+Entry: TypeAlias = "Step | Act"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What one command comes to, and what it leaves for the next.
+
+    independent: a failure of one entry says nothing about the others.
+    folder: where the results go, made if it isn't there.
+    """
+
+    entries: tuple[Entry, ...]
+    thread: Thread
+    independent: bool = False
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class ExtractPose:
+    """`anim extract-pose`."""
+
+    videos: tuple[Path, ...]
+    out: Path | None
+    keep_going: bool
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """A `.pose` for each video; one alone is handed on."""
+        settings = desk.layers.settle(self.chosen)
+        poses = [video for video in self.videos if video.suffix.lower() == POSE]
+        if poses:
+            raise UsageError(f"{poses[0]} is a pose already; the pose of a video is found")
+        if len(self.videos) > 1 and self.out is not None and not self.out.is_dir():
+            raise UsageError(
+                f"{self.out} can't hold the poses of {len(self.videos)} videos",
+                "give a folder that exists",
+            )
+        motions = [found(video, settings, self.keep_going) for video in self.videos]
+        steps = tuple(
+            Step(motion.source, place(self.out, motion.name + POSE))
+            for motion in motions
+            if not isinstance(motion.source, Path)
+        )
+        handed_on = motions[0] if len(motions) == 1 else None
+        return Planned(steps, replace(thread, motion=handed_on), independent=len(steps) > 1)
+
+
+@dataclass(frozen=True)
+class Retarget:
+    """`anim retarget`."""
+
+    reference: Path
+    motion: Path | None
+    out: Path | None
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """A `.pose` in the pixels of the reference."""
+        settings = desk.layers.settle(self.chosen)
+        motion = motion_of(
+            self.motion, thread, settings, "anim retarget MOTION --to PICTURE"
+        )
+        stage = RetargetStage(motion.source, self.reference, settings.options.detector)
+        fitted = replace(motion, source=stage, fitted_to=self.reference)
+        out = place(self.out, f"{name_of(self.reference)}-{motion.name}{POSE}")
+        return Planned((Step(stage, out),), replace(thread, motion=fitted))
+
+
+def motion_of(
+    said: Path | None,
+    thread: Thread,
+    settings: Settings,
+    usage: str,
+    keep_going: bool = False,
+) -> Motion:
+    """The motion that a command names, or else the one that the line made before.
+
+    Raises UsageError where there is neither; `usage` shows how it is said.
+    """
+    if said is not None:
+        return found(said, settings, keep_going)
+    if thread.motion is None:
+        raise UsageError("there is no motion", f"say which: {usage}")
+    return thread.motion
+
+
+def found(path: Path, settings: Settings, keep_going: bool = False) -> Motion:
+    """The motion in a pose file, or the one that can be found in footage."""
+    if path.suffix.lower() == POSE:
+        return Motion(path, name_of(path))
+    options = settings.options
+    stage = ExtractStage(
+        path, options.detector, options.hands, options.face, options.clean, keep_going
+    )
+    return Motion(stage, name_of(path), video=path)
+
+
+def name_of(path: Path) -> str:
+    """What results made of a file or folder are called after."""
+    return path.stem or path.resolve().name
+
+
+def place(out: Path | None, name: str) -> Path:
+    """Where a result called `name` goes: the working folder unless `out` says better."""
+    if out is None:
+        return Path(name)
+    return out / name if out.is_dir() else out

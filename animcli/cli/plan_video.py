@@ -1,0 +1,178 @@
+"""The commands that end in a video: `render` and `encode`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from animcli.cli.plan import Desk, Film, Planned, Thread, motion_of, name_of, place
+from animcli.cli.settings import Settings
+from animcli.errors import InputError, UsageError
+from animcli.presets import DIFFUSION
+from animcli.project.record import Recipe
+from animcli.stages.compare import CompareStage
+from animcli.stages.deliver import Step
+from animcli.stages.encode import EncodeStage
+from animcli.stages.manifest import manifest_path
+from animcli.stages.reference import Fit
+from animcli.stages.render import RenderStage
+from animcli.video.encoding import encoding_for
+
+SUFFIXES: Final[Mapping[str | None, str]] = {
+    None: ".mp4",
+    "h264": ".mp4",
+    "h265": ".mp4",
+    "av1": ".mp4",
+    "prores4444": ".mov",
+    "vp9": ".webm",
+    "gif": ".gif",
+    "webp": ".webp",
+    "png": "",
+}
+"""What a video of each codec is called where its name wasn't said; `png` makes a folder."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """`anim render`."""
+
+    reference: Path
+    motion: Path | None
+    out: Path | None
+    frames: int | None
+    loop: bool
+    retarget: bool
+    compare: bool
+    keep_going: bool
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """The video, and the comparison if that is wanted."""
+        settings = desk.layers.settle(self.chosen)
+        motion = motion_of(
+            self.motion,
+            thread,
+            settings,
+            "anim render PICTURE --motion FILE",
+            self.keep_going,
+        )
+        stage = RenderStage(
+            self.reference,
+            motion.source,
+            settings.preset,
+            frames=self.frames,
+            loop=self.loop,
+            rate=settings.options.fps,
+            retarget=self.retarget and motion.fitted_to != self.reference,
+            fit=Fit(settings.options.fit),
+            detector=settings.options.detector,
+            device=device_for(settings),
+        )
+        name = f"{name_of(self.reference)}-{motion.name}"
+        film = Film(stage, name, motion.video if settings.options.audio else None)
+        steps = [
+            Step(encoding(film, self.out, settings), named(film, self.out, settings), True)
+        ]
+        if self.compare:
+            row = replace(film, frames=CompareStage(stage))
+            beside = named(film, self.out, settings)
+            beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
+            steps.append(Step(encoding(row, beside, settings), beside))
+        return Planned(tuple(steps), replace(thread, film=film))
+
+
+@dataclass(frozen=True)
+class Encode:
+    """`anim encode`."""
+
+    film: Path | None
+    out: Path | None
+    sound: Path | None
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """The same frames as another file."""
+        settings = desk.layers.settle(self.chosen)
+        film = thread.film if self.film is None else film_in(self.film, desk)
+        if film is None:
+            raise UsageError(
+                "there is no video", "say which: anim encode VIDEO -o NAME.webm"
+            )
+        sound = self.sound or film.sound
+        film = replace(film, sound=sound if settings.options.audio else None)
+        out = named(film, self.out, settings)
+        if self.film is not None and out == self.film:
+            raise UsageError(f"{out} would replace its own input", "give another --output")
+        rate = settings.options.fps if "fps" in self.chosen else None
+        stage = replace(encoding(film, out, settings), rate=rate)
+        return Planned((Step(stage, out, manifest=True),), thread)
+
+
+def film_in(video: Path, desk: Desk) -> Film:
+    """The frames that a delivered video was encoded from, by the manifest beside it.
+
+    Raises InputError where there is no manifest, or the cache doesn't hold them any more.
+    """
+    path = manifest_path(video)
+    try:
+        stages = json.loads(path.read_bytes())["stages"]
+        recipes = [
+            Recipe(**{name: stage[name] for name in Recipe.__dataclass_fields__})
+            for stage in stages
+        ]
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{video}: there is no {path.name} beside it",
+            "encode takes what `anim render` made, with its manifest",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of animcli: {error}") from error
+    frames = {digest for recipe in recipes if (digest := recipe.inputs.get("frames"))}
+    for stage, recipe in zip(stages, recipes, strict=True):
+        found = desk.project.store.find(recipe.key)
+        if stage["made"] in frames and found is not None:
+            return Film(found.path, video.stem, sound=video)
+    raise InputError(
+        f"{video}: the cache doesn't hold its frames any more",
+        "give the command that made it again: "
+        + " ".join(json.loads(path.read_bytes())["command"]),
+    )
+
+
+def encoding(film: Film, out: Path | None, settings: Settings) -> EncodeStage:
+    """The stage that makes a video of a film.
+
+    Raises UsageError where suffix, codec and quality don't go together.
+    """
+    path, options = named(film, out, settings), settings.options
+    encoding_for(path, options.fps or Fraction(24), options.codec, options.quality)
+    return EncodeStage(
+        film.frames,
+        path.suffix.lower(),
+        settings.options.codec,
+        settings.options.quality,
+        sound=film.sound,
+    )
+
+
+def named(film: Film, out: Path | None, settings: Settings) -> Path:
+    """Where the video of a film goes."""
+    return place(out, film.name + SUFFIXES[settings.options.codec])
+
+
+def device_for(settings: Settings) -> str:
+    """The device that a preset renders on.
+
+    Raises UsageError where it was asked to use one that it can't.
+    """
+    device = settings.options.device
+    if settings.preset.renderer in DIFFUSION:
+        return device
+    if settings.origins.get("device") == "--device" and device not in ("auto", "cpu"):
+        raise UsageError(
+            f"--device {device} means nothing to the preset {settings.preset.name}, "
+            "which renders on the processor"
+        )
+    return "cpu"

@@ -1,0 +1,52 @@
+"""What `anim presets` answers."""
+
+from dataclasses import dataclass
+
+from animcli.cli.init import toml_value
+from animcli.cli.plan import Desk, Planned, Thread
+from animcli.cli.request import Act, Answer
+from animcli.errors import PresetError
+from animcli.keys import keys_of, line_of, read_toml
+from animcli.presets import Preset, advice, find_presets, load_preset
+
+
+def all_presets(desk: Desk) -> Answer:
+    """A line for each preset."""
+    lines: list[str] = []
+    data: list[dict[str, object]] = []
+    for name, path in sorted(find_presets(desk.project.root).items()):
+        preset = load_preset(name, desk.project.root)
+        lines.append(f"{name:<16} {preset.about}. {advice(path)}")
+        about = {"about": preset.about, "advice": advice(path), "renderer": preset.renderer}
+        data.append({"name": name, **about, "file": str(path)})
+    return Answer(tuple(lines), tuple(data))
+
+
+@dataclass(frozen=True)
+class ShowPreset:
+    """`anim presets show`."""
+
+    name: str
+    origin: bool
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Answers in its turn."""
+        return Planned((Act(self.show),), thread)
+
+    def show(self, desk: Desk) -> Answer:
+        """The keys that the preset's renderer listens to."""
+        settings = desk.layers.settle({"preset": self.name})
+        file = find_presets(desk.project.root)[self.name]
+        _, text = read_toml(file, PresetError)
+        lines: list[str] = []
+        data: list[dict[str, object]] = []
+        for key in keys_of(Preset):
+            if not settings.preset.listens_to(key):
+                continue
+            in_preset = f"preset {self.name}" if line_of(text, key) else "default"
+            origin = settings.origins.get(key, in_preset)
+            value = getattr(settings.preset, key)
+            spelled = f"{key} = {toml_value(value)}"
+            lines.append(f"{spelled:<28} # {origin}" if self.origin else spelled)
+            data.append({"key": key, "value": value, "origin": origin})
+        return Answer(tuple(lines), tuple(data))

@@ -1,0 +1,74 @@
+"""Ctrl-C and SIGTERM: the first asks the work to stop where nothing is lost.
+
+A stage asks `may_stop` between two units of work (some frames, a denoising step). A second
+signal doesn't wait for that.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}
+"""128 and the number of the signal, as shells have it."""
+
+
+class Stopped(BaseException):
+    """A signal ends the run; no `except Exception` holds it up."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+@dataclass
+class Stop:
+    """Whether the user wants the work to end, and with which exit code.
+
+    announce: told once, with the exit code, that the work ends after the unit in hand.
+    """
+
+    announce: Callable[[int], None] = lambda exit_code: None
+    exit_code: int = 0
+    working: bool = field(default=False)
+
+    def may_stop(self) -> None:
+        """Raise Stopped if a signal came since the last time."""
+        if self.exit_code:
+            raise Stopped(self.exit_code)
+
+    @contextmanager
+    def between_units(self) -> Iterator[None]:
+        """A stretch of work that asks `may_stop` often; elsewhere a signal ends at once."""
+        self.working = True
+        try:
+            yield
+        finally:
+            self.working = False
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Ask the work to stop; the second time, end the process as it stands."""
+        if self.exit_code:
+            os._exit(self.exit_code)  # every write is whole or absent, so nothing is torn
+        self.exit_code = EXIT_CODES[signal.Signals(number)]
+        if not self.working:
+            raise Stopped(self.exit_code)
+        self.announce(self.exit_code)
+
+
+@contextmanager
+def listening(stop: Stop) -> Iterator[None]:
+    """Send the signals that ask for an end to `stop`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread only
+        return
+    before = {number: signal.signal(number, stop.on_signal) for number in EXIT_CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,106 @@
+"""What `anim weights` answers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from animcli.cli.cache_answers import megabytes
+from animcli.cli.plan import Desk, Planned, Thread
+from animcli.cli.request import Act, Answer
+from animcli.errors import WeightsError
+
+
+def listing(desk: Desk) -> Answer:
+    """A line for each entry of the catalog."""
+    lines: list[str] = []
+    data: list[dict[str, object]] = []
+    for name, entry in desk.weights.catalog.items():
+        here = desk.weights.has(name)
+        state = "here" if here else "-"
+        size = megabytes(entry.bytes)
+        lines.append(f"{name:<22} {state:<5}{size}  {entry.licence:<22} {entry.about}")
+        about = {"here": here, "bytes": entry.bytes, "licence": entry.licence}
+        more = {"source": str(entry.source), "needed_by": list(entry.needed_by)}
+        data.append({"name": name, **about, **more, "about": entry.about})
+    lines.append(f"kept in {desk.weights.root}; get one with: anim weights pull NAME")
+    return Answer(tuple(lines), tuple(data))
+
+
+@dataclass(frozen=True)
+class Pull:
+    """`anim weights pull`."""
+
+    names: tuple[str, ...]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Downloads in its turn; an unknown name is told now."""
+        for name in self.names:
+            desk.weights.entry(name)
+        return Planned((Act(self.pull),), thread)
+
+    def pull(self, desk: Desk) -> Answer:
+        """Get what isn't here."""
+        lines: list[str] = []
+        data: list[dict[str, object]] = []
+        for name in self.names:
+            entry = desk.weights.entry(name)
+            if desk.line.dry_run and not desk.weights.has(name):
+                lines.append(f"{name}: would get {megabytes(entry.bytes).strip()}")
+            else:
+                folder = (
+                    desk.weights.path(name) if desk.line.dry_run else self._got(desk, name)
+                )
+                lines.append(str(folder))
+                data.append({"name": name, "path": str(folder)})
+        return Answer(tuple(lines), tuple(data))
+
+    def _got(self, desk: Desk, name: str) -> Path:
+        return desk.weights.pull(name, desk.report)
+
+
+@dataclass(frozen=True)
+class Import:
+    """`anim weights import`."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Copies in its turn; an unknown name is told now."""
+        desk.weights.entry(self.name)
+        return Planned((Act(self.take),), thread)
+
+    def take(self, desk: Desk) -> Answer:
+        """Check the files and keep copies."""
+        folder = desk.weights.import_files(self.name, self.paths, desk.report)
+        return Answer((str(folder),), ({"name": self.name, "path": str(folder)},))
+
+
+@dataclass(frozen=True)
+class Verify:
+    """`anim weights verify`.
+
+    names: all that are here, if there are none.
+    """
+
+    names: tuple[str, ...]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Reads in its turn."""
+        return Planned((Act(self.verify),), thread)
+
+    def verify(self, desk: Desk) -> Answer:
+        """Every file that is wrong, not only the first."""
+        store = desk.weights
+        lines: list[str] = []
+        data: list[dict[str, object]] = []
+        for name in self.names or tuple(each for each in store.catalog if store.has(each)):
+            try:
+                digests = store.verify(name)
+            except WeightsError as error:
+                lines.append(f"{name}: {error.message}; {error.hint}")
+                data.append({"name": name, "whole": False, "why": error.message})
+            else:
+                lines.append(f"{name}: whole, {len(digests)} files")
+                data.append({"name": name, "whole": True, "sha256": digests})
+        wrong = any(not each["whole"] for each in data)
+        return Answer(tuple(lines), tuple(data), WeightsError.exit_code if wrong else 0)
