@@ -70,7 +70,7 @@ class Record:
         """The record as a file, with a checksum of its own."""
         text = canonical(asdict(self))
         checksum = hashlib.sha256(text).hexdigest()
-        return b'{"sha256":"' + checksum.encode() + b'","record":' + text + b"}\n"
+        return b'{"sha256":"' + checksum.encode() + b'","record":' + text + b"}"
 
     @classmethod
     def from_json(cls, data: bytes) -> "Record":

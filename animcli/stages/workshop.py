@@ -71,6 +71,7 @@ class Workshop:
         """
         while not self._is_whole(artifact := self._found_or_made(stage)):
             self.store.set_aside(artifact.record.recipe.key)
+        self._tell_fresh(stage, artifact)
         return artifact
 
     def forecast(self, stage: Stage) -> list[Forecast]:
@@ -92,15 +93,13 @@ class Workshop:
             if isinstance(source, Path):
                 digests[name] = self._inputs.digest(source)
             else:
-                digests[name] = self._found_or_made(source).digest
+                made = self._found_or_made(source)
+                digests[name] = made.digest
+                self._tell_fresh(source, made)
         for name in stage.weights:
             self._weights(name)
         recipe = self._recipe(stage, digests)
-        found = self.store.find(recipe.key)
-        if found is None:
-            return self._made(stage)
-        self._tell(stage, recipe, Outcome.FRESH, 0.0)
-        return found
+        return self.store.find(recipe.key) or self._made(stage)
 
     def _made(self, stage: Stage) -> Artifact:
         """The artifact, made now from inputs that are whole, or by another process."""
@@ -125,7 +124,6 @@ class Workshop:
                     found = self.store.find(recipe.key)
                     if found is None:
                         raise
-        self._tell(stage, recipe, Outcome.FRESH, 0.0)
         return found
 
     def _run(self, stage: Stage, recipe: Recipe, paths: Mapping[str, Path]) -> Artifact:
@@ -147,7 +145,8 @@ class Workshop:
         seconds = time.perf_counter() - started
         artifact = self.store.commit(recipe, stage.suffix, seconds)
         self._whole.add(recipe.key)  # its digests have just been taken
-        self._tell(stage, recipe, Outcome.RAN, seconds)
+        self._told.add(recipe.key)
+        self.done(stage, Outcome.RAN, seconds)
         self.may_stop()
         return artifact
 
@@ -192,10 +191,11 @@ class Workshop:
 
         return wait
 
-    def _tell(self, stage: Stage, recipe: Recipe, outcome: Outcome, seconds: float) -> None:
-        if recipe.key not in self._told:
-            self._told.add(recipe.key)
-            self.done(stage, outcome, seconds)
+    def _tell_fresh(self, stage: Stage, artifact: Artifact) -> None:
+        key = artifact.record.recipe.key
+        if key not in self._told:
+            self._told.add(key)
+            self.done(stage, Outcome.FRESH, 0.0)
 
     def _foresee(self, stage: Stage, lines: list[Forecast]) -> str | None:
         """Add the lines of a stage; the digest of its artifact where that is known."""
