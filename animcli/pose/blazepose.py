@@ -25,6 +25,7 @@ from animcli.pose.blazepose_detector import (
 )
 from animcli.pose.blazepose_face import Face, FaceNetwork
 from animcli.pose.blazepose_hands import LEFT, RIGHT, Hand, HandNetwork
+from animcli.pose.blazepose_outline import outline
 from animcli.pose.blazepose_skeleton import to_skeleton
 
 DRAW_THRESHOLD = 0.5
@@ -107,7 +108,7 @@ class BlazePose:
 
     def detect(self, picture: NDArray[np.uint8]) -> Detection | None:
         """The person in a picture `(h, w, 3)` RGB, or None if there's none to be found."""
-        body = self._find_body(picture)
+        body = self._find_body(picture, self._roi)
         if body is None:
             self._roi = None
             return None
@@ -122,9 +123,19 @@ class BlazePose:
         points, scores = to_skeleton(body, face, left, right, (width, height))
         return Detection(points, scores, body, face, left, right)
 
-    def _find_body(self, picture: NDArray[np.uint8]) -> Body | None:
-        if self._roi is not None:
-            body = self._body.read(picture, self._roi)
+    def segment(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """How surely each pixel `(h, w)` of a still picture belongs to the person in it,
+        0..1, or None if there's nobody. Whom `detect` follows isn't touched.
+        """
+        body = self._find_body(picture, None)
+        if body is None:
+            return None
+        return outline(self._body, picture, body_roi(body.hips, body.rim))
+
+    def _find_body(self, picture: NDArray[np.uint8], roi: Roi | None) -> Body | None:
+        """The body where the last one was, or else anywhere."""
+        if roi is not None:
+            body = self._body.read(picture, roi)
             if body.sure > BODY_FOUND:
                 return body
         for threshold in PERSON_FOUND:
