@@ -1,0 +1,151 @@
+"""How long the bones of a figure are, told from how long they look.
+
+A projection only shortens. The length of a bone is therefore near the longest that it looks
+over a whole clip, once the clip's changes of scale (a zoom, a walk towards the camera) are
+taken out; and in a single picture the longer of the two sides is nearer to the truth.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import percentile_filter, uniform_filter1d
+
+from animcli.pose import skeleton as s
+from animcli.pose.bones import PELVIS, with_middles
+
+PAIRS: Final[dict[str, tuple[tuple[int, int], ...]]] = {
+    "torso": ((PELVIS, s.NECK),),
+    "shoulders": ((s.RIGHT_SHOULDER, s.LEFT_SHOULDER),),
+    "hips": ((s.RIGHT_HIP, s.LEFT_HIP),),
+    "upper_arm": ((s.RIGHT_SHOULDER, s.RIGHT_ELBOW), (s.LEFT_SHOULDER, s.LEFT_ELBOW)),
+    "forearm": ((s.RIGHT_ELBOW, s.RIGHT_WRIST), (s.LEFT_ELBOW, s.LEFT_WRIST)),
+    "thigh": ((s.RIGHT_HIP, s.RIGHT_KNEE), (s.LEFT_HIP, s.LEFT_KNEE)),
+    "shin": ((s.RIGHT_KNEE, s.RIGHT_ANKLE), (s.LEFT_KNEE, s.LEFT_ANKLE)),
+    "neck": ((s.NECK, s.NOSE),),
+    "eyes": ((s.RIGHT_EYE, s.LEFT_EYE),),
+    "ears": ((s.RIGHT_EAR, s.LEFT_EAR),),
+    "foot": (
+        (s.RIGHT_ANKLE, s.RIGHT_BIG_TOE),
+        (s.LEFT_ANKLE, s.LEFT_BIG_TOE),
+    ),
+    "palm": tuple(
+        (hand.start, hand.start + knuckle)
+        for hand in (s.LEFT_HAND, s.RIGHT_HAND)
+        for knuckle in (5, 9, 13, 17)
+    ),
+}
+"""Bones by name, and where on the body they are: the sides of one name are equally long."""
+
+PROPORTIONS: Final = {
+    "torso": 0.33,
+    "shoulders": 0.26,
+    "hips": 0.13,
+    "upper_arm": 0.19,
+    "forearm": 0.17,
+    "thigh": 0.27,
+    "shin": 0.27,
+    "neck": 0.13,
+}
+"""Of the height from nose to ankles, about as in textbooks; for bones that are unseen."""
+
+LIMBS: Final = ("torso", "upper_arm", "forearm", "thigh", "shin")
+
+LONGEST: Final = 95  # percentile: the longest that a bone looks, but for flukes
+FEW_FRAMES: Final = 15  # less of a bone than that says nothing about its length
+HALF_WINDOW: Final = 12  # frames to either side over which the scale is smoothed
+START: Final = 10  # frames at the beginning that define scale 1
+STILL: Final = 0.12  # a scale that varies less than that is put down to foreshortening
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """How a figure is built: the length of each bone that could be seen, in pixels."""
+
+    lengths: dict[str, float]
+
+    @property
+    def height(self) -> float:
+        """From nose to ankles, in pixels, by the bones that are known."""
+        known = [
+            self.lengths[name] / share
+            for name, share in PROPORTIONS.items()
+            if name in self.lengths
+        ]
+        return float(np.median(known)) if known else 0.0
+
+
+def measure(
+    points: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """How long each bone looks: `(frames, sides)` px, NaN where an end is unseen."""
+    places, known = with_middles(points, seen)
+    looks = {}
+    for name, pairs in PAIRS.items():
+        ends = np.array(pairs).T
+        bone = places[:, ends[0]] - places[:, ends[1]]
+        length = np.hypot(bone[..., 0], bone[..., 1])
+        looks[name] = np.where(known[:, ends].all(axis=1), length, np.nan)
+    return looks
+
+
+def scale_of(looks: dict[str, NDArray[np.float64]], frames: int) -> NDArray[np.float64]:
+    """`(frames,)`: how large the figure is in each frame, 1 at the beginning.
+
+    In any frame something is stretched out: the three bones that look longest, each beside
+    the longest that it ever looks, tell the scale.
+    """
+    limbs = np.concatenate([looks[name] for name in LIMBS], axis=1)
+    often = np.isfinite(limbs).sum(axis=0) >= min(FEW_FRAMES, (frames + 1) // 2)
+    limbs = limbs[:, often]
+    if limbs.shape[1] < 3:
+        return np.ones(frames)
+    relative = limbs / np.nanpercentile(limbs, LONGEST, axis=0)
+    longest = np.sort(np.nan_to_num(relative), axis=1)[:, -3:]
+    told = (longest > 0).all(axis=1)
+    if not told.any():
+        return np.ones(frames)
+    largest = np.interp(np.arange(frames), np.flatnonzero(told), longest.mean(axis=1)[told])
+    window = 2 * HALF_WINDOW + 1
+    steady = percentile_filter(largest, 75, size=window, mode="nearest")
+    scale = uniform_filter1d(steady, window, mode="nearest")
+    low, high = np.percentile(scale, [5, 95])
+    if high / low - 1 < STILL:
+        return np.ones(frames)
+    return np.asarray(scale / np.median(scale[:START]))
+
+
+def build_of_clip(
+    looks: dict[str, NDArray[np.float64]], scale: NDArray[np.float64]
+) -> Build:
+    """The build of the figure in a clip, at the scale of its beginning.
+
+    A bone that is seen in few frames says little, and is left out if others say more.
+    """
+    for enough in (min(FEW_FRAMES, (len(scale) + 1) // 2), 1):
+        lengths = {}
+        for name, look in looks.items():
+            longest = [
+                float(np.percentile(side[np.isfinite(side)], LONGEST))
+                for side in (look / scale[:, None]).T
+                if np.isfinite(side).sum() >= enough
+            ]
+            # The eight bones of two palms differ: the middle one stands for all.
+            if longest and max(longest) > 0:
+                lengths[name] = float(
+                    np.median(longest) if name == "palm" else max(longest)
+                )
+        if lengths:
+            break
+    return Build(lengths)
+
+
+def build_of_picture(looks: dict[str, NDArray[np.float64]]) -> Build:
+    """The build of the figure in one picture: `(1, sides)` each."""
+    lengths = {}
+    for name, look in looks.items():
+        sides = look[np.isfinite(look)]
+        if len(sides) and sides.max() > 0:
+            lengths[name] = float(np.median(sides) if name == "palm" else sides.max())
+    return Build(lengths)
