@@ -48,7 +48,7 @@ class Inspect:
             (
                 Act(PoseFacts(self.thing).answer),
                 Step(EncodeStage(overlay), folder / f"{name}-overlay.mp4"),
-                Step(SheetStage(overlay), folder / f"{name}-sheet.png"),
+                Step(SheetStage(overlay), folder / f"{name}-overlay.png"),
                 Step(CurvesStage(self.thing, name), folder / f"{name}-curves.png"),
             ),
             thread,

@@ -4,6 +4,7 @@ Commands of one line hand on what they made: a motion to `retarget` and `render`
 `encode`. Results land in the working folder, named after what they were made of.
 """
 
+import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from animcli.cli.request import Act, LineOptions
 from animcli.cli.settings import Layers, Settings
 from animcli.errors import UsageError
 from animcli.project.project import Project
+from animcli.project.record import hash_file
 from animcli.stages.deliver import Step
 from animcli.stages.extract import ExtractStage
 from animcli.stages.retarget import RetargetStage
@@ -154,12 +156,28 @@ def motion_of(
 def found(path: Path, settings: Settings, keep_going: bool = False) -> Motion:
     """The motion in a pose file, or the one that can be found in footage."""
     if path.suffix.lower() == POSE:
-        return Motion(path, name_of(path))
+        return Motion(path, name_of(path), video=video_of(path))
     options = settings.options
     stage = ExtractStage(
         path, options.detector, options.hands, options.face, options.clean, keep_going
     )
     return Motion(stage, name_of(path), video=path)
+
+
+def video_of(pose: Path) -> Path | None:
+    """The video that a pose was taken from, if it still lies beside it under its name.
+
+    A pose file names its video by what is in it, not by where it is.
+    """
+    namesakes = pose.parent.glob(f"{glob.escape(pose.stem)}.*")
+    beside = [each for each in namesakes if each != pose]
+    if not beside or not pose.is_file():
+        return None
+    from animcli.pose.posefile import read_pose
+
+    digest = read_pose(pose).origin.source.get("sha256")
+    found = (each for each in beside if each.is_file() and hash_file(each) == digest)
+    return next(found, None)
 
 
 def name_of(path: Path) -> str:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S: Final = 30.0
 LINE_EVERY_PART: Final = 10
-"""A plain line for each tenth of the work, and at least every thirty seconds."""
+LINE_AFTER_S: Final = 2.0
+"""A plain line for each tenth of the work, but none within two seconds of the last, and at
+least one in thirty seconds."""
 
 
 class Meter(Protocol):
@@ -47,7 +49,8 @@ class Lines:
             self.what, self.begun, self.first, self.said = what, now, done, now
             self.tenth = LINE_EVERY_PART * done // of if of else 0
         tenth = LINE_EVERY_PART * done // of if of else 0
-        if tenth <= self.tenth and now - self.said < LINE_EVERY_S:
+        wait = LINE_AFTER_S if tenth > self.tenth else LINE_EVERY_S
+        if now - self.said < wait:
             return
         self.tenth, self.said = tenth, now
         share = f" of {of} ({100 * done // of} %)" if of else ""

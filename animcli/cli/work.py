@@ -1,9 +1,11 @@
 """A line of requests, planned and done."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from animcli.cli.cache_answers import megabytes
 from animcli.cli.console import Console, shown
 from animcli.cli.plan import Desk, Planned, Thread
 from animcli.cli.request import Act, LineOptions, Request
@@ -38,47 +40,17 @@ def do(
         desk.project, desk.weights, console.report, console.note, stop.may_stop, done,
         options.wait,
     )  # fmt: skip
-    entries = [entry for planned in plans for entry in planned.entries]
-    if not options.dry_run:
-        for folder in (planned.folder for planned in plans if planned.folder):
-            with storing(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-    steps = [entry for entry in entries if isinstance(entry, Step)]
-    absent = {planned.folder for planned in plans if planned.folder and options.dry_run}
-    check_steps(
-        workshop,
-        [step for step in steps if step.out is None or step.out.parent not in absent],
-        force=options.force,
-    )
-    exit_code = 0
-    failed = 0
-    foreseen: set[str] = set()
-    for entry in entries:
-        if isinstance(entry, Act):
-            answer = entry.run(desk)
-            console.result(answer.lines, answer.data)
-            exit_code = exit_code or answer.exit_code
-        elif options.dry_run:
-            foresee(entry, workshop, console, foreseen)
-        else:
-            try:
-                with stop.between_units():
-                    make(entry, workshop, words, console, force=options.force)
-            except InputError as error:
-                if not plans[0].independent:
-                    raise
-                console.failure(error)
-                failed += 1
-    if failed:
-        raise BatchError(f"{failed} of {len(entries)} videos failed; the others are done")
-    return exit_code
+    work = Work(desk, workshop, console, stop, tuple(words))
+    work.prepare(plans)
+    return max([work.answer(planned) for planned in plans], default=0)
 
 
 def set_up(options: LineOptions, report: Report) -> Desk:
     """The project, its settings and the weights; nothing is written."""
     project = find_project(options.project or Path.cwd(), options.cache)
     layers = read_layers(project.root, project.settings, os.environ)
-    return Desk(project, WeightsStore(default_root(os.environ)), layers, options, report)
+    weights = WeightsStore(default_root(os.environ))
+    return Desk(project, weights, layers, options, report)
 
 
 def plan(requests: Sequence[Request], desk: Desk) -> list[Planned]:
@@ -91,39 +63,122 @@ def plan(requests: Sequence[Request], desk: Desk) -> list[Planned]:
     return plans
 
 
-def make(
-    step: Step, workshop: Workshop, words: Sequence[str], console: Console, *, force: bool
-) -> None:
-    """Do a step and say where the result is."""
-    delivered = deliver(workshop, step, force=force, command=["anim", *words])
-    console.detail(f"in the cache as {delivered.artifact.path}", level=2)
-    data = {
-        "stage": step.stage.name,
-        "path": str(delivered.path),
-        "sha256": delivered.artifact.digest,
-        "seconds": round(delivered.seconds, 3),
-    }
-    console.result([str(delivered.path)], [data])
+@dataclass(frozen=True)
+class Work:
+    """The doing of a planned line.
 
+    words: the command line, for the manifests.
+    """
 
-def foresee(step: Step, workshop: Workshop, console: Console, told: set[str]) -> None:
-    """Say what a step would do, and leave out what was said before."""
-    for line in workshop.forecast(step.stage):
-        out = step.out if line.stage == step.stage else None
-        text = f"{line.stage.name:<13} {line.state.value}"
-        if line.state is not State.DONE and line.lacks:
-            pulls = ", ".join(f"anim weights pull {name}" for name in line.lacks)
-            text += f"; first fetches weights ({pulls})"
-        if out is not None:
-            text += f" -> {shown(out)}"
-        if text in told:
-            continue
-        told.add(text)
+    desk: Desk
+    workshop: Workshop
+    console: Console
+    stop: Stop
+    words: tuple[str, ...]
+    _told: list[Stage] = field(default_factory=list, init=False)
+
+    def prepare(self, plans: Sequence[Planned]) -> None:
+        """Refuse what can't end well, and get what all of it needs, before any work."""
+        steps = [step for planned in plans for step in steps_of(planned)]
+        folders = [planned.folder for planned in plans if planned.folder is not None]
+        if self.desk.line.dry_run:
+            absent = {folder for folder in folders if not folder.exists()}
+            steps = [
+                step for step in steps if step.out is None or step.out.parent not in absent
+            ]
+        else:
+            for folder in folders:
+                with storing(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+        check_steps(self.workshop, steps, force=self.desk.line.force)
+        if not self.desk.line.dry_run:
+            needed = (name for step in steps for name in weights_of(step.stage))
+            for name in dict.fromkeys(needed):
+                self.get_weights(name)
+
+    def get_weights(self, name: str) -> None:
+        """Have the weights here; WeightsError where they must be asked for."""
+        weights = self.desk.weights
+        entry = weights.entry(name)
+        if entry.on_first_use and not weights.has(name):
+            size = megabytes(entry.bytes).strip()
+            self.console.note(
+                f"getting {name} from {entry.source}: {size}, {entry.licence}"
+            )
+        weights.ensure(name, self.console.report)
+
+    def answer(self, planned: Planned) -> int:
+        """Do what one command asks for; the exit code of what it found.
+
+        Raises BatchError where some of its independent jobs failed.
+        """
+        exit_code = failed = 0
+        for entry in planned.entries:
+            try:
+                if isinstance(entry, Act):
+                    answer = entry.run(self.desk)
+                    self.console.result(answer.lines, answer.data)
+                    exit_code = max(exit_code, answer.exit_code)
+                elif self.desk.line.dry_run:
+                    self.foresee(entry)
+                else:
+                    self.make(entry)
+            except InputError as error:
+                if not planned.independent:
+                    raise
+                self.console.failure(error)
+                failed += 1
+        if failed:
+            raise BatchError(
+                f"{failed} of {len(planned.entries)} failed; the others are done"
+            )
+        return exit_code
+
+    def make(self, step: Step) -> None:
+        """Do a step and say where the result is."""
+        force, command = self.desk.line.force, ["anim", *self.words]
+        with self.stop.between_units():
+            delivered = deliver(self.workshop, step, force=force, command=command)
+        self.console.detail(f"in the cache as {delivered.artifact.path}", level=2)
         data = {
-            "stage": line.stage.name,
-            "state": line.state.value,
-            "key": line.key,
-            "lacks": list(line.lacks),
-            "path": None if out is None else str(out),
+            "stage": step.stage.name,
+            "path": str(delivered.path),
+            "sha256": delivered.artifact.digest,
+            "seconds": round(delivered.seconds, 3),
         }
-        console.result([text], [data])
+        self.console.result([str(delivered.path)], [data])
+
+    def foresee(self, step: Step) -> None:
+        """Say what a step would do, and leave out what was said before."""
+        for line in self.workshop.forecast(step.stage):
+            out = step.out if line.stage == step.stage else None
+            if out is None and line.stage in self._told:
+                continue
+            self._told.append(line.stage)
+            text = f"{line.stage.name:<13} {line.state.value}"
+            if line.state is not State.DONE and line.lacks:
+                pulls = ", ".join(f"anim weights pull {name}" for name in line.lacks)
+                text += f"; lacks weights ({pulls})"
+            if out is not None:
+                text += f" -> {shown(out)}"
+            data = {
+                "stage": line.stage.name,
+                "state": line.state.value,
+                "key": line.key,
+                "lacks": list(line.lacks),
+                "path": None if out is None else str(out),
+            }
+            self.console.result([text], [data])
+
+
+def steps_of(planned: Planned) -> list[Step]:
+    """What a command makes."""
+    return [entry for entry in planned.entries if isinstance(entry, Step)]
+
+
+def weights_of(stage: Stage) -> Iterator[str]:
+    """Names of all weights that a stage and those before it run."""
+    yield from stage.weights
+    for source in stage.inputs().values():
+        if not isinstance(source, Path):
+            yield from weights_of(source)
