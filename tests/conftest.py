@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from animcli.errors import WeightsError
+from animcli.weights.store import WeightsStore, default_root
+
 SHARED = Path(
     os.environ.get("ANIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")
 )
@@ -35,3 +38,12 @@ def media() -> Path:
 @pytest.fixture(scope="session")
 def manifests() -> Path:
     return outside(SHARED / "manifests", "ANIM_SHARED")
+
+
+@pytest.fixture(scope="session")
+def blazepose_models() -> Path:
+    """BlazePose's model files, got now if they aren't here yet."""
+    try:
+        return WeightsStore(default_root(os.environ)).ensure("blazepose")
+    except WeightsError as error:
+        pytest.skip(f"BlazePose's models can't be had: {error}")

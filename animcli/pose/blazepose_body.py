@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.blazepose_crop import Looker, Network, Roi
+from animcli.pose.blazepose_crop import Roi
+from animcli.pose.blazepose_network import Looker, Network
 
 BODY = Network(
     "pose_landmark_full.tflite",

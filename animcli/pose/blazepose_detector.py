@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.blazepose_crop import Looker, Network, Roi, turn, whole
+from animcli.pose.blazepose_crop import Roi, turn, whole
+from animcli.pose.blazepose_network import Looker, Network
 
 OVERLAP = 0.3
 """Boxes that share more than this of their union are the same person."""

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose.blazepose_body import Body, sigmoid
-from animcli.pose.blazepose_crop import Looker, Network, Roi, turn
+from animcli.pose.blazepose_crop import Roi, turn
 from animcli.pose.blazepose_detector import FACE, FACE_GRIDS, Detector
+from animcli.pose.blazepose_network import Looker, Network
 
 MESH = Network("face_landmark.tflite", 192, ((1404,), (1,)))
 HEAD = slice(0, 11)

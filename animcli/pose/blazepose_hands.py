@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose.blazepose_body import Body
-from animcli.pose.blazepose_crop import Looker, Network, Roi, turn
+from animcli.pose.blazepose_crop import Roi, turn
+from animcli.pose.blazepose_network import Looker, Network
 
 RECROP = Network("hand_recrop.tflite", 256, ((4,),))
 HAND = Network("hand_landmark_full.tflite", 224, ((63,), (1,)))
