@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.characters.tube import Tube
+from animcli.characters.tube import BALL, WHOLE, Tube
 
 Array = NDArray[np.floating]
 Radii = tuple[float, float, float]
@@ -11,39 +11,22 @@ Radii = tuple[float, float, float]
 
 def rod(
     a: Array, b: Array, front: Array, radii: Radii, surface: int, group: int, *,
-    flat: float = 1.0, keep: tuple[float, float] = (-9.0, 9.0), offset: float = 0.0,
-    visor: tuple[float, float] | None = None,
+    flat: float = 1.0, keep: tuple[float, float] = WHOLE, offset: float = 0.0,
+    visor: tuple[float, float] | None = None, sideways: bool = False,
 ) -> Tube:  # fmt: skip
-    """A tube from `a` to `b`; its front looks as far towards `front` as its axis lets it."""
-    axis = b - a
-    length = float(np.sqrt(axis @ axis))
-    along = axis / max(length, 1e-6)
-    before = front - (front @ along) * along
-    size = float(np.sqrt(before @ before))
-    if size < 1e-4:  # any direction across will do
-        before = np.array([along[1], along[2], along[0]], np.float32)
-        before -= (before @ along) * along
-        size = float(np.sqrt(before @ before))
-    before = before / size
-    across = np.array(
-        [
-            along[1] * before[2] - along[2] * before[1],
-            along[2] * before[0] - along[0] * before[2],
-            along[0] * before[1] - along[1] * before[0],
-        ]
-    )
-    axes = np.stack([across, along, before]).astype(np.float32)
-    return Tube(a, axes, length, radii, flat, surface, group, keep, visor, offset)
+    """A tube from `a` to `b`."""
+    return Tube(a, b, front, radii, surface, group, flat, keep, visor, offset, sideways)
 
 
 def ball(
     centre: Array, frame: Array, radius: float, surface: int, group: int, *,
-    flat: float = 1.0, keep: tuple[float, float] = (-9.0, 9.0),
+    flat: float = 1.0, keep: tuple[float, float] = WHOLE,
     visor: tuple[float, float] | None = None,
 ) -> Tube:  # fmt: skip
     """A ball, or an ellipsoid that is `flat` times as deep as it is wide and high."""
+    end = centre + frame[1] * np.float32(BALL / 10)
     radii = (radius, radius, radius)
-    return Tube(centre, frame, 0.0, radii, flat, surface, group, keep, visor)
+    return Tube(centre, end, frame[2], radii, surface, group, flat, keep, visor)
 
 
 def limb(
@@ -67,7 +50,7 @@ def limb(
         start, end = a + (b - a) * (2 * low - half), a + (b - a) * (2 * high - half)
         shares = np.linspace(low, high, 3)
         radii = np.interp(shares, places, knots) + extra + flare * (shares / last) ** 2
-        keep = (-9.0, 1.0) if high < half / 2 + 0.5 or (half and last >= 1) else (-9.0, 9.0)
+        keep = (-9.0, 1.0) if high < half / 2 + 0.5 or (half and last >= 1) else WHOLE
         tubes.append(
             rod(start, end, front, (float(radii[0]), float(radii[1]), float(radii[2])),
                 surface, group, keep=keep, offset=low)

@@ -11,35 +11,17 @@ from numpy.typing import NDArray
 
 from animcli.characters.backdrop import paint_backdrop
 from animcli.characters.body import Pose
-from animcli.characters.cloth import TILE, fit, weave
-from animcli.characters.face import HIGH, paint_face
 from animcli.characters.figure import Figure
 from animcli.characters.garments import body_tubes
 from animcli.characters.head import Head
-from animcli.characters.prints import paint_chest
+from animcli.characters.paint import Paint
 from animcli.characters.shot import Shot
-from animcli.characters.surfaces import (
-    BELT,
-    CHEST,
-    FACE,
-    GLOVE,
-    HAIR,
-    HAT,
-    INNER,
-    LOWER,
-    SHOE,
-    SKIN,
-    SOCK,
-    SOLE,
-    UPPER,
-)
-from animcli.characters.tube import FAR, Canvas, Sight, Tube, cast, sight
+from animcli.characters.tube import FAR, Canvas, Sight, Tube, cast, look
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.floating]
 
 SUPERSAMPLE = 2
-SHADES = 256  # steps from the darkest to the brightest light
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +63,7 @@ class Artist:
         self.figure, self.shot, self.size = figure, shot, size
         self.view = shot.view(figure, size, SUPERSAMPLE)
         self.backdrop = paint_backdrop(shot.backdrop, size, min(shot.floor - 0.09, 1.0))
-        self.cloths = _cloths(figure, self.view.scale)
-        azimuth, height = shot.light
-        self.light = np.array(
-            [
-                np.sin(azimuth) * np.cos(height),
-                -np.sin(height),
-                np.cos(azimuth) * np.cos(height),
-            ],
-            np.float32,
-        )
-        self.tones = _tones(figure)
+        self.paint = Paint(figure, self.view.scale, shot.light)
 
     def joints(self, pose: Pose) -> Array:
         """`(18, 3)`: x, y, depth in pixels of the picture."""
@@ -102,7 +74,7 @@ class Artist:
         width, height = (side * SUPERSAMPLE for side in self.size)
         canvas = Canvas(width, height)
         tubes = body_tubes(self.figure, pose) + Head(self.figure, pose).tubes()
-        sights = [sight(tube, self.view, width, height) for tube in tubes]
+        sights = look(tubes, self.view, width, height)
         for number, (tube, seen) in enumerate(zip(tubes, sights, strict=True)):
             if seen is not None:
                 cast(tube, seen, canvas, number)
@@ -119,13 +91,13 @@ class Artist:
             ink = np.zeros((bottom - top, right - left, 3), np.uint8)
             for number, (tube, seen) in enumerate(zip(tubes, sights, strict=True)):
                 if seen is not None:
-                    self._light(tube, seen, canvas, number, ink, top, left)
+                    self._colour(tube, seen, canvas, number, ink, top, left)
             window = (slice(top, bottom), slice(left, right))
             self._outline(tubes, canvas.owner[window], canvas.depth[window], ink)
             _lay(ink, canvas.owner[window] != 255, picture, mask, top, left)
         return Drawing(picture, mask, joints[:, :2].copy(), joints[:, 2].copy(), visible)
 
-    def _light(
+    def _colour(
         self, tube: Tube, seen: Sight, canvas: Canvas, number: int, ink: Picture,
         top: int, left: int,
     ) -> None:  # fmt: skip
@@ -135,52 +107,14 @@ class Artist:
         if len(rows) == 0:
             return
         depth = canvas.depth[seen.rows, seen.columns][owned] - seen.start[2]
-        rows += seen.rows.start
-        columns += seen.columns.start
-        x = columns.astype(np.float32) - seen.start[0]
-        y = rows.astype(np.float32) - seen.start[1]
-        m = seen.inverse
-        across = m[0, 0] * x + m[0, 1] * y + m[0, 2] * depth
-        axial = m[1, 0] * x + m[1, 1] * y + m[1, 2] * depth
-        front = m[2, 0] * x + m[2, 1] * y + m[2, 2] * depth
-        past = axial - np.clip(axial, 0, seen.length)
-        nx = m[0, 0] * across + m[1, 0] * past + m[2, 0] * front
-        ny = m[0, 1] * across + m[1, 1] * past + m[2, 1] * front
-        nz = m[0, 2] * across + m[1, 2] * past + m[2, 2] * front
-        lit = nx * self.light[0] + ny * self.light[1] + nz * self.light[2]
-        lit /= np.sqrt(nx * nx + ny * ny + nz * nz) + np.float32(1e-6)
-        tone = self.tones[((lit + 1) * np.float32((SHADES - 1) / 2)).astype(np.intp)]
-        cloth = self.cloths[tube.surface]
-        if len(cloth) == 1:
-            colour = cloth[0, 0].astype(np.uint16)
-        elif tube.surface in (FACE, CHEST):
-            high, wide = cloth.shape[0], cloth.shape[1] // 2
-            first, last, radius = self._panel(tube)
-            scale = self.view.scale
-            u = ((across * np.float32(0.5 / (radius * scale)) + 0.5) * wide).astype(np.intp)
-            np.clip(u, 0, wide - 1, out=u)
-            u += (front < 0) * wide
-            v = (
-                (last * scale - axial) * np.float32(high / ((last - first) * scale))
-            ).astype(np.intp)
-            np.clip(v, 0, high - 1, out=v)
-            colour = cloth[v, u].astype(np.uint16)
-        else:
-            side = cloth.shape[0]
-            step = np.float32(side / (TILE * self.view.scale))
-            u = (across * step).astype(np.intp) % side
-            v = ((axial * step).astype(np.intp) + int(tube.offset * 400)) % side
-            colour = cloth[v, u].astype(np.uint16)
-        colour = (colour * tone) >> 7
-        np.minimum(colour, 255, out=colour)
-        ink[rows - top, columns - left] = colour
-
-    def _panel(self, tube: Tube) -> tuple[float, float, float]:
-        """From where to where along its axis a tube's picture reaches, and half its width."""
-        bottom, widest, top = tube.radii
-        if tube.surface == FACE:
-            return -bottom, tube.length + top, top
-        return 0.0, tube.length + top, widest
+        x = columns.astype(np.float32)
+        x += seen.columns.start - seen.start[0]
+        y = rows.astype(np.float32)
+        y += seen.rows.start - seen.start[1]
+        own = [m[0] * x + m[1] * y + m[2] * depth for m in seen.inverse]
+        ink[rows + (seen.rows.start - top), columns + (seen.columns.start - left)] = (
+            self.paint.colours(tube, seen, *own)
+        )
 
     def _outline(
         self, tubes: list[Tube], owner: Picture, depth: Array, ink: Picture
@@ -235,7 +169,9 @@ class Artist:
         rows = np.clip(y * SUPERSAMPLE, 0, height * SUPERSAMPLE - 1).astype(np.intp)
         surface = canvas.depth[rows, columns] / SUPERSAMPLE
         limb = 0.075 * self.figure.proportions.height * self.view.scale / SUPERSAMPLE
-        return np.asarray(inside & (surface > FAR / SUPERSAMPLE / 2) & (joints[:, 2] > surface - limb))
+        return np.asarray(
+            inside & (surface > FAR / SUPERSAMPLE / 2) & (joints[:, 2] > surface - limb)
+        )
 
 
 def _lay(
@@ -260,52 +196,6 @@ def _lay(
     mask[y : y + height, x : x + width] = cover
 
 
-def _tones(figure: Figure) -> NDArray[np.uint16]:
-    """What light from -1 (away) to 1 (towards) does to red, green, blue; 128 is nothing."""
-    style = figure.style
-    lit = np.linspace(-1, 1, SHADES, dtype=np.float32)
-    if style.shading == "flat":
-        tone = 0.97 + 0.05 * lit
-    elif style.shading == "cel":
-        step = 1 / (1 + np.exp(-(lit - 0.12) * 22))
-        shine = 1 / (1 + np.exp(-(lit - 0.9) * 30))
-        tone = 1 - 0.36 * style.contrast * (1 - step) + 0.07 * shine
-    else:
-        tone = 1 + style.contrast * (0.33 * np.clip(lit + 0.15, -1, 1) - 0.22)
-    # Shadows are a little blue.
-    warm = np.stack([tone, tone, tone], 1) ** np.array([1.06, 1.03, 0.92], np.float32)
-    return np.asarray(np.clip(warm * 128, 0, 255), np.uint16)
-
-
-def _cloths(figure: Figure, scale: float) -> list[Picture]:
-    """The surfaces by number, at the size at which they are seen."""
-    outfit, looks, seed = figure.outfit, figure.looks, figure.seed
-    side = round(TILE * scale)
-    plain = {
-        SKIN: looks.skin, HAIR: looks.hair, SHOE: outfit.shoe, SOLE: outfit.sole,
-        SOCK: outfit.sock, HAT: looks.hat_colour, BELT: (58, 42, 32), GLOVE: outfit.sock,
-    }  # fmt: skip
-    cloths = [np.zeros((1, 1, 3), np.uint8)] * 13
-    for surface, colour in plain.items():
-        cloths[surface] = np.full((1, 1, 3), colour, np.uint8)
-    for surface, cloth in (
-        (UPPER, outfit.upper),
-        (LOWER, outfit.lower),
-        (INNER, outfit.inner),
-    ):
-        cloths[surface] = fit(weave(cloth, seed), side)
-    face = paint_face(looks, seed)
-    tall = max(int(figure.proportions.head * scale), 8)
-    shrink = min(tall / HIGH, 1.0)
-    small = cv2.resize(face, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    cloths[FACE] = np.asarray(small, np.uint8)
-    cloths[CHEST] = paint_chest(figure, cloths[UPPER], cloths[INNER], scale)
-    return cloths
-
-
 def draw(figure: Figure, pose: Pose, shot: Shot, size: tuple[int, int]) -> Drawing:
     """One picture `size` (width, height); for many of one shot, keep an `Artist`."""
     return Artist(figure, shot, size).draw(pose)
-
-
-__all__ = ["FAR", "Artist", "Drawing", "draw", "joints_of"]

@@ -28,7 +28,7 @@ HairCut = Literal[
     "pigtails",
 ]  # fmt: skip
 Hat = Literal["none", "cap", "beanie", "brim", "band"]
-Print = Literal["none", "star", "disc", "letter", "stripe", "heart", "panel"]
+Print = Literal["none", "star", "disc", "letter", "stripe", "heart"]
 Shading = Literal["flat", "cel", "soft"]
 
 
@@ -170,8 +170,8 @@ def _draw_outfit(chance: np.random.Generator, bones: Proportions) -> Outfit:
         sleeve=float(sleeves.get(top, 1.0 if chance.random() < 0.8 else 0.6)),
         leg=float(lengths.get(bottom, 1.0 if chance.random() < 0.8 else 0.85)),
         looseness=float(chance.uniform(0.0, 0.45)),
-        print=("none", "none", "star", "disc", "letter", "stripe", "heart", "panel")[
-            chance.integers(8)
+        print=("none", "none", "star", "disc", "letter", "stripe", "heart")[
+            chance.integers(7)
         ],
         print_colour=apart(chance, first),
         shoe=cloth_colour(chance),

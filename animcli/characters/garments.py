@@ -12,7 +12,6 @@ from animcli.characters.surfaces import (
     CHEST,
     GLOVE,
     HAT,
-    INNER,
     LOWER,
     SHOE,
     SKIN,
@@ -25,6 +24,7 @@ from animcli.characters.tube import Tube
 Array = NDArray[np.floating]
 
 DEPTH = 0.66  # of a torso, compared to its width
+COAT = 0.5  # of a leg, covered by a coat
 SKIRTS = ("skirt", "long-skirt", "dress")
 
 
@@ -52,7 +52,7 @@ def leg_knots(bones: Proportions) -> tuple[float, ...]:
 def arm_knots(bones: Proportions) -> tuple[float, ...]:
     """Radii of an arm, from the shoulder to the wrist."""
     return (
-        bones.arm_radius * 1.15,
+        bones.arm_radius * 1.02,
         bones.arm_radius,
         bones.elbow_radius,
         bones.elbow_radius * 0.98,
@@ -74,37 +74,69 @@ def _torso(figure: Figure, pose: Pose) -> list[Tube]:
     hip_front, hip_up = pose.hip_frame[2], pose.hip_frame[1]
     extra = _thickness(figure)
     waist, chest = bones.waist_radius + extra, bones.chest_radius + extra
-    top = 0.6 * chest
-    collar = pose.neck - up * top * 0.8
+    top = 0.9 * chest
+    collar = pose.neck - up * top * 0.86
     chest_tube = rod(
-        pose.waist, collar, front, (waist, chest, top), CHEST, 1, flat=DEPTH, offset=0.0
+        pose.waist,
+        collar,
+        front,
+        (waist, 0.45 * waist + 0.57 * chest, top),
+        CHEST,
+        1,
+        flat=DEPTH,
+        offset=0.0,
     )
     lower_wear = UPPER if outfit.bottom == "dress" or outfit.top != "tank" else LOWER
     hips = bones.hip_radius + (extra if lower_wear == UPPER else 0.006)
+    below = 1 if outfit.bottom == "dress" else 2
     seat = pose.pelvis + hip_up * hips * 0.18
     pelvis_tube = rod(
-        seat, pose.waist, hip_front, (hips, (hips + waist) * 0.49, waist), LOWER, 2,
+        seat, pose.waist, hip_front, (hips, (hips + waist) * 0.49, waist), LOWER, below,
         flat=DEPTH * 1.08,
     )  # fmt: skip
-    yoke_radius = bones.arm_radius * 1.05 + extra * 0.5
-    # Sunk below the joints, so that shoulders slope.
-    ends = pose.shoulders - up * yoke_radius * 0.25
-    yoke = rod(
-        ends[0], ends[1], front, (yoke_radius, yoke_radius * 1.5, yoke_radius), UPPER, 1,
-        flat=1.0,
+    # From the shoulders up to the neck, so that shoulders slope.
+    slope = bones.arm_radius * 0.95 + extra * 0.6
+    root = pose.neck + up * bones.neck * 0.08
+    slopes = [
+        rod(shoulder - up * slope * 0.12, root, front,
+            (slope, slope * 0.95, bones.neck_radius * 1.1 + extra * 0.3), UPPER, 1)
+        for shoulder in pose.shoulders
+    ]  # fmt: skip
+    # What fills the corners between the round chest and the shoulders.
+    broad = 0.25 * bones.shoulder_width + extra
+    inward = pose.chest_frame[0] * (bones.shoulder_width / 2 - 0.75 * broad)
+    middle = pose.neck - up * broad * 0.85
+    girdle = rod(
+        middle - inward, middle + inward, front, (broad, broad, broad), UPPER, 1,
+        flat=0.72, sideways=True,
     )  # fmt: skip
     neck_start = pose.neck - up * bones.neck_radius * 0.5
     neck = rod(
         neck_start, pose.skull + up * bones.neck * 0.3, front,
         (bones.neck_radius * 1.15, bones.neck_radius, bones.neck_radius), SKIN, 10,
     )  # fmt: skip
-    tubes = [chest_tube, pelvis_tube, yoke, neck]
+    tubes = [chest_tube, pelvis_tube, *slopes, girdle, neck]
+    if outfit.top in ("t-shirt", "tank", "jacket"):  # what a round neckline leaves bare
+        r = bones.neck_radius * (1.55 if outfit.top == "tank" else 1.4) + extra
+        low = 0.5 if outfit.top == "tank" else 0.25
+        tubes.append(
+            ball(
+                pose.neck - up * r * low + front * r * 0.2,
+                pose.chest_frame,
+                r,
+                SKIN,
+                10,
+                flat=0.85,
+            )
+        )
     # The shirt's hem hangs over the trousers.
     hem = {"tank": 0.15, "t-shirt": 0.35, "sweater": 0.4, "shirt": 0.3, "hoodie": 0.45,
            "jacket": 0.3, "coat": 0.6}[outfit.top]  # fmt: skip
-    if not (outfit.belt and outfit.top in ("t-shirt", "shirt", "tank")):
+    if outfit.bottom in SKIRTS or outfit.top == "coat":
+        end = pose.waist - hip_up * 0.05 * bones.height
+    elif not (outfit.belt and outfit.top in ("t-shirt", "shirt", "tank")):
         end = pose.waist - hip_up * (hem + 0.1) * bones.torso * 0.62
-        wide = hips * 1.03 + extra * 0.5
+        wide = hips * 1.07 + extra * 0.5
         tubes.append(
             rod(pose.waist, end, hip_front, (waist * 1.01, (waist + wide) * 0.51, wide), UPPER,
                 1, flat=DEPTH * 1.1, keep=(-9.0, 1.0))
@@ -118,23 +150,27 @@ def _torso(figure: Figure, pose: Pose) -> list[Tube]:
     if bones.build > 0.35:
         centre = pose.waist - hip_up * 0.02 + hip_front * waist * 0.22
         tubes.append(ball(centre, pose.chest_frame, waist * 0.92, UPPER, 1, flat=0.75))
-    if bones.femininity > 0.6 and bones.age == 1 and outfit.top not in ("jacket", "coat"):
-        for side in SIDES:
-            spot = pose.waist + (pose.neck - pose.waist) * 0.5
-            spot = spot + pose.chest_frame[0] * side * chest * 0.42 + front * chest * 0.4
-            tubes.append(ball(spot, pose.chest_frame, chest * 0.4, UPPER, 1, flat=0.9))
-    if outfit.top in ("hoodie",):
+    if outfit.top == "hoodie":
         start = pose.shoulders[0] * 0.7 + pose.shoulders[1] * 0.3 - front * 0.3 * chest
         end = pose.shoulders[0] * 0.3 + pose.shoulders[1] * 0.7 - front * 0.3 * chest
         r = bones.neck_radius * 1.2
         tubes.append(rod(start, end, front, (r, r * 1.3, r), UPPER, 4))
-    if outfit.top in ("sweater", "shirt", "hoodie", "coat", "jacket"):
-        r = bones.neck_radius * 1.3
-        base = pose.neck + up * bones.neck * (0.3 if outfit.top == "sweater" else 0.22)
+    if outfit.top in ("sweater", "shirt", "hoodie", "coat"):
+        r = bones.neck_radius + 0.4 * extra
+        base = pose.neck + (pose.skull - pose.neck) * (
+            0.75 if outfit.top == "sweater" else 0.6
+        )
         tubes.append(
-            rod(pose.neck - up * r * 0.4, base, front, (r * 1.5, r * 1.2, r * 1.08),
-                UPPER if outfit.top != "jacket" else INNER, 5, keep=(-9.0, 1.0))
-        )  # fmt: skip
+            rod(
+                pose.neck,
+                base,
+                front,
+                (r * 1.4, r * 1.25, r * 1.15),
+                UPPER,
+                1,
+                keep=(-9.0, 1.0),
+            )
+        )
     if outfit.scarf:
         r = bones.neck_radius
         knot = pose.neck + up * bones.neck * 0.35
@@ -192,9 +228,13 @@ def _hand(figure: Figure, pose: Pose, i: int) -> list[Tube]:
         wrist, wrist + along * size * 0.5, front,
         (bones.wrist_radius, size * 0.22, size * 0.23), surface, group, flat=0.55,
     )  # fmt: skip
-    across, front = palm.axes[0], palm.axes[2]
-    forward = float(across @ pose.chest_frame[2])
-    thumb_way = across * (1.0 if forward >= 0 else -1.0)
+    # The thumb lies before the palm, or above it where the palm looks down.
+    thumb_way = pose.chest_frame[2] - (pose.chest_frame[2] @ along) * along
+    thumb_way = thumb_way + 0.3 * (
+        pose.chest_frame[1] - (pose.chest_frame[1] @ along) * along
+    )
+    thumb_way = thumb_way - (thumb_way @ front) * front
+    thumb_way = thumb_way / max(float(np.sqrt(thumb_way @ thumb_way)), 1e-3)
     root = wrist + along * size * 0.2 + thumb_way * size * 0.14
     thumb = rod(
         root, root + (along * 0.26 + thumb_way * 0.17) * size, front,
@@ -240,9 +280,10 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
         tubes += limb(
             joints, front, knots, (0.0, outfit.leg), LOWER, 32 + i, extra=extra, flare=flare
         )
-    elif outfit.leg > 0.05:  # a lifted thigh takes the skirt along
-        share = min(outfit.leg * 0.8, 0.48)
-        tubes += limb(joints, front, knots, (0.0, share), LOWER, 36, extra=0.02)
+    if skirted or outfit.top == "coat":  # a lifted thigh takes the skirt along
+        share, surface = (outfit.leg * 0.92, LOWER) if skirted else (COAT * 0.92, UPPER)
+        extra = 0.02 * bones.height
+        tubes += limb(joints, front, knots, (0.0, 0.8 * share), surface, 36, extra=extra)
     if outfit.socks and outfit.leg < 0.97:
         tubes += limb(
             joints, front, knots, (1 - outfit.socks, 1.0), SOCK, 34 + i, extra=0.004
@@ -278,13 +319,13 @@ def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
     bones, outfit = figure.proportions, figure.outfit
     leg = bones.thigh + bones.shin
     coat = outfit.bottom not in SKIRTS
-    share = 0.5 if coat else outfit.leg
+    share = COAT if coat else outfit.leg
     frame = pose.hip_frame
     thighs = (pose.knees - pose.hips).mean(0)
     down = -0.5 * frame[1] + 0.5 * thighs / max(float(np.linalg.norm(thighs)), 1e-6)
     down = down / np.linalg.norm(down)
     long = leg * share + 0.4 * bones.torso * 0.5
-    top = pose.pelvis + frame[1] * bones.torso * 0.22
+    top = pose.pelvis + frame[1] * bones.torso * 0.3
     hem = top + down * long
     places = np.concatenate([pose.hips + (pose.knees - pose.hips) * min(2 * share, 1)])
     if share > 0.5:
@@ -299,9 +340,9 @@ def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
     )
     wide = min(wide, 0.75 * long + waist)
     deep = max(ahead + bones.knee_radius * 1.3, wide * DEPTH)
-    flat = float(np.clip(deep / wide, DEPTH, 1.3))
+    flat = float(np.clip(deep / wide, DEPTH * 1.1, 0.95))
     middle = max((waist + wide) * 0.5, bones.hip_radius * 1.05)
     return [
-        rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER, 36,
+        rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER, 1 if coat or outfit.bottom == "dress" else 36,
             flat=flat, keep=(-0.02, 1.0))
     ]  # fmt: skip

@@ -14,7 +14,7 @@ Array = NDArray[np.floating]
 
 DEPTH = 1.14  # of a skull, from its front to its back, compared to its width
 CHIN = 0.19  # radius of the chin in heads
-NO_FACE = (0.15, 9.0)  # a visor that takes everything before the ears
+NO_FACE = (0.28, 9.0)  # a visor that takes everything before the ears
 
 
 class Head:
@@ -26,10 +26,9 @@ class Head:
         self.size, self.radius = bones.head, bones.head_radius
         self.chin_radius = CHIN * bones.head
         self.length = self.size - self.radius - self.chin_radius
-        across, up, front = self.frame
-        self.across, self.up, self.front = across, up, front
-        self.chin = pose.skull + up * (self.chin_radius - 0.04 * self.size)
-        self.cranium = self.chin + up * self.length
+        self.across, self.up, self.front = self.frame
+        self.chin = pose.skull + self.up * (self.chin_radius - 0.04 * self.size)
+        self.cranium = self.chin + self.up * self.length
 
     def at(self, x: float, y: float, out: float = 0.0) -> Array:
         """The point of the face at `x` (-1..1, radii), `y` (0 chin to 1 crown), metres."""
@@ -96,15 +95,12 @@ class Head:
         if cut == "afro":
             line = 0.45
         frame = self.frame
+        nape = {"crop": -0.5, "short": -0.72, "side": -0.72, "spikes": -0.6}.get(cut, -0.95)
         cap = ball(
             centre + (up * 0.1 * r if cut == "afro" else 0 * up), frame, r * grown, HAIR, 11,
-            flat=DEPTH, visor=(0.08 if cut != "afro" else 0.3, line),
+            flat=DEPTH, keep=(nape, 9.0), visor=(0.08 if cut != "afro" else 0.3, line),
         )  # fmt: skip
-        nape = rod(  # hair down the back of the skull
-            centre - up * 0.1 * r, centre - up * 0.62 * r, front,
-            (r * 1.04, r * 1.0, r * 0.86), HAIR, 11, flat=DEPTH, visor=(-0.12, 9.0),
-        )  # fmt: skip
-        tubes = [cap, nape]
+        tubes = [cap]
         if cut in ("bob", "long"):
             long = (0.9 + 0.5 * volume if cut == "bob" else 1.9 + 1.3 * volume) * r
             end = centre - up * long - front * (0.25 * r if cut == "long" else 0.05 * r)

@@ -56,33 +56,6 @@ def paint_chest(figure: Figure, upper: Picture, inner: Picture, scale: float) ->
         for string in (0.44, 0.56):
             cv2.line(front, (int(string * wide), int(0.12 * high)), (int(string * wide), int(0.38 * high)),
                      (240, 240, 236), max(wide // 60, 1), cv2.LINE_AA)  # fmt: skip
-    elif outfit.top == "tank":
-        skin = figure.looks.skin
-        cv2.ellipse(
-            front,
-            (wide // 2, int(high * 0.06)),
-            (int(wide * 0.17), int(high * 0.22)),
-            0,
-            0,
-            360,
-            skin,
-            -1,
-            cv2.LINE_AA,
-        )
-        cv2.ellipse(
-            back,
-            (wide // 2, int(high * 0.05)),
-            (int(wide * 0.17), int(high * 0.15)),
-            0,
-            0,
-            360,
-            skin,
-            -1,
-            cv2.LINE_AA,
-        )
-    else:
-        cv2.ellipse(front, (wide // 2, int(high * 0.04)), (int(wide * 0.13), int(high * 0.1)), 0, 0, 360,
-                    figure.looks.skin, -1, cv2.LINE_AA)  # fmt: skip
     if outfit.top in ("t-shirt", "sweater", "tank", "hoodie"):
         _print(front, outfit.print, middle, unit, colour)
     return np.hstack([front, back])
@@ -124,8 +97,6 @@ def _print(
         cv2.fillPoly(front, [points.astype(np.int32)], colour, cv2.LINE_AA)
     elif kind == "stripe":
         front[int(high * 0.42) : int(high * 0.6)] = colour
-    elif kind == "panel":
-        front[int(high * 0.55) :] = colour
     elif kind == "letter":
         letter = "ABEHKMNRSX358"[(colour[0] + colour[1]) % 13]
         size = unit / 13

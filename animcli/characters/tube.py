@@ -6,45 +6,48 @@ Rays are parallel, so the sight of a tube has a closed form: pixels map to the t
 space by one affine map, and depth is a square root.
 """
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
-Pixels = NDArray[np.intp]
 
 FAR = np.float32(-1e9)
+WHOLE = (-9.0, 9.0)
+BALL = 1e-3  # metres; an axis that is shorter has no length
 
 
-@dataclass(frozen=True, eq=False)
-class Tube:
+class Tube(NamedTuple):
     """A swept sphere.
 
-    start: `(3,)` where its axis starts, metres or pixels (see `seen_by`).
-    axes: `(3, 3)`, rows: across, along the axis, front; orthonormal.
-    length: of the axis.
+    start, end: `(3,)` of its axis, metres; where they meet it's a ball.
+    front: `(3,)` its front looks this way, as far as its axis lets it.
     radii: across, at the start, the middle and the end of the axis.
-    flat: radius to the front / radius across.
     surface: which of the figure's surfaces it wears.
     group: tubes of one group have no line between them.
-    keep: `(first, last)`, the part of the axis kept, in lengths; hems and necklines.
+    flat: radius to the front / radius across.
+    keep: `(first, last)`, the part of the axis kept, in lengths (of a ball: radii); hems
+        and necklines.
     visor: `(forward, height)` in radii at the start, or None: what lies further forward
         and lower than that is cut away; the face in the hair.
     offset: where on its cloth the axis starts, metres.
+    sideways: whether its cloth lies across the axis, not along it.
     """
 
     start: Array
-    axes: Array
-    length: float
+    end: Array
+    front: Array
     radii: tuple[float, float, float]
-    flat: float
     surface: int
     group: int
-    keep: tuple[float, float] = (-9.0, 9.0)
+    flat: float = 1.0
+    keep: tuple[float, float] = WHOLE
     visor: tuple[float, float] | None = None
     offset: float = 0.0
+    sideways: bool = False
 
 
 class View(NamedTuple):
@@ -75,63 +78,96 @@ class Canvas:
 
 
 class Sight(NamedTuple):
-    """A tube as a view sees it: what takes a pixel to the tube's own space and back.
+    """A tube as a view sees it.
 
-    box: rows and columns of the canvas that it can touch.
-    start: `(3,)` pixels. inverse: `(3, 3)`, pixels to own space (front axis unsquashed).
+    rows, columns: of the canvas that it can touch.
+    start: of its axis, x, y and depth in pixels.
+    inverse: `(3, 3)`, from there to its own space: across, along, and front as if it
+        were as deep as wide.
     length, radii: in pixels; the radius is `radii[0] + radii[1] * t + radii[2] * t * t`.
     """
 
     rows: slice
     columns: slice
-    start: Array
-    inverse: Array
+    start: list[float]
+    inverse: list[list[float]]
     length: float
     radii: tuple[float, float, float]
 
 
-def sight(tube: Tube, view: View, width: int, height: int) -> Sight | None:
-    """How the view sees the tube, or None where it isn't in the picture."""
-    start = view.project(tube.start)
-    axes = tube.axes @ view.turn.T
-    length = tube.length * view.scale
-    a, b, c = (radius * view.scale for radius in tube.radii)
-    reach = max(a, b, c) * max(1.0, tube.flat) + 1.0
-    ends = (start[:2], start[:2] + axes[1, :2] * length)
-    x0, x1 = sorted((float(ends[0][0]), float(ends[1][0])))
-    y0, y1 = sorted((float(ends[0][1]), float(ends[1][1])))
-    left, right = max(int(x0 - reach), 0), min(int(x1 + reach) + 2, width)
-    top, bottom = max(int(y0 - reach), 0), min(int(y1 + reach) + 2, height)
-    if left >= right or top >= bottom:
-        return None
-    inverse = axes.astype(np.float32)
-    inverse[2] /= tube.flat
-    span = max(length, 1e-6)
-    radii = (a, (4 * b - 3 * a - c) / span, 2 * (a + c - 2 * b) / span**2)
-    return Sight(slice(top, bottom), slice(left, right), start, inverse, length, radii)
+def look(tubes: Sequence[Tube], view: View, width: int, height: int) -> list[Sight | None]:
+    """How the view sees the tubes; None for those that aren't in the picture."""
+    starts = np.array([tube.start for tube in tubes], np.float32)
+    ends = np.array([tube.end for tube in tubes], np.float32)
+    fronts = np.array([tube.front for tube in tubes], np.float32) @ view.turn.T
+    radii = np.array([tube.radii for tube in tubes]) * view.scale
+    flats = np.array([tube.flat for tube in tubes], np.float32)
+    starts, ends = view.project(starts), view.project(ends)
+    along = ends - starts
+    lengths = np.sqrt((along * along).sum(1))
+    along /= np.maximum(lengths, 1e-6)[:, None]
+    fronts -= (fronts * along).sum(1, keepdims=True) * along
+    sizes = np.sqrt((fronts * fronts).sum(1, keepdims=True))
+    # An axis along the wished front: any direction across will do.
+    anyway = np.roll(along, 1, axis=1)
+    anyway -= (anyway * along).sum(1, keepdims=True) * along
+    fronts = np.where(sizes < 1e-4, anyway, fronts)
+    fronts /= np.sqrt((fronts * fronts).sum(1, keepdims=True))
+    across = np.cross(along, fronts)
+    inverse = np.stack([across, along, fronts / flats[:, None]], axis=1).tolist()
+    lengths[lengths < BALL * view.scale] = 0
+    span = np.maximum(lengths, 1e-6)
+    a, b, c = radii.T
+    powers = np.stack([a, (4 * b - 3 * a - c) / span, 2 * (a + c - 2 * b) / span**2], 1)
+    reach = (radii.max(1) * np.maximum(flats, 1) + 1)[:, None]
+    low = np.maximum(np.minimum(starts, ends)[:, :2] - reach, 0).astype(int).tolist()
+    high = np.maximum(starts, ends)[:, :2] + reach + 2
+    high = np.minimum(high, (width, height)).astype(int).tolist()
+    return [
+        Sight(slice(top, bottom), slice(left, right), start, m, length, (q[0], q[1], q[2]))
+        if left < right and top < bottom
+        else None
+        for (left, top), (right, bottom), start, m, length, q in zip(
+            low,
+            high,
+            starts.tolist(),
+            inverse,
+            lengths.tolist(),
+            powers.tolist(),
+            strict=True,
+        )
+    ]
 
 
 def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
     """Put the tube into the canvas wherever it is nearer than what is there."""
-    inverse, length, (q0, q1, q2) = seen.inverse, seen.length, seen.radii
-    ray = inverse[:, 2]
-    stretch = float(np.linalg.norm(ray))
-    ray = ray / stretch
-    lean = float(np.clip(ray[1], -0.998, 0.998))  # of the axis towards the viewer
-    slope = float(np.sqrt(1 - lean * lean))
-    along = (np.array([0, 1, 0], np.float32) - lean * ray) / slope
-    along /= np.linalg.norm(along)
-    aside = np.cross(ray, along)
-    plane = np.stack([along, aside, ray]) @ inverse[:, :2]  # (3, 2)
+    length, (q0, q1, q2) = seen.length, seen.radii
+    # Own space seen along the ray: u along the axis, v aside, w towards the viewer.
+    m = seen.inverse
+    (r0, r1, r2) = (m[0][2], m[1][2], m[2][2])
+    stretch = math.sqrt(r0 * r0 + r1 * r1 + r2 * r2)
+    r0, r1, r2 = r0 / stretch, r1 / stretch, r2 / stretch
+    lean = min(max(r1, -0.998), 0.998)  # of the axis towards the viewer
+    slope = math.sqrt(1 - lean * lean)
+    real = math.sqrt(max(1 - r1 * r1, 1e-12))
+    along = (-r1 * r0 / real, real, -r1 * r2 / real)
+    aside = (r1 * along[2] - r2 * along[1], r2 * along[0] - r0 * along[2],
+             r0 * along[1] - r1 * along[0])  # fmt: skip
+    (ux, uy), (vx, vy), (wx, wy) = (
+        [e[0] * m[0][i] + e[1] * m[1][i] + e[2] * m[2][i] for i in (0, 1)]
+        for e in (along, aside, (r0, r1, r2))
+    )
     columns = np.arange(seen.columns.start, seen.columns.stop, dtype=np.float32)
-    rows = np.arange(seen.rows.start, seen.rows.stop, dtype=np.float32)
+    rows = np.arange(seen.rows.start, seen.rows.stop, dtype=np.float32)[:, None]
     columns -= seen.start[0]
     rows -= seen.start[1]
-    u = np.add.outer(plane[0, 1] * rows, plane[0, 0] * columns)
-    v = np.add.outer(plane[1, 1] * rows, plane[1, 0] * columns)
+    u = uy * rows + ux * columns
+    v = vy * rows + vx * columns
     v *= v
     if length > 0:
-        t = np.clip(u * np.float32(1 / slope), 0, length)
+        t = u * np.float32(1 / slope)
+        np.maximum(t, 0, out=t)
+        np.minimum(t, length, out=t)
         radius = (q2 * t + q1) * t + q0
         radius *= radius
         radius -= v
@@ -140,7 +176,9 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
         radius *= np.float32(lean)
         radius += u
         radius *= np.float32(1 / slope)
-        t = np.clip(radius, 0, length, out=radius)
+        t = radius
+        np.maximum(t, 0, out=t)
+        np.minimum(t, length, out=t)
         radius = (q2 * t + q1) * t + q0
         radius *= radius
         u -= t * np.float32(slope)
@@ -154,9 +192,9 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
     np.maximum(inside, 0, out=inside)
     depth = np.sqrt(inside, out=inside)
     depth += t * np.float32(lean)
-    depth -= np.add.outer(plane[2, 1] * rows, plane[2, 0] * columns)
+    depth -= wy * rows + wx * columns
     depth *= np.float32(1 / stretch)
-    if tube.visor is not None or tube.keep != (-9.0, 9.0):
+    if tube.visor is not None or tube.keep != WHOLE:
         hit &= _kept(tube, seen, rows, columns, depth)
     depth += seen.start[2]
     window = canvas.depth[seen.rows, seen.columns]
@@ -170,18 +208,18 @@ def _kept(
 ) -> NDArray[np.bool_]:
     """Which of the tube's points its cuts leave standing."""
     a = seen.inverse[1]
-    axial = np.add.outer(a[1] * rows, a[0] * columns) + a[2] * depth
+    axial = a[1] * rows + a[0] * columns + a[2] * depth
     first, last = tube.keep
     size = seen.length if seen.length > 0 else seen.radii[0]
     kept = (axial >= first * size) & (axial <= last * size)
     if tube.visor is not None:
         f = seen.inverse[2]
-        front = np.add.outer(f[1] * rows, f[0] * columns) + f[2] * depth
+        front = f[1] * rows + f[0] * columns + f[2] * depth
         forward, height = tube.visor
         radius = seen.radii[0]
         # The line of the hair falls from the crown to the temples.
         side = seen.inverse[0]
-        across = np.add.outer(side[1] * rows, side[0] * columns) + side[2] * depth
+        across = side[1] * rows + side[0] * columns + side[2] * depth
         edge = np.float32(height * radius) - across * across * np.float32(0.55 / radius)
         kept &= ~((front > forward * radius) & (axial < edge))
     return np.asarray(kept)
