@@ -147,11 +147,11 @@ def put_in_place(part: Path, path: Path) -> None:
 
 
 def put_folder_in_place(part: Path, path: Path) -> None:
-    """Rename a folder whose files are on the disk already to `path`, which isn't there."""
+    """Flush a finished folder to the disk and rename it to `path`, which isn't there."""
     with storing(path):
         strike("fsync")
-        for folder in [part, *(item for item in part.rglob("*") if item.is_dir())]:
-            flush(folder)
+        for item in [*part.rglob("*"), part]:
+            flush(item)
         strike("replace")
         part.replace(path)
         strike("fsync")

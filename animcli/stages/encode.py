@@ -1,12 +1,18 @@
 """Lossless frames in, a video that others can play out."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from animcli.project.unit import find_unit, keep_unit
-from animcli.project.writing import part_beside, put_in_place, storing
+from animcli.project.writing import (
+    part_beside,
+    put_folder_in_place,
+    put_in_place,
+    storing,
+)
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -72,9 +78,15 @@ class EncodeStage:
             bench.report("encoding", number + 1, len(frames.segments))
             bench.may_stop()
         sound = None
-        if "sound" in bench.inputs:
+        if "sound" in bench.inputs and encoding.carries_sound:
             sound = Sound(bench.inputs["sound"], self.sound_start, frames.frames / rate)
+        elif "sound" in bench.inputs:
+            bench.note(f"{self.container or 'pictures'}: there is no room for the sound")
         part = part_beside(bench.out)
         with storing(bench.out):
             join_segments(segments, encoding, part, sound)
-        put_in_place(part, bench.out)
+        if part.is_dir():
+            shutil.rmtree(bench.out, ignore_errors=True)  # of a run killed just after this
+            put_folder_in_place(part, bench.out)
+        else:
+            put_in_place(part, bench.out)

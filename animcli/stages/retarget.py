@@ -15,6 +15,8 @@ class RetargetStage:
 
     motion: a `.pose` file, or the stage that makes one.
     reference: the picture of the character.
+    camera: what to make of changes of scale: one of `animcli.pose.camera.Camera`.
+    fit: shrink the figure until it stays in the picture.
     """
 
     name: ClassVar[str] = "retarget"
@@ -26,6 +28,8 @@ class RetargetStage:
     motion: Source
     reference: Source
     detector: str = "blazepose"
+    camera: str = "auto"
+    fit: bool = False
 
     def inputs(self) -> Mapping[str, Source]:
         return {"motion": self.motion, "reference": FindPose(self.reference, self.detector)}
@@ -34,11 +38,19 @@ class RetargetStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
+        from animcli.pose.camera import Camera
         from animcli.pose.posefile import read_pose, write_pose
         from animcli.pose.retarget import retarget
 
-        motion = read_pose(bench.inputs["motion"])
-        fitted = retarget(motion, read_pose(bench.inputs["reference"]))
+        fitted = retarget(
+            read_pose(bench.inputs["motion"]),
+            read_pose(bench.inputs["reference"]),
+            camera=Camera(self.camera),
+            fit=self.fit,
+        )
+        notes = fitted.origin.retarget.get("notes")
+        for line in notes if isinstance(notes, list) else []:
+            bench.note(str(line))
         part = part_beside(bench.out)
         write_pose(part, fitted)
         put_in_place(part, bench.out)
