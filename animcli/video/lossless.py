@@ -1,12 +1,12 @@
 """Frames in the cache, bit for bit.
 
 A file is a header, then each frame compressed by itself with its length and CRC, then an
-end mark with the number of frames. Cut it anywhere and it can't be taken for a shorter clip.
+end mark with the number of frames. Cut it anywhere and it can't pass for a shorter clip.
 
-HuffYUV was chosen by measurement, 40 real frames of 512x768 on one core: 543 frames/s
-in, 210 out, 0.31 of the size. x264 RGB without loss: 162, 137, 0.17 (241, 170, 0.23 with
-key frames only); FFV1: 81, 80, 0.12; PNG level 1: 67, 161, 0.23; zlib level 1: 92, 278, 0.32. It is
-part of FFmpeg itself, so that every build has it.
+HuffYUV was chosen by measurement, 40 real frames of 512x768 on one core: 545 frames/s in,
+270 out, 0.31 of the size. x264 RGB without loss: 162, 137, 0.17 (241, 170, 0.23 with key
+frames only); FFV1: 81, 80, 0.12; PNG level 1: 67, 161, 0.23; zlib level 1: 92, 278, 0.32.
+It is part of FFmpeg itself, so that every build has it.
 """
 
 import struct

@@ -17,6 +17,7 @@ from animcli.video.picture import SUFFIXES, Picture, decoded, opened, read_pictu
 
 SHOWN_AT_LEAST_MS = 20  # browsers show what asks for less for a tenth of a second
 SHOWN_INSTEAD_MS = 100
+COARSEST_CLOCK_S = 0.01
 
 
 class Animation:
@@ -29,8 +30,8 @@ class Animation:
         limits.check_length(source, len(lengths), sum(lengths, Fraction(0)))
         steps = math.lcm(*(length.denominator for length in lengths))
         self._ticks = np.concatenate([[0], np.cumsum([int(n * steps) for n in lengths])])
-        even = len(set(lengths[:-1])) <= 1
         duration = sum(lengths, Fraction(0))
+        even = self._keeps_a_rate(lengths, duration)
         notes = ["has transparent parts, shown on white"] if transparent else []
         if not even:
             notes.append(
@@ -41,7 +42,7 @@ class Animation:
             width, height = image.size
             codec = str(image.format).lower()
         self._even = even
-        rate = 1 / lengths[0] if even else len(lengths) / duration
+        rate = len(lengths) / duration
         self.info = VideoInfo(
             path=local_path(source, "an animated picture"),
             width=width,
@@ -76,6 +77,12 @@ class Animation:
 
     def _tick(self, index: int) -> int:
         return index if self._even else int(self._ticks[index])
+
+    def _keeps_a_rate(self, lengths: list[Fraction], duration: Fraction) -> bool:
+        """Whether the frames are evenly spaced, up to the hundredths of a second of a GIF."""
+        starts = np.cumsum([0.0, *map(float, lengths)])[:-1]
+        wanted = np.arange(len(lengths)) * float(duration / len(lengths))
+        return bool(np.abs(starts - wanted).max() <= COARSEST_CLOCK_S)
 
     def _lengths(self) -> tuple[list[Fraction], bool]:
         """Seconds that each frame is shown, and whether the first is transparent."""

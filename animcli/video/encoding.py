@@ -1,0 +1,220 @@
+"""What a result can be encoded as: codecs, the files they fit into, and how good."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import av.codec.codec
+import av.error
+
+from animcli.errors import DeviceError, UsageError
+
+
+class Codec(str, Enum):
+    """How pictures become bytes."""
+
+    H264 = "h264"
+    H265 = "h265"
+    AV1 = "av1"
+    PRORES4444 = "prores4444"
+    VP9 = "vp9"
+    GIF = "gif"
+    WEBP = "webp"
+    PNG = "png"
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One encoder of FFmpeg or Pillow, and how we drive it.
+
+    name: FFmpeg's name for it; None where Pillow does the work.
+    pixel_format: what it is fed. even: whether width and height have to be even.
+    quality: the default; best and worst bound what may be asked for. None: no choice.
+    quality_option: FFmpeg's name for it.
+    segment: the container of a segment. tag: what players want the codec to be called.
+    """
+
+    name: str | None
+    pixel_format: str = "yuv420p"
+    even: bool = True
+    quality: int | None = None
+    best: int = 0
+    worst: int = 51
+    quality_option: str = "crf"
+    options: Mapping[str, str] = field(default_factory=dict)
+    segment: str = "mp4"
+    tag: str | None = None
+
+
+ENCODERS: Final = {
+    Codec.H264: Encoder("libx264", quality=18, options={"preset": "medium"}),
+    Codec.H265: Encoder(
+        "libx265",
+        quality=20,
+        options={
+            "preset": "medium",
+            "x265-params": "open-gop=0:log-level=error:pools=2:frame-threads=2",
+        },
+        tag="hvc1",
+    ),
+    Codec.AV1: Encoder(
+        "libsvtav1", quality=26, worst=63, options={"preset": "8", "svtav1-params": "lp=2"}
+    ),
+    Codec.VP9: Encoder(
+        "libvpx-vp9",
+        quality=24,
+        worst=63,
+        options={"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
+    ),
+    Codec.PRORES4444: Encoder(
+        "prores_ks",
+        pixel_format="yuv444p10le",
+        even=False,
+        options={"profile": "4444", "vendor": "apl0"},
+        segment="mov",
+    ),
+    # A palette of its own in each picture, so that segments can be joined.
+    Codec.GIF: Encoder(
+        "gif", "pal8", even=False, options={"global_palette": "0"}, segment="gif"
+    ),
+    Codec.WEBP: Encoder(
+        None, "rgb24", even=False, quality=85, best=100, worst=0, segment=""
+    ),
+    Codec.PNG: Encoder(None, "rgb24", even=False, segment=""),
+}
+
+PICTURES: Final = "pictures"  # what stands for a container where the result is a folder
+
+CONTAINERS: Final[Mapping[str, tuple[str, tuple[Codec, ...]]]] = {
+    ".mp4": ("mp4", (Codec.H264, Codec.H265, Codec.AV1, Codec.VP9)),
+    ".mov": ("mov", (Codec.H264, Codec.H265, Codec.PRORES4444)),
+    ".mkv": (
+        "matroska",
+        (Codec.H264, Codec.H265, Codec.AV1, Codec.VP9, Codec.PRORES4444),
+    ),
+    ".webm": ("webm", (Codec.VP9, Codec.AV1)),
+    ".gif": ("gif", (Codec.GIF,)),
+    ".webp": ("webp", (Codec.WEBP,)),
+    "": (PICTURES, (Codec.PNG,)),
+}
+"""What a file's suffix says: FFmpeg's muxer, and the codecs that fit, the default first."""
+
+FASTEST: Final = 1000
+"""Frames per second; nothing shows more, and WebP counts milliseconds."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames become a file.
+
+    container: FFmpeg's muxer, `webp`, or `pictures` for a folder of PNG files.
+    rate: frames per second, exact.
+    quality: as the codec counts it; None where there is nothing to choose.
+    """
+
+    codec: Codec
+    container: str
+    rate: Fraction
+    quality: int | None
+
+    @property
+    def encoder(self) -> Encoder:
+        """What does the work."""
+        return ENCODERS[self.codec]
+
+    @property
+    def carries_sound(self) -> bool:
+        """Whether such a file can have a sound track."""
+        return self.container not in ("gif", "webp", PICTURES)
+
+    def stored_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size that frames of `width` x `height` have in the file.
+
+        With half-size colour planes both have to be even, and the last column or row is
+        then repeated.
+        """
+        if not self.encoder.even:
+            return width, height
+        return width + width % 2, height + height % 2
+
+
+def encoding_for(
+    path: Path, rate: Fraction, codec: str | None, quality: int | None
+) -> Encoding:
+    """The encoding that a path and the user's wishes mean.
+
+    A path without a suffix means a folder of PNG pictures.
+
+    Raises UsageError for what doesn't go together, DeviceError for an encoder that this
+    build of FFmpeg doesn't have.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in CONTAINERS:
+        hint = "use one of " + " ".join(name for name in CONTAINERS if name)
+        if suffix == ".png":
+            hint = "for a folder of PNG pictures give a name without a suffix"
+        raise UsageError(f"{path}: don't know how to write {suffix} files", hint)
+    container, fitting = CONTAINERS[suffix]
+    chosen = fitting[0] if codec is None else _codec(codec)
+    if chosen not in fitting:
+        homes = [
+            name or "a folder" for name, (_, fits) in CONTAINERS.items() if chosen in fits
+        ]
+        what = f"a {suffix} file" if suffix else "a folder of pictures"
+        raise UsageError(
+            f"{path}: {chosen.value} doesn't go into {what}",
+            f"use {' or '.join(homes)}, or --codec {fitting[0].value}",
+        )
+    if not 0 < rate <= FASTEST:
+        raise UsageError(f"{rate} frames per second can't be", f"give 1 to {FASTEST}")
+    encoder = ENCODERS[chosen]
+    low, high = sorted((encoder.best, encoder.worst))
+    if quality is not None and encoder.quality is None:
+        raise UsageError(f"{chosen.value} has no quality to choose", "leave --quality out")
+    if quality is not None and not low <= quality <= high:
+        raise UsageError(
+            f"quality {quality} is out of range for {chosen.value}",
+            f"{encoder.best} is best, {encoder.worst} worst, {encoder.quality} the default",
+        )
+    check_encoder(chosen)
+    return Encoding(
+        chosen, container, rate, encoder.quality if quality is None else quality
+    )
+
+
+def check_encoder(codec: Codec) -> None:
+    """Raise DeviceError if this build of FFmpeg can't encode `codec`."""
+    here = available_encoders()
+    if not here[codec]:
+        others = ", ".join(other.value for other, there in here.items() if there)
+        raise DeviceError(
+            f"{codec.value}: FFmpeg was built without its encoder {ENCODERS[codec].name}",
+            f"use --codec with one of {others}",
+        )
+
+
+def available_encoders() -> Mapping[Codec, bool]:
+    """Which codecs this build of FFmpeg can encode."""
+    return {codec: _is_here(encoder.name) for codec, encoder in ENCODERS.items()}
+
+
+def _is_here(name: str | None) -> bool:
+    if name is None:
+        return True
+    try:
+        av.codec.codec.Codec(name, "w")
+    except (av.error.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _codec(name: str) -> Codec:
+    try:
+        return Codec(name.lower())
+    except ValueError:
+        names = " ".join(codec.value for codec in Codec)
+        raise UsageError(f"there is no codec {name!r}", f"use one of {names}") from None

@@ -1,0 +1,216 @@
+"""Encode one segment of a result: `python -m animcli.video.segment`, a job on stdin.
+
+It runs in a process of its own because x264 in a long-lived process isn't a pure function
+of its input: what was allocated before shows in the bytes, and after a resumed run in the
+pixels. With a fresh process for each segment 104 kills left no trace.
+
+The job is JSON: `sources` (files of `lossless`), `codec`, `container`, `rate` ("24/1"),
+`quality`, `out`. What a user can cause or cure comes back as JSON on stdout.
+"""
+
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+from animcli.errors import AnimError, StorageError
+from animcli.video.colour import to_video
+from animcli.video.encoding import Codec, Encoding
+from animcli.video.lossless import lossless_info, read_lossless
+from animcli.video.packed import write_packed
+
+THREADS = 2
+"""Pinned, since the number of threads shows in the bytes of x264."""
+
+BT709 = 1  # primaries, transfer and matrix alike, in ITU-T H.273
+LIMITED = 1  # luma 16..235, as players expect
+
+
+@dataclass(frozen=True)
+class Job:
+    """Frames to encode, how, and where to."""
+
+    sources: tuple[Path, ...]
+    encoding: Encoding
+    out: Path
+
+    def to_json(self) -> str:
+        """The job as one line of ASCII, whatever bytes the paths hold."""
+        return json.dumps(
+            {
+                "sources": [os.fspath(source) for source in self.sources],
+                "codec": self.encoding.codec.value,
+                "container": self.encoding.container,
+                "rate": str(self.encoding.rate),
+                "quality": self.encoding.quality,
+                "out": os.fspath(self.out),
+            }
+        )
+
+    @staticmethod
+    def from_json(text: str) -> "Job":
+        """What `to_json` wrote."""
+        job = json.loads(text)
+        return Job(
+            sources=tuple(Path(source) for source in job["sources"]),
+            encoding=Encoding(
+                Codec(job["codec"]), job["container"], Fraction(job["rate"]), job["quality"]
+            ),
+            out=Path(job["out"]),
+        )
+
+
+def encode(job: Job) -> None:
+    """Write the segment; `job.out` appears whole or not at all.
+
+    Raises StorageError if frames can't be read or the segment can't be written.
+    """
+    part = job.out.with_name(f"{job.out.name}.{os.getpid()}.part")
+    try:
+        if job.encoding.codec in (Codec.WEBP, Codec.PNG):
+            write_packed(part, _stills(job))
+        else:
+            _encode_stream(job, part)
+        part.replace(job.out)
+    except OSError as error:
+        raise StorageError(f"{job.out}: can't be written ({error.strerror})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _frames(job: Job) -> Iterator[NDArray[np.uint8]]:
+    for source in job.sources:
+        yield from read_lossless(source)
+
+
+def _stills(job: Job) -> Iterator[bytes]:
+    """Each frame as the bytes of a PNG or WebP file."""
+    for pixels in _frames(job):
+        memory = io.BytesIO()
+        picture = Image.fromarray(pixels)
+        if job.encoding.codec is Codec.PNG:
+            picture.save(memory, "PNG", compress_level=3)
+        else:
+            picture.save(memory, "WEBP", quality=job.encoding.quality, method=4)
+        yield memory.getvalue()
+
+
+def _encode_stream(job: Job, part: Path) -> None:
+    encoding = job.encoding
+    info = lossless_info(job.sources[0])
+    width, height = encoding.stored_size(info.width, info.height)
+    with av.open(os.fspath(part), "w", format=encoding.encoder.segment) as output:
+        stream = output.add_stream(str(encoding.encoder.name), rate=encoding.rate)
+        if not isinstance(stream, VideoStream):
+            raise TypeError(f"{encoding.encoder.name} doesn't encode pictures")
+        _set_up(stream, encoding, width, height)
+        pictures = (
+            _palette_frames(job) if encoding.codec is Codec.GIF else _video_frames(job)
+        )
+        for index, frame in enumerate(pictures):
+            frame.pts, frame.time_base = index, 1 / encoding.rate
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+
+
+def _set_up(stream: VideoStream, encoding: Encoding, width: int, height: int) -> None:
+    encoder, context = encoding.encoder, stream.codec_context
+    stream.width, stream.height, stream.pix_fmt = width, height, encoder.pixel_format
+    context.time_base = 1 / encoding.rate
+    context.framerate = encoding.rate
+    context.thread_count = THREADS
+    options = dict(encoder.options)
+    if encoding.quality is not None:
+        options[encoder.quality_option] = str(encoding.quality)
+    context.options = options
+    if encoder.tag is not None:
+        context.codec_tag = encoder.tag
+    if encoding.codec is not Codec.GIF:
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED
+
+
+def _video_frames(job: Job) -> Iterator[av.VideoFrame]:
+    for pixels in _frames(job):
+        height, width, _ = pixels.shape
+        wide, high = job.encoding.stored_size(width, height)
+        whole = np.pad(pixels, ((0, high - height), (0, wide - width), (0, 0)), mode="edge")
+        yield to_video(whole, job.encoding.encoder.pixel_format)
+
+
+def _palette_frames(job: Job) -> Iterator[av.VideoFrame]:
+    """The frames in the 256 colours that suit the segment best."""
+    info = lossless_info(job.sources[0])
+    finding = Graph()
+    source = finding.add("buffer", _buffer_arguments(info.width, info.height))
+    sink = finding.add("buffersink")
+    finding.link_nodes(source, finding.add("palettegen", "reserve_transparent=0"), sink)
+    finding.configure()
+    for pixels in _frames(job):
+        source.push(_bgra(pixels))
+    source.push(None)
+    palette = sink.pull()
+
+    using = Graph()
+    pictures = using.add("buffer", _buffer_arguments(info.width, info.height), name="p")
+    colours = using.add("buffer", _buffer_arguments(16, 16), name="c")
+    mapping = using.add("paletteuse", "dither=sierra2_4a")
+    sink = using.add("buffersink")
+    pictures.link_to(mapping, 0, 0)
+    colours.link_to(mapping, 0, 1)
+    mapping.link_to(sink)
+    using.configure()
+    palette.pts = 0
+    colours.push(palette)
+    colours.push(None)
+    for index, pixels in enumerate(_frames(job)):
+        frame = _bgra(pixels)
+        frame.pts = index
+        pictures.push(frame)
+        mapped = sink.pull()
+        if isinstance(mapped, av.VideoFrame):
+            yield mapped
+
+
+def _buffer_arguments(width: int, height: int) -> str:
+    return f"video_size={width}x{height}:pix_fmt=bgra:time_base=1/1000:pixel_aspect=1/1"
+
+
+def _bgra(pixels: NDArray[np.uint8]) -> av.VideoFrame:
+    opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    frame = av.VideoFrame.from_ndarray(
+        np.concatenate([pixels[..., ::-1], opaque], axis=-1), format="bgra"
+    )
+    frame.pts, frame.time_base = 0, Fraction(1, 1000)
+    return frame
+
+
+def main() -> int:
+    """Do the job on stdin; 0, or the exit code of the error that is printed as JSON."""
+    # Ctrl-C reaches the whole process group. The parent decides what becomes of a segment.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        encode(Job.from_json(sys.stdin.read()))
+    except AnimError as error:
+        kind = type(error).__name__
+        sys.stdout.write(
+            json.dumps({"kind": kind, "message": error.message, "hint": error.hint})
+        )
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
