@@ -66,7 +66,7 @@ def has_sound(source: Path) -> bool:
 
 def add_sound(
     output: OutputContainer, container: str, sound: Sound
-) -> Iterator[Packet[AudioStream]]:
+) -> Iterator["Packet[AudioStream]"]:
     """Add a sound track to `output`, and give its packets; none if `sound` has no sound.
 
     container: FFmpeg's name for the kind of file that `output` is.
@@ -111,7 +111,7 @@ def _can_be_copied(
 
 def _copied(
     sound: Sound, path: Path, copy: AudioStream, begin: Fraction
-) -> Iterator[Packet[AudioStream]]:
+) -> Iterator["Packet[AudioStream]"]:
     with opened(sound.source, path) as source:
         stream = source.streams.audio[0]
         try:
@@ -131,7 +131,7 @@ def _copied(
 
 def _encoded(
     sound: Sound, path: Path, encoder: AudioStream, begin: Fraction
-) -> Iterator[Packet[AudioStream]]:
+) -> Iterator["Packet[AudioStream]"]:
     rate = encoder.codec_context.sample_rate
     layout = encoder.codec_context.layout.name
     written = 0

@@ -21,7 +21,7 @@ COARSEST_CLOCK_S = 0.01
 
 
 class Animation:
-    """An animated GIF, WebP or PNG. Pillow decodes all three, FFmpeg no WebP animation."""
+    """An animated GIF, WebP or PNG. Pillow decodes all three."""
 
     def __init__(self, source: Path, limits: Limits) -> None:
         self._source = source

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 import av.error
-from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
@@ -114,7 +113,7 @@ def _join_streams(
     options = {"movflags": "+faststart"} if encoding.container in ("mp4", "mov") else {}
     with av.open(os.fspath(out), "w", format=encoding.container, options=options) as output:
         stream = _picture_track(output, segments[0], encoding)
-        pictures = _pictures(segments, encoding, stream)
+        pictures: Iterator[Packet[Any]] = _pictures(segments, encoding, stream)
         sounds = iter(()) if sound is None else add_sound(output, encoding.container, sound)
         for packet in heapq.merge(pictures, sounds, key=_time):
             output.mux(packet)
@@ -124,7 +123,7 @@ def _picture_track(
     output: OutputContainer, segment: Path, encoding: Encoding
 ) -> VideoStream:
     with av.open(os.fspath(segment), "r", format=encoding.encoder.segment) as first:
-        # Opaque: AV1's decoder and encoder have different names, and only a decoder is here.
+        # Opaque, since AV1's decoder has another name than any encoder.
         stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
     stream.time_base = 1 / encoding.rate
     if encoding.encoder.tag is not None and encoding.container in ("mp4", "mov"):
@@ -134,7 +133,7 @@ def _picture_track(
 
 def _pictures(
     segments: Sequence[Path], encoding: Encoding, stream: VideoStream
-) -> Iterator[Packet[VideoStream]]:
+) -> Iterator["Packet[VideoStream]"]:
     """The packets of all segments, numbered as if they had been encoded in one go."""
     frames = 0
     headers: set[bytes | None] = set()
@@ -164,16 +163,17 @@ def _pictures(
             frames += count
 
 
-def _without_end(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+def _without_end(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":
     """A GIF's picture without the `;` that ends the file after the last of a segment.
 
     A picture's own data always end with a zero.
     """
     data = bytes(packet)
-    return Packet(data[:-1]) if data.endswith(b";") else packet
+    shorter: Packet[Any] = Packet(data[:-1] if data.endswith(b";") else data)
+    return shorter
 
 
-def _time(packet: Packet[VideoStream] | Packet[AudioStream]) -> Fraction:
+def _time(packet: "Packet[Any]") -> Fraction:
     return (packet.dts or 0) * packet.time_base
 
 
