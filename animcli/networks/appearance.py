@@ -22,6 +22,7 @@ from animcli.networks.levels import (
     UNetConfig,
     UpBlocks,
 )
+from animcli.networks.unet import UNet
 
 
 class ReferenceUNet(Encoder):
@@ -49,27 +50,41 @@ class ReferenceUNet(Encoder):
         The paths are those of the same transformers in the UNet. `timestep` is () or (r,),
         `pose` (r, widths[0], h, w) is added to the features of the first convolution.
         """
-        time = self.tell_time(timestep, len(latents))
-        features: dict[str, Tensor] = {}
+        return look_at(self, latents, timestep, sight, pose)
 
-        def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
-            x = level.resnets[index](x, time, 1)
-            if index >= len(level.attentions):
-                return x
-            path = f"{path}.attentions.{index}"
-            transformer = cast("TransformerEntrance", level.attentions[index])
-            tokens, features[path] = transformer.enter(x)
-            if not isinstance(transformer, SpatialTransformer):
-                return x
-            seen = sight.get(path, NOTHING_SEEN)
-            return transformer.leave(x, tokens, features[path], 1, seen)
 
-        x = self.conv_in(fold_frames(latents[:, :, None]))
-        if pose is not None:
-            x = x + pose
-        x, skips = self.encode(x, visit)
-        self.up_blocks.decode(x, skips, visit)
-        return features
+def look_at(
+    network: ReferenceUNet | UNet,
+    latents: Tensor,
+    timestep: Tensor,
+    sight: Sight,
+    pose: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """What the transformers of `network` look at in one picture; see `ReferenceUNet`.
+
+    A UNet can look for itself too, so that a small model needs no second network.
+    """
+    time = network.tell_time(timestep, len(latents))
+    features: dict[str, Tensor] = {}
+
+    def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
+        x = level.resnets[index](x, time, 1)
+        if index >= len(level.attentions):
+            return x
+        path = f"{path}.attentions.{index}"
+        transformer = cast("TransformerEntrance", level.attentions[index])
+        tokens, features[path] = transformer.enter(x)
+        if not isinstance(transformer, SpatialTransformer):
+            return x
+        seen = sight.get(path, NOTHING_SEEN)
+        return transformer.leave(x, tokens, features[path], 1, seen)
+
+    x = network.conv_in(fold_frames(latents[:, :, None]))
+    if pose is not None:
+        x = x + pose
+    x, skips = network.encode(x, visit)
+    network.up_blocks.decode(x, skips, visit)
+    return features
 
 
 def finest_attention(config: UNetConfig) -> int:
