@@ -1,6 +1,5 @@
 """BlazePose's networks in memory, looking at rectangles of pictures."""
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
