@@ -132,10 +132,11 @@ def _room(
     picture[line:] = _ramp(height - line, width, shade(floor, 1.0), shade(floor, 1.2))
     if chance.random() < 0.5:  # boards
         vanish = (width / 2, line - height * 0.35)
+        board = tuple(float(c) for c in shade(floor, 0.85))
         for x in np.linspace(-width, 2 * width, 22):
             top = vanish[0] + (x - vanish[0]) * 0.35 / max(1.35 - line / height, 0.4)
             cv2.line(picture, (int(top), line), (int(x), height),
-                     tuple(float(c) for c in shade(floor, 0.85)), 1, cv2.LINE_AA)  # fmt: skip
+                     board, 1, cv2.LINE_AA)  # fmt: skip
     rim = max(height // 64, 1)
     if line < height - rim:
         picture[line - rim : line] = shade(wall, chance.choice([0.7, 1.15]))

@@ -46,7 +46,7 @@ def weave(cloth: Cloth, seed: int) -> Picture:
         )
     if cloth.folds > 0.25:
         fold = (
-            1 - 0.28 * cloth.folds * np.clip(_noise(chance, 4) - 0.55, 0, 1)[..., None] * 2
+            1 - 0.12 * cloth.folds * np.clip(_noise(chance, 4) - 0.55, 0, 1)[..., None] * 2
         )
         picture = (picture * fold).astype(np.uint8)
     return np.ascontiguousarray(picture)

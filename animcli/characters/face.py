@@ -122,7 +122,7 @@ def _paint_beard(brush: Brush, looks: Looks, mouth_y: float) -> None:
     before = brush.picture.copy()
     rows, columns = np.mgrid[:HIGH, :WIDE].astype(np.float32)
     x, y = columns / WIDE * 2 - 1, 1 - rows / HIGH
-    edge = mouth_y - 0.03 + 0.6 * np.abs(x) ** 2.2 * (0.6 + 0.4 * looks.beard)
+    edge = mouth_y - 0.03 + 0.4 * np.abs(x) ** 2.2 * (0.6 + 0.4 * looks.beard)
     share = np.clip((edge - y) * 40, 0, 1)
     if looks.moustache:
         lip = ((x / 0.34) ** 2 + ((y - mouth_y - 0.05) / 0.035) ** 2) < 1

@@ -1,36 +1,24 @@
-"""The body below the head and what it wears, as tubes."""
+"""Arms and legs and what they wear, skirts and coats, as tubes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.characters.body import SIDES, Pose
-from animcli.characters.build import ball, limb, rod
+from animcli.characters.build import limb, rod
 from animcli.characters.figure import Figure
 from animcli.characters.proportions import Proportions
-from animcli.characters.surfaces import (
-    BELT,
-    CHEST,
-    GLOVE,
-    HAT,
-    LOWER,
-    SHOE,
-    SKIN,
-    SOCK,
-    SOLE,
-    UPPER,
-)
+from animcli.characters.surfaces import GLOVE, LOWER, SHOE, SKIN, SOCK, SOLE, UPPER
+from animcli.characters.torso import DEPTH, SKIRTS, TORSO, thickness, torso_tubes
 from animcli.characters.tube import Tube
 
 Array = NDArray[np.floating]
 
-DEPTH = 0.66  # of a torso, compared to its width
 COAT = 0.5  # of a leg, covered by a coat
-SKIRTS = ("skirt", "long-skirt", "dress")
 
 
 def body_tubes(figure: Figure, pose: Pose) -> list[Tube]:
     """Arms, legs, torso and clothes; the head is `head.Head`'s."""
-    tubes = _torso(figure, pose)
+    tubes = torso_tubes(figure, pose)
     for i in (0, 1):
         tubes += _arm(figure, pose, i) + _leg(figure, pose, i)
     if figure.outfit.bottom in SKIRTS or figure.outfit.top == "coat":
@@ -60,139 +48,6 @@ def arm_knots(bones: Proportions) -> tuple[float, ...]:
     )
 
 
-def _thickness(figure: Figure) -> float:
-    """How far the upper garment stands off the body, metres."""
-    thick = {"tank": 0.002, "t-shirt": 0.004, "shirt": 0.005, "sweater": 0.012,
-             "hoodie": 0.014, "jacket": 0.012, "coat": 0.016}  # fmt: skip
-    loose = figure.outfit.looseness * 0.4 * figure.proportions.arm_radius
-    return thick[figure.outfit.top] * figure.proportions.height / 1.7 + loose
-
-
-def _torso(figure: Figure, pose: Pose) -> list[Tube]:
-    bones, outfit = figure.proportions, figure.outfit
-    front, up = pose.chest_frame[2], pose.chest_frame[1]
-    hip_front, hip_up = pose.hip_frame[2], pose.hip_frame[1]
-    extra = _thickness(figure)
-    waist, chest = bones.waist_radius + extra, bones.chest_radius + extra
-    top = 0.9 * chest
-    collar = pose.neck - up * top * 0.86
-    chest_tube = rod(
-        pose.waist,
-        collar,
-        front,
-        (waist, 0.45 * waist + 0.57 * chest, top),
-        CHEST,
-        1,
-        flat=DEPTH,
-        offset=0.0,
-    )
-    lower_wear = UPPER if outfit.bottom == "dress" or outfit.top != "tank" else LOWER
-    hips = bones.hip_radius + (extra if lower_wear == UPPER else 0.006)
-    below = 1 if outfit.bottom == "dress" else 2
-    seat = pose.pelvis + hip_up * hips * 0.18
-    pelvis_tube = rod(
-        seat, pose.waist, hip_front, (hips, (hips + waist) * 0.49, waist), LOWER, below,
-        flat=DEPTH * 1.08,
-    )  # fmt: skip
-    # From the shoulders up to the neck, so that shoulders slope.
-    slope = bones.arm_radius * 0.95 + extra * 0.6
-    root = pose.neck + up * bones.neck * 0.08
-    slopes = [
-        rod(shoulder - up * slope * 0.12, root, front,
-            (slope, slope * 0.95, bones.neck_radius * 1.1 + extra * 0.3), UPPER, 1)
-        for shoulder in pose.shoulders
-    ]  # fmt: skip
-    # What fills the corners between the round chest and the shoulders.
-    broad = 0.25 * bones.shoulder_width + extra
-    inward = pose.chest_frame[0] * (bones.shoulder_width / 2 - 0.75 * broad)
-    middle = pose.neck - up * broad * 0.85
-    girdle = rod(
-        middle - inward, middle + inward, front, (broad, broad, broad), UPPER, 1,
-        flat=0.72, sideways=True,
-    )  # fmt: skip
-    neck_start = pose.neck - up * bones.neck_radius * 0.5
-    neck = rod(
-        neck_start, pose.skull + up * bones.neck * 0.3, front,
-        (bones.neck_radius * 1.15, bones.neck_radius, bones.neck_radius), SKIN, 10,
-    )  # fmt: skip
-    tubes = [chest_tube, pelvis_tube, *slopes, girdle, neck]
-    if outfit.top in ("t-shirt", "tank", "jacket"):  # what a round neckline leaves bare
-        r = bones.neck_radius * (1.55 if outfit.top == "tank" else 1.4) + extra
-        low = 0.5 if outfit.top == "tank" else 0.25
-        tubes.append(
-            ball(
-                pose.neck - up * r * low + front * r * 0.2,
-                pose.chest_frame,
-                r,
-                SKIN,
-                10,
-                flat=0.85,
-            )
-        )
-    # The shirt's hem hangs over the trousers.
-    hem = {"tank": 0.15, "t-shirt": 0.35, "sweater": 0.4, "shirt": 0.3, "hoodie": 0.45,
-           "jacket": 0.3, "coat": 0.6}[outfit.top]  # fmt: skip
-    if outfit.bottom in SKIRTS or outfit.top == "coat":
-        end = pose.waist - hip_up * 0.05 * bones.height
-    elif not (outfit.belt and outfit.top in ("t-shirt", "shirt", "tank")):
-        end = pose.waist - hip_up * (hem + 0.1) * bones.torso * 0.62
-        wide = hips * 1.07 + extra * 0.5
-        tubes.append(
-            rod(pose.waist, end, hip_front, (waist * 1.01, (waist + wide) * 0.51, wide), UPPER,
-                1, flat=DEPTH * 1.1, keep=(-9.0, 1.0))
-        )  # fmt: skip
-    else:
-        end = pose.waist - hip_up * 0.03 * bones.height
-        tubes.append(
-            rod(pose.waist, end, hip_front, (waist * 1.04, waist * 1.06, waist * 1.08), BELT, 3,
-                flat=DEPTH * 1.06, keep=(0.0, 1.0))
-        )  # fmt: skip
-    if bones.build > 0.35:
-        centre = pose.waist - hip_up * 0.02 + hip_front * waist * 0.22
-        tubes.append(ball(centre, pose.chest_frame, waist * 0.92, UPPER, 1, flat=0.75))
-    if outfit.top == "hoodie":
-        start = pose.shoulders[0] * 0.7 + pose.shoulders[1] * 0.3 - front * 0.3 * chest
-        end = pose.shoulders[0] * 0.3 + pose.shoulders[1] * 0.7 - front * 0.3 * chest
-        r = bones.neck_radius * 1.2
-        tubes.append(rod(start, end, front, (r, r * 1.3, r), UPPER, 4))
-    if outfit.top in ("sweater", "shirt", "hoodie", "coat"):
-        r = bones.neck_radius + 0.4 * extra
-        base = pose.neck + (pose.skull - pose.neck) * (
-            0.75 if outfit.top == "sweater" else 0.6
-        )
-        tubes.append(
-            rod(
-                pose.neck,
-                base,
-                front,
-                (r * 1.4, r * 1.25, r * 1.15),
-                UPPER,
-                1,
-                keep=(-9.0, 1.0),
-            )
-        )
-    if outfit.scarf:
-        r = bones.neck_radius
-        knot = pose.neck + up * bones.neck * 0.35
-        tubes.append(
-            rod(
-                pose.neck,
-                knot,
-                front,
-                (r * 1.9, r * 1.8, r * 1.5),
-                HAT,
-                6,
-                keep=(-0.6, 1.0),
-            )
-        )
-        hang = knot - up * bones.torso * 0.5 + front * chest * DEPTH * 1.05
-        root = knot + front * r * 1.2 - up * r + pose.chest_frame[0] * r * 0.5
-        tubes.append(
-            rod(root, hang, front, (r * 0.55,) * 3, HAT, 6, flat=0.4, keep=(-9, 1.0))
-        )
-    return tubes
-
-
 def _arm(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     bones, outfit = figure.proportions, figure.outfit
     front = pose.chest_frame[2]
@@ -203,7 +58,7 @@ def _arm(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     if bare_from < 0.9:
         tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
     if outfit.sleeve > 0:
-        extra = _thickness(figure)
+        extra = thickness(figure)
         flare = 0.2 * bones.arm_radius if outfit.sleeve < 1 else 0.15 * bones.wrist_radius
         tubes += limb(
             joints,
@@ -334,7 +189,7 @@ def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
         )
     apart = np.abs((places - pose.pelvis) @ frame[0]).max()
     ahead = np.abs((places - pose.pelvis) @ frame[2]).max()
-    waist = bones.waist_radius * 1.05 + (_thickness(figure) if coat else 0.006)
+    waist = bones.waist_radius * 1.05 + (thickness(figure) if coat else 0.006)
     wide = max(
         apart + bones.knee_radius * 1.3, bones.hip_radius * (1.15 + outfit.looseness)
     )
@@ -343,6 +198,7 @@ def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
     flat = float(np.clip(deep / wide, DEPTH * 1.1, 0.95))
     middle = max((waist + wide) * 0.5, bones.hip_radius * 1.05)
     return [
-        rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER, 1 if coat or outfit.bottom == "dress" else 36,
+        rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER,
+            TORSO if coat or outfit.bottom == "dress" else 36,
             flat=flat, keep=(-0.02, 1.0))
     ]  # fmt: skip

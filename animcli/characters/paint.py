@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from animcli.characters.cloth import TILE, fit, weave
 from animcli.characters.face import HIGH, paint_face
 from animcli.characters.figure import Figure
+from animcli.characters.palette import shade
 from animcli.characters.prints import paint_chest
 from animcli.characters.surfaces import (
     BELT,
@@ -21,6 +22,7 @@ from animcli.characters.surfaces import (
     SKIN,
     SOCK,
     SOLE,
+    THROAT,
     UPPER,
 )
 from animcli.characters.tube import Sight, Tube
@@ -125,10 +127,10 @@ def _cloths(figure: Figure, scale: float) -> list[Picture]:
     outfit, looks, seed = figure.outfit, figure.looks, figure.seed
     side = round(TILE * scale)
     plain = {
-        SKIN: looks.skin, HAIR: looks.hair, SHOE: outfit.shoe, SOLE: outfit.sole,
+        SKIN: looks.skin, THROAT: shade(looks.skin, 0.88), HAIR: looks.hair, SHOE: outfit.shoe, SOLE: outfit.sole,
         SOCK: outfit.sock, HAT: looks.hat_colour, BELT: (58, 42, 32), GLOVE: outfit.sock,
     }  # fmt: skip
-    cloths = [np.zeros((1, 1, 3), np.uint8)] * 13
+    cloths = [np.zeros((1, 1, 3), np.uint8)] * 14
     for surface, colour in plain.items():
         cloths[surface] = np.full((1, 1, 3), colour, np.uint8)
     for surface, cloth in (

@@ -113,7 +113,7 @@ def look(tubes: Sequence[Tube], view: View, width: int, height: int) -> list[Sig
     anyway -= (anyway * along).sum(1, keepdims=True) * along
     fronts = np.where(sizes < 1e-4, anyway, fronts)
     fronts /= np.sqrt((fronts * fronts).sum(1, keepdims=True))
-    across = np.cross(along, fronts)
+    across = np.cross(fronts, along)  # y points down: a mirrored space
     inverse = np.stack([across, along, fronts / flats[:, None]], axis=1).tolist()
     lengths[lengths < BALL * view.scale] = 0
     span = np.maximum(lengths, 1e-6)
