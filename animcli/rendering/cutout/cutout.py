@@ -1,0 +1,91 @@
+"""The renderer that needs no GPU: cut the figure out, bend it, lay it back."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.errors import InputError
+from animcli.pose.blazepose import BlazePose
+from animcli.rendering.cutout.background import clear_background
+from animcli.rendering.cutout.bones import rest_bones
+from animcli.rendering.cutout.depth import draw_orders
+from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
+from animcli.rendering.cutout.movement import follow
+from animcli.rendering.cutout.puppet import make_puppet
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Drive,
+    FrameSource,
+    RenderRequest,
+    Report,
+)
+
+_STEPS = 4
+
+
+class Cutout:
+    """Cut-out animation: a preview in seconds, in the picture's own pixels.
+
+    Whatever the picture doesn't show (a back, the far side of an arm) isn't invented.
+    """
+
+    drive = Drive.SKELETON
+    weights = ("blazepose",)
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        """Cut the figure out and bind it to its bones.
+
+        Takes a second or two, so `checkpoint` isn't used. Raises ValueError for a request
+        without a pose or a motion, InputError where the picture shows no figure.
+        """
+        if request.reference_pose is None or request.motion is None:
+            raise ValueError("cutout wants the picture's pose and a motion")
+        if request.frames > len(request.motion):
+            raise ValueError(
+                f"{request.frames} frames wanted of a motion of {len(request.motion)}"
+            )
+        doing = "cutting the figure out"
+        report(doing, 0, _STEPS)
+        try:
+            rest = rest_bones(
+                request.reference_pose.points[0], request.reference_pose.seen[0]
+            )
+        except ValueError as error:
+            raise InputError(
+                f"cutout can't move this picture: {error}",
+                "choose a picture that shows the character from the head to the hips",
+            ) from error
+        matte = _matte(request)
+        report(doing, 1, _STEPS)
+        background = clear_background(request.reference, matte.alpha)
+        report(doing, 2, _STEPS)
+        puppet = make_puppet(request.reference, matte, rest)
+        report(doing, 3, _STEPS)
+        movement = follow(request.motion, rest)
+        orders = draw_orders(movement, rest)
+        report(doing, 4, _STEPS)
+
+        def frames(wanted: range) -> Iterator[NDArray[np.uint8]]:
+            for frame in wanted:
+                canvas = background.copy()
+                puppet.draw(canvas, movement, frame, orders[frame])
+                yield canvas
+
+        return frames
+
+
+def _matte(request: RenderRequest) -> Matte:
+    """The figure by the picture's own alpha where it has one, else by segmentation."""
+    alpha = request.reference_alpha
+    if alpha is not None and (alpha < 128).mean() > 0.01 and (alpha > 128).any():
+        return given_matte(request.reference, alpha)
+    likely = BlazePose(request.weights["blazepose"]).segment(request.reference)
+    if likely is None or not (likely > 0.5).any():
+        raise InputError(
+            "cutout finds no figure to cut out of the picture",
+            "choose a picture with one person in it, or cut it out and save it with alpha",
+        )
+    return cut_out(request.reference, likely)

@@ -1,0 +1,117 @@
+"""Separate a figure from its background: how much of each pixel is figure, in which colour.
+
+A segmentation network gives the figure to within a few pixels. A graph cut moves the
+outline onto the picture's edges; across the outline each pixel is then a mixture of the
+colours on either side of it, and both the share and the figure's own colour follow from
+that. Using the own colour instead of the mixed one is what keeps the old background from
+coming along as a halo.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.rendering.cutout.fill import spread
+from animcli.rendering.cutout.graph_cut import (
+    BACK,
+    FRONT,
+    MAYBE_BACK,
+    MAYBE_FRONT,
+    graph_cut,
+)
+
+_CUTS = 4  # rounds of colour models and graph cut; the outline no longer moves after that
+_DOUBT = 25.0
+"""Levels of colour difference across the outline at which the mixture says as much about
+a pixel's share as the outline itself does."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matte:
+    """A figure without its background.
+
+    alpha: `(h, w)` float32 in 0..1, the figure's share of each pixel.
+    colours: `(h, w, 3)` float32 in 0..255, the figure's own colour, continued smoothly
+        beyond its outline.
+    """
+
+    alpha: NDArray[np.float32]
+    colours: NDArray[np.float32]
+
+
+def cut_out(picture: NDArray[np.uint8], likely: NDArray[np.float32]) -> Matte:
+    """The figure in `picture` `(h, w, 3)`, given roughly by `likely` `(h, w)` in 0..1."""
+    inside = _on_edges(picture, likely)
+    return _soften(picture, inside)
+
+
+def given_matte(picture: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Matte:
+    """The figure as the picture's own alpha channel `(h, w)` has it."""
+    share = (alpha / 255).astype(np.float32)
+    # files store a colour for each pixel unmixed, but under a low alpha often anything
+    return Matte(share, spread(picture.astype(np.float32), share > 0.9))
+
+
+def _band(shape: tuple[int, ...]) -> int:
+    """Half the width, in pixels, of the strip along an outline that may be mixed."""
+    return max(2, round(max(shape[:2]) / 256))
+
+
+def _on_edges(picture: NDArray[np.uint8], likely: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The figure with its outline on the picture's edges."""
+    reach = 4 * _band(picture.shape)  # the network's mask has 256 pixels to a side
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    core = cv2.erode((likely > 0.8).astype(np.uint8), disk, borderValue=1)
+    hull = cv2.dilate((likely > 0.2).astype(np.uint8), disk)
+    if not hull.any() or hull.all() or not core.any():
+        return likely > 0.5
+    labels = np.where(likely > 0.5, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
+    labels[(core > 0) | (likely > 0.97)] = FRONT
+    labels[hull == 0] = BACK
+    return _without_crumbs(graph_cut(picture, labels, _CUTS))
+
+
+def _without_crumbs(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`inside` without specks: parts under a fiftieth of the largest, and pinholes."""
+    kept = inside.copy()
+    for value in (True, False):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (kept == value).astype(np.uint8), connectivity=4
+        )
+        areas = stats[:, cv2.CC_STAT_AREA]
+        if count < 2:
+            continue
+        least = areas[1:].max() / 50 if value else inside.sum() / 2000
+        small = np.flatnonzero(areas < least)
+        kept[np.isin(labels, small[small > 0])] = not value
+    return kept
+
+
+def _soften(picture: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Matte:
+    """Unmix the strip along the outline of `inside`."""
+    band = _band(picture.shape)
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    mask = inside.astype(np.uint8)
+    surely_in = cv2.erode(mask, disk, borderValue=1) > 0
+    surely_out = cv2.dilate(mask, disk) == 0
+    seen = picture.astype(np.float32)
+    figure = spread(seen, surely_in)
+    ground = spread(seen, surely_out)
+    outline = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), band / 2)
+
+    # the share that explains the pixel best, drawn towards the blurred outline
+    span = figure - ground
+    agreement = ((seen - ground) * span).sum(-1)
+    alpha = (agreement + _DOUBT**2 * outline) / ((span**2).sum(-1) + _DOUBT**2)
+    alpha = np.where(surely_in, 1, np.where(surely_out, 0, np.clip(alpha, 0, 1)))
+    alpha = alpha.astype(np.float32)
+
+    # the figure's colour that explains the pixel, drawn towards that of the inside
+    share = alpha[..., None]
+    unmixed = figure + share * (seen - share * figure - (1 - share) * ground) / (
+        share**2 + 0.05
+    )
+    colours = np.where(surely_in[..., None], seen, np.clip(unmixed, 0, 255))
+    return Matte(alpha, colours.astype(np.float32))

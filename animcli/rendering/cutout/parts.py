@@ -1,0 +1,196 @@
+"""Take a figure apart into body and arms, so that an arm can leave what it lies on.
+
+Three sheets, as in paper cut-outs: the body with its legs, and each arm. An arm's sheet and
+the body's are one around the shoulder, so that skin and cloth bend there instead of
+opening; below, they part. What the body has behind an arm is filled in from the body.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.rendering.cutout.arms import Arm, half_thickness, label_arms
+from animcli.rendering.cutout.bones import Bone, Rest, distance
+from animcli.rendering.cutout.fill import spread
+from animcli.rendering.cutout.matte import Matte
+
+_SHOULDER: Final = 1.35  # half thicknesses around the joint in which arm and body are one
+_ACROSS: Final = 0.4  # trunk lengths that an arm and its sleeve may cover of the body
+_UNDER_PX: Final = 3  # how far the body goes on under an arm's edge
+
+_HANDS: Final = (Bone.RIGHT_HAND, Bone.LEFT_HAND)
+_ARMS: Final[tuple[Arm, ...]] = (
+    (Bone.RIGHT_UPPER_ARM, Bone.RIGHT_FOREARM, Bone.RIGHT_HAND),
+    (Bone.LEFT_UPPER_ARM, Bone.LEFT_FOREARM, Bone.LEFT_HAND),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """One piece of the figure.
+
+    alpha: `(h, w)` float32 in 0..1, its share of each pixel.
+    texture: `(h, w, 4)` uint8 RGBA, colours multiplied by alpha. It goes on a little under
+        the sheets beside it, so that sampling at a common edge meets no gap.
+    bones: the bones that move it.
+    """
+
+    alpha: NDArray[np.float32]
+    texture: NDArray[np.uint8]
+    bones: tuple[Bone, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A figure as sheets.
+
+    sheets: the body, then the arms that could be told from it.
+    joined: for each arm, `(h, w)` bool, the mesh cells where it and the body are one. The
+        body has the pixels there.
+    """
+
+    sheets: tuple[Sheet, ...]
+    joined: tuple[NDArray[np.bool_], ...]
+
+
+def take_apart(picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: int) -> Parts:
+    """The sheets of the figure in `picture` `(h, w, 3)`, for a mesh with nodes every
+    `spacing` pixels.
+    """
+    inside = matte.alpha > 0.02
+    arms = [arm for arm in _ARMS if rest.present[arm[0]]]
+    radius = half_thickness(inside, rest, arms)
+    labels = label_arms(picture, inside, rest, arms, radius)
+    joined = tuple(
+        _cells_around(rest.start[arm[0]], _SHOULDER * radius, spacing, inside.shape)
+        for arm in arms
+    )
+    shoulders = np.logical_or.reduce((np.zeros_like(inside), *joined))
+    own = inside & ((labels == 0) | shoulders)
+    behind = _behind(own, inside, rest, arms)
+    sheets = [_body_sheet(matte, own, behind, shoulders, _body_bones(rest, arms))]
+    for index, arm in enumerate(arms):
+        cut = (labels == index + 1) & ~shoulders
+        bones = tuple(bone for bone in arm if rest.present[bone])
+        sheets.append(_arm_sheet(matte, cut, joined[index], bones))
+    return Parts(tuple(sheets), joined)
+
+
+def _cells_around(
+    place: NDArray[np.float64], radius: float, spacing: int, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """`(h, w)`: the whole mesh cells whose middle is within `radius` of `place`."""
+    rows, columns = np.indices((shape[0] // spacing, shape[1] // spacing))
+    middle = (np.stack([columns, rows], axis=-1) + 0.5) * spacing - 0.5
+    near = np.linalg.norm(middle - place, axis=-1) < radius
+    return near.repeat(spacing, axis=0).repeat(spacing, axis=1)
+
+
+def _body_bones(rest: Rest, arms: list[Arm]) -> tuple[Bone, ...]:
+    taken = {bone for arm in arms for bone in arm}
+    return tuple(bone for bone in Bone if rest.present[bone] and bone not in taken)
+
+
+def _behind(
+    own: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    rest: Rest,
+    arms: list[Arm],
+) -> NDArray[np.bool_]:
+    """Where the body goes on behind the arms: under their edges, and where it shows on both
+    sides of an arm that lies across it.
+    """
+    loose = inside & ~own
+    disk = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (2 * _UNDER_PX + 1, 2 * _UNDER_PX + 1)
+    )
+    found = loose & (cv2.dilate(own.astype(np.uint8), disk) > 0)
+    rows, columns = np.nonzero(loose)
+    if len(rows) == 0:
+        return found
+    places = np.stack([columns, rows], axis=1).astype(np.float64)
+    bones = [bone for arm in arms for bone in arm if rest.present[bone]]
+    gaps = [distance(places, rest.start[bone], rest.end[bone]) for bone in bones]
+    nearest = np.asarray(bones)[np.argmin(gaps, axis=0)]
+    along = (rest.end - rest.start)[nearest]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
+    reach = round(_ACROSS * rest.trunk)
+    both = _meets(places, across, own, inside, reach)
+    both &= _meets(places, -across, own, inside, reach)
+    found[rows, columns] |= both
+    # a hand on a hip hides a piece of its outline: bridge it
+    wide = 2 * round(2 * _UNDER_PX + 0.08 * rest.trunk) + 1
+    round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    bridged = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, round_) > 0
+    found[rows, columns] |= bridged[rows, columns] & np.isin(nearest, _HANDS)
+    return np.asarray(cv2.medianBlur(found.astype(np.uint8), 5) > 0) | found & loose
+
+
+def _meets(
+    places: NDArray[np.float64],
+    step: NDArray[np.float64],
+    own: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    reach: int,
+) -> NDArray[np.bool_]:
+    """For each of `places` `(n, 2)`, whether going along `step` one comes upon `own`,
+    within `reach` pixels and without leaving the figure.
+    """
+    height, width = own.shape
+    met, going = np.zeros(len(places), bool), np.ones(len(places), bool)
+    for far in range(1, reach + 1):
+        x, y = np.rint(places + far * step).astype(np.intp).T
+        on = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        x, y = x.clip(0, width - 1), y.clip(0, height - 1)
+        going &= on & inside[y, x]
+        met |= going & own[y, x]
+        going &= ~met
+    return met
+
+
+def _body_sheet(
+    matte: Matte,
+    own: NDArray[np.bool_],
+    behind: NDArray[np.bool_],
+    shoulders: NDArray[np.bool_],
+    bones: tuple[Bone, ...],
+) -> Sheet:
+    margin = np.ones((5, 5), np.uint8)
+    reach = cv2.dilate(shoulders.astype(np.uint8), margin) > 0
+    share = _soft(own | behind)
+    share[own | reach] = 1  # the picture's own edge is soft already
+    alpha = (matte.alpha * share).astype(np.float32)
+    # the pixels beside an arm have some of its colour: they are filled in as well
+    beside = cv2.dilate((behind & ~shoulders).astype(np.uint8), margin) > 0
+    kept = (own & ~beside) | reach
+    colours = spread(matte.colours, kept & own & (matte.alpha > 0.5))
+    colours = np.where(kept[..., None], matte.colours, colours)
+    return Sheet(alpha, _premultiplied(colours, alpha), bones)
+
+
+def _arm_sheet(
+    matte: Matte,
+    cut: NDArray[np.bool_],
+    joined: NDArray[np.bool_],
+    bones: tuple[Bone, ...],
+) -> Sheet:
+    alpha = (matte.alpha * _soft(cut | joined)).astype(np.float32)
+    return Sheet(alpha, _premultiplied(matte.colours, alpha), bones)
+
+
+def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`mask` with an edge as a lens would draw it, a pixel and a half wide."""
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
+    return np.where(soft < 0.02, 0, soft).astype(np.float32)
+
+
+def _premultiplied(
+    colours: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    share = alpha[..., None]
+    mixed = np.concatenate([colours * share, 255 * share], axis=-1)
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

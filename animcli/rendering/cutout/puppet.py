@@ -1,0 +1,147 @@
+"""A figure cut out of its picture, ready to be bent into any pose."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.rendering.cutout.bones import Bone, Rest
+from animcli.rendering.cutout.depth import Group
+from animcli.rendering.cutout.matte import Matte
+from animcli.rendering.cutout.mesh import lay_mesh, rasterise
+from animcli.rendering.cutout.movement import Movement
+from animcli.rendering.cutout.parts import Parts, take_apart
+from animcli.rendering.cutout.skin import Skin, bind
+
+_CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about five wide
+# How far a figure that the picture's edge cuts off goes on, in trunk lengths: skirts and
+# thighs so that a half figure can rise, feet to their toes.
+_BEYOND: Final = 0.6
+_BEYOND_FEET: Final = 0.12
+
+_GROUP_OF: Final = {
+    Bone.PELVIS: Group.TRUNK,
+    Bone.CHEST: Group.TRUNK,
+    Bone.HEAD: Group.TRUNK,
+    Bone.RIGHT_UPPER_ARM: Group.RIGHT_UPPER_ARM,
+    Bone.RIGHT_FOREARM: Group.RIGHT_FOREARM,
+    Bone.RIGHT_HAND: Group.RIGHT_FOREARM,
+    Bone.LEFT_UPPER_ARM: Group.LEFT_UPPER_ARM,
+    Bone.LEFT_FOREARM: Group.LEFT_FOREARM,
+    Bone.LEFT_HAND: Group.LEFT_FOREARM,
+    Bone.RIGHT_THIGH: Group.RIGHT_THIGH,
+    Bone.RIGHT_SHIN: Group.RIGHT_SHIN,
+    Bone.RIGHT_FOOT: Group.RIGHT_SHIN,
+    Bone.LEFT_THIGH: Group.LEFT_THIGH,
+    Bone.LEFT_SHIN: Group.LEFT_SHIN,
+    Bone.LEFT_FOOT: Group.LEFT_SHIN,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Puppet:
+    """A figure that can be drawn in any pose.
+
+    skin: its mesh, bound to its bones.
+    textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each sheet of the mesh.
+    groups: for each group, the triangles `(k, 3)` that it draws, and their sheet.
+    """
+
+    skin: Skin
+    textures: tuple[NDArray[np.uint8], ...]
+    groups: Mapping[Group, tuple[NDArray[np.intp], int]]
+
+    def draw(
+        self,
+        canvas: NDArray[np.uint8],
+        movement: Movement,
+        frame: int,
+        order: Sequence[Group],
+    ) -> None:
+        """Lay the figure as it is in `frame` onto `canvas` `(h, w, 3)`, back to front."""
+        size = (canvas.shape[1], canvas.shape[0])
+        places = self.skin.bend(movement, frame)
+        for group in order:
+            if group not in self.groups:
+                continue
+            triangles, sheet = self.groups[group]
+            patch = rasterise(places[triangles], self.skin.mesh.nodes[triangles], size)
+            if patch is None:
+                continue
+            across, down = patch.source[..., 0], patch.source[..., 1]
+            # outside of the texture there is nothing: alpha 0
+            layer = cv2.remap(self.textures[sheet], across, down, cv2.INTER_LINEAR)
+            height, width = layer.shape[:2]
+            under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
+            share = 255 - layer[..., 3:].astype(np.uint16)
+            under[:] = layer[..., :3] + ((under * share + 127) // 255).astype(np.uint8)
+
+
+def make_puppet(picture: NDArray[np.uint8], matte: Matte, rest: Rest) -> Puppet:
+    """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`."""
+    spacing = int(np.clip(round(rest.trunk / _CELLS_PER_TRUNK), 3, 16))
+    picture, matte, rest = _continue_past_edges(picture, matte, rest, spacing)
+    parts = take_apart(picture, matte, rest, spacing)
+    mesh = lay_mesh(parts, spacing)
+    skin = bind(mesh, rest, [sheet.bones for sheet in parts.sheets], spacing)
+    return Puppet(
+        skin, tuple(sheet.texture for sheet in parts.sheets), _grouped(skin, parts)
+    )
+
+
+def _grouped(skin: Skin, parts: Parts) -> dict[Group, tuple[NDArray[np.intp], int]]:
+    """Which group draws each triangle: that of the bones that move it most."""
+    triangles, sheet_of = skin.mesh.triangles, skin.mesh.sheet
+    share = np.zeros((len(triangles), len(Group)))
+    weights = skin.weights[triangles].mean(axis=1)
+    for bone, group in _GROUP_OF.items():
+        share[:, group] += weights[:, bone]
+    groups: dict[Group, tuple[NDArray[np.intp], int]] = {}
+    for index, sheet in enumerate(parts.sheets):
+        # at a shoulder the body may follow the arm, and the arm the chest: they stay what
+        # they are
+        allowed = sorted({_GROUP_OF[bone] for bone in sheet.bones})
+        mine = sheet_of == index
+        most = np.asarray(allowed)[share[mine][:, allowed].argmax(axis=1)]
+        for group in allowed:
+            picked = triangles[mine][most == group]
+            if len(picked):
+                groups[group] = (picked, index)
+    return groups
+
+
+def _continue_past_edges(
+    picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: int
+) -> tuple[NDArray[np.uint8], Matte, Rest]:
+    """Let a figure that the picture's edge cuts off go on beyond it.
+
+    Otherwise a half-length portrait that rises would show where it ends. The size becomes
+    a whole number of mesh cells.
+    """
+    height, width = matte.alpha.shape
+    whole = rest.present[[Bone.RIGHT_SHIN, Bone.LEFT_SHIN]].any()
+    reach = round((_BEYOND_FEET if whole else _BEYOND) * rest.trunk)
+    edges = (matte.alpha[0], matte.alpha[-1], matte.alpha[:, 0], matte.alpha[:, -1])
+    top, bottom, left, right = (
+        reach if (edge > 0.5).sum() > 0.05 * rest.trunk else spacing for edge in edges
+    )
+    bottom += -(height + top + bottom) % spacing
+    right += -(width + left + right) % spacing
+    shift = np.array([left, top])
+    rows, columns = (top, bottom), (left, right)
+    return (
+        np.pad(picture, (rows, columns, (0, 0)), "edge"),
+        Matte(
+            np.pad(matte.alpha, (rows, columns), "edge"),
+            np.pad(matte.colours, (rows, columns, (0, 0)), "edge"),
+        ),
+        replace(
+            rest,
+            joints=rest.joints + shift,
+            start=rest.start + shift,
+            end=rest.end + shift,
+        ),
+    )
