@@ -47,6 +47,6 @@ class Demo:
             Step(pose, self.folder / "dance.pose"),
             Step(EncodeStage(render), self.folder / "ref-dance.mp4", manifest=True),
             Step(EncodeStage(compare), self.folder / "side-by-side.mp4"),
-            Step(SheetStage(compare, tiles=12, columns=3), self.folder / "sheet.png"),
+            Step(SheetStage(compare, 12, columns=3, tile=420), self.folder / "sheet.png"),
         )
         return Planned(steps, thread, folder=self.folder)

@@ -1,11 +1,12 @@
 """The commands that end in a video: `render` and `encode`."""
 
 import json
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from animcli.cli.plan import Desk, Film, Planned, Thread, motion_of, name_of, place
 from animcli.cli.settings import Settings
@@ -79,7 +80,7 @@ class Render:
             row = replace(film, frames=CompareStage(stage))
             beside = named(film, self.out, settings)
             beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
-            steps.append(Step(encoding(row, beside, settings), beside))
+            steps.append(Step(encoding(row, beside, settings), beside, manifest=True))
         return Planned(tuple(steps), replace(thread, film=film))
 
 
@@ -102,9 +103,10 @@ class Encode:
             )
         sound = self.sound or film.sound
         film = replace(film, sound=sound if settings.options.audio else None)
+        if self.out is None and settings.options.codec is None:
+            raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
+        film = replace(film, name=f"{film.name}-{settings.options.codec}")
         out = named(film, self.out, settings)
-        if self.film is not None and out == self.film:
-            raise UsageError(f"{out} would replace its own input", "give another --output")
         rate = settings.options.fps if "fps" in self.chosen else None
         stage = replace(encoding(film, out, settings), rate=rate)
         return Planned((Step(stage, out, manifest=True),), thread)
@@ -117,11 +119,9 @@ def film_in(video: Path, desk: Desk) -> Film:
     """
     path = manifest_path(video)
     try:
-        stages = json.loads(path.read_bytes())["stages"]
-        recipes = [
-            Recipe(**{name: stage[name] for name in Recipe.__dataclass_fields__})
-            for stage in stages
-        ]
+        manifest = json.loads(path.read_bytes())
+        made = {stage["made"]: recipe_of(stage) for stage in manifest["stages"]}
+        command = shlex.join(manifest["command"])
     except FileNotFoundError as error:
         raise InputError(
             f"{video}: there is no {path.name} beside it",
@@ -129,16 +129,21 @@ def film_in(video: Path, desk: Desk) -> Film:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is no manifest of animcli: {error}") from error
-    frames = {digest for recipe in recipes if (digest := recipe.inputs.get("frames"))}
-    for stage, recipe in zip(stages, recipes, strict=True):
-        found = desk.project.store.find(recipe.key)
-        if stage["made"] in frames and found is not None:
-            return Film(found.path, video.stem, sound=video)
+    for encoded in made.values():
+        frames = made.get(encoded.inputs.get("frames", ""))
+        if encoded.stage == EncodeStage.name and frames is not None:
+            found = desk.project.store.find(frames.key)
+            if found is not None:
+                return Film(found.path, video.stem, sound=video)
     raise InputError(
         f"{video}: the cache doesn't hold its frames any more",
-        "give the command that made it again: "
-        + " ".join(json.loads(path.read_bytes())["command"]),
+        f"make it again first: {command}",
     )
+
+
+def recipe_of(stage: Mapping[str, Any]) -> Recipe:
+    """The recipe in a stage of a manifest."""
+    return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
 
 
 def encoding(film: Film, out: Path | None, settings: Settings) -> EncodeStage:

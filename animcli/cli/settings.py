@@ -147,8 +147,8 @@ def read_layers(
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if name not in HOMES:
-            if hint := near(variable, [PREFIX + known.upper() for known in HOMES]):
-                doubts.append(f"{variable} is no setting; {hint}")
+            if hint := near(name, HOMES):
+                doubts.append(f"{variable}: there is no key {name}; {hint}")
             continue
         try:
             values[name] = read_word(HOMES[name], name, word)

@@ -22,13 +22,13 @@ FINE: Final = 2
 
 
 def contact_sheet(
-    pictures: Sequence[NDArray[np.uint8]], labels: Sequence[str], columns: int
+    pictures: Sequence[NDArray[np.uint8]], labels: Sequence[str], columns: int, tile: int
 ) -> NDArray[np.uint8]:
     """Pictures in rows, each with its label underneath, `(h, w, 3)` uint8 RGB.
 
-    pictures: each `(h, w, 3)` uint8 RGB; all are scaled to one width.
+    pictures: each `(h, w, 3)` uint8 RGB; all are scaled to the width `tile`, in pixels.
     """
-    tile, gap, line = 200, 8, 20  # px
+    gap, line = 8, 20  # px
     small = [_to_width(picture, tile) for picture in pictures]
     height = max(picture.height for picture in small)
     columns = min(columns, len(small))

@@ -99,6 +99,7 @@ class SheetStage:
     """Puts frames of a clip, evenly spread, on one picture.
 
     clip: footage, or a folder of frames that another stage makes.
+    tile: width of each frame on the sheet, in pixels.
     """
 
     name: ClassVar[str] = "contact-sheet"
@@ -110,6 +111,7 @@ class SheetStage:
     clip: Source
     tiles: int = 24
     columns: int = 6
+    tile: int = 200
 
     def inputs(self) -> Mapping[str, Source]:
         return {"clip": self.clip}
@@ -123,7 +125,7 @@ class SheetStage:
 
         pictures, labels = _spread(bench.inputs["clip"], self.tiles)
         part = part_beside(bench.out)
-        write_picture(part, contact_sheet(pictures, labels, self.columns))
+        write_picture(part, contact_sheet(pictures, labels, self.columns, self.tile))
         put_in_place(part, bench.out)
 
 
