@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animcli.characters.dance import Dance
 from animcli.characters.draw import Artist, Drawing
 from animcli.characters.figure import Figure
 from animcli.characters.shot import Shot
+
+POSES_AT_ONCE = 64  # costs little more than one
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +33,15 @@ class Scene:
     ) -> Iterator[Drawing]:  # fmt: skip
         """`frames` drawings of `size` (width, height), `rate` a second, from `start` on."""
         artist = Artist(self.figure, self.shot, size)
-        for frame in range(frames):
-            yield artist.draw(self.dance.pose(self.figure, start + frame / rate))
+        for first in range(0, frames, POSES_AT_ONCE):
+            steps = np.arange(first, min(first + POSES_AT_ONCE, frames))
+            for pose in self.dance.poses(self.figure, start + steps / rate):
+                yield artist.draw(pose)
 
     def joints(
         self, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0,
         start: float = 0.0,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> NDArray[np.float32]:  # fmt: skip
         """`(frames, 18, 3)` float32: x, y, depth in pixels, without drawing anything."""
         artist = Artist(self.figure, self.shot, size)
         times = start + np.arange(frames) / rate

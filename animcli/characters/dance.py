@@ -80,8 +80,8 @@ class Dance:
             hips=glide(self.hips),
             spine=glide(self.spine),
             head=glide(self.head),
-            upper_arms=_unit(ease(self.upper_arms), part),
-            forearms=_unit(ease(self.forearms), part),
+            upper_arms=_unit(glide(self.upper_arms)),
+            forearms=_unit(glide(self.forearms)),
             feet=feet,
             anchors=ease_turn(self.anchors),
             turns=ease_turn(self.turns),
@@ -112,11 +112,10 @@ def _glide(values: Array, key: NDArray[np.int64], part: Array) -> Array:
     return np.asarray(curve, np.float32)
 
 
-def _unit(directions: Array, part: Array) -> Array:
-    """Arms on their way, kept at their length; they pass before the body, not through it."""
-    bent = directions.copy()
-    bent[..., 2] += (0.35 * np.sin(np.pi * part) ** 2)[:, None]
-    return np.asarray(bent / np.linalg.norm(bent, axis=-1, keepdims=True), np.float32)
+def _unit(directions: Array) -> Array:
+    return np.asarray(
+        directions / np.linalg.norm(directions, axis=-1, keepdims=True), np.float32
+    )
 
 
 def compose(chance: np.random.Generator) -> Dance:
@@ -173,10 +172,11 @@ def _arms(
     """Directions `(keys, 2, 3)` of upper arms and forearms; a phrase lasts two bars."""
     upper, fore = np.zeros((KEYS, 2, 3)), np.zeros((KEYS, 2, 3))
     taste = chance.normal(0, 0.1, (2, 2, 3))
+    flowing = chance.random() < 0.6  # or from pose to pose, and hold
     for bar in range(BARS):
         if bar % 2 == 0:
             phrase = PAIRS[phrases[chance.integers(len(phrases))]]
-            pace = int(chance.choice([1, 2, 2, 4]))  # half beats from pose to pose
+            pace = int(chance.choice([2, 2, 4]))  # half beats from pose to pose
         for half in range(HALF_BEATS):
             key = bar * HALF_BEATS + half
             names = phrase[(half // pace) % len(phrase)]
@@ -187,6 +187,13 @@ def _arms(
                     direction = np.array(ARMS[names[i]][chain]) + style
                     direction[0] *= side
                     target[key, i] = direction / np.linalg.norm(direction)
+    for target in (upper, fore):
+        if flowing:
+            target[1::2] = (target[0::2] + np.roll(target[0::2], -1, axis=0)) / 2
+        # Arms on their way pass before the body, not through it.
+        away = np.linalg.norm(target - np.roll(target, 1, axis=0), axis=-1)
+        target[..., 2] += 0.12 * away
+        target /= np.linalg.norm(target, axis=-1, keepdims=True)
     return upper, fore
 
 

@@ -1,4 +1,4 @@
-"""Draw a figure in a pose: tubes into a depth buffer, light on what is seen, lines round it.
+"""Draw a figure in a pose: tubes into a depth buffer, then light, then lines.
 
 Depth is found at twice the size of the picture, so that edges come out smooth.
 """
@@ -125,15 +125,12 @@ class Artist:
             return
         groups = np.zeros(256, np.uint8)
         groups[: len(tubes)] = [tube.group + 1 for tube in tubes]
-        parts = groups[owner]
-        short = min(self.size) * SUPERSAMPLE
-        width = max(round(style.outline * short / 256), 1)
-        reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width | 1, width | 1))
-        if width == 1:
-            reach = np.ones((2, 2), np.uint8)
-        edges = cv2.morphologyEx(parts, cv2.MORPH_GRADIENT, reach) > 0
-        near = cv2.dilate(depth, reach)
-        edges |= near - depth > 0.035 * self.figure.proportions.height * self.view.scale
+        width = max(round(style.outline * min(self.size) * SUPERSAMPLE / 256), 1)
+        reach = np.ones((width + 1, width + 1), np.uint8)
+        edges = cv2.morphologyEx(cv2.LUT(owner, groups), cv2.MORPH_GRADIENT, reach) > 0
+        near = np.maximum(depth, -30000).astype(np.int16)
+        step = 0.045 * self.figure.proportions.height * self.view.scale
+        edges |= cv2.subtract(cv2.dilate(near, reach), near) > step
         edges &= owner != 255
         kept = np.uint16(256 * (1 - style.outline_darkness))
         ink[edges] = (ink[edges] * kept) >> 8

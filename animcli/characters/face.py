@@ -38,7 +38,7 @@ class Brush:
 
     def arc(self, x: float, y: float, wide: float, high: float, span: Point, width: int,
             colour: Colour, tilt: float = 0.0) -> None:  # fmt: skip
-        """A stroke along an oval, from angle to angle in degrees, clockwise from the right."""
+        """A stroke along an oval, between two angles, clockwise from the right."""
         size = (int(wide * WIDE / 2 * (1 << FINE)), int(high * HIGH * (1 << FINE)))
         cv2.ellipse(
             self.picture, self.at(x, y), size, tilt, *span, colour, width, cv2.LINE_AA, FINE

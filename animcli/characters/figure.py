@@ -24,8 +24,8 @@ Pattern = Literal[
 Top = Literal["tank", "t-shirt", "sweater", "shirt", "hoodie", "jacket", "coat"]
 Bottom = Literal["trousers", "wide", "leggings", "shorts", "skirt", "long-skirt", "dress"]
 HairCut = Literal[
-    "bald", "crop", "short", "side", "bob", "long", "ponytail", "bun", "afro", "curls", "spikes",
-    "pigtails",
+    "bald", "crop", "short", "side", "spikes", "bob", "long", "ponytail", "pigtails", "bun",
+    "afro", "curls",
 ]  # fmt: skip
 Hat = Literal["none", "cap", "beanie", "brim", "band"]
 Print = Literal["none", "star", "disc", "letter", "stripe", "heart"]
@@ -144,7 +144,8 @@ def _draw_cloth(chance: np.random.Generator, colour: Colour, plain: float) -> Cl
 
 def _draw_outfit(chance: np.random.Generator, bones: Proportions) -> Outfit:
     tops: tuple[Top, ...] = (
-        "tank", "t-shirt", "t-shirt", "sweater", "sweater", "shirt", "hoodie", "jacket", "coat",
+        "tank", "t-shirt", "t-shirt", "sweater", "sweater", "shirt", "hoodie", "jacket",
+        "coat",
     )  # fmt: skip
     top = tops[chance.integers(len(tops))]
     skirted = chance.random() < 0.75 * max(bones.femininity - 0.25, 0)
@@ -159,8 +160,12 @@ def _draw_outfit(chance: np.random.Generator, bones: Proportions) -> Outfit:
     if bottom == "dress" and top in ("jacket", "coat", "hoodie", "shirt"):
         top = "t-shirt"
     sleeves = {"tank": 0.0, "t-shirt": chance.uniform(0.2, 0.48)}
-    lengths = {"shorts": chance.uniform(0.2, 0.5), "skirt": chance.uniform(0.22, 0.5),
-               "dress": chance.uniform(0.3, 0.85), "long-skirt": chance.uniform(0.6, 0.9)}  # fmt: skip
+    lengths = {
+        "shorts": chance.uniform(0.2, 0.5),
+        "skirt": chance.uniform(0.22, 0.5),
+        "dress": chance.uniform(0.3, 0.85),
+        "long-skirt": chance.uniform(0.6, 0.9),
+    }
     return Outfit(
         top=top,
         bottom=bottom,

@@ -97,7 +97,7 @@ def _hand(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     )  # fmt: skip
     if not figure.looks.fingers:
         mitt = rod(
-            wrist + along * size * 0.5, wrist + along * size * 0.88 + front * 0.04 * size, front,
+            wrist + along * size * 0.5, wrist + (along * 0.88 + front * 0.04) * size, front,
             (size * 0.22, size * 0.2, size * 0.13), surface, group, flat=0.5,
         )  # fmt: skip
         return [palm, thumb, mitt]
@@ -148,7 +148,7 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
 
 def _shoe(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     bones = figure.proportions
-    across, up, front = pose.feet[i]
+    _, up, front = pose.feet[i]
     size = bones.foot
     wide = size * 0.19
     floor = pose.ankles[i] - up * bones.ankle
@@ -160,7 +160,8 @@ def _shoe(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     )  # fmt: skip
     ankle = rod(
         floor + raise_by, pose.ankles[i] + up * size * 0.04, front,
-        (wide * 0.85, wide * 0.72, bones.ankle_radius * 1.15), SHOE, 40 + i, keep=(-9.0, 1.0),
+        (wide * 0.85, wide * 0.72, bones.ankle_radius * 1.15), SHOE, 40 + i,
+        keep=(-9.0, 1.0),
     )  # fmt: skip
     sole = rod(
         heel + up * size * 0.05, toe + up * size * 0.05, up,

@@ -95,9 +95,10 @@ class Head:
         if cut == "afro":
             line = 0.45
         frame = self.frame
-        nape = {"crop": -0.5, "short": -0.72, "side": -0.72, "spikes": -0.6}.get(cut, -0.95)
+        short = {"crop": -0.5, "short": -0.72, "side": -0.72, "spikes": -0.6}
+        nape = short.get(cut, -0.95)
         cap = ball(
-            centre + (up * 0.1 * r if cut == "afro" else 0 * up), frame, r * grown, HAIR, 11,
+            centre + up * (0.1 * r if cut == "afro" else 0.0), frame, r * grown, HAIR, 11,
             flat=DEPTH, keep=(nape, 9.0), visor=(0.08 if cut != "afro" else 0.3, line),
         )  # fmt: skip
         tubes = [cap]

@@ -59,7 +59,7 @@ class Paint:
         self, tube: Tube, seen: Sight, across: Array, along: Array, front: Array
     ) -> Picture:
         """Colours `(n, 3)` of points of the tube, given in its own space, pixels."""
-        past = along - np.minimum(np.maximum(along, 0), seen.length)
+        past = along - along.clip(0, seen.length)
         x, y, z = (
             row[0] * self._light[0] + row[1] * self._light[1] + row[2] * self._light[2]
             for row in seen.inverse
@@ -91,17 +91,17 @@ class Paint:
     def _on_panel(
         self, tube: Tube, cloth: Picture, across: Array, along: Array, front: Array
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns in a picture that is worn once: the front left, the back right."""
+        """Rows and columns in a picture worn once: its left before, its right behind."""
         bottom, middle, top = (radius * self._scale for radius in tube.radii)
         length = float(np.linalg.norm(tube.end - tube.start)) * self._scale
         first, half = (-bottom, top) if tube.surface == FACE else (0.0, max(middle, top))
         last = length + top
         high, wide = cloth.shape[0], cloth.shape[1] // 2
         u = (across * (0.5 * wide / half) + 0.5 * wide).astype(np.intp)
-        np.minimum(np.maximum(u, 0, out=u), wide - 1, out=u)
+        u.clip(0, wide - 1, out=u)
         u += (front < 0) * wide
         v = ((last - along) * (high / (last - first))).astype(np.intp)
-        np.minimum(np.maximum(v, 0, out=v), high - 1, out=v)
+        v.clip(0, high - 1, out=v)
         return v, u
 
 
@@ -127,7 +127,8 @@ def _cloths(figure: Figure, scale: float) -> list[Picture]:
     outfit, looks, seed = figure.outfit, figure.looks, figure.seed
     side = round(TILE * scale)
     plain = {
-        SKIN: looks.skin, THROAT: shade(looks.skin, 0.88), HAIR: looks.hair, SHOE: outfit.shoe, SOLE: outfit.sole,
+        SKIN: looks.skin, THROAT: shade(looks.skin, 0.88), HAIR: looks.hair,
+        SHOE: outfit.shoe, SOLE: outfit.sole,
         SOCK: outfit.sock, HAT: looks.hat_colour, BELT: (58, 42, 32), GLOVE: outfit.sock,
     }  # fmt: skip
     cloths = [np.zeros((1, 1, 3), np.uint8)] * 14

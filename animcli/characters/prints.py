@@ -51,11 +51,12 @@ def paint_chest(figure: Figure, upper: Picture, inner: Picture, scale: float) ->
             wide,
             high,
         )
-        cv2.polylines(front, [pocket.astype(np.int32)], False, shade(outfit.upper.colour, 0.65),
-                      max(wide // 60, 1), cv2.LINE_AA)  # fmt: skip
+        dark, thin = shade(outfit.upper.colour, 0.65), max(wide // 60, 1)
+        cv2.polylines(front, [pocket.astype(np.int32)], False, dark, thin, cv2.LINE_AA)
         for string in (0.44, 0.56):
-            cv2.line(front, (int(string * wide), int(0.12 * high)), (int(string * wide), int(0.38 * high)),
-                     (240, 240, 236), max(wide // 60, 1), cv2.LINE_AA)  # fmt: skip
+            x = int(string * wide)
+            ends = ((x, int(0.12 * high)), (x, int(0.38 * high)))
+            cv2.line(front, *ends, (240, 240, 236), thin, cv2.LINE_AA)
     if outfit.top in ("t-shirt", "sweater", "tank", "hoodie"):
         _print(front, outfit.print, middle, unit, colour)
     return np.hstack([front, back])

@@ -165,21 +165,23 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
     v = vy * rows + vx * columns
     v *= v
     if length > 0:
-        t = u * np.float32(1 / slope)
-        np.maximum(t, 0, out=t)
-        np.minimum(t, length, out=t)
-        radius = (q2 * t + q1) * t + q0
+        # A bulge of less than a quarter of a pixel isn't worth its multiplication.
+        bulges = abs(q2) * length * length > 1
+        q1 = q1 if bulges else q1 + q2 * length
+        t = u * (1 / slope)
+        t.clip(0, length, out=t)
+        radius = (q2 * t + q1) * t if bulges else q1 * t
+        radius += q0
         radius *= radius
         radius -= v
-        np.maximum(radius, 0, out=radius)
+        np.abs(radius, out=radius)  # where it is negative, nothing will be hit
         np.sqrt(radius, out=radius)
         radius *= np.float32(lean)
         radius += u
         radius *= np.float32(1 / slope)
-        t = radius
-        np.maximum(t, 0, out=t)
-        np.minimum(t, length, out=t)
-        radius = (q2 * t + q1) * t + q0
+        t = radius.clip(0, length, out=radius)
+        radius = (q2 * t + q1) * t if bulges else q1 * t
+        radius += q0
         radius *= radius
         u -= t * np.float32(slope)
     else:
@@ -189,7 +191,7 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
     u *= u
     inside -= u
     hit = inside > 0
-    np.maximum(inside, 0, out=inside)
+    np.abs(inside, out=inside)
     depth = np.sqrt(inside, out=inside)
     depth += t * np.float32(lean)
     depth -= wy * rows + wx * columns
