@@ -118,7 +118,8 @@ def _middle(
     left, right = np.isfinite(one), np.isfinite(other)
     shift[left] = one[left] - radius
     shift[right] = radius - other[right]
-    shift[left & right] = (one - other)[left & right] / 2
+    both = left & right
+    shift[both] = (one[both] - other[both]) / 2
     known = ~np.isnan(shift)
     if known.sum() < 0.2 * len(shift):
         return places

@@ -80,7 +80,7 @@ class Cutout:
 def _matte(request: RenderRequest) -> Matte:
     """The figure by the picture's own alpha where it has one, else by segmentation."""
     alpha = request.reference_alpha
-    if alpha is not None and (alpha < 128).mean() > 0.01 and (alpha > 128).any():
+    if alpha is not None and _cuts_out(alpha):
         return given_matte(request.reference, alpha)
     likely = BlazePose(request.weights["blazepose"]).segment(request.reference)
     if likely is None or not (likely > 0.5).any():
@@ -89,3 +89,13 @@ def _matte(request: RenderRequest) -> Matte:
             "choose a picture with one person in it, or cut it out and save it with alpha",
         )
     return cut_out(request.reference, likely)
+
+
+def _cuts_out(alpha: NDArray[np.uint8]) -> bool:
+    """Whether an alpha channel has the outline of something, and not of the picture."""
+    rows, columns = np.nonzero(alpha > 128)
+    if len(rows) == 0:
+        return False
+    # a picture fitted into another shape is opaque in a rectangle, with nothing beside it
+    within = alpha[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    return bool((within < 128).mean() > 0.05)

@@ -75,7 +75,8 @@ def take_apart(picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: in
     for index, arm in enumerate(arms):
         cut = (labels == index + 1) & ~shoulders
         bones = tuple(bone for bone in arm if rest.present[bone])
-        sheets.append(_arm_sheet(matte, cut, joined[index], bones))
+        body = inside & (labels != index + 1) & ~joined[index]
+        sheets.append(_arm_sheet(matte, cut, joined[index], body, bones))
     return Parts(tuple(sheets), joined)
 
 
@@ -176,10 +177,16 @@ def _arm_sheet(
     matte: Matte,
     cut: NDArray[np.bool_],
     joined: NDArray[np.bool_],
+    body: NDArray[np.bool_],
     bones: tuple[Bone, ...],
 ) -> Sheet:
+    # the pixels on its border have some of the body's colour: the arm's is carried on
+    beside = cv2.dilate((body).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    kept = (cut & ~beside) | joined
+    colours = spread(matte.colours, kept & (matte.alpha > 0.5))
+    colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
     alpha = (matte.alpha * _soft(cut | joined)).astype(np.float32)
-    return Sheet(alpha, _premultiplied(matte.colours, alpha), bones)
+    return Sheet(alpha, _premultiplied(colours, alpha), bones)
 
 
 def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
