@@ -46,7 +46,22 @@ class Preset:
     guidance: float = key(
         3.5, "How far to lean on the reference; 1 is off.", low=1, high=30, diffusion=True
     )
-    sampler: Literal["ddim"] = key("ddim", "How a step is taken.", diffusion=True)
+    guidance_start: float = key(
+        0.0, "Fraction of the steps before guidance.", low=0, high=1, diffusion=True
+    )
+    guidance_stop: float = key(
+        1.0,
+        "Fraction of the steps after which there is none.",
+        low=0,
+        high=1,
+        diffusion=True,
+    )
+    guidance_rescale: float = key(
+        0.0, "How far to undo guidance's gain in contrast.", low=0, high=1, diffusion=True
+    )
+    sampler: Literal["ddim", "dpmpp-2m", "unipc", "euler", "lcm"] = key(
+        "ddim", "How a step is taken.", diffusion=True
+    )
     window: int = key(24, "Frames denoised at once.", low=1, high=256, diffusion=True)
     overlap: int = key(
         4, "Frames that neighbouring windows share.", low=0, high=255, diffusion=True
@@ -54,8 +69,17 @@ class Preset:
     windows: Literal["uniform", "moving"] = key(
         "uniform", "The published window table, or seams that move.", diffusion=True
     )
-    noise: Literal["independent", "tiled"] = key(
-        "independent", "Noise of its own for every frame, or repeated.", diffusion=True
+    stride: int = key(
+        1,
+        "Rounds of ever wider spaced windows in the published table.",
+        low=1,
+        high=4,
+        diffusion=True,
+    )
+    noise: Literal["independent", "tiled", "shared"] = key(
+        "independent",
+        "Noise of its own for every frame, repeated, or partly in common.",
+        diffusion=True,
     )
     dtype: Literal["float32", "bfloat16", "float16"] = key(
         "float32", "Precision of the networks.", diffusion=True

@@ -27,9 +27,16 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
         raise _unreadable(path, error) from error
 
 
-def read_tensors(path: Path, expected: Shapes, device: str = "cpu") -> "dict[str, Tensor]":
-    """The tensors of a safetensors file; exactly the expected ones, or WeightsError."""
-    check_shapes(path, shapes_of(path), expected)
+def read_tensors(
+    path: Path, expected: Shapes, device: str = "cpu", unused: tuple[str, ...] = ()
+) -> "dict[str, Tensor]":
+    """The tensors of a safetensors file; exactly the expected ones, or WeightsError.
+
+    unused: how the names begin that the file may hold beyond them.
+    """
+    found = shapes_of(path)
+    kept = {name: shape for name, shape in found.items() if not name.startswith(unused)}
+    check_shapes(path, kept, expected)
     try:
         with safe_open(path, framework="pt", device=device) as file:
             return {name: file.get_tensor(name) for name in expected}

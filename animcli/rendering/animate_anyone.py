@@ -1,0 +1,255 @@
+"""Animate Anyone: a character follows a skeleton.
+
+Source: Hu et al., "Animate Anyone", arXiv:2311.17117, in the open reproduction of Moore
+Threads, whose weights are public. Differs: predictions of overlapping windows are averaged
+without guidance as well; the reference is shown to the conditional half only, which is all
+that ever looked at it; features of the reference are never rounded to float16.
+
+The networks are needed one after another, and only one of them is in memory at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from animcli.errors import PresetError
+from animcli.networks.appearance import ReferenceUNet, unused_parts
+from animcli.networks.levels import Sight, UNetConfig
+from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.unet import ANIMATE_ANYONE, UNet
+from animcli.pose.draw import draw_pose
+from animcli.presets import Preset
+from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
+from animcli.rendering.device import dtype_on, enough_memory, free_memory, open_device
+from animcli.rendering.features import FrameFeatures
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.latents import SHRINK, Autoencoder, to_unit
+from animcli.rendering.loading import load_autoencoder, load_image_encoder, load_network
+from animcli.rendering.noise import clip_noise
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Drive,
+    FrameSource,
+    RenderRequest,
+    Report,
+)
+from animcli.rendering.sampling import ANIMATE_ANYONE as SCHEDULE
+from animcli.rendering.sampling import Solver
+from animcli.rendering.windows import Window, windows_of
+
+CLIP_SIDE: Final = 224
+CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
+CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
+"""Of the pictures that CLIP learnt from (Radford et al., arXiv:2103.00020)."""
+
+REMEDY: Final = "a smaller --window, a smaller size, or --dtype bfloat16 needs less"
+
+
+@dataclass(frozen=True)
+class AnimateAnyone:
+    """The renderer; other shapes than the published ones are for networks of one's own."""
+
+    drive: ClassVar[Drive] = Drive.SKELETON
+    weights: ClassVar[tuple[str, ...]] = (
+        "animate-anyone",
+        "sd-vae-ft-mse",
+        "clip-image-encoder",
+    )
+
+    unet: UNetConfig = ANIMATE_ANYONE
+    guider_widths: tuple[int, ...] = (16, 32, 96, 256)
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
+        preset, (width, height) = request.preset, request.size
+        check_window(preset, self.unet)
+        device = open_device(request.device)
+        dtype = dtype_on(device, preset.dtype)
+        vae = load_autoencoder(request.weights["sd-vae-ft-mse"], device, dtype)
+        autoencoder = Autoencoder(vae)
+        shape = (self.unet.channels, height // SHRINK, width // SHRINK)
+        with enough_memory("denoising", REMEDY):
+            latents = clean_latents(
+                lambda: clip_noise(preset.noise, request.frames, shape, preset.seed),
+                Solver(preset.sampler, SCHEDULE, preset.steps, preset.seed),
+                lambda: self.look(request, autoencoder, device, dtype, report),
+                windows_of(preset, request.frames),
+                checkpoint,
+                report,
+            )
+
+        def frames(span: range) -> Iterator[NDArray[np.uint8]]:
+            for index in span:
+                with enough_memory("decoding", "a smaller size needs less"):
+                    yield autoencoder.picture(latents[index])
+
+        return frames
+
+    def look(
+        self,
+        request: RenderRequest,
+        autoencoder: Autoencoder,
+        device: torch.device,
+        dtype: torch.dtype,
+        report: Report,
+    ) -> StartStep:
+        """Look at the reference and the motion, and be ready to predict."""
+        folder, parts = request.weights["animate-anyone"], 4
+
+        report("looking at the reference", 0, parts)
+        clip = load_image_encoder(request.weights["clip-image-encoder"], device, dtype)
+        token = describe(clip, request.reference)
+        del clip
+
+        report("looking at the reference", 1, parts)
+        reference_unet = load_network(
+            lambda: ReferenceUNet(replace(self.unet, motion=None)),
+            {"": folder / "reference_unet.safetensors"},
+            device,
+            dtype,
+            unused=unused_parts(self.unet),
+        )
+        features = show(reference_unet, autoencoder.encode(request.reference), token)
+        del reference_unet
+        free_memory(device)
+
+        report("looking at the reference", 2, parts)
+        guider = load_network(
+            lambda: PoseGuider(self.unet.widths[0], self.guider_widths),
+            {"": folder / "pose_guider.safetensors"},
+            device,
+            dtype,
+        )
+
+        report("looking at the reference", 3, parts)
+        files = {
+            "motion_modules": folder / "motion_module.safetensors",
+            "": folder / "denoising_unet.safetensors",
+        }
+        unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        report("looking at the reference", 4, parts)
+        preset = request.preset
+        return predictor(
+            unet,
+            token,
+            features,
+            pose_features(guider, drawn(request), device, dtype),
+            Guidance(
+                preset.guidance,
+                preset.guidance_start,
+                preset.guidance_stop,
+                preset.guidance_rescale,
+            ),
+            preset.steps,
+            together=device.type != "cpu",
+        )
+
+
+def check_window(preset: Preset, config: UNetConfig) -> None:
+    """Raise PresetError if the motion modules don't know so long a window."""
+    if config.motion is not None and preset.window > config.motion.positions:
+        raise PresetError(
+            f"window {preset.window}: the motion modules of {preset.renderer} know at most "
+            f"{config.motion.positions} frames",
+            f"--window {config.motion.positions}",
+        )
+
+
+def drawn(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
+    """Frame -> the skeleton picture (h, w, 3) to follow there."""
+    motion, control = request.motion, request.control
+    if control is not None:
+        return lambda frame: next(iter(control(range(frame, frame + 1))))
+    if motion is None:
+        raise ValueError("Animate Anyone follows a motion or a drawn one, got neither")
+    threshold = motion.draw_threshold
+    return lambda frame: draw_pose(
+        motion.points[frame], motion.scores[frame], request.size, threshold=threshold
+    )
+
+
+def pose_features(
+    guider: nn.Module,
+    picture: Callable[[int], NDArray[np.uint8]],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> FrameFeatures:
+    """What the guider says of each frame's skeleton, (widths[0], h, w), worked out once."""
+
+    @torch.inference_mode()
+    def guide(frame: int) -> Tensor:
+        pixels = to_unit(picture(frame))[:, :, None].to(device, dtype)
+        return guider(pixels)[0, :, 0].cpu()
+
+    return FrameFeatures(guide)
+
+
+@torch.inference_mode()
+def describe(clip: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
+    """CLIP's one token (1, 1, width) for a picture (h, w, 3), squashed to a square."""
+    like = next(clip.parameters())
+    small = Image.fromarray(picture).resize(
+        (CLIP_SIDE, CLIP_SIDE), Image.Resampling.BICUBIC
+    )
+    pixels = to_unit(np.asarray(small))
+    mean, deviation = (torch.tensor(x)[:, None, None] for x in (CLIP_MEAN, CLIP_DEVIATION))
+    pixels = ((pixels - mean) / deviation).to(like)
+    return clip(pixel_values=pixels).image_embeds[:, None]
+
+
+@torch.inference_mode()
+def show(network: ReferenceUNet, latents: Tensor, token: Tensor) -> dict[str, Tensor]:
+    """What the transformers may look at in the reference, whose latents are clean."""
+    clean = torch.zeros((), dtype=torch.long, device=latents.device)
+    return network(latents, clean, network.see(token))
+
+
+def predictor(
+    unet: UNet,
+    token: Tensor,
+    features: dict[str, Tensor],
+    pose: FrameFeatures,
+    guidance: Guidance,
+    steps: int,
+    *,
+    together: bool,
+) -> StartStep:
+    """How to predict a window; what doesn't change over windows and steps is done here.
+
+    together: both halves of guidance in one call, faster on a GPU, in twice the memory.
+    """
+    nothing = torch.zeros_like(token)
+    with torch.inference_mode():
+        shown = unet.see(token, features)
+        plain = unet.see(nothing)
+        both = unet.see(torch.cat([nothing, token]), features) if together else {}
+
+    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+        guided = guidance.works_at(step, steps)
+        time = timestep.to(token.device)
+
+        def predict(part: Tensor, window: Window) -> Tensor:
+            clip = part.transpose(0, 1)[None].to(token)  # (1, c, f, h, w)
+            hint = pose.stack(window.frames).transpose(0, 1)[None].to(token)
+
+            def ask(sight: Sight, rows: int = 1) -> Tensor:
+                said = unet(clip.expand(rows, -1, -1, -1, -1), time, sight, pose=hint)
+                return said.transpose(1, 2).float()  # (rows, f, c, h, w)
+
+            if not guided:
+                return ask(shown)[0]
+            if together:
+                return guidance.combine(*ask(both, rows=2))
+            return guidance.combine(ask(plain)[0], ask(shown)[0])
+
+        return predict
+
+    return start_step

@@ -1,0 +1,76 @@
+"""Turn noise into latents: the one denoising loop that every diffusion renderer shares.
+
+The latents of the whole clip rest in host memory; a window at a time is on the device.
+They are kept after every step, with what the sampler remembers, and a stopped render goes
+on from there with the same bits.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from animcli.rendering.renderer import Checkpoint, Report
+from animcli.rendering.sampling import Solver
+from animcli.rendering.windows import Blend, Window, gather
+
+PredictWindow = Callable[[Tensor, Window], Tensor]
+"""(latents of a window (f, c, h, w), the window) -> the prediction, same shape."""
+
+StartStep = Callable[[int, Tensor, Tensor], PredictWindow]
+"""(step, timestep (), latents of the whole clip (frames, c, h, w)) -> how to predict.
+
+What a renderer works out once per step, it works out here."""
+
+CutWindows = Callable[[int], list[Window]]
+"""step -> the windows of that step."""
+
+
+def denoise(
+    latents: Tensor, solver: Solver, start_step: StartStep, cut: CutWindows, done: int = 0
+) -> Iterator[Tensor]:
+    """The latents (frames, c, h, w) after each step from `done` on; the last are clean.
+
+    It stops between any two steps when it isn't asked for more.
+    """
+    for step in range(done, len(solver.timesteps)):
+        seen = solver.scale(latents, step)
+        predict = start_step(step, solver.timesteps[step], seen)
+        blend = Blend(latents)
+        for window in cut(step):
+            said = predict(gather(seen, window), window)
+            blend.add(window, said.to(device=latents.device, dtype=latents.dtype))
+        latents = solver.step(blend.mean(), step, latents)
+        yield latents
+
+
+def clean_latents(
+    noise: Callable[[], Tensor],
+    solver: Solver,
+    start_step: Callable[[], StartStep],
+    cut: CutWindows,
+    checkpoint: Checkpoint,
+    report: Report,
+) -> Tensor:
+    """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
+
+    `noise` (of variance 1) and `start_step` are only called if there are steps left: what
+    they load is large.
+    """
+    kept, steps = checkpoint.load(), len(solver.timesteps)
+    if kept is None:
+        done, latents = 0, noise() * solver.start
+    else:
+        done = int(kept["done"])
+        latents = torch.from_numpy(np.asarray(kept["latents"]))
+        solver.recall(kept, done)
+    if done == steps:
+        return latents
+    with torch.inference_mode():
+        for less_noisy in denoise(latents, solver, start_step(), cut, done):
+            latents, done = less_noisy, done + 1
+            arrays = {"done": np.asarray(done), "latents": latents.numpy()}
+            checkpoint.save(arrays | solver.memory())
+            report("denoising", done, steps)
+    return latents

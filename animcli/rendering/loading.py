@@ -1,0 +1,100 @@
+"""Networks from files of the weights store, strictly: all that fits, and nothing else.
+
+A network is built without memory (on torch's meta device) and takes the tensors of its file
+over, so that nothing is initialised only to be overwritten.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from animcli.errors import WeightsError
+from animcli.weights.tensors import Shapes, read_tensors
+
+N = TypeVar("N", bound=nn.Module)
+
+
+def load_network(
+    build: Callable[[], N],
+    files: Mapping[str, Path],
+    device: torch.device,
+    dtype: torch.dtype,
+    unused: tuple[str, ...] = (),
+) -> N:
+    """What `build` builds, with the weights in `files`, ready for inference.
+
+    files: where the tensors are whose names contain the key; the first that fits counts, so
+        that an empty key at the end stands for all others.
+    unused: how the names begin of what the files hold and the network doesn't want.
+
+    Raises WeightsError, naming the file and what is missing, unexpected or mis-shaped.
+    """
+    with torch.device("meta"):
+        network = build()
+    state = {}
+    for part, shapes in split(shapes_of_network(network), files).items():
+        for name, tensor in read_tensors(files[part], shapes, unused=unused).items():
+            kind = dtype if tensor.is_floating_point() else tensor.dtype
+            state[name] = tensor.to(device, kind)
+    network.load_state_dict(state, assign=True)
+    network.requires_grad_(False)
+    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def shapes_of_network(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what a network has to be given."""
+    return {name: tuple(value.shape) for name, value in network.state_dict().items()}
+
+
+def split(
+    shapes: Shapes, parts: Mapping[str, object]
+) -> dict[str, dict[str, tuple[int, ...]]]:
+    """`shapes` by the first part whose key is in the name."""
+    found: dict[str, dict[str, tuple[int, ...]]] = {part: {} for part in parts}
+    for name, shape in shapes.items():
+        found[next(part for part in parts if part in name)][name] = shape
+    return found
+
+
+def load_autoencoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The autoencoder in an entry of the store that diffusers' layout has."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    config = read_config(folder / "config.json")
+    return load_network(
+        lambda: AutoencoderKL.from_config(config),
+        {"": folder / "diffusion_pytorch_model.safetensors"},
+        device,
+        dtype,
+    )
+
+
+def load_image_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """CLIP's network for pictures, with its projection."""
+    from transformers.models.clip.configuration_clip import CLIPVisionConfig
+    from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig.from_dict(read_config(folder / "config.json"))
+    network = load_network(
+        lambda: CLIPVisionModelWithProjection(config),
+        {"": folder / "model.safetensors"},
+        device,
+        dtype,
+    )
+    embeddings = network.vision_model.embeddings  # its table of places is in no file
+    places = torch.arange(embeddings.num_positions, device=device)[None]
+    embeddings.register_buffer("position_ids", places, persistent=False)
+    return network
+
+
+def read_config(path: Path) -> dict[str, object]:
+    """A network's settings as published beside it."""
+    try:
+        config: dict[str, object] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} can't be read: {error}", "get it again") from error
+    return config
