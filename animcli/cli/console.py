@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TextIO
@@ -157,14 +158,21 @@ def _paint(word: str, colour: str) -> str:
     return word
 
 
-def _deliver(line: str) -> None:
+@contextmanager
+def answering() -> Iterator[None]:
+    """A stretch in which standard output is written; a full disk becomes a StorageError."""
     try:
-        _print(sys.stdout, line)
-        sys.stdout.flush()
+        yield
+        sys.stdout.flush()  # so that it is met here and not on the way out
     except BrokenPipeError:
         raise
     except OSError as error:
         raise StorageError(f"standard output: {error.strerror}") from error
+
+
+def _deliver(line: str) -> None:
+    with answering():
+        _print(sys.stdout, line)
 
 
 def _print(stream: TextIO, line: str) -> None:

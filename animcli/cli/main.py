@@ -7,20 +7,22 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, cast
 
 import typer.main
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from animcli.cli.commands import app
-from animcli.cli.console import Console
+from animcli.cli.console import Console, answering
 from animcli.cli.request import LineOptions, Request
 from animcli.cli.stopping import Stop, Stopped, listening
 from animcli.cli.words import complete_last_command, split
-from animcli.errors import AnimError, UsageError
+from animcli.errors import AnimError, StorageError, UsageError
 from animcli.keys import near
 
-NAME = "anim"
-COMMANDS = typer.main.get_group(app)
+NAME: Final = "anim"
+COMMANDS = cast(TyperGroup, typer.main.get_command(app))  # which adds shell completion
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,21 @@ def main(words: Sequence[str]) -> int:
     is read, and every mistake in it shown, before the first one does anything.
     """
     try:
-        line = parse(words or ["--help"])
-        if line.shown:
-            return 0 if words else UsageError.exit_code
-        options = line.options
-        console = Console(options.quiet, options.verbosity, options.as_json)
-        exit_code = _obey(line, words, console)
-        console.close()
+        with answering():
+            line = parse(words or ["--help"])
+            if line.shown:
+                return 0 if words else UsageError.exit_code
+            options = line.options
+            console = Console(options.quiet, options.verbosity, options.as_json)
+            exit_code = _obey(line, words, console)
+            console.close()
+            return exit_code
     except BrokenPipeError:  # who read the answer went away, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except AnimError as error:  # the answer itself couldn't be written
+    except StorageError as error:
         Console().failure(error)
         return error.exit_code
-    return exit_code
 
 
 def parse(words: Sequence[str]) -> Line:
