@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from animcli.characters.clip import clip
-from animcli.characters.dance import Dance
+from animcli.characters.clip import Scene, clip
+from animcli.characters.draw import draw
 from animcli.characters.figure import Figure
+from animcli.characters.shot import Shot
 
 
 @pytest.mark.parametrize("seed", [0, 7, 23])
@@ -27,18 +28,6 @@ def test_joints_in_the_picture_lie_on_the_figure(seed: int) -> None:
         assert (near[y, x] > 127).all()
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_standing_foot_does_not_slide(seed: int) -> None:
-    figure, dance = Figure.from_seed(seed), Dance.from_seed(seed)
-    times = np.arange(480) / 24
-    ankles = np.stack([pose.ankles for pose in dance.poses(figure, times)])
-    stands = dance.angles(times).lifts == 0
-    both = stands[1:] & stands[:-1]
-    step = np.linalg.norm(np.diff(ankles, axis=0), axis=-1)
-    assert both.any()
-    assert step[both].max() < 0.002 * figure.proportions.height
-
-
 def test_figures_are_built_differently() -> None:
     bodies = [Figure.from_seed(seed).proportions for seed in range(200)]
     heights = np.array([body.height for body in bodies])
@@ -49,3 +38,29 @@ def test_figures_are_built_differently() -> None:
     assert heads.min() < 5.0
     assert heads.max() > 7.5
     assert girths.max() > 1.8 * girths.min()
+
+
+def test_a_side_view_is_narrower_than_a_front_view() -> None:
+    scene = Scene.from_seed(3)
+    pose = scene.dance.pose(scene.figure, 0.0)
+    wide = []
+    for azimuth in (0.0, np.pi / 2):
+        joints = draw(scene.figure, pose, Shot(azimuth=azimuth), (256, 256)).joints
+        wide.append(abs(joints[2, 0] - joints[5, 0]))  # shoulder to shoulder
+    assert wide[1] < 0.5 * wide[0]
+
+
+def test_the_background_stands_still() -> None:
+    first, *others = clip(4, 5, rate=4.0)
+    for other in others:
+        bare = cv2.dilate(np.maximum(first.mask, other.mask), np.ones((9, 9))) == 0
+        bare[first.mask.shape[0] // 2 :] = False  # the shadow on the floor moves
+        np.testing.assert_array_equal(first.picture[bare], other.picture[bare])
+
+
+@pytest.mark.parametrize("size", [(512, 768), (256, 256), (96, 160)])
+def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
+    drawing = next(clip(9, 1, size))
+    assert drawing.picture.shape == (size[1], size[0], 3)
+    assert drawing.mask.shape == (size[1], size[0])
+    assert 0.02 < (drawing.mask > 127).mean() < 0.6
