@@ -26,13 +26,16 @@ class MiniConfig:
     """The sizes of a small model.
 
     positions: most frames of a window; 0 for a model of single frames.
+
+    There is no attention at the full size: on a processor it took six sevenths of an update
+    (2.3 samples a second with it, 15 without), and the hint brings the fine detail.
     """
 
     latent_channels: int = 12
-    widths: tuple[int, ...] = (64, 64, 96)
-    attention: tuple[bool, ...] = (True, True, True)
+    widths: tuple[int, ...] = (64, 80, 96)
+    attention: tuple[bool, ...] = (False, True, True)
     layers: int = 1
-    heads: int = 4
+    heads: int = 2
     groups: int = 16
     positions: int = 24
 

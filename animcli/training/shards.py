@@ -1,0 +1,126 @@
+"""Prepared training data: latents and joints of clips, a file of a few dozen clips each.
+
+Drawing and encoding a picture costs as much as a training step; a clip is therefore
+prepared once and used many times. A shard is a safetensors file, whole or absent, that is
+read through the page cache, so that the data may be larger than memory.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from animcli.networks.autoencoder import Autoencoder
+from animcli.networks.limbs import warp_reference
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Pictures of one person before training: the first is the reference.
+
+    pictures: `(k, h, w, 3)` uint8 RGB. masks: `(k, h, w)` uint8, where the person is.
+    joints: `(k, 18, 2)` float32, x and y in 0..1 of the picture.
+    seen: `(k, 18)` bool.
+    """
+
+    pictures: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    joints: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What a training step looks at; b references with t targets each, at h by w cells.
+
+    reference: `(b, z, h, w)`. targets, hints: `(b, t, z, h, w)`; a hint is the latent of
+    the reference with its limbs moved to the target's.
+    joints: `(b, 1 + t, 18, 2)` in 0..1, the reference's first. seen: `(b, 1 + t, 18)`.
+    weights: `(b, t, 1, h, w)`, 1 where a target's person isn't and more where it is.
+    """
+
+    reference: Tensor
+    targets: Tensor
+    hints: Tensor
+    joints: Tensor
+    seen: Tensor
+    weights: Tensor
+
+
+@torch.no_grad()
+def prepare(footage: Iterable[Footage], autoencoder: Autoencoder, path: Path) -> None:
+    """Write one shard of clips that all have the same number of pictures."""
+    parts: dict[str, list[NDArray[np.generic]]] = {}
+    for clip in footage:
+        pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
+        targets = len(pictures) - 1
+        moved = warp_reference(
+            pictures[:1].expand(targets, -1, -1, -1),
+            (joints[:1].expand(targets, -1, -1), seen[:1].expand(targets, -1)),
+            (joints[1:], seen[1:]),
+        )
+        latents = autoencoder.encode(torch.cat([pictures, moved]))
+        cells = torch.nn.functional.avg_pool2d(
+            torch.from_numpy(clip.masks)[1:, None].float() / 255, 8
+        )
+        for name, values in (
+            ("latents", latents[: targets + 1].half()),
+            ("hints", latents[targets + 1 :].half()),
+            ("joints", joints),
+            ("seen", seen),
+            ("masks", cells.half()),
+        ):
+            parts.setdefault(name, []).append(values.numpy())
+    part = path.with_suffix(".part")
+    save_file({name: np.stack(values) for name, values in parts.items()}, part)
+    part.replace(path)
+
+
+class Shards:
+    """All shards of a folder as one long list of clips."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [safe_open(str(path), framework="pt") for path in sorted(paths)]
+        lengths = [file.get_slice("joints").get_shape()[0] for file in self._files]
+        self._ends = np.cumsum(lengths)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def batch(self, clips: Sequence[int], targets: Sequence[Sequence[int]]) -> Batch:
+        """The clips of these numbers, with these of their targets (from 0)."""
+        read = [
+            self._read(clip, list(wanted))
+            for clip, wanted in zip(clips, targets, strict=True)
+        ]
+        latents, hints, joints, seen, masks = (
+            torch.stack(part) for part in zip(*read, strict=True)
+        )
+        return Batch(
+            reference=latents[:, 0].float(),
+            targets=latents[:, 1:].float(),
+            hints=hints.float(),
+            joints=joints,
+            seen=seen,
+            weights=1 + masks.float(),
+        )
+
+    def _read(self, clip: int, targets: list[int]) -> tuple[Tensor, ...]:
+        number = int(np.searchsorted(self._ends, clip, side="right"))
+        row = clip - (int(self._ends[number - 1]) if number else 0)
+        file = self._files[number]
+        all_ = [0] + [1 + target for target in targets]
+        return (
+            file.get_slice("latents")[row][all_],
+            file.get_slice("hints")[row][targets],
+            file.get_slice("joints")[row][all_],
+            file.get_slice("seen")[row][all_],
+            file.get_slice("masks")[row][targets],
+        )
