@@ -78,11 +78,10 @@ class Look:
 class Clip:
     """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
 
-    def __init__(self, source: Path, limits: Limits, *, keep_going: bool) -> None:
+    def __init__(self, source: Path, limits: Limits) -> None:
         self._source = source
         self._path = regular_file(source, "a video")
         self._limits = limits
-        self._keep_going = keep_going
         with self._streaming() as (container, stream):
             self._timeline = read_timeline(source, container, stream, limits)
             codec = stream.codec_context.codec.canonical_name
@@ -97,7 +96,7 @@ class Clip:
             height=height,
             rate=timeline.rate,
             even=timeline.even,
-            frames=len(timeline) if timeline.exact else None,
+            frames=len(timeline) if timeline.counted else None,
             duration=timeline.duration,
             time_base=1 / timeline.rate if timeline.even else timeline.time_base,
             has_sound=has_sound,
@@ -135,21 +134,24 @@ class Clip:
 
     def _by_count(self) -> Iterator[Frame | Lost]:
         """Frames numbered as they come, where packets and frames don't match."""
+        timeline = self._timeline
         first: int | None = None
-        due = 0
-        for index, frame in enumerate(self._decoded(None)):
+        index = due = 0
+        for index, frame in enumerate(self._decoded(None), 1):
             self._limits.check_length(
                 self._source, max(index, self._limits.least_frames), None
             )
             if frame is None or frame.is_corrupt:
-                yield Lost(index, due)
-                due += 1
-                continue
-            shown = frame.pts if frame.pts is not None else frame.dts
-            first = (shown or 0) if first is None else first
-            due = max(due, (shown or 0) - first)
-            yield Frame(index, due, self._upright(frame))
+                yield Lost(index - 1, due)
+            else:
+                shown = frame.pts if frame.pts is not None else frame.dts
+                if not timeline.even and shown is not None:
+                    first = shown if first is None else first
+                    due = max(due, shown - first)
+                yield Frame(index - 1, due, self._upright(frame))
             due += 1
+        if timeline.counted:
+            yield from (Lost(k, due + k - index) for k in range(index, len(timeline)))
 
     def _decoded(self, seek: int | None) -> Iterator[av.VideoFrame | None]:
         """What the decoder gives from there on; None for each error."""
@@ -180,10 +182,9 @@ class Clip:
                 self._limits.check_picture(self._source, stream.width, stream.height)
                 context = stream.codec_context
                 context.options = {"max_pixels": str(self._limits.pixels)}
-                # Frame threads conceal damage differently from run to run, so only a clip
-                # that has to be whole is decoded with them.
-                context.thread_type = "SLICE" if self._keep_going else "AUTO"
-                context.thread_count = 1 if self._keep_going else 0
+                # One thread: with more, a damaged frame takes its neighbours with it, and
+                # not the same ones each time.
+                context.thread_count = 1
                 yield container, stream
             except BROKEN as error:
                 raise InputError(f"{self._source}: is damaged ({reason(error)})") from error

@@ -76,6 +76,7 @@ ENCODERS: Final = {
         even=False,
         options={"profile": "4444", "vendor": "apl0"},
         segment="mov",
+        tag="ap4h",
     ),
     # A palette of its own in each picture, so that segments can be joined.
     Codec.GIF: Encoder(

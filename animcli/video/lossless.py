@@ -28,6 +28,7 @@ from animcli.errors import StorageError
 
 MAGIC: Final = b"animrgb1"
 HEADER: Final = struct.Struct("<8sIIQQI")  # magic, width, height, rate, bytes of extradata
+CHECKSUM: Final = struct.Struct("<I")  # CRC-32 of all of the header
 FRAME: Final = struct.Struct("<II")  # bytes, CRC-32
 END: Final = struct.Struct("<IIQ")  # 0, CRC-32 of the count, how many frames
 MOST_EXTRADATA: Final = 65536
@@ -66,7 +67,8 @@ def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], rate: Fracti
                 if count == 0:
                     extradata = encoder.extradata or b""
                     numbers = rate.numerator, rate.denominator, len(extradata)
-                    file.write(HEADER.pack(MAGIC, width, height, *numbers) + extradata)
+                    head = HEADER.pack(MAGIC, width, height, *numbers) + extradata
+                    file.write(head + CHECKSUM.pack(zlib.crc32(head)))
                 file.write(FRAME.pack(len(packet), zlib.crc32(packet)) + packet)
                 count += 1
             file.write(END.pack(0, zlib.crc32(struct.pack("<Q", count)), count))
@@ -108,7 +110,10 @@ def _header(file: BinaryIO, path: Path) -> tuple[LosslessInfo, bytes]:
     _, width, height, numerator, denominator, length = HEADER.unpack(start)
     if 0 in (width, height, numerator, denominator) or length > MOST_EXTRADATA:
         raise _damage(path, 0)
-    return LosslessInfo(width, height, Fraction(numerator, denominator)), file.read(length)
+    extradata = file.read(length)
+    if file.read(CHECKSUM.size) != CHECKSUM.pack(zlib.crc32(start + extradata)):
+        raise _damage(path, 0)
+    return LosslessInfo(width, height, Fraction(numerator, denominator)), extradata
 
 
 def _packet(file: BinaryIO, path: Path, count: int) -> bytes:

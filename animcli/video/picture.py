@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from animcli.errors import InputError, StorageError
 from animcli.video.footage import LIMITS, Limits
 from animcli.video.local import looks_like, regular_file
 
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF", "MPO")
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF")
 SUFFIXES: Final = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".tga", ".avif"}
@@ -77,7 +78,7 @@ def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(real, formats=FORMATS) as image:
+            with Image.open(real, formats=_formats()) as image:
                 limits.check_picture(path, *image.size)
                 yield image
     except UnidentifiedImageError as error:
@@ -92,6 +93,13 @@ def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
             f"{path}: is damaged ({error or type(error).__name__})",
             "make or download it again",
         ) from error
+
+
+@cache
+def _formats() -> list[str]:
+    """What of `FORMATS` this build of Pillow reads."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def decoded(image: Image.Image) -> Picture:

@@ -118,5 +118,5 @@ def open_footage(
     elif is_animation(path):
         footage = Animation(source, limits)
     else:
-        footage = Clip(source, limits, keep_going=keep_going)
+        footage = Clip(source, limits)
     return Reader(footage, keep_going=keep_going)

@@ -21,7 +21,7 @@ COARSEST_CLOCK_S = 0.01
 
 
 class Animation:
-    """An animated GIF, WebP or PNG. Pillow decodes all three."""
+    """An animated GIF, WebP or PNG."""
 
     def __init__(self, source: Path, limits: Limits) -> None:
         self._source = source
@@ -79,7 +79,7 @@ class Animation:
         return index if self._even else int(self._ticks[index])
 
     def _keeps_a_rate(self, lengths: list[Fraction], duration: Fraction) -> bool:
-        """Whether the frames are evenly spaced, up to the hundredths of a second of a GIF."""
+        """Whether the frames are evenly spaced, up to the clock of a GIF."""
         starts = np.cumsum([0.0, *map(float, lengths)])[:-1]
         wanted = np.arange(len(lengths)) * float(duration / len(lengths))
         return bool(np.abs(starts - wanted).max() <= COARSEST_CLOCK_S)

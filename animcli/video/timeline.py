@@ -27,6 +27,10 @@ ONE_FRAME_A_PACKET: Final = frozenset(
 """Decoders for which a missing picture is a loss. VP8 has packets that show nothing, and
 MPEG-4 part 2 in AVI has packets with two pictures."""
 
+KEY_FRAMES_ONLY: Final = frozenset(
+    {"mjpeg", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo"}
+)
+
 INDEXED: Final = ("mov", "matroska")
 """Containers that know where their key frames are, so that a seek lands on one."""
 
@@ -39,7 +43,8 @@ class Timeline:
     time_base: seconds in a tick.
     rate: frames per second, exact where `even`.
     even: whether the frames are evenly spaced, up to the rounding of the container.
-    exact: whether each packet is one frame, so that `ticks` tells what has to come out.
+    exact: whether `ticks` tells which frame is which.
+    counted: whether each packet is one frame, so that it is known how many must come out.
     stored: how many of `ticks` are in the file; the rest was cut off.
     keys: ascending pairs (tick of a frame that decoding can start at, where to seek).
     skipped: frames before the first that can be decoded.
@@ -50,6 +55,7 @@ class Timeline:
     rate: Fraction
     even: bool
     exact: bool
+    counted: bool
     stored: int
     keys: tuple[tuple[int, int], ...]
     skipped: int
@@ -104,14 +110,16 @@ def read_timeline(
     if not pts:
         raise InputError(f"{source}: holds no frames")
     known = sorted(tick for tick in pts if tick is not None)
-    exact = (
-        len(known) == len(pts) == len(set(known))
-        and bool(keys)
-        and stream.codec_context.name in ONE_FRAME_A_PACKET
-    )
+    codec = stream.codec_context.name
+    counted = codec in ONE_FRAME_A_PACKET
+    # AVI stores no times, and what FFmpeg guesses for B-frames isn't what the decoder says.
+    clocked = container.format.name != "avi" or codec in KEY_FRAMES_ONLY
+    exact = counted and clocked and bool(keys) and len(known) == len(pts) == len(set(known))
     start = keys[0][0] if exact else 0
     kept = [tick for tick in known if tick >= start] if exact else known
     ticks = np.array(kept or range(len(pts)), np.int64)
+    if container.format.name == "avi" and stream.average_rate:
+        ticks = np.arange(len(pts), dtype=np.int64)  # frames of an AVI are evenly spaced
     if container.format.name.startswith("mov"):
         cut_off = max(len(stream.index_entries) - packets, cut_off)
     rate, even = _rate(ticks, time_base, stream)
@@ -121,8 +129,9 @@ def read_timeline(
         ticks=np.concatenate([ticks, beyond]) if exact else ticks,
         time_base=time_base,
         rate=rate,
-        even=even and exact,
+        even=(even and exact) or container.format.name == "avi",
         exact=exact,
+        counted=counted,
         stored=len(ticks),
         keys=tuple(sorted(keys)) if container.format.name.startswith(INDEXED) else (),
         skipped=len(pts) - len(kept) if exact else 0,

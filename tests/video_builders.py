@@ -1,0 +1,96 @@
+"""Tiny clips and pictures for the tests of the video room, made in code."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.video.colour import to_video
+
+Pixels = NDArray[np.uint8]
+
+
+def moving_picture(index: int, width: int = 64, height: int = 48) -> Pixels:
+    """A smooth picture that says by its grey level and its bar which frame it is."""
+    across = np.linspace(40, 120, width)[None, :, None]
+    down = np.linspace(0, 60, height)[:, None, None]
+    pixels = np.broadcast_to(across + down, (height, width, 3)).copy()
+    pixels[:, (index * 3) % width, 0] = 220
+    pixels[: height // 4] = 16 + (index * 8) % 224
+    return pixels.astype(np.uint8)
+
+
+def tiny_clip(
+    path: Path,
+    frames: int = 12,
+    *,
+    width: int = 64,
+    height: int = 48,
+    rate: Fraction = Fraction(24),
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    ticks: Sequence[int] | None = None,
+    options: dict[str, str] | None = None,
+    prepare: Callable[[av.VideoStream], None] | None = None,
+    container: str | None = None,
+) -> Path:
+    """A clip of `moving_picture`, B-frames and all; `ticks` (of 1/1000 s) for uneven ones."""
+    with av.open(str(path), "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.codec_context.time_base = 1 / rate if ticks is None else Fraction(1, 1000)
+        stream.codec_context.options = {"g": "6", "bf": "2"} if options is None else options
+        stream.codec_context.thread_count = 1
+        stream.codec_context.colorspace = stream.codec_context.color_range = 1
+        if prepare is not None:
+            prepare(stream)
+        for index in range(frames):
+            frame = to_video(moving_picture(index, width, height), pixel_format)
+            frame.pts = index if ticks is None else ticks[index]
+            frame.time_base = stream.codec_context.time_base
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def clip_with_tone(
+    path: Path, onset: Fraction, *, frames: int = 48, codec: str = "aac"
+) -> Path:
+    """A clip of 24 frames a second with silence, then a tone of 1 kHz from `onset` on."""
+    sound_rate = 48000
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("libx264", rate=24)
+        audio = output.add_stream(codec, rate=sound_rate, layout="mono")
+        assert isinstance(video, av.VideoStream)
+        assert isinstance(audio, av.AudioStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for index in range(frames):
+            frame = to_video(moving_picture(index), "yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+        time = np.arange(frames * sound_rate // 24) / sound_rate
+        wave = np.where(time >= float(onset), np.sin(2 * np.pi * 1000 * time), 0) * 0.5
+        samples = av.AudioFrame.from_ndarray(
+            wave[None].astype(np.float32), format="fltp", layout="mono"
+        )
+        samples.sample_rate, samples.pts = sound_rate, 0
+        output.mux(audio.encode(samples))
+        output.mux(audio.encode(None))
+    return path
+
+
+def heard_onset(path: Path) -> float:
+    """Seconds into the file at which its sound starts to be heard."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.abs(frame.to_ndarray().astype(np.float32)).max(axis=0) > 0.1
+            if loud.any() and frame.pts is not None and frame.time_base is not None:
+                return (
+                    float(frame.pts * frame.time_base) + loud.argmax() / frame.sample_rate
+                )
+    raise ValueError(f"{path} is silent")
