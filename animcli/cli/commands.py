@@ -69,7 +69,14 @@ def line(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Tell more; -vv still more.")
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            show_default=False,
+            help="Tell more; -vv still more.",
+        ),
     ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is done and what would run.")
@@ -99,10 +106,14 @@ def line(
 @app.command()
 def init(
     folder: Annotated[
-        Path, typer.Argument(metavar="[FOLDER]", help="Made if it isn't there.")
+        Path, typer.Argument(metavar="FOLDER", help="Made if it isn't there.")
     ] = Path(),
 ) -> Request:
-    """Make a project: an anim.toml in which the defaults are spelled out."""
+    """Make a project: an anim.toml that names every setting.
+
+    The nearest folder upwards with an anim.toml is the project; its cache is .anim in it.
+    Without one, the working folder is.
+    """
     from animcli.cli.init import Init
 
     return Init(folder)
@@ -112,7 +123,7 @@ def init(
 @takes("detector", "hands", "face", "clean")
 def extract_pose(
     videos: Annotated[
-        list[Path], typer.Argument(metavar="VIDEO...", help="Footage of one person.")
+        list[Path], typer.Argument(metavar="VIDEO", help="Footage of one person.")
     ],
     output: Output = None,
     keep_going: Annotated[
@@ -121,9 +132,12 @@ def extract_pose(
     *,
     chosen: Chosen,
 ) -> Request:
-    """Find the pose in every frame of a video: dance.mp4 -> dance.pose
+    """Find the pose in every frame of a video.
 
-    A video, an animation (GIF, WebP, APNG) or a folder of pictures.
+    dance.mp4 -> dance.pose
+
+    Takes a video, an animation (GIF, WebP, APNG) or a folder of pictures. Of several, each
+    is done even if another can't be; the exit code is then 9.
     """
     from animcli.cli.plan import ExtractPose
 
@@ -138,13 +152,16 @@ def retarget(
     ],
     motion: Annotated[
         Path | None,
-        typer.Argument(metavar="[MOTION]", help="A .pose or a video; after `then` none."),
+        typer.Argument(metavar="MOTION", help="A .pose or a video; after `then` none."),
     ] = None,
     output: Output = None,
     *,
     chosen: Chosen,
 ) -> Request:
-    """Fit a motion to the proportions of a character: dance.pose -> ref-dance.pose"""
+    """Fit a motion to the proportions of a character.
+
+    dance.pose and ref.png -> ref-dance.pose
+    """
     from animcli.cli.plan import Retarget
 
     return Retarget(reference, motion, output, chosen)
@@ -184,9 +201,12 @@ def render(
     *,
     chosen: Chosen,
 ) -> Request:
-    """Let a character perform a motion: ref.png + dance.pose -> ref-dance.mp4
+    """Let a character perform a motion.
 
-    Finds the pose, retargets and encodes on the way, where that wasn't done.
+    ref.png and dance.pose -> ref-dance.mp4
+
+    Finds the pose, retargets and encodes on the way, where that wasn't done. Options that
+    aren't given come from ANIM_* variables, anim.toml, the preset, in this order.
     """
     from animcli.cli.plan_video import Render
 
@@ -202,9 +222,7 @@ def render(
 def encode(
     film: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[VIDEO]", help="What `anim render` made; after `then` none."
-        ),
+        typer.Argument(metavar="VIDEO", help="What `anim render` made; after `then` none."),
     ] = None,
     output: Output = None,
     sound: Annotated[
@@ -213,7 +231,10 @@ def encode(
     *,
     chosen: Chosen,
 ) -> Request:
-    """Encode a finished render again: another codec, rate, quality or sound."""
+    """Encode a finished render again, from its lossless frames.
+
+    ref-dance.mp4 --codec vp9 -> ref-dance-vp9.webm
+    """
     from animcli.cli.plan_video import Encode
 
     return Encode(film, output, sound, chosen)
@@ -223,7 +244,7 @@ def encode(
 def inspect(
     thing: Annotated[
         Path | None,
-        typer.Argument(metavar="[FILE]", help="A .pose or a video; otherwise the project."),
+        typer.Argument(metavar="FILE", help="A .pose or a video; otherwise the project."),
     ] = None,
     video: Annotated[
         Path | None,
@@ -264,7 +285,11 @@ def demo(
     *,
     chosen: Chosen,
 ) -> Request:
-    """The whole way, offline, from nothing: people and a dance are drawn on the spot."""
+    """The whole way from nothing, on people drawn on the spot.
+
+    Draws a dancer's video and a character, finds the pose, retargets, renders, encodes, and
+    puts reference, motion and result side by side.
+    """
     from animcli.cli.demo import Demo
 
     count = read_count("--frames", frames, 10_000)

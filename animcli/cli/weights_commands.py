@@ -8,7 +8,7 @@ import typer
 from animcli.cli.request import Act, Request
 
 app = typer.Typer(
-    help="Model files: what there is, what is here, and how to get the rest.",
+    help="Model files: what is here, and how to get the rest.",
     rich_markup_mode=None,
 )
 
@@ -29,7 +29,7 @@ Name = Annotated[
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME...", autocompletion=complete_entry, help="See `weights list`."
+        metavar="NAME", autocompletion=complete_entry, help="See `weights list`."
     ),
 ]
 
@@ -54,9 +54,7 @@ def pull(names: Names) -> Request:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[NAME...]", autocompletion=complete_entry, help="Else all."
-        ),
+        typer.Argument(metavar="NAME", autocompletion=complete_entry, help="Else all."),
     ] = None,
 ) -> Request:
     """Read the files again and compare them with their digests."""
@@ -68,9 +66,7 @@ def verify(
 @app.command("import")
 def import_(
     name: Name,
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files or folders.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders.")],
 ) -> Request:
     """Take the files of an entry from disk instead of the network."""
     from animcli.cli.weights_answers import Import

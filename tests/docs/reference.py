@@ -1,0 +1,88 @@
+"""Writes what can be written by itself of the documents: `python tests/docs/reference.py`.
+
+docs/commands.md is the help of every command. docs/presets.md ends in tables of the presets
+and keys; what stands above them is written by hand.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from typer.core import TyperGroup
+
+from animcli.cli.init import toml_value
+from animcli.cli.main import COMMANDS, main
+from animcli.keys import bounds_of, keys_of
+from animcli.presets import Preset, advice, load_preset, shipped_presets
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+HEAD = """\
+# Commands
+
+Made from the help of each command by `python tests/docs/reference.py`; a test compares.
+"""
+
+
+def commands(group: TyperGroup = COMMANDS, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every command, `weights pull` among them, in the order of the help."""
+    for name, command in group.commands.items():
+        yield " ".join([*above, name])
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*above, name))
+
+
+def help_of(command: str) -> str:
+    """What `anim COMMAND --help` prints, 80 columns wide."""
+    os.environ["COLUMNS"] = "80"
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main([*command.split(), "--help"]) == 0
+    return printed.getvalue().rstrip()
+
+
+def reference() -> str:
+    """The page."""
+    blocks = [HEAD, f"```text\n{help_of('')}\n```\n"]
+    for command in commands():
+        blocks.append(f"## anim {command}\n\n```text\n{help_of(command)}\n```\n")
+    return "\n".join(blocks)
+
+
+TABLES = """\
+## Presets that come with animcli
+
+| preset | renders with | is | use it |
+|---|---|---|---|
+"""
+
+KEYS = """
+## Keys
+
+Those marked ° are for renderers that denoise. Others ignore them in variables and in
+`anim.toml`, and refuse them as flags and in a preset.
+
+| key | default | is |
+|---|---|---|
+"""
+
+
+def tables() -> str:
+    """The end of docs/presets.md."""
+    page = TABLES
+    for path in sorted(shipped_presets().rglob("*.toml")):
+        preset = load_preset(path.stem)
+        page += f"| `{path.stem}` | {preset.renderer} | {preset.about} | {advice(path)} |\n"
+    page += KEYS
+    for name, each in keys_of(Preset).items():
+        bounds = bounds_of(each)
+        mark = "°" if bounds.diffusion else ""
+        page += f"| `{name}`{mark} | `{toml_value(each.default)}` | {bounds.help} |\n"
+    return page
+
+
+if __name__ == "__main__":
+    (DOCS / "commands.md").write_text(reference())
+    by_hand, _, _ = (DOCS / "presets.md").read_text().partition(TABLES.splitlines()[0])
+    (DOCS / "presets.md").write_text(by_hand + tables())

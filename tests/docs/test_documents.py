@@ -1,0 +1,68 @@
+"""The documents say what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from reference import DOCS, commands, reference, tables
+
+import animcli.errors
+from animcli.cli.settings import HOMES
+from animcli.cli.stopping import EXIT_CODES
+from animcli.errors import AnimError
+from animcli.keys import keys_of
+from animcli.presets import Preset, find_presets
+
+ROW = re.compile(r"^\| (\d+) \|(?: (\w+))? \| (.*) \|$", re.MULTILINE)
+
+
+def failures(kind: type[AnimError] = AnimError) -> set[type[AnimError]]:
+    return {kind}.union(*(failures(each) for each in kind.__subclasses__()))
+
+
+def test_the_command_reference_is_the_help_of_the_commands() -> None:
+    assert (DOCS / "commands.md").read_text() == reference()
+
+
+def test_every_command_is_in_the_reference() -> None:
+    page = (DOCS / "commands.md").read_text()
+    names = re.findall(r"^## anim (.*)$", page, re.MULTILINE)
+    assert names == list(commands())
+    assert {"init", "render", "weights pull", "cache clear", "doctor"} <= set(names)
+
+
+def test_every_error_is_documented_with_its_exit_code() -> None:
+    rows = {(name, int(code)) for code, name, _ in ROW.findall(errors_page()) if name}
+    assert rows == {(each.__name__, each.exit_code) for each in failures() - {AnimError}}
+
+
+def test_the_words_about_errors_are_those_of_the_code() -> None:
+    tree = animcli.errors.__doc__ or ""
+    in_code = dict(re.findall(r"[|`]- (\w+) +\d +(.*)$", tree, re.MULTILINE))
+    on_page = {name: words for _, name, words in ROW.findall(errors_page()) if name}
+    assert on_page == in_code
+
+
+def test_signals_and_bugs_are_documented() -> None:
+    codes = {int(code) for code, name, _ in ROW.findall(errors_page()) if not name}
+    assert codes == {0, AnimError.exit_code, *EXIT_CODES.values()}
+
+
+def test_the_tables_of_presets_and_keys_are_up_to_date() -> None:
+    assert (DOCS / "presets.md").read_text().endswith(tables())
+
+
+@pytest.mark.parametrize("name", [*find_presets(), *keys_of(Preset)])
+def test_every_preset_and_key_is_documented(name: str) -> None:
+    assert f"| `{name}`" in (DOCS / "presets.md").read_text()
+
+
+def test_a_flag_and_a_key_have_one_name() -> None:
+    page = (DOCS / "commands.md").read_text()
+    spelled = {name for name in HOMES if f"--{name.replace('_', '-')} " in page}
+    assert HOMES.keys() - spelled == {"width", "height"}
+    assert "--size WxH" in page
+
+
+def errors_page() -> str:
+    return (Path(DOCS) / "errors.md").read_text()
