@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.characters.body import Angles, Pose, stand
+from animcli.characters.body import SIDES, Angles, Pose, stand
 from animcli.characters.figure import Figure
 from animcli.characters.moves import ARMS, HALF_BEATS, MOVES, PAIRS, Bar
 
@@ -180,14 +180,12 @@ def _arms(
         for half in range(HALF_BEATS):
             key = bar * HALF_BEATS + half
             names = phrase[(half // pace) % len(phrase)]
-            for i, side in enumerate((-1, 1)):
-                for chain, (target, style) in enumerate(
-                    zip((upper, fore), taste[:, i], strict=True)
-                ):
-                    direction = np.array(ARMS[names[i]][chain]) + style
-                    direction[0] *= side
-                    target[key, i] = direction / np.linalg.norm(direction)
-    for target in (upper, fore):
+            for i in (0, 1):
+                upper[key, i], fore[key, i] = ARMS[names[i]]
+    for target, style in zip((upper, fore), taste, strict=True):
+        target += style
+        target[..., 0] *= SIDES
+        target /= np.linalg.norm(target, axis=-1, keepdims=True)
         if flowing:
             target[1::2] = (target[0::2] + np.roll(target[0::2], -1, axis=0)) / 2
         # Arms on their way pass before the body, not through it.

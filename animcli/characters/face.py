@@ -47,12 +47,13 @@ class Brush:
     def blend(self, x: float, y: float, wide: float, high: float, colour: Colour,
               weight: float) -> None:  # fmt: skip
         """A soft spot of colour."""
-        rows, columns = np.mgrid[:HIGH, :WIDE].astype(np.float32)
-        dx = (columns / WIDE * 2 - 1 - x) / wide
-        dy = (1 - rows / HIGH - y) / high
-        share = (weight * np.exp(-(dx * dx + dy * dy)))[..., None]
-        mixed = self.picture * (1 - share) + np.array(colour, np.float32) * share
-        self.picture = mixed.astype(np.uint8)
+        dx = (np.arange(WIDE, dtype=np.float32) / WIDE * 2 - 1 - x) / wide
+        dy = (1 - np.arange(HIGH, dtype=np.float32) / HIGH - y) / high
+        columns, rows = (np.flatnonzero(np.abs(d) < 2.5) for d in (dx, dy))
+        patch = self.picture[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        share = np.multiply.outer(np.exp(-(dy[rows] ** 2)), np.exp(-(dx[columns] ** 2)))
+        share = (share * weight)[..., None]
+        patch[:] = patch * (1 - share) + np.array(colour, np.float32) * share
 
 
 def paint_face(looks: Looks, seed: int) -> Picture:

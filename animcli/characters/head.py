@@ -90,16 +90,17 @@ class Head:
         if looks.hat != "none" and cut in ("afro", "spikes", "curls", "bun"):
             cut = "crop"
         centre, up, front, across = self.cranium, self.up, self.front, self.across
-        grown = {"crop": 1.045, "afro": 1.35 + 0.35 * volume}.get(cut, 1.09 + 0.06 * volume)
-        line = 0.62 - 0.4 * looks.fringe if cut not in ("crop", "afro") else 0.55
-        if cut == "afro":
-            line = 0.45
         frame = self.frame
+        if cut == "afro":  # behind the face and above it, so that nothing need be cut
+            middle = centre + up * r * 0.35 - front * r * 0.3
+            return [ball(middle, frame, r * (1.15 + 0.35 * volume), HAIR, 11)]
+        grown = 1.045 if cut == "crop" else 1.09 + 0.06 * volume
+        line = 0.55 if cut == "crop" else 0.62 - 0.4 * looks.fringe
         short = {"crop": -0.5, "short": -0.72, "side": -0.72, "spikes": -0.6}
         nape = short.get(cut, -0.95)
         cap = ball(
-            centre + up * (0.1 * r if cut == "afro" else 0.0), frame, r * grown, HAIR, 11,
-            flat=DEPTH, keep=(nape, 9.0), visor=(0.08 if cut != "afro" else 0.3, line),
+            centre, frame, r * grown, HAIR, 11, flat=DEPTH, keep=(nape, 9.0),
+            visor=(0.08, line),
         )  # fmt: skip
         tubes = [cap]
         if cut in ("bob", "long"):

@@ -3,6 +3,7 @@
 import colorsys
 
 import numpy as np
+from numpy.typing import NDArray
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -68,3 +69,15 @@ def shade(colour: Colour, factor: float) -> Colour:
     """The colour darker (below 1) or lighter (above 1)."""
     red, green, blue = (int(min(max(c * factor, 0), 255)) for c in colour)
     return red, green, blue
+
+
+def pastel(chance: np.random.Generator) -> Colour:
+    """A quiet colour, for what is behind."""
+    return from_hsv(chance.random(), chance.uniform(0.03, 0.4), chance.uniform(0.55, 0.97))
+
+
+def ramp(width: int, height: int, top: Colour, bottom: Colour) -> NDArray[np.uint8]:
+    """A picture `(h, w, 3)` that goes from one colour to another."""
+    share = np.linspace(0, 1, max(height, 0), dtype=np.float32)[:, None]
+    band = np.array(top) * (1 - share) + np.array(bottom) * share  # (h, 3)
+    return np.repeat(band[:, None].astype(np.uint8), width, axis=1)
