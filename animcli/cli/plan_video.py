@@ -168,13 +168,18 @@ def named(film: Film, out: Path | None, settings: Settings) -> Path:
 
 
 def device_for(settings: Settings) -> str:
-    """The device that a preset renders on.
+    """The device that a preset renders on: never another than was asked for.
 
-    Raises UsageError where it was asked to use one that it can't.
+    Raises DeviceError where this machine doesn't have it, UsageError where the preset has
+    no use for it.
     """
     device = settings.options.device
     if settings.preset.renderer in DIFFUSION:
-        return device
+        from animcli.rendering.device import best_device, open_device  # torch takes seconds
+
+        chosen = best_device() if device == "auto" else device
+        open_device(chosen)
+        return chosen
     if settings.origins.get("device") == "--device" and device not in ("auto", "cpu"):
         raise UsageError(
             f"--device {device} means nothing to the preset {settings.preset.name}, "

@@ -40,6 +40,13 @@ def open_device(name: str) -> torch.device:
     raise DeviceError(f"no device {name} here", "--device cpu works everywhere")
 
 
+def best_device() -> str:
+    """The fastest kind of device that this machine has."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def dtype_on(device: torch.device, precision: str) -> torch.dtype:
     """The dtype of a precision. Raises DeviceError where the device can't work in it."""
     if device.type == "cpu" and precision == "float16":
