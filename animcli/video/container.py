@@ -30,7 +30,7 @@ def opened(source: Path, path: Path) -> Iterator[InputContainer]:
     """The container at the absolute `path`, which the user called `source`."""
     try:
         container = av.open(
-            str(path) if _is_text(path) else bytes(path),
+            str(path),
             mode="r",
             options=dict(SAFE_OPENING),
             metadata_errors="replace",
@@ -88,11 +88,3 @@ def _refusal(source: Path, path: Path, error: BaseException) -> InputError:
     if isinstance(error, MemoryError):
         return InputError(f"{source}: is damaged (it asks for too much memory)")
     return InputError(f"{source}: is not a video ({disguise})")
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True

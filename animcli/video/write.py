@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -17,13 +18,14 @@ from typing import Any, Final
 
 import av
 import av.error
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 import animcli
 from animcli import errors
 from animcli.errors import AnimError, DeviceError, StorageError
+from animcli.video.container import reason
 from animcli.video.encoding import (
     PICTURES,
     Codec,
@@ -122,13 +124,24 @@ def _join_streams(
 def _picture_track(
     output: OutputContainer, segment: Path, encoding: Encoding
 ) -> VideoStream:
-    with av.open(os.fspath(segment), "r", format=encoding.encoder.segment) as first:
+    with _opened_segment(segment, encoding) as first:
         # Opaque, since AV1's decoder has another name than any encoder.
         stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
     stream.time_base = 1 / encoding.rate
     if encoding.encoder.tag is not None and encoding.container in ("mp4", "mov"):
         stream.codec_context.codec_tag = encoding.encoder.tag
     return stream
+
+
+@contextmanager
+def _opened_segment(segment: Path, encoding: Encoding) -> Iterator[InputContainer]:
+    try:
+        with av.open(os.fspath(segment), "r", format=encoding.encoder.segment) as source:
+            yield source
+    except av.error.FFmpegError as error:
+        raise StorageError(
+            f"{segment}: this segment is damaged ({reason(error)})", "anim cache verify"
+        ) from error
 
 
 def _pictures(
@@ -138,7 +151,7 @@ def _pictures(
     frames = 0
     headers: set[bytes | None] = set()
     for segment in segments:
-        with av.open(os.fspath(segment), "r", format=encoding.encoder.segment) as source:
+        with _opened_segment(segment, encoding) as source:
             pictures = source.streams.video[0]
             headers.add(pictures.codec_context.extradata)
             if len(headers) > 1:

@@ -176,3 +176,22 @@ def test_sound_for_a_file_that_carries_none_is_a_mistake_of_the_caller(
     assert not encoding.carries_sound
     with pytest.raises(ValueError, match="gif has no sound"):
         join_segments([], encoding, tmp_path / "a.gif", Sound(tmp_path, Fraction(0), NTSC))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "frames"])
+def test_a_damaged_segment_is_named(tmp_path: Path, name: str) -> None:
+    encoding = encoding_for(Path(name), NTSC, None, None)
+    one, two = two_segments(tmp_path, encoding)
+    two.write_bytes(two.read_bytes()[:200])
+    with pytest.raises(StorageError, match=r"two: (this segment )?is (damaged|cut short)"):
+        join_segments([one, two], encoding, tmp_path / "part", None)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    encoding = encoding_for(Path("a.mp4"), NTSC, None, None)
+    segments = two_segments(tmp_path, encoding)
+    out = tmp_path / "gone" / "a.mp4"
+    with pytest.raises(StorageError, match=r"gone/a\.mp4: can't be written"):
+        join_segments(segments, encoding, out, None)
+    with pytest.raises(StorageError, match=r"gone/a\.mp4: can't be written"):
+        encode_segment([tmp_path / "one.frames"], encoding, out)
