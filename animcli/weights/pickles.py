@@ -5,6 +5,9 @@ tensors. It doesn't stop a small file from claiming to be a huge one; that is ch
 """
 
 import pickle
+import re
+import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -24,8 +27,14 @@ GARBLED = (
     AttributeError,
     OverflowError,
     AssertionError,
+    NotImplementedError,
+    struct.error,
+    zipfile.BadZipFile,
 )
-"""What torch's reader raises on bytes that aren't what it takes them for."""
+"""What torch's reader and Python's raise on bytes that aren't what they take them for."""
+
+UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
+"""How torch's reader names what it refused; for old files, which it can't list."""
 
 ELSEWHERE = "get these weights as .safetensors, or from their published source"
 
@@ -39,17 +48,17 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     They stay on the disk until they are used, where the file's format allows it.
     Raises WeightsError for code, for tensors larger than their data, for anything else.
     """
-    zipped = zipfile.is_zipfile(path)
-    if zipped:
-        _refuse_inflation(path)
-        _refuse_code(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            _refuse_inflation(path)
+            _refuse_code(path, torch.serialization.get_unsafe_globals_in_checkpoint(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is refused below anyway
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except GARBLED as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "damaged"
-        raise WeightsError(
-            f"{path} can't be read as weights: {reason}", ELSEWHERE
-        ) from error
+        _refuse_code(path, UNSAFE.findall(str(error)))
+        raise WeightsError(f"{path} is damaged, or holds no weights", ELSEWHERE) from error
     tensors = _tensors(path, content)
     _refuse_claims(path, tensors)
     return tensors
@@ -69,14 +78,10 @@ def _refuse_inflation(path: Path) -> None:
         )
 
 
-def _refuse_code(path: Path) -> None:
-    try:
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except GARBLED as error:
-        raise WeightsError(f"{path} is damaged: {error}", ELSEWHERE) from error
-    if unsafe:
+def _refuse_code(path: Path, names: list[str]) -> None:
+    if names:
         raise WeightsError(
-            f"{path} would run code when read ({', '.join(sorted(unsafe))}); refused",
+            f"{path} would run code when read ({', '.join(sorted(names))}); refused",
             ELSEWHERE,
         )
 

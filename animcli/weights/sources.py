@@ -5,6 +5,7 @@ has set up are used; the hub through its own client, for the same reason.
 """
 
 import importlib.util
+import io
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias, cast
 
 from animcli.errors import WeightsError
 from animcli.weights.catalog import Entry, Hub, Packaged, WeightFile, Wheel
-
-if TYPE_CHECKING:
-    from huggingface_hub.utils.tqdm import tqdm
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """(what is being got, bytes so far, bytes in all or 0), for the progress line."""
@@ -132,6 +130,8 @@ def _from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     from huggingface_hub.hf_api import RepoFile
 
+    # The root of the errors of whichever HTTP library this version of the client uses.
+    unreachable = cast(tuple[type[Exception], ...], (OSError, *HfHubHTTPError.__bases__))
     api = HfApi(library_name="animcli")
     paths: dict[str, Path] = {}
     try:
@@ -152,7 +152,7 @@ def _from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
             )
     except EntryNotFoundError as error:
         raise WeightsError(f"{hub} has no {file.path} any more", by_hand(entry)) from error
-    except (HfHubHTTPError, OSError) as error:
+    except unreachable as error:
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(f"{hub} can't be reached: {reason}", by_hand(entry)) from error
     digests = {  # the hub knows those of files in its large storage
@@ -166,11 +166,18 @@ def _from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
     return Fetched(paths, revision, by_name)
 
 
-def _bar(report: Report, file: WeightFile) -> "type[tqdm]":
+def _bar(report: Report, file: WeightFile) -> type:
     """A progress bar for the hub's client that reports instead of drawing."""
-    from huggingface_hub.utils.tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[misc]
+        monitor_interval = 0  # no thread of its own
+
+        def __init__(
+            self, *, total: int | None = None, initial: int = 0, **_look: object
+        ) -> None:
+            super().__init__(total=total, initial=initial, file=io.StringIO())
+
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
             report(file.path, int(self.n), int(self.total or 0))
 

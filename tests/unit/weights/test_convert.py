@@ -1,0 +1,173 @@
+"""Every public naming of a file comes to the names that the networks use."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from weight_builders import pickled, safetensors, tensors
+
+from animcli.errors import WeightsError
+from animcli.weights.convert import NAMINGS, new_names, to_safetensors
+
+BLOCK = "down_blocks.0.motion_modules.1.temporal_transformer.transformer_blocks.0."
+PUBLISHED_MOTION = [
+    "down_blocks.0.motion_modules.1.temporal_transformer.norm.weight",
+    "down_blocks.0.motion_modules.1.temporal_transformer.proj_in.weight",
+    BLOCK + "attention_blocks.0.to_q.weight",
+    BLOCK + "attention_blocks.0.pos_encoder.pe",
+    BLOCK + "attention_blocks.1.to_out.0.bias",
+    BLOCK + "attention_blocks.1.pos_encoder.pe",
+    BLOCK + "norms.0.weight",
+    BLOCK + "norms.1.weight",
+    BLOCK + "ff.net.0.proj.weight",
+    BLOCK + "ff_norm.weight",
+]
+DIFFUSERS_MOTION = [
+    "down_blocks.0.motion_modules.1.norm.weight",
+    "down_blocks.0.motion_modules.1.proj_in.weight",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.attn1.to_q.weight",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.pos_embed.pe",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.attn2.to_out.0.bias",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.norm1.weight",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.norm2.weight",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.ff.net.0.proj.weight",
+    "down_blocks.0.motion_modules.1.transformer_blocks.0.norm3.weight",
+]
+
+
+def named(names: list[str], naming: str) -> dict[str, str]:
+    return new_names(Path("file"), names, NAMINGS[naming])
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "unet.", "module.unet.", "net.module."])
+@pytest.mark.parametrize("names", [PUBLISHED_MOTION, DIFFUSERS_MOTION])
+@pytest.mark.parametrize("naming", ["motion", "motion-only"])
+def test_motion_modules_of_every_naming_get_the_published_names(
+    prefix: str, names: list[str], naming: str
+) -> None:
+    found = named([prefix + name for name in names], naming)
+    assert found.keys() == set(PUBLISHED_MOTION)
+    assert found[BLOCK + "norms.1.weight"].startswith(prefix)
+
+
+def test_a_training_runs_other_tensors_are_left_out_of_the_motion_modules() -> None:
+    names = ["module.conv_in.weight", *("module." + name for name in PUBLISHED_MOTION)]
+    assert named(names, "motion-only").keys() == set(PUBLISHED_MOTION)
+
+
+def test_norms_outside_of_motion_modules_keep_their_names() -> None:
+    name = "down_blocks.0.attentions.0.transformer_blocks.0.norm1.weight"
+    assert named([name], "motion") == {name: name}
+
+
+def test_the_autoencoders_old_attention_gets_its_new_names() -> None:
+    attention = "decoder.mid_block.attentions.0."
+    found = named(
+        [f"{attention}{part}.weight" for part in ("query", "key", "value", "proj_attn")],
+        "vae",
+    )
+    assert list(found) == [
+        f"{attention}{part}.weight" for part in ("to_q", "to_k", "to_v", "to_out.0")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("naming", "unused"),
+    [
+        ("clip", "vision_model.embeddings.position_ids"),
+        ("cinemo", "mid_block.attentions.0.attn_temp.rotary_emb.freqs"),
+    ],
+)
+def test_constants_are_left_out(naming: str, unused: str) -> None:
+    assert named(["a.weight", unused], naming) == {"a.weight": "a.weight"}
+
+
+def test_two_names_that_come_to_one_are_refused() -> None:
+    with pytest.raises(WeightsError, match=r"holds both a and module\.a"):
+        named(["a", "module.a"], "spatial")
+
+
+MANIFESTS = [
+    ("aa_denoising_unet.pth.json", "spatial"),
+    ("aa_reference_unet.pth.json", "spatial"),
+    ("aa_motion_module.pth.json", "motion"),
+    ("aa_pose_guider.pth.json", "spatial"),
+    ("ma_appearance_encoder.json", "spatial"),
+    ("ma_densepose_controlnet.json", "spatial"),
+    ("ma_temporal_attention.ckpt.json", "motion-only"),
+    ("sd15_unet_diffusers.json", "spatial"),
+    ("sd_vae_ft_mse.json", "vae"),
+    ("image_encoder_clip_vitl14.json", "clip"),
+    ("cinemo_unet.json", "cinemo"),
+]
+
+
+@pytest.mark.parametrize(("manifest", "naming"), MANIFESTS)
+def test_published_names_stay_as_they_are(
+    manifests: Path, manifest: str, naming: str, tmp_path: Path
+) -> None:
+    listed = json.loads((manifests / manifest).read_text())
+    names = list(listed.get("keys", listed))
+    wanted = [name for name in names if not name.endswith("rotary_emb.freqs")]
+    content = {name: torch.full((1,), float(i)) for i, name in enumerate(names)}
+    source, target = pickled(tmp_path / "a.pth", content), tmp_path / "a.safetensors"
+    to_safetensors(source, target, NAMINGS[naming], dict.fromkeys(wanted, (1,)))
+    found = load_file(target)
+    assert found == {name: content[name] for name in wanted}
+
+
+def test_a_pickle_becomes_safetensors_with_the_same_numbers(tmp_path: Path) -> None:
+    base = torch.arange(12.0)
+    content = {
+        "whole": base,
+        "again": base,
+        "part": base[3:7],
+        "turned": base.reshape(3, 4).T,
+        "half": base.to(torch.bfloat16),
+    }
+    target = tmp_path / "a.safetensors"
+    to_safetensors(pickled(tmp_path / "a.pth", content), target, NAMINGS["spatial"])
+    found = load_file(target)
+    assert found.keys() == content.keys()
+    for name, tensor in content.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
+
+
+def test_safetensors_with_the_right_names_are_copied_byte_by_byte(tmp_path: Path) -> None:
+    source, target = safetensors(tmp_path / "a.safetensors", tensors("a")), tmp_path / "b"
+    to_safetensors(source, target, NAMINGS["spatial"])
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_safetensors_with_other_names_are_written_anew(tmp_path: Path) -> None:
+    content = tensors("module.a")
+    source, target = safetensors(tmp_path / "a.safetensors", content), tmp_path / "b"
+    to_safetensors(source, target, NAMINGS["spatial"])
+    torch.testing.assert_close(load_file(target)["a"], content["module.a"], rtol=0, atol=0)
+
+
+def test_a_file_of_another_model_is_refused_with_the_first_names(tmp_path: Path) -> None:
+    source = pickled(tmp_path / "a.pth", tensors("conv.weight", "conv.extra"))
+    expected = {"conv.weight": (4, 3), "conv.bias": (4,)}
+    with pytest.raises(WeightsError) as caught:
+        to_safetensors(source, tmp_path / "b", NAMINGS["spatial"], expected)
+    assert caught.value.message == (
+        f"{source} doesn't fit: 1 missing (first: conv.bias), 1 unexpected (first: "
+        "conv.extra), 1 of another shape (first: conv.weight is (2, 3), expected (4, 3))"
+    )
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_file_without_motion_modules_is_refused(tmp_path: Path) -> None:
+    source = pickled(tmp_path / "a.ckpt", tensors("conv_in.weight"))
+    with pytest.raises(WeightsError, match="holds no tensors of this kind"):
+        to_safetensors(source, tmp_path / "b", NAMINGS["motion-only"])
+
+
+def test_a_file_that_is_neither_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(WeightsError, match=r"a\.bin is no file of weights"):
+        to_safetensors(source, tmp_path / "b", NAMINGS["spatial"])
