@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.characters.dance import Dance
-from animcli.characters.draw import Artist, Drawing
+from animcli.characters.draw import Artist, Drawing, joints_of
 from animcli.characters.figure import Figure
 from animcli.characters.shot import Shot
 
@@ -43,10 +43,10 @@ class Scene:
         start: float = 0.0,
     ) -> NDArray[np.float32]:  # fmt: skip
         """`(frames, 18, 3)` float32: x, y, depth in pixels, without drawing anything."""
-        artist = Artist(self.figure, self.shot, size)
+        view = self.shot.view(self.figure, size, 1)
         times = start + np.arange(frames) / rate
         poses = self.dance.poses(self.figure, times)
-        return np.stack([artist.joints(pose) for pose in poses])
+        return view.project(np.stack([joints_of(self.figure, pose) for pose in poses]))
 
 
 def clip(

@@ -129,16 +129,25 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     skirted = outfit.bottom in SKIRTS
     tubes = []
     if skirted or outfit.leg < 0.97:
-        bare_from = 0.0 if skirted else max(outfit.leg - 0.08, 0.0)
+        bare_from = 0.65 * outfit.leg if skirted else max(outfit.leg - 0.08, 0.0)
         tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
     if not skirted:
+        first = 0.65 * COAT if outfit.top == "coat" else 0.0
         tubes += limb(
-            joints, front, knots, (0.0, outfit.leg), LOWER, 32 + i, extra=extra, flare=flare
+            joints,
+            front,
+            knots,
+            (first, outfit.leg),
+            LOWER,
+            32 + i,
+            extra=extra,
+            flare=flare,
         )
     if skirted or outfit.top == "coat":  # a lifted thigh takes the skirt along
-        share, surface = (outfit.leg * 0.92, LOWER) if skirted else (COAT * 0.92, UPPER)
-        extra = 0.02 * bones.height
-        tubes += limb(joints, front, knots, (0.0, 0.8 * share), surface, 36, extra=extra)
+        share, surface = (outfit.leg, LOWER) if skirted else (COAT, UPPER)
+        one = TORSO if outfit.bottom == "dress" or not skirted else 36
+        extra = 0.012 * bones.height
+        tubes += limb(joints, front, knots, (0.0, 0.75 * share), surface, one, extra=extra)
     if outfit.socks and outfit.leg < 0.97:
         tubes += limb(
             joints, front, knots, (1 - outfit.socks, 1.0), SOCK, 34 + i, extra=0.004

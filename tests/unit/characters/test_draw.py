@@ -64,3 +64,10 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     assert drawing.picture.shape == (size[1], size[0], 3)
     assert drawing.mask.shape == (size[1], size[0])
     assert 0.02 < (drawing.mask > 127).mean() < 0.6
+
+
+def test_joints_without_pictures_are_those_of_the_pictures() -> None:
+    scene = Scene.from_seed(11)
+    drawn = np.stack([drawing.joints for drawing in scene.drawings(4)])
+    # The picture's are found at twice the size.
+    np.testing.assert_allclose(scene.joints(4)[..., :2], drawn, atol=1e-3)
