@@ -6,7 +6,7 @@ layout lacks gets score 0; only the neck is made, from the shoulders.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from animcli.pose.skeleton import (
 )
 
 ABSENT: Final = -1
+
+Real = TypeVar("Real", np.float32, np.float64)
 
 BODY_25_ROWS: Final = (*range(8), *range(9, 25))
 """Our body and feet out of OpenPose's 25, which have the middle of the hips besides."""
@@ -53,8 +55,8 @@ class Layout:
     draw_threshold: float
 
     def convert(
-        self, points: NDArray[np.float32], scores: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self, points: NDArray[Real], scores: NDArray[np.float32]
+    ) -> tuple[NDArray[Real], NDArray[np.float32]]:
         """Our `(frames, 134, 2)` and `(frames, 134)` out of theirs; always copies."""
         rows = np.array(self.rows)
         ours = points[:, rows].copy()
@@ -104,8 +106,16 @@ OURS: Final = Layout(
 
 COCO_ROWS = lay_out(COCO_BODY_ROWS, count(23, 68), count(91, 21), count(112, 21))
 
+COCO_WHOLE_BODY: Final = Layout(
+    "COCO-WholeBody",
+    {"BODY": 23, "FACE": 68, "LEFT_HAND": 21, "RIGHT_HAND": 21},
+    COCO_ROWS,
+    draw_threshold=0.3,
+)
+
 LAYOUTS: Final = (
     OURS,
+    COCO_WHOLE_BODY,
     Layout(
         "OpenPose",
         {
@@ -129,12 +139,6 @@ LAYOUTS: Final = (
         lay_out(  # its hands hang on the body's wrists, and have none of their own
             BODY_135_ROWS, count(65, 68), (9, *count(25, 20)), (10, *count(45, 20))
         ),
-        draw_threshold=0.3,
-    ),
-    Layout(
-        "COCO-WholeBody",
-        {"BODY": 23, "FACE": 68, "LEFT_HAND": 21, "RIGHT_HAND": 21},
-        COCO_ROWS,
         draw_threshold=0.3,
     ),
     Layout(
