@@ -103,6 +103,10 @@ class Store:
         """Whether an earlier run left something to go on from."""
         return (self.root / "work" / key).is_dir()
 
+    def drop_work(self, key: str) -> None:
+        """Remove what helped to go on with `key`; `clear` takes what stays behind."""
+        shutil.rmtree(self.root / "work" / key, ignore_errors=True)
+
     def place_for(self, recipe: Recipe, suffix: str) -> Path:
         """Where the artifact is to be made, so that `commit` finds it."""
         folder = make_folder(self.work_folder(recipe.key) / ENTRY)
@@ -111,14 +115,14 @@ class Store:
     def commit(self, recipe: Recipe, suffix: str, seconds: float) -> Artifact:
         """Move what was made at `place_for` into the store, and drop its work folder."""
         key = recipe.key
-        work, entry = self.root / "work" / key, self._entry(key)
-        made = work / ENTRY / f"{recipe.stage}{suffix}"
+        entry = self._entry(key)
+        made = self.root / "work" / key / ENTRY / f"{recipe.stage}{suffix}"
         with storing(made):
             record = Record(recipe, suffix, parts_of(made), seconds)
         write_file(made.parent / RECORD, record.to_json())
         make_folder(entry.parent)
         put_folder_in_place(made.parent, entry)
-        shutil.rmtree(work, ignore_errors=True)  # `cache clear` takes what stays behind
+        self.drop_work(key)
         return Artifact(entry / made.name, record)
 
     def listing(self) -> Iterator[Listing]:

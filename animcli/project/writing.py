@@ -76,10 +76,11 @@ class PartFile:
     `write` is on its way to the disk, and counted into `sha256`.
     """
 
-    def __init__(self, path: Path, part: Path | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = part or part_beside(path)
+        self.part = part_beside(path)
         self.sha256 = hashlib.sha256()
+        self._held = bytearray()  # many small pieces become one operation
 
     def __enter__(self) -> "PartFile":
         with storing(self.path):
@@ -92,10 +93,23 @@ class PartFile:
         """Append; the number of bytes taken, which is all of them."""
         view = memoryview(data).cast("B")
         self.sha256.update(view)
+        if len(self._held) + len(view) > CHUNK:
+            self._empty(self._held)
+            self._held = bytearray()
+        if len(view) > CHUNK:
+            self._empty(view)
+        else:
+            self._held += view
+        return len(view)
+
+    def flush(self) -> None:
+        """Nothing needs to be on the disk before the end; `zipfile` asks for it."""
+
+    def _empty(self, data: bytearray | memoryview) -> None:
+        view = memoryview(data)
         with storing(self.path):
             for start in range(0, len(view), CHUNK):
                 self._write_piece(view[start : start + CHUNK])
-        return len(view)
 
     def _write_piece(self, piece: memoryview) -> None:
         strike("write", lambda: os.write(self._file, piece[: len(piece) // 2]))
@@ -103,16 +117,20 @@ class PartFile:
         while written < len(piece):  # the system may take less than it is given
             written += os.write(self._file, piece[written:])
 
-    def flush(self) -> None:
-        """Nothing is held back, so there is nothing to do; `zipfile` asks for it."""
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        try:
+            if kind is None:
+                self._empty(self._held)
+        except StorageError:
+            self.part.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(self._file)
         if kind is not None:
             self.part.unlink(missing_ok=True)
         else:

@@ -99,6 +99,8 @@ def deliver(
 def _put(
     workshop: Workshop, artifact: Artifact, stage: Stage, out: Path, *, force: bool
 ) -> None:
+    for name in (out.name, manifest_path(out).name):
+        remove_abandoned(out.parent.glob(f"{PART}*.{glob.escape(name)}"))
     taken = os.path.lexists(out)
     if taken and _digest(out) == artifact.digest:
         return
@@ -107,7 +109,6 @@ def _put(
     # Said before it is done: after a kill in between, the same command may finish it.
     cache = workshop.project.cache
     write_delivery(cache, _name(workshop, out), _plan(workshop, stage), artifact)
-    remove_abandoned(out.parent.glob(f"{PART}*.{glob.escape(out.name)}"))
     if artifact.path.is_dir():
         _copy_folder(artifact.path, out)
     else:
@@ -121,23 +122,25 @@ def _copy_file(source: Path, out: Path) -> None:
 
 
 def _copy_folder(source: Path, out: Path) -> None:
-    part = part_beside(out)
-    make_folder(part)
-    part.chmod(0o755)
-    for file in sorted(source.rglob("*")):
-        target = part / file.relative_to(source)
-        if file.is_dir():
-            make_folder(target)
-        else:
-            _copy_file(file, target)
-    if out.is_dir() and not out.is_symlink():
-        old = part_beside(out)  # a folder can't be replaced by a rename while it is full
-        with storing(out):
-            out.replace(old)
+    part, old = part_beside(out), part_beside(out)
+    try:
+        make_folder(part)
+        part.chmod(0o755)
+        for file in sorted(source.rglob("*")):
+            target = part / file.relative_to(source)
+            if file.is_dir():
+                make_folder(target)
+            else:
+                _copy_file(file, target)
+        if out.is_dir() and not out.is_symlink():
+            with storing(out):
+                out.replace(old)  # a folder takes the place of an empty one only
         put_folder_in_place(part, out)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        put_folder_in_place(part, out)
+    finally:
+        if old.exists() and not out.exists():
+            old.replace(out)
+        for rest in (part, old):
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _check_folder(out: Path) -> None:

@@ -99,7 +99,12 @@ class Workshop:
         for name in stage.weights:
             self._weights(name)
         recipe = self._recipe(stage, digests)
-        return self.store.find(recipe.key) or self._made(stage)
+        found = self.store.find(recipe.key)
+        if found is None:
+            return self._made(stage)
+        if self.store.is_started(recipe.key):  # a kill came right after the commit
+            self.store.drop_work(recipe.key)
+        return found
 
     def _made(self, stage: Stage) -> Artifact:
         """The artifact, made now from inputs that are whole, or by another process."""

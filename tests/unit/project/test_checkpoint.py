@@ -66,7 +66,7 @@ def test_the_last_save_stays_when_the_next_is_refused(
 ) -> None:
     checkpoint = FileCheckpoint(tmp_path / "c.npz")
     checkpoint.save({"step": np.array(1)})
-    monkeypatch.setattr(fault, "planned", fault.Fault("write", 2, "ENOSPC"))
+    monkeypatch.setattr(fault, "planned", fault.Fault("write", 1, "ENOSPC"))
     with pytest.raises(StorageError):
         checkpoint.save({"step": np.array(2)})
     loaded = checkpoint.load()
