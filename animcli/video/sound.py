@@ -61,7 +61,13 @@ def has_sound(source: Path) -> bool:
     if is_animation(path):
         return False
     with opened(source, path) as container:
-        return bool(container.streams.audio)
+        return _first_track(container) is not None
+
+
+def _first_track(container: InputContainer) -> int | None:
+    """Which sound track is the first that this build of FFmpeg can decode."""
+    tracks = enumerate(container.streams.audio)
+    return next((place for place, track in tracks if track.codec_context), None)
 
 
 def add_sound(
@@ -79,10 +85,13 @@ def add_sound(
         timeline = read_timeline(sound.source, source, pictures, LIMITS)
     begin = int(timeline.ticks[0]) * timeline.time_base + sound.start
     with opened(sound.source, path) as source:
-        stream = source.streams.audio[0]
+        track = _first_track(source)
+        if track is None:
+            return iter(())
+        stream = source.streams.audio[track]
         if _can_be_copied(source, stream, container, begin):
             copy = output.add_stream_from_template(stream)
-            return _copied(sound, path, copy, begin)
+            return _copied(sound, path, track, copy, begin)
         channels = min(stream.channels, 2)
         native = stream.rate
     name = "libopus" if container == "webm" else "aac"
@@ -91,7 +100,7 @@ def add_sound(
     if not isinstance(encoder, AudioStream):
         raise TypeError(f"{name} doesn't encode sound")
     encoder.codec_context.bit_rate = BITS_PER_SECOND * channels // 2
-    return _encoded(sound, path, encoder, begin)
+    return _encoded(sound, path, track, encoder, begin)
 
 
 def _can_be_copied(
@@ -110,10 +119,10 @@ def _can_be_copied(
 
 
 def _copied(
-    sound: Sound, path: Path, copy: AudioStream, begin: Fraction
+    sound: Sound, path: Path, track: int, copy: AudioStream, begin: Fraction
 ) -> Iterator["Packet[AudioStream]"]:
     with opened(sound.source, path) as source:
-        stream = source.streams.audio[0]
+        stream = source.streams.audio[track]
         try:
             for packet in source.demux(stream):
                 if packet.size == 0 or packet.pts is None:
@@ -130,12 +139,12 @@ def _copied(
 
 
 def _encoded(
-    sound: Sound, path: Path, encoder: AudioStream, begin: Fraction
+    sound: Sound, path: Path, track: int, encoder: AudioStream, begin: Fraction
 ) -> Iterator["Packet[AudioStream]"]:
     rate = encoder.codec_context.sample_rate
     layout = encoder.codec_context.layout.name
     written = 0
-    for samples in _cut(sound, path, begin, rate, layout):
+    for samples in _cut(sound, path, track, begin, rate, layout):
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = written
@@ -146,13 +155,13 @@ def _encoded(
 
 
 def _cut(
-    sound: Sound, path: Path, begin: Fraction, rate: int, layout: str
+    sound: Sound, path: Path, track: int, begin: Fraction, rate: int, layout: str
 ) -> Iterator[NDArray[np.float32]]:
     """The samples `(channels, n)` of the span, gaps filled with silence, none twice."""
     total = round(sound.duration * rate)
     due = 0
     with opened(sound.source, path) as source:
-        stream = source.streams.audio[0]
+        stream = source.streams.audio[track]
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
         try:
             for decoded in chain(source.decode(stream), [None]):
