@@ -184,7 +184,9 @@ def gradient_render(reference: Source, motion: Source, **options: object) -> Ren
     )
 
 
-def spot_pictures(frames: int, size: tuple[int, int] = (64, 96)) -> Iterator[NDArray[np.uint8]]:
+def spot_pictures(
+    frames: int, size: tuple[int, int] = (64, 96)
+) -> Iterator[NDArray[np.uint8]]:
     """A bright spot that wanders over a dark ground."""
     for index in range(frames):
         picture = np.full((size[1], size[0], 3), 20 + index % 5, np.uint8)
