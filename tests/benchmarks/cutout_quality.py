@@ -37,7 +37,7 @@ from animcli.pose.skeleton import BODY
 from animcli.presets import Preset
 from animcli.rendering.cutout import Cutout
 from animcli.rendering.renderer import RenderRequest
-from animcli.stages.fitting import fit_picture
+from animcli.stages.fitting import fit_picture, place
 from animcli.stages.reference import Fit
 from animcli.video.picture import read_picture, write_picture
 from animcli.video.read import open_footage
@@ -94,6 +94,9 @@ def measure(
     mask = detector.segment(pixels)
     assert mask is not None
     figure = mask > 0.5
+    at = place((read.pixels.shape[1], read.pixels.shape[0]), size, Fit.PAD)
+    figure[: at.top], figure[at.top + at.height :] = False, False
+    figure[:, : at.left], figure[:, at.left + at.width :] = False, False
     rows = np.flatnonzero(figure.any(axis=1))
     height = float(rows[-1] - rows[0])
     request = RenderRequest(

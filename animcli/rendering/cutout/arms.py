@@ -27,7 +27,7 @@ from animcli.rendering.cutout.graph_cut import (
 )
 
 _COLOUR: Final = 0.35  # pixels of way that one level of colour difference (CIE Lab) costs
-_HALF_THICKNESS: Final = (0.05, 0.13)  # of an arm, as a share of the trunk's length
+_HALF_THICKNESS: Final = (0.05, 0.18)  # of an arm, as a share of the trunk's length
 _REACH: Final = (
     1.6  # half thicknesses from its middle to which an arm, sleeve and all, goes
 )
@@ -63,15 +63,21 @@ def label_arms(
 
 
 def half_thickness(inside: NDArray[np.bool_], rest: Rest, arms: list[Arm]) -> float:
-    """Half an arm's thickness in pixels, where an arm is free on both sides."""
+    """Half an arm's thickness in pixels, seen where an arm is free on both sides."""
     least, most = (share * rest.trunk for share in _HALF_THICKNESS)
-    found = [least]
+    free, beside = [np.zeros(0)], [np.zeros(0)]
     for bone in (bone for arm in arms for bone in arm[:2] if rest.present[bone]):
         places, aside = _along(rest, bone)
-        across = _to_outline(inside, places, aside, 4 * most)
-        across = across + _to_outline(inside, places, -aside, 4 * most)
-        found += [float(wide) / 2 for wide in across if wide < 3 * most]
-    return float(np.clip(np.median(found), least, most))
+        one = _to_outline(inside, places, aside, 4 * most)
+        other = _to_outline(inside, places, -aside, 4 * most)
+        free.append((one + other)[one + other < 3 * most] / 2)
+        nearer = np.minimum(one, other)
+        beside.append(nearer[nearer < 2 * most])
+    found = np.concatenate(free)
+    if len(found) < least:  # places a pixel apart
+        # arms that lie on the body all along show only how far off their outline is
+        found = np.concatenate(beside)
+    return float(np.clip(np.median(found), least, most)) if len(found) else least
 
 
 def _to_outline(

@@ -105,7 +105,8 @@ def _split(active: NDArray[np.bool_], number: NDArray[np.intp]) -> NDArray[np.in
     even = ((rows + columns) % 2 == 0)[:, None]
     one = np.where(even, np.stack([a, b, c], 1), np.stack([a, b, d], 1))
     two = np.where(even, np.stack([a, c, d], 1), np.stack([b, c, d], 1))
-    return np.concatenate([one, two])
+    # cell by cell: where the mesh folds over, whole rows then lie over whole rows
+    return np.stack([one, two], axis=1).reshape(-1, 3)
 
 
 def _links(

@@ -17,10 +17,11 @@ from animcli.rendering.cutout.parts import Parts, take_apart
 from animcli.rendering.cutout.skin import Skin, bind
 
 _CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about five wide
-# How far a figure that the picture's edge cuts off goes on, in trunk lengths: skirts and
-# thighs so that a half figure can rise, feet to their toes.
-_BEYOND: Final = 0.6
-_BEYOND_FEET: Final = 0.12
+# How far a figure that the picture's edge cuts off goes on, in trunk lengths: a half figure
+# down to where its feet would be, all else a little.
+_BEYOND_HALF: Final = 1.6
+_BEYOND: Final = 0.12
+_FRAME: Final = 0.012  # of the picture's side: drawn frames and fringes along its edge
 
 _GROUP_OF: Final = {
     Bone.PELVIS: Group.TRUNK,
@@ -82,6 +83,10 @@ class Puppet:
 
 def make_puppet(picture: NDArray[np.uint8], matte: Matte, rest: Rest) -> Puppet:
     """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`."""
+    rows, columns = _without_margins(picture)
+    picture = picture[rows, columns]
+    matte = Matte(matte.alpha[rows, columns], matte.colours[rows, columns])
+    rest = _shifted(rest, -columns.start, -rows.start)
     spacing = int(np.clip(round(rest.trunk / _CELLS_PER_TRUNK), 3, 16))
     picture, matte, rest = _continue_past_edges(picture, matte, rest, spacing)
     parts = take_apart(picture, matte, rest, spacing)
@@ -121,16 +126,26 @@ def _continue_past_edges(
     Otherwise a half-length portrait that rises would show where it ends. The size becomes
     a whole number of mesh cells.
     """
+    edges = _cut_edges(matte.alpha > 0.5, 0.05 * rest.trunk)
+    box = np.s_[edges[0] : -edges[1] or None, edges[2] : -edges[3] or None]
+    picture = picture[box]
+    matte = Matte(matte.alpha[box], matte.colours[box])
+    rest = _shifted(rest, -edges[2], -edges[0])
     height, width = matte.alpha.shape
+    alpha = matte.alpha
     whole = rest.present[[Bone.RIGHT_SHIN, Bone.LEFT_SHIN]].any()
-    reach = round((_BEYOND_FEET if whole else _BEYOND) * rest.trunk)
-    edges = (matte.alpha[0], matte.alpha[-1], matte.alpha[:, 0], matte.alpha[:, -1])
+    below = _BEYOND if whole else _BEYOND_HALF
     top, bottom, left, right = (
-        reach if (edge > 0.5).sum() > 0.05 * rest.trunk else spacing for edge in edges
+        round(reach * rest.trunk) if (edge > 0.5).sum() > 0.05 * rest.trunk else spacing
+        for edge, reach in (
+            (alpha[0], _BEYOND),
+            (alpha[-1], below),
+            (alpha[:, 0], _BEYOND),
+            (alpha[:, -1], _BEYOND),
+        )
     )
     bottom += -(height + top + bottom) % spacing
     right += -(width + left + right) % spacing
-    shift = np.array([left, top])
     rows, columns = (top, bottom), (left, right)
     return (
         np.pad(picture, (rows, columns, (0, 0)), "edge"),
@@ -138,10 +153,42 @@ def _continue_past_edges(
             np.pad(matte.alpha, (rows, columns), "edge"),
             np.pad(matte.colours, (rows, columns, (0, 0)), "edge"),
         ),
-        replace(
-            rest,
-            joints=rest.joints + shift,
-            start=rest.start + shift,
-            end=rest.end + shift,
-        ),
+        _shifted(rest, left, top),
     )
+
+
+def _cut_edges(inside: NDArray[np.bool_], least: float) -> tuple[int, int, int, int]:
+    """Rows above and below, columns left and right, between a figure that is cut off and
+    the picture's edge: a drawn frame, or a fringe that the matte leaves.
+    """
+    trims = []
+    for lines in (inside, inside[::-1], inside.T, inside.T[::-1]):
+        many = lines[: max(2, round(_FRAME * len(lines)))].sum(axis=1)
+        cut = many > max(least, 0.8 * many[-1])
+        first = int(cut.argmax()) if many[-1] > least and cut.any() else 0
+        trims.append(first + 2 if first else 0)  # and the lines that are a mixture
+    return trims[0], trims[1], trims[2], trims[3]
+
+
+def _shifted(rest: Rest, right: float, down: float) -> Rest:
+    by = np.array([right, down])
+    return replace(rest, joints=rest.joints + by, start=rest.start + by, end=rest.end + by)
+
+
+def _without_margins(picture: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The rows and columns of the picture without what only repeats its border.
+
+    A picture fitted into another shape is continued so. What it repeats of a figure that
+    its edge cuts off, a foot or a skirt, isn't the figure.
+    """
+    spans = []
+    for axis in (0, 1):
+        lines = np.moveaxis(picture, axis, 0)
+        same = (lines[1:] == lines[:-1]).reshape(len(lines) - 1, -1).all(axis=1)
+        if same.all():
+            spans.append(slice(0, len(lines)))
+            continue
+        first = int((~same).argmax())
+        last = len(lines) - int((~same[::-1]).argmax())
+        spans.append(slice(first, last))
+    return spans[0], spans[1]
