@@ -21,7 +21,7 @@ from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeaderComponent, PoseHeaderDimensions
 
 from animcli.errors import InputError, StorageError
-from animcli.pose.layouts import Layout, find_layout
+from animcli.pose.layouts import OURS, Layout, find_layout
 from animcli.pose.posemeta import SCHEMA, Meta, NewerSchemaError
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 from animcli.pose.skeleton import BODY_LIMBS, BODY_NAMES, COLOURS, FEET_NAMES, HAND_LIMBS
@@ -126,7 +126,11 @@ def read_pose(path: Path) -> PoseSequence:
     person = most_seen(confidence)
     if person is None:
         raise InputError(f"{path}: nobody is in any of its {len(data)} frames")
-    points, scores = layout.convert(data[:, person, :, :2], confidence[:, person])
+    points, scores = data[:, person, :, :2], confidence[:, person]
+    if layout is OURS:
+        points, scores = points.copy(), scores.copy()
+    else:
+        points, scores = layout.convert(points, scores)
     check_numbers(path, points, scores)
     if not meta_text:
         return foreign(path, layout, points, scores, size, pose.body.fps)
@@ -209,11 +213,11 @@ def check_numbers(
 
     points: `(frames, joints, 2)`. scores: `(frames, joints)`.
     """
-    scores[scores < 0] = 0  # some detectors' way to say that they saw nothing
-    points[scores == 0] = 0
+    np.maximum(scores, 0, out=scores)  # some detectors' scores of nothing are below 0
+    np.copyto(points, 0, where=(scores == 0)[..., None])
     for what, bad in (
         ("score", ~np.isfinite(scores)),
-        ("place", ~np.isfinite(points).all(axis=2)),
+        ("place", ~(np.isfinite(points[..., 0]) & np.isfinite(points[..., 1]))),
     ):
         if bad.any():
             frame, joint = np.argwhere(bad)[0].tolist()
