@@ -14,7 +14,6 @@ from animcli.presets import Preset
 
 app = typer.Typer(
     name="anim",
-    no_args_is_help=True,
     rich_markup_mode=None,  # plain help, and rich stays unloaded
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},

@@ -96,7 +96,8 @@ def parse(words: Sequence[str]) -> Line:
 
 def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
     """Typer's complaint in our words: one line, and where to read on."""
-    message = " ".join(error.format_message().split()).rstrip(".")
+    message, _, _ = " ".join(error.format_message().split()).partition(". Did you mean")
+    message = message.rstrip(".")
     message = message[:1].lower() + message[1:]
     names = [word for word in part if not word.startswith("-")]
     command = names[0] if names else ""
