@@ -1,0 +1,163 @@
+"""The main job from the command line: a drawn dancer's motion moves a drawn character."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from video_builders import clip_with_tone
+
+from animcli.cli.main import main
+from animcli.pose.posefile import read_pose
+from animcli.video.picture import read_picture
+from animcli.video.read import open_footage
+
+FRAMES = 10
+Capture = pytest.CaptureFixture[str]
+
+pytestmark = pytest.mark.blazepose
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, blazepose_models: Path
+) -> Iterator[Path]:
+    """A project in which `anim demo` has run; small, so that it takes seconds."""
+    folder = tmp_path_factory.mktemp("demo")
+    (folder / "anim.toml").write_text("width = 192\nheight = 288\n")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("ANIM_")]:
+            patch.delenv(name)
+        patch.setenv("ANIM_WEIGHTS", str(blazepose_models.parent))
+        patch.chdir(folder)
+        assert main(["demo", "-o", ".", "--frames", str(FRAMES), "--quiet"]) == 0
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def here(made: Path, monkeypatch: pytest.MonkeyPatch, blazepose_models: Path) -> Path:
+    monkeypatch.chdir(made)
+    monkeypatch.setenv("ANIM_WEIGHTS", str(blazepose_models.parent))
+    return made
+
+
+def frames_of(video: str) -> int:
+    with open_footage(Path(video)) as reader:
+        return sum(1 for _ in reader.frames())
+
+
+def answer(words: list[str], capsys: Capture) -> dict[str, list[dict[str, object]]]:
+    capsys.readouterr()
+    assert main([*words, "--json", "--quiet"]) == 0
+    read: dict[str, list[dict[str, object]]] = json.loads(capsys.readouterr().out)
+    return read
+
+
+def test_the_demo_ends_in_videos_and_a_sheet(here: Path) -> None:
+    assert [
+        frames_of(name) for name in ("dance.mp4", "ref-dance.mp4", "side-by-side.mp4")
+    ] == [FRAMES] * 3
+    with open_footage(here / "side-by-side.mp4") as reader:
+        assert (reader.info.width, reader.info.height) == (3 * 192, 288)
+    assert len(read_pose(here / "dance.pose")) == FRAMES
+    assert read_picture(here / "sheet.png").pixels.shape[2] == 3
+
+
+def test_the_result_moves(here: Path) -> None:
+    with open_footage(here / "ref-dance.mp4") as reader:
+        pictures = [frame.picture.astype(np.int16) for frame in reader.frames()]
+    changed = (np.abs(pictures[-1] - pictures[0]).max(axis=2) > 40).mean()
+    assert changed > 0.005  # of the picture: arms have moved, the room hasn't
+    assert changed < 0.5
+
+
+def test_the_same_demo_again_is_there_already(capsys: Capture) -> None:
+    stages = answer(["demo", "-o", ".", "--frames", str(FRAMES)], capsys)["stages"]
+    assert {stage["outcome"] for stage in stages} == {"fresh"}
+
+
+def test_a_chain_is_the_same_as_its_parts(capsys: Capture) -> None:
+    line = "extract-pose dance.mp4 -o again.pose then retarget --to ref.png -o fit.pose "
+    line += "then render ref.png --frames 4 -o chain.mp4 then encode -o chain.webm"
+    results = answer(line.split(), capsys)["results"]
+    assert [each["path"] for each in results] == [
+        "again.pose",
+        "fit.pose",
+        "chain.mp4",
+        "chain.webm",
+    ]
+    assert Path("again.pose").read_bytes() == Path("dance.pose").read_bytes()
+    assert [frames_of(name) for name in ("chain.mp4", "chain.webm")] == [4, 4]
+
+
+def test_results_are_named_after_what_they_are_made_of(capsys: Capture) -> None:
+    line = "render ref.png --motion dance.pose --frames 3 --compare --codec vp9"
+    results = answer(line.split(), capsys)["results"]
+    assert [each["path"] for each in results] == [
+        "ref-dance.webm",
+        "ref-dance-compare.webm",
+    ]
+    results = answer(["encode", "ref-dance.webm", "--codec", "gif"], capsys)["results"]
+    assert [each["path"] for each in results] == ["ref-dance-gif.gif"]
+    assert frames_of("ref-dance-gif.gif") == 3
+
+
+def test_more_frames_than_the_motion_has_are_refused_or_looped(capsys: Capture) -> None:
+    line = f"render ref.png --motion dance.pose --frames {FRAMES + 2} -o long.mp4"
+    assert main(line.split()) == 2
+    err = capsys.readouterr().err
+    assert f"the motion has {FRAMES} frames" in err
+    assert "--loop" in err
+    assert main([*line.split(), "--loop", "--quiet"]) == 0
+    assert frames_of("long.mp4") == FRAMES + 2
+
+
+def test_the_sound_of_the_dance_goes_along_unless_told_otherwise(
+    capsys: Capture, here: Path
+) -> None:
+    clip_with_tone(here / "tone.mkv", onset=0)
+    line = "render ref.png --motion dance.pose --frames 4 -o plain.mp4 then encode"
+    loud = [*line.split(), "--sound", "tone.mkv", "--quiet"]
+    assert main([*loud, "-o", "loud.mp4"]) == 0
+    assert main([*loud, "-o", "mute.mp4", "--no-audio"]) == 0
+    found = []
+    for name in ("plain.mp4", "loud.mp4", "mute.mp4"):
+        with open_footage(Path(name)) as reader:
+            found.append(reader.info.has_sound)
+    assert found == [False, True, False]
+
+
+def test_the_frames_of_a_video_may_be_gone_from_the_cache(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    assert main(
+        ["--cache-dir", str(tmp_path / "new"), "encode", "ref-dance.mp4", "-o", "x.webm"]
+    )
+    err = capsys.readouterr().err
+    assert err.startswith(
+        "error: ref-dance.mp4: the cache doesn't hold its frames any more\n"
+    )
+    assert " hint: make it again first: anim demo -o . --frames" in err
+
+
+def test_a_picture_without_a_person_is_named(capsys: Capture, here: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (192, 288), (90, 120, 90)).save(here / "meadow.png")
+    assert main(["render", "meadow.png", "--motion", "dance.pose"]) == 3
+    assert "meadow.png" in capsys.readouterr().err
+
+
+def test_some_of_a_batch_may_fail(capsys: Capture, here: Path) -> None:
+    (here / "page.mp4").write_text("<html>no video</html>")
+    (here / "empty.mp4").touch()
+    (here / "batch").mkdir()
+    words = ["extract-pose", "page.mp4", "dance.mp4", "empty.mp4", "gone.mp4"]
+    code = main([*words, "-o", "batch"])
+    out, err = capsys.readouterr()
+    assert (code, out) == (9, "batch/dance.pose\n")
+    mistakes = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(mistakes) == 4
+    assert mistakes[-1] == "error: 3 of 4 failed; the others are done"
