@@ -8,7 +8,7 @@ Source: Bazarevsky et al., "BlazePose", arXiv:2006.10204; models of MediaPipe 0.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,9 @@ DRAW_THRESHOLD = 0.5
 BODY_FOUND = 0.5
 PERSON_FOUND = (0.5, 0.3)
 """First the published threshold; then one that also finds drawn half figures (0.39)."""
+
+NEAR = 1.5
+"""How far around its last square a lost person is searched before the whole picture is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,16 +136,20 @@ class BlazePose:
         return outline(self._body, picture, body_roi(body.hips, body.rim))
 
     def _find_body(self, picture: NDArray[np.uint8], roi: Roi | None) -> Body | None:
-        """The body where the last one was, or else anywhere."""
+        """The body where the last one was, or else near there, or else anywhere."""
+        everywhere = whole(picture)
+        regions = [everywhere]
         if roi is not None:
             body = self._body.read(picture, roi)
             if body.sure > BODY_FOUND:
                 return body
-        for threshold in PERSON_FOUND:
-            people = find_people(self._detector, picture, None, threshold)
-            if people:
-                body = self._body.read(picture, people[0])
-                if body.sure > BODY_FOUND:
-                    return body
-        body = self._body.read(picture, whole(picture))
+            regions.insert(0, replace(roi.grown(NEAR), angle=0.0))  # the same person first
+        for region in regions:
+            for threshold in PERSON_FOUND:
+                people = find_people(self._detector, picture, region, threshold)
+                if people:
+                    body = self._body.read(picture, people[0])
+                    if body.sure > BODY_FOUND:
+                        return body
+        body = self._body.read(picture, everywhere)
         return body if body.sure > BODY_FOUND else None

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.blazepose_crop import Roi, turn, whole
+from animcli.pose.blazepose_crop import Roi, turn
 from animcli.pose.blazepose_network import Looker, Network
 
 OVERLAP = 0.3
@@ -142,10 +142,10 @@ def body_roi(hips: NDArray[np.floating], rim: NDArray[np.floating]) -> Roi:
 
 
 def find_people(
-    detector: Detector, picture: NDArray[np.uint8], region: Roi | None, threshold: float
+    detector: Detector, picture: NDArray[np.uint8], region: Roi, threshold: float
 ) -> list[Roi]:
     """The square about each person in a region of the picture, the surest first."""
     return [
         body_roi(found.keypoints[0], found.keypoints[1])
-        for found in detector.search(picture, region or whole(picture), threshold)
+        for found in detector.search(picture, region, threshold)
     ]

@@ -80,6 +80,23 @@ def test_the_person_in_the_box_is_followed(
 
 
 @pytest.mark.blazepose
+def test_a_lost_person_is_searched_near_its_last_place_first(
+    blazepose: BlazePose, drawings: list[Drawing]
+) -> None:
+    blazepose.reset()
+    alone = drawings[0].picture
+    blazepose.detect(alone)
+    width = SIZE[0]
+    x, y, side, angle = blazepose.state
+    pair = np.concatenate([alone] * 2, axis=1)
+    for left in (0, width):
+        blazepose.restore((x + left, y - 0.6 * side, side, angle))  # too high: it's lost
+        found = blazepose.detect(pair)
+        assert found is not None
+        assert left < found.points[1, 0] < left + width
+
+
+@pytest.mark.blazepose
 def test_a_box_without_width_is_refused(blazepose: BlazePose) -> None:
     with pytest.raises(ValueError, match="left < right"):
         blazepose.seek(np.zeros((8, 8, 3), np.uint8), (4, 0, 4, 8))
