@@ -78,9 +78,14 @@ ENCODERS: Final = {
         segment="mov",
         tag="ap4h",
     ),
-    # A palette of its own in each picture, so that segments can be joined.
+    # A palette of its own in each picture, so that segments can be joined. Whole pictures,
+    # since what FFmpeg left out as unchanged showed up as specks in 1 pixel of 100.
     Codec.GIF: Encoder(
-        "gif", "pal8", even=False, options={"global_palette": "0"}, segment="gif"
+        "gif",
+        "pal8",
+        even=False,
+        options={"global_palette": "0", "gifflags": "0"},
+        segment="gif",
     ),
     Codec.WEBP: Encoder(
         None, "rgb24", even=False, quality=85, best=100, worst=0, segment=""
