@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from animcli.errors import WeightsError
 from animcli.weights.recognise import sha256_of
 
 STAMP: Final = "stamp.json"
@@ -50,6 +51,17 @@ def stamped(path: Path, sha256: str | None = None, published: str | None = None)
     """The stamp of a file as it is now; its digest is taken if it isn't given."""
     held = path.stat()
     return Stamped(held.st_size, held.st_mtime_ns, sha256 or sha256_of(path), published)
+
+
+def check_same(path: Path, was: Stamped, again: str) -> None:
+    """Read all of a file; raise WeightsError, with what to do, if it isn't what it was."""
+    digest = sha256_of(path)
+    if digest != was.sha256:
+        raise WeightsError(
+            f"{path} has changed since it was checked: its SHA-256 begins with "
+            f"{digest[:12]}, not {was.sha256[:12]}",
+            again,
+        )
 
 
 def read_stamp(folder: Path) -> Stamp | None:

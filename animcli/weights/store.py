@@ -18,9 +18,16 @@ from filelock import FileLock, Timeout
 
 from animcli.errors import StorageError, WeightsError
 from animcli.weights.catalog import Entry, WeightFile, load_catalog
-from animcli.weights.recognise import check_published, match_files, sha256_of
+from animcli.weights.recognise import check_published, match_files
 from animcli.weights.sources import Fetch, Fetched, Report, by_hand, fetch, unpack_wheel
-from animcli.weights.stamp import Stamp, Stamped, read_stamp, stamped, write_stamp
+from animcli.weights.stamp import (
+    Stamp,
+    Stamped,
+    check_same,
+    read_stamp,
+    stamped,
+    write_stamp,
+)
 
 if TYPE_CHECKING:
     from animcli.weights.tensors import Shapes
@@ -104,7 +111,12 @@ class WeightsStore:
             if not self.has(name):
                 self._check_room(entry)
                 again = f"give the same command again, or {by_hand(entry)}"
-                self._install(entry, self._fetch(entry, folder, report), expected, again)
+                fetched = self._fetch(entry, folder, report)
+                try:
+                    self._install(entry, fetched, expected, again)
+                except WeightsError:
+                    shutil.rmtree(folder)  # or a client that sees whole files keeps them
+                    raise
         return self.path(name)
 
     def import_files(
@@ -140,13 +152,16 @@ class WeightsStore:
 
     def verify(self, name: str) -> dict[str, str]:
         """Read every byte of an entry; its digests, or WeightsError for a wrong file."""
-        stamp = self._stamp(name)
+        stamp, again = self._stamp(name), self._again(name)
         for file, was in stamp.files.items():
-            _check_same(self._folder(name) / file, was, name)
+            check_same(self._folder(name) / file, was, again)
         return self.digests(name)
 
     def _folder(self, name: str) -> Path:
         return self.root / self.entry(name).name
+
+    def _again(self, name: str) -> str:
+        return f"remove {self._folder(name)}, then: anim weights pull {name}"
 
     def _stamp(self, name: str) -> Stamp:
         """The stamp of an entry, whose files are as it says."""
@@ -156,13 +171,13 @@ class WeightsStore:
                 f"the weights {name} aren't here ({_amount(entry.bytes)}, {entry.licence})",
                 f"get them with: anim weights pull {name}",
             )
-        stamp = read_stamp(folder)
+        stamp, again = read_stamp(folder), self._again(name)
         if stamp is None or stamp.files.keys() != {file.name for file in entry.files}:
-            files = {file.name: _adopt(folder, file, name) for file in entry.files}
+            files = {file.name: _adopt(folder, file, again) for file in entry.files}
             stamp = Stamp("put there by hand", None, files)
         elif changed := stamp.changed(folder):
             for file in changed:
-                _check_same(folder / file, stamp.files[file], name)
+                check_same(folder / file, stamp.files[file], again)
             files = {
                 file: stamped(folder / file, was.sha256, was.published)
                 for file, was in stamp.files.items()
@@ -246,23 +261,12 @@ def _convert(
     to_safetensors(source, target, NAMINGS[file.naming], expected)
 
 
-def _adopt(folder: Path, file: WeightFile, name: str) -> Stamped:
+def _adopt(folder: Path, file: WeightFile, again: str) -> Stamped:
     """The stamp of a file that was put into the store by hand."""
     path = folder / file.name
-    again = f"remove {folder}, then: anim weights pull {name}"
     if file.name.endswith(".safetensors") and not file.path.endswith(".safetensors"):
         file = replace(file, bytes=None, sha256=None)  # those are of the pickle
     return stamped(path, check_published(path, file, again))
-
-
-def _check_same(path: Path, was: Stamped, name: str) -> None:
-    digest = sha256_of(path)
-    if digest != was.sha256:
-        raise WeightsError(
-            f"{path} has changed since it was checked: its SHA-256 begins with "
-            f"{digest[:12]}, not {was.sha256[:12]}",
-            f"remove {path.parent}, then: anim weights pull {name}",
-        )
 
 
 def _flush(path: Path) -> None:
