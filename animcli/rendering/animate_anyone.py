@@ -8,7 +8,7 @@ that ever looked at it; features of the reference are never rounded to float16.
 The networks are needed one after another, and only one of them is in memory at a time.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -18,20 +18,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from animcli.errors import PresetError
 from animcli.networks.appearance import ReferenceUNet, unused_parts
 from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.pose_guider import PoseGuider
 from animcli.networks.unet import ANIMATE_ANYONE, UNet
 from animcli.pose.draw import draw_pose
-from animcli.presets import Preset
-from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
-from animcli.rendering.device import dtype_on, enough_memory, free_memory, open_device
+from animcli.rendering.denoise import PredictWindow, StartStep
+from animcli.rendering.device import free_memory
+from animcli.rendering.diffusion import Workplace, render_clip
 from animcli.rendering.features import FrameFeatures
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.latents import SHRINK, Autoencoder, to_unit
-from animcli.rendering.loading import load_autoencoder, load_image_encoder, load_network
-from animcli.rendering.noise import clip_noise
+from animcli.rendering.latents import to_unit
+from animcli.rendering.loading import load_image_encoder, load_network
 from animcli.rendering.renderer import (
     Checkpoint,
     Drive,
@@ -40,15 +38,12 @@ from animcli.rendering.renderer import (
     Report,
 )
 from animcli.rendering.sampling import ANIMATE_ANYONE as SCHEDULE
-from animcli.rendering.sampling import Solver
-from animcli.rendering.windows import Window, windows_of
+from animcli.rendering.windows import Window
 
 CLIP_SIDE: Final = 224
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
 CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures that CLIP learnt from (Radford et al., arXiv:2103.00020)."""
-
-REMEDY: Final = "a smaller --window, a smaller size, or --dtype bfloat16 needs less"
 
 
 @dataclass(frozen=True)
@@ -69,47 +64,23 @@ class AnimateAnyone:
         self, request: RenderRequest, checkpoint: Checkpoint, report: Report
     ) -> FrameSource:
         """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
-        preset, (width, height) = request.preset, request.size
-        check_window(preset, self.unet)
-        device = open_device(request.device)
-        dtype = dtype_on(device, preset.dtype)
-        vae = load_autoencoder(request.weights["sd-vae-ft-mse"], device, dtype)
-        autoencoder = Autoencoder(vae)
-        shape = (self.unet.channels, height // SHRINK, width // SHRINK)
-        with enough_memory("denoising", REMEDY):
-            latents = clean_latents(
-                lambda: clip_noise(preset.noise, request.frames, shape, preset.seed),
-                Solver(preset.sampler, SCHEDULE, preset.steps, preset.seed),
-                lambda: self.look(request, autoencoder, device, dtype, report),
-                windows_of(preset, request.frames),
-                checkpoint,
-                report,
-            )
+        return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
 
-        def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-            for index in span:
-                with enough_memory("decoding", "a smaller size needs less"):
-                    yield autoencoder.picture(latents[index])
-
-        return frames
-
-    def look(
-        self,
-        request: RenderRequest,
-        autoencoder: Autoencoder,
-        device: torch.device,
-        dtype: torch.dtype,
-        report: Report,
-    ) -> StartStep:
+    def look(self, place: Workplace) -> StartStep:
         """Look at the reference and the motion, and be ready to predict."""
-        folder, parts = request.weights["animate-anyone"], 4
+        request, device, dtype = place.request, place.device, place.dtype
+        folder, what, parts = (
+            request.weights["animate-anyone"],
+            "looking at the reference",
+            4,
+        )
 
-        report("looking at the reference", 0, parts)
+        place.report(what, 0, parts)
         clip = load_image_encoder(request.weights["clip-image-encoder"], device, dtype)
         token = describe(clip, request.reference)
         del clip
 
-        report("looking at the reference", 1, parts)
+        place.report(what, 1, parts)
         reference_unet = load_network(
             lambda: ReferenceUNet(replace(self.unet, motion=None)),
             {"": folder / "reference_unet.safetensors"},
@@ -117,49 +88,34 @@ class AnimateAnyone:
             dtype,
             unused=unused_parts(self.unet),
         )
-        features = show(reference_unet, autoencoder.encode(request.reference), token)
+        features = show(reference_unet, place.autoencoder.encode(request.reference), token)
         del reference_unet
         free_memory(device)
 
-        report("looking at the reference", 2, parts)
+        place.report(what, 2, parts)
         guider = load_network(
             lambda: PoseGuider(self.unet.widths[0], self.guider_widths),
             {"": folder / "pose_guider.safetensors"},
             device,
             dtype,
         )
+        pose = pose_features(guider, drawn(request), device, dtype)
 
-        report("looking at the reference", 3, parts)
+        place.report(what, 3, parts)
         files = {
             "motion_modules": folder / "motion_module.safetensors",
             "": folder / "denoising_unet.safetensors",
         }
         unet = load_network(lambda: UNet(self.unet), files, device, dtype)
-        report("looking at the reference", 4, parts)
-        preset = request.preset
+        place.report(what, 4, parts)
         return predictor(
             unet,
             token,
             features,
-            pose_features(guider, drawn(request), device, dtype),
-            Guidance(
-                preset.guidance,
-                preset.guidance_start,
-                preset.guidance_stop,
-                preset.guidance_rescale,
-            ),
-            preset.steps,
-            together=device.type != "cpu",
-        )
-
-
-def check_window(preset: Preset, config: UNetConfig) -> None:
-    """Raise PresetError if the motion modules don't know so long a window."""
-    if config.motion is not None and preset.window > config.motion.positions:
-        raise PresetError(
-            f"window {preset.window}: the motion modules of {preset.renderer} know at most "
-            f"{config.motion.positions} frames",
-            f"--window {config.motion.positions}",
+            pose,
+            place.guidance,
+            request.preset.steps,
+            together=place.together,
         )
 
 
