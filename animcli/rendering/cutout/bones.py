@@ -136,8 +136,9 @@ def rest_bones(joints: NDArray[np.float32], seen: NDArray[np.bool_]) -> Rest:
     shoulders = [joint.RIGHT_SHOULDER, joint.LEFT_SHOULDER]
     if not known[shoulders].all():
         raise ValueError("a figure needs both shoulders")
-    if not known[joint.NECK]:
-        points[joint.NECK] = points[shoulders].mean(axis=0)
+    # detectors differ in where a neck is: here it is always between the shoulders
+    points[joint.NECK] = points[shoulders].mean(axis=0)
+    known[joint.NECK] = True
     _place_hips(points, known)
 
     start, end = np.zeros((len(Bone), 2)), np.zeros((len(Bone), 2))

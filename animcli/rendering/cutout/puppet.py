@@ -83,7 +83,7 @@ class Puppet:
 
 def make_puppet(picture: NDArray[np.uint8], matte: Matte, rest: Rest) -> Puppet:
     """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`."""
-    rows, columns = _without_margins(picture)
+    rows, columns = _without_margins(picture, matte.alpha > 0.5)
     picture = picture[rows, columns]
     matte = Matte(matte.alpha[rows, columns], matte.colours[rows, columns])
     rest = _shifted(rest, -columns.start, -rows.start)
@@ -111,8 +111,16 @@ def _grouped(skin: Skin, parts: Parts) -> dict[Group, tuple[NDArray[np.intp], in
         allowed = sorted({_GROUP_OF[bone] for bone in sheet.bones})
         mine = sheet_of == index
         most = np.asarray(allowed)[share[mine][:, allowed].argmax(axis=1)]
+        # where the mesh folds over, what is there lies over what isn't
+        corners = skin.mesh.nodes[triangles[mine]]
+        middle = corners.mean(axis=1, keepdims=True)
+        places = np.concatenate([corners, middle, (corners + middle) / 2], axis=1)
+        x, y = np.rint(places).astype(np.intp).transpose(2, 0, 1)
+        height, width = sheet.alpha.shape
+        least = sheet.alpha[y.clip(0, height - 1), x.clip(0, width - 1)].min(axis=1)
+        rising = np.argsort(least, kind="stable")
         for group in allowed:
-            picked = triangles[mine][most == group]
+            picked = triangles[mine][rising][most[rising] == group]
             if len(picked):
                 groups[group] = (picked, index)
     return groups
@@ -175,20 +183,20 @@ def _shifted(rest: Rest, right: float, down: float) -> Rest:
     return replace(rest, joints=rest.joints + by, start=rest.start + by, end=rest.end + by)
 
 
-def _without_margins(picture: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """The rows and columns of the picture without what only repeats its border.
+def _without_margins(
+    picture: NDArray[np.uint8], inside: NDArray[np.bool_]
+) -> tuple[slice, slice]:
+    """The rows and columns of the picture without those that repeat the figure at its edge.
 
-    A picture fitted into another shape is continued so. What it repeats of a figure that
-    its edge cuts off, a foot or a skirt, isn't the figure.
+    A picture fitted into another shape is continued so. What that repeats of a foot or a
+    skirt that the edge cuts off isn't the figure.
     """
     spans = []
     for axis in (0, 1):
-        lines = np.moveaxis(picture, axis, 0)
-        same = (lines[1:] == lines[:-1]).reshape(len(lines) - 1, -1).all(axis=1)
-        if same.all():
-            spans.append(slice(0, len(lines)))
-            continue
-        first = int((~same).argmax())
-        last = len(lines) - int((~same[::-1]).argmax())
+        lines, figure = np.moveaxis(picture, axis, 0), np.moveaxis(inside, axis, 0)
+        new = (lines[1:] != lines[:-1]).reshape(len(lines) - 1, -1).any(axis=1)
+        before, after = int(new.argmax()), int(new[::-1].argmax())
+        first = before if figure[:before].any() else 0
+        last = len(lines) - (after if figure[len(lines) - after :].any() else 0)
         spans.append(slice(first, last))
     return spans[0], spans[1]
