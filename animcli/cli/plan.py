@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from animcli.cli.request import Act, LineOptions
-from animcli.cli.settings import Layers, Settings
+from animcli.cli.settings import Layers, Options
 from animcli.errors import UsageError
 from animcli.project.project import Project
 from animcli.project.record import hash_file
@@ -76,12 +76,14 @@ class Planned:
 
     independent: a failure of one entry says nothing about the others.
     folder: where the results go, made if it isn't there.
+    note: what was chosen where nothing was said.
     """
 
     entries: tuple[Entry, ...]
     thread: Thread
     independent: bool = False
     folder: Path | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class ExtractPose:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """A `.pose` for each video; one alone is handed on."""
-        settings = desk.layers.settle(self.chosen)
+        options = desk.layers.options(self.chosen)
         poses = [video for video in self.videos if video.suffix.lower() == POSE]
         if poses:
             raise UsageError(f"{poses[0]} is a pose already; the pose of a video is found")
@@ -104,7 +106,7 @@ class ExtractPose:
                 f"{self.out} can't hold the poses of {len(self.videos)} videos",
                 "give a folder that exists",
             )
-        motions = [found(video, settings, self.keep_going) for video in self.videos]
+        motions = [found(video, options, self.keep_going) for video in self.videos]
         steps = tuple(
             Step(motion.source, place(self.out, motion.name + POSE))
             for motion in motions
@@ -125,11 +127,11 @@ class Retarget:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """A `.pose` in the pixels of the reference."""
-        settings = desk.layers.settle(self.chosen)
+        options = desk.layers.options(self.chosen)
         motion = motion_of(
-            self.motion, thread, settings, "anim retarget MOTION --to PICTURE"
+            self.motion, thread, options, "anim retarget MOTION --to PICTURE"
         )
-        stage = RetargetStage(motion.source, self.reference, settings.options.detector)
+        stage = RetargetStage(motion.source, self.reference, options.detector)
         fitted = replace(motion, source=stage, fitted_to=self.reference)
         out = place(self.out, f"{name_of(self.reference)}-{motion.name}{POSE}")
         return Planned((Step(stage, out),), replace(thread, motion=fitted))
@@ -138,7 +140,7 @@ class Retarget:
 def motion_of(
     said: Path | None,
     thread: Thread,
-    settings: Settings,
+    options: Options,
     usage: str,
     keep_going: bool = False,
 ) -> Motion:
@@ -147,17 +149,16 @@ def motion_of(
     Raises UsageError where there is neither; `usage` shows how it is said.
     """
     if said is not None:
-        return found(said, settings, keep_going)
+        return found(said, options, keep_going)
     if thread.motion is None:
         raise UsageError("there is no motion", f"say which: {usage}")
     return thread.motion
 
 
-def found(path: Path, settings: Settings, keep_going: bool = False) -> Motion:
+def found(path: Path, options: Options, keep_going: bool = False) -> Motion:
     """The motion in a pose file, or the one that can be found in footage."""
     if path.suffix.lower() == POSE:
         return Motion(path, name_of(path), video=video_of(path))
-    options = settings.options
     stage = ExtractStage(
         path, options.detector, options.hands, options.face, options.clean, keep_going
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from animcli.cli.plan import Desk, Film, Planned, Thread, motion_of, name_of, place
-from animcli.cli.settings import Settings
+from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError
-from animcli.presets import DIFFUSION
+from animcli.presets import DIFFUSION, load_preset
 from animcli.project.record import Recipe
 from animcli.stages.compare import CompareStage
 from animcli.stages.deliver import Step
@@ -35,6 +35,10 @@ SUFFIXES: Final[Mapping[str | None, str]] = {
 """What a video of each codec is called where its name wasn't said; `png` makes a folder."""
 
 
+BEST_FIRST: Final = ("animate-anyone", "cutout")
+"""Presets that are used where none was said: the first whose weights are here."""
+
+
 @dataclass(frozen=True)
 class Render:
     """`anim render`."""
@@ -51,11 +55,13 @@ class Render:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """The video, and the comparison if that is wanted."""
-        settings = desk.layers.settle(self.chosen)
+        usual, note = usual_preset(desk)
+        settings = desk.layers.settle(self.chosen, usual)
+        options = settings.options
         motion = motion_of(
             self.motion,
             thread,
-            settings,
+            options,
             "anim render PICTURE --motion FILE",
             self.keep_going,
         )
@@ -65,23 +71,24 @@ class Render:
             settings.preset,
             frames=self.frames,
             loop=self.loop,
-            rate=settings.options.fps,
+            rate=options.fps,
             retarget=self.retarget and motion.fitted_to != self.reference,
-            fit=Fit(settings.options.fit),
-            detector=settings.options.detector,
+            fit=Fit(options.fit),
+            detector=options.detector,
             device=device_for(settings),
         )
         name = f"{name_of(self.reference)}-{motion.name}"
-        film = Film(stage, name, motion.video if settings.options.audio else None)
+        film = Film(stage, name, motion.video if options.audio else None)
         steps = [
-            Step(encoding(film, self.out, settings), named(film, self.out, settings), True)
+            Step(encoding(film, self.out, options), named(film, self.out, options), True)
         ]
         if self.compare:
             row = replace(film, frames=CompareStage(stage))
-            beside = named(film, self.out, settings)
+            beside = named(film, self.out, options)
             beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
-            steps.append(Step(encoding(row, beside, settings), beside, manifest=True))
-        return Planned(tuple(steps), replace(thread, film=film))
+            steps.append(Step(encoding(row, beside, options), beside, manifest=True))
+        note = "" if options.preset else note
+        return Planned(tuple(steps), replace(thread, film=film), note=note)
 
 
 @dataclass(frozen=True)
@@ -95,20 +102,20 @@ class Encode:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """The same frames as another file."""
-        settings = desk.layers.settle(self.chosen)
+        options = desk.layers.options(self.chosen)
         film = thread.film if self.film is None else film_in(self.film, desk)
         if film is None:
             raise UsageError(
                 "there is no video", "say which: anim encode VIDEO -o NAME.webm"
             )
         sound = self.sound or film.sound
-        film = replace(film, sound=sound if settings.options.audio else None)
-        if self.out is None and settings.options.codec is None:
+        film = replace(film, sound=sound if options.audio else None)
+        if self.out is None and options.codec is None:
             raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
-        film = replace(film, name=f"{film.name}-{settings.options.codec}")
-        out = named(film, self.out, settings)
-        rate = settings.options.fps if "fps" in self.chosen else None
-        stage = replace(encoding(film, out, settings), rate=rate)
+        film = replace(film, name=f"{film.name}-{options.codec}")
+        out = named(film, self.out, options)
+        rate = options.fps if "fps" in self.chosen else None
+        stage = replace(encoding(film, out, options), rate=rate)
         return Planned((Step(stage, out, manifest=True),), thread)
 
 
@@ -146,25 +153,46 @@ def recipe_of(stage: Mapping[str, Any]) -> Recipe:
     return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
 
 
-def encoding(film: Film, out: Path | None, settings: Settings) -> EncodeStage:
+def encoding(film: Film, out: Path | None, options: Options) -> EncodeStage:
     """The stage that makes a video of a film.
 
     Raises UsageError where suffix, codec and quality don't go together.
     """
-    path, options = named(film, out, settings), settings.options
+    path = named(film, out, options)
     encoding_for(path, options.fps or Fraction(24), options.codec, options.quality)
     return EncodeStage(
         film.frames,
         path.suffix.lower(),
-        settings.options.codec,
-        settings.options.quality,
+        options.codec,
+        options.quality,
         sound=film.sound,
     )
 
 
-def named(film: Film, out: Path | None, settings: Settings) -> Path:
+def named(film: Film, out: Path | None, options: Options) -> Path:
     """Where the video of a film goes."""
-    return place(out, film.name + SUFFIXES[settings.options.codec])
+    return place(out, film.name + SUFFIXES[options.codec])
+
+
+def usual_preset(desk: Desk) -> tuple[str, str]:
+    """The best preset whose weights are here, and how to get a better one, if there is."""
+    best = BEST_FIRST[0]
+    usual = next(name for name in BEST_FIRST if not lacking_weights(name, desk))
+    if usual == best:
+        return usual, f"rendering with the preset {usual}, the best that there is"
+    pull = f"anim weights pull {' '.join(lacking_weights(best, desk))}"
+    return usual, f"rendering with the preset {usual}; for {best}, which is better: {pull}"
+
+
+def lacking_weights(preset: str, desk: Desk) -> list[str]:
+    """The entries to get before a preset can render; not those that come by themselves.
+
+    From the catalog alone: asking the renderer would load torch.
+    """
+    renderer = load_preset(preset).renderer
+    entry = desk.weights.catalog.get(renderer)
+    needed = () if entry is None else (renderer, *entry.goes_with)
+    return [name for name in needed if not desk.weights.has(name)]
 
 
 def device_for(settings: Settings) -> str:

@@ -35,7 +35,7 @@ class ShowPreset:
 
     def show(self, desk: Desk) -> Answer:
         """The keys that the preset's renderer listens to."""
-        settings = desk.layers.settle({"preset": self.name})
+        settings = desk.layers.settle({"preset": self.name}, self.name)
         file = find_presets(desk.project.root)[self.name]
         _, text = read_toml(file, PresetError)
         lines: list[str] = []

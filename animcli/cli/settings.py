@@ -29,7 +29,7 @@ OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIG
 class Options:
     """Everything that one may choose beside the keys of a preset."""
 
-    preset: str = key("cutout", "How to render; see `anim presets list`.")
+    preset: str | None = key(None, "How to render; otherwise the best with weights here.")
     device: Literal["auto", "cpu", "cuda", "mps"] = key("auto", "Where networks run.")
     detector: Literal["blazepose"] = key("blazepose", "What finds the joints.")
     hands: bool = key(True, "Find the joints of the hands.")
@@ -88,15 +88,19 @@ class Layers:
     doubts: tuple[str, ...]
     project: Path
 
-    def settle(self, flags: Mapping[str, object]) -> Settings:
-        """The settings of a command with these flags (key -> value, checked).
+    def options(self, flags: Mapping[str, object]) -> Options:
+        """The options of a command with these flags (key -> value, checked)."""
+        return changed(Options(), _of(Options, {**self.values, **flags}))
+
+    def settle(self, flags: Mapping[str, object], usual: str) -> Settings:
+        """The settings of a render with these flags; `usual` is the preset if none is said.
 
         Raises PresetError, ProjectError, or UsageError where the flags are to blame.
         """
         said = {**self.values, **flags}
         origins = {**self.origins, **{name: flag(name) for name in flags}}
-        options = changed(Options(), _of(Options, said))
-        preset = load_preset(options.preset, self.project)
+        options = self.options(flags)
+        preset = load_preset(options.preset or usual, self.project)
         for name in flags:
             if HOMES[name] is Preset and not preset.listens_to(name):
                 raise UsageError(
@@ -104,7 +108,9 @@ class Layers:
                     f"which renders with {preset.renderer}"
                 )
         chosen = {
-            name: v for name, v in _of(Preset, said).items() if preset.listens_to(name)
+            name: value
+            for name, value in _of(Preset, said).items()
+            if preset.listens_to(name)
         }
         return Settings(options, _change(preset, chosen, origins, flags), origins)
 

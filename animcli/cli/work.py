@@ -91,6 +91,8 @@ class Work:
                 with storing(folder):
                     folder.mkdir(parents=True, exist_ok=True)
         check_steps(self.workshop, steps, force=self.desk.line.force)
+        for note in (planned.note for planned in plans if planned.note):
+            self.console.note(note)
         if not self.desk.line.dry_run:
             needed = (name for step in steps for name in weights_of(step.stage))
             for name in dict.fromkeys(needed):

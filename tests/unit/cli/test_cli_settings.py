@@ -19,7 +19,7 @@ def layers(tmp_path: Path, toml: str = "", **environment: str) -> Layers:
 
 
 def test_nobody_said_anything(tmp_path: Path) -> None:
-    settings = layers(tmp_path).settle({})
+    settings = layers(tmp_path).settle({}, "cutout")
     assert settings.preset.name == "cutout"
     assert settings.origins == {}
 
@@ -31,7 +31,7 @@ def test_each_layer_goes_before_the_next(tmp_path: Path) -> None:
         ANIM_STEPS="20",
         ANIM_SEED="2",
     )
-    settings = said.settle({"seed": 3})
+    settings = said.settle({"seed": 3}, "cutout")
     preset = settings.preset
     assert (preset.steps, preset.width, preset.seed, preset.overlap) == (20, 256, 3, 4)
     assert settings.origins == {
@@ -56,7 +56,7 @@ def test_a_variable_that_is_nearly_one_is_doubted(tmp_path: Path) -> None:
 
 def test_a_flag_that_the_renderer_cannot_hear_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as raised:
-        layers(tmp_path).settle({"steps": 3})
+        layers(tmp_path).settle({"steps": 3}, "cutout")
     assert raised.value.message == (
         "--steps means nothing to the preset cutout, which renders with cutout"
     )
@@ -66,18 +66,18 @@ def test_a_general_wish_that_the_renderer_cannot_hear_waits_for_another(
     tmp_path: Path,
 ) -> None:
     said = layers(tmp_path, "steps = 30\n")
-    assert said.settle({}).preset.steps == 25
-    assert said.settle({"preset": "slow"}).preset.steps == 30
+    assert said.settle({}, "cutout").preset.steps == 25
+    assert said.settle({"preset": "slow"}, "cutout").preset.steps == 30
 
 
 def test_flags_that_do_not_fit_together_are_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="overlap 24 must be smaller than window 24"):
-        layers(tmp_path).settle({"preset": "slow", "overlap": 24})
+        layers(tmp_path).settle({"preset": "slow", "overlap": 24}, "cutout")
 
 
 def test_a_file_that_does_not_fit_the_preset_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"anim\.toml:1: overlap 24 must be smaller"):
-        layers(tmp_path, "overlap = 24\n").settle({"preset": "slow"})
+        layers(tmp_path, "overlap = 24\n").settle({"preset": "slow"}, "cutout")
 
 
 def test_the_renderer_is_the_choice_of_the_preset(tmp_path: Path) -> None:

@@ -1,0 +1,158 @@
+"""What commands come to: stages, names of results, and the preset that is used unasked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from pose_builders import random_pose
+from video_builders import tiny_clip
+
+from animcli.cli.plan import Desk, ExtractPose, Motion, Retarget, Thread, name_of, video_of
+from animcli.cli.plan_video import Encode, Film, Render, usual_preset
+from animcli.cli.request import LineOptions
+from animcli.cli.settings import Layers
+from animcli.errors import UsageError
+from animcli.pose.posefile import write_pose
+from animcli.pose.sequence import Origin
+from animcli.project.project import find_project
+from animcli.project.record import hash_file
+from animcli.stages.deliver import Step
+from animcli.stages.encode import EncodeStage
+from animcli.stages.extract import ExtractStage
+from animcli.stages.render import RenderStage
+from animcli.stages.retarget import RetargetStage
+from animcli.weights.store import WeightsStore
+
+REFERENCE = Path("ref.png")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(
+        find_project(tmp_path),
+        WeightsStore(tmp_path / "weights"),
+        Layers({}, {}, (), tmp_path),
+        LineOptions(),
+        lambda what, done, of: None,
+    )
+
+
+def rendering(chosen: Mapping[str, object] | None = None, **changes: object) -> Render:
+    plain = Render(
+        REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, chosen or {}
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def steps(entries: tuple[object, ...]) -> list[Step]:
+    return [entry for entry in entries if isinstance(entry, Step)]
+
+
+def test_a_video_is_extracted_on_the_way_and_gives_its_sound(desk: Desk) -> None:
+    (step,) = steps(rendering().plan(desk, Thread()).entries)
+    assert step.out == Path("ref-dance.mp4")
+    assert isinstance(step.stage, EncodeStage)
+    assert step.stage.sound == Path("dance.mp4")
+    assert isinstance(step.stage.frames, RenderStage)
+    assert step.stage.frames.motion == ExtractStage(Path("dance.mp4"))
+
+
+def test_a_motion_fitted_to_the_same_picture_is_not_fitted_again(desk: Desk) -> None:
+    retarget = Retarget(REFERENCE, Path("dance.mp4"), None, {}).plan(desk, Thread())
+    assert steps(retarget.entries)[0].out == Path("ref-dance.pose")
+    rendered = rendering(motion=None).plan(desk, retarget.thread)
+    frames = steps(rendered.entries)[0].stage.inputs()["frames"]
+    assert isinstance(frames, RenderStage)
+    assert isinstance(frames.motion, RetargetStage)
+    assert frames.retarget is False
+    other = rendering(motion=None, reference=Path("b.png")).plan(desk, retarget.thread)
+    assert steps(other.entries)[0].out == Path("b-dance.mp4")
+    frames = steps(other.entries)[0].stage.inputs()["frames"]
+    assert isinstance(frames, RenderStage)
+    assert frames.retarget is True
+
+
+def test_flags_reach_the_stage(desk: Desk) -> None:
+    chosen = {"width": 64, "height": 96, "seed": 7, "fps": Fraction(12), "fit": "crop"}
+    render = rendering(chosen, frames=5, loop=True, retarget=False)
+    (step,) = steps(render.plan(desk, Thread()).entries)
+    stage = step.stage.inputs()["frames"]
+    assert isinstance(stage, RenderStage)
+    preset = stage.preset
+    assert (preset.width, preset.height, preset.seed) == (64, 96, 7)
+    assert (stage.frames, stage.loop, stage.rate) == (5, True, 12)
+    assert (stage.retarget, stage.fit.value, stage.device) == (False, "crop", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("vp9", "ref-dance.webm"), ("prores4444", "ref-dance.mov"), ("png", "ref-dance")],
+)
+def test_a_codec_decides_about_the_suffix(desk: Desk, codec: str, name: str) -> None:
+    planned = rendering({"codec": codec}, compare=True).plan(desk, Thread())
+    result, row = steps(planned.entries)
+    assert result.out == Path(name)
+    assert row.out == result.out.with_name(f"ref-dance-compare{result.out.suffix}")
+
+
+def test_a_folder_takes_the_usual_name(desk: Desk, tmp_path: Path) -> None:
+    planned = rendering(out=tmp_path).plan(desk, Thread())
+    assert steps(planned.entries)[0].out == tmp_path / "ref-dance.mp4"
+
+
+def test_encoding_again_wants_a_name_or_a_codec(desk: Desk) -> None:
+    thread = Thread(film=Film(Path("frames"), "ref-dance"))
+    with pytest.raises(UsageError, match="encoded as what"):
+        Encode(None, None, None, {}).plan(desk, thread)
+    planned = Encode(None, None, None, {"codec": "h265"}).plan(desk, thread)
+    assert steps(planned.entries)[0].out == Path("ref-dance-h265.mp4")
+
+
+def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
+    videos = (Path("clips/a.mp4"), Path("clips/b.mp4"))
+    planned = ExtractPose(videos, None, True, {}).plan(desk, Thread())
+    assert [step.out for step in steps(planned.entries)] == [Path("a.pose"), Path("b.pose")]
+    assert planned.independent
+    assert planned.thread == Thread()
+
+
+def test_the_best_preset_is_used_whose_weights_are_here(desk: Desk) -> None:
+    assert usual_preset(desk) == (
+        "cutout",
+        "rendering with the preset cutout; for animate-anyone, which is better: "
+        "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
+    )
+    for name in ("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"):
+        for file in desk.weights.entry(name).files:
+            path = desk.weights.root / name / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert usual_preset(desk)[0] == "animate-anyone"
+
+
+def test_a_preset_that_was_said_is_taken_without_a_word(desk: Desk) -> None:
+    assert rendering({"preset": "cutout"}).plan(desk, Thread()).note == ""
+    assert rendering().plan(desk, Thread()).note != ""
+
+
+def test_a_pose_finds_the_video_beside_it_that_it_was_taken_from(tmp_path: Path) -> None:
+    video = tiny_clip(tmp_path / "dance.mp4", 3)
+    pose = tmp_path / "dance.pose"
+    write_pose(pose, random_pose(3, origin=Origin(source={"sha256": hash_file(video)})))
+    assert video_of(pose) == video
+    video.write_bytes(b"another")
+    assert video_of(pose) is None
+
+
+def test_things_are_called_after_their_files() -> None:
+    assert name_of(Path("clips/dance.take2.mp4")) == "dance.take2"
+    assert name_of(Path()) == Path.cwd().name
+
+
+def test_a_motion_without_its_video_has_no_sound(desk: Desk) -> None:
+    thread = Thread(motion=Motion(Path("dance.pose"), "dance"))
+    (step,) = steps(rendering(motion=None).plan(desk, thread).entries)
+    assert isinstance(step.stage, EncodeStage)
+    assert step.stage.sound is None
