@@ -6,6 +6,9 @@ a second. Its requests and answers are lines of JSON:
     {"folder": ..., "fault": "any:7:kill" or "", "kill_after": seconds or null}
     {"status": what waitpid says, "notes": [...]}
 
+With the words `once FOLDER` it does a single run and prints its progress, as
+`{"what": ..., "done": ...}`; Ctrl-C and SIGTERM then end it after the unit in hand.
+
 In the folder: `frames/` (pictures of a bright spot), `ref.png`; it makes `out.mp4`.
 """
 
@@ -23,6 +26,7 @@ from stage_builders import gradient_render, register, spot_pictures, workshop
 import animcli.pose.clean
 import animcli.pose.posefile
 import animcli.video.read
+from animcli.cli.stopping import Stop, Stopped, listening
 from animcli.errors import AnimError
 from animcli.pose import draw
 from animcli.project import fault
@@ -55,9 +59,9 @@ def steps(folder: Path) -> list[Step]:
     return [Step(EncodeStage(render), folder / "out.mp4", manifest=True)]
 
 
-def run(folder: Path) -> None:
+def run(folder: Path, **options: object) -> None:
     """What `anim render` does."""
-    at = workshop(folder)
+    at = workshop(folder, **options)
     for step in steps(folder):
         check_steps(at, [step], force=False)
         deliver(at, step, force=False, command=["anim", "render"])
@@ -81,9 +85,27 @@ def in_a_fork(folder: Path, planned: str, kill_after: float | None) -> int:
     return status
 
 
+def once(folder: Path) -> None:
+    """A run that says how far it is and listens to signals."""
+    stop = Stop()
+
+    def report(what: str, done: int, of: int) -> None:
+        sys.stdout.write(json.dumps({"what": what, "done": done}) + "\n")
+        sys.stdout.flush()
+
+    with listening(stop), stop.between_units():
+        try:
+            run(folder, report=report, may_stop=stop.may_stop)
+        except Stopped as stopped:
+            sys.exit(stopped.exit_code)
+
+
 def main() -> None:
     """Answer requests until there are no more."""
     register()
+    if sys.argv[1:2] == ["once"]:
+        once(Path(sys.argv[2]))
+        return
     for line in sys.stdin:
         request = json.loads(line)
         folder = Path(request["folder"])

@@ -1,0 +1,82 @@
+"""Stopped by a signal or joined by a second process, a run ends with the same frames."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from resume_builders import RUNNER, Runner, decoded, environment, runner
+from resume_runner import prepare
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[Runner]:
+    with runner() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("material")
+    prepare(folder / "project")
+    return folder / "project"
+
+
+@pytest.fixture(scope="module")
+def unbroken(runs: Runner, material: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("unbroken") / "project"
+    shutil.copytree(material, folder)
+    assert runs.run(folder) == 0
+    return decoded(folder / "out.mp4")
+
+
+@pytest.fixture
+def project(material: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(material, tmp_path / "project"))
+
+
+def started(folder: Path) -> "subprocess.Popen[str]":
+    """The same chain in a process of its own, which says when a unit of work is done."""
+    return subprocess.Popen(
+        [sys.executable, str(RUNNER), "once", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+)
+def test_a_signal_ends_the_run_after_the_unit_in_hand(
+    project: Path, runs: Runner, unbroken: str, number: signal.Signals, code: int
+) -> None:
+    with started(project) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if json.loads(line)["what"] == "rendering":  # the first frame is there
+                process.send_signal(number)
+                break
+        rest = process.stdout.read()
+        assert process.wait() == code
+    assert "encoding" not in rest
+    segments = list(project.glob(".anim/work/*/entry/render/frames-*"))
+    assert len(segments) == 1
+    kept = segments[0].stat().st_mtime_ns
+    assert runs.run(project) == 0
+    assert decoded(project / "out.mp4") == unbroken
+    (again,) = project.glob(f".anim/store/*/render/{segments[0].name}")
+    assert again.stat().st_mtime_ns == kept
+
+
+def test_two_processes_at_once_are_both_right(project: Path, unbroken: str) -> None:
+    with started(project) as one, started(project) as two:
+        one.communicate()
+        two.communicate()
+        assert (one.returncode, two.returncode) == (0, 0)
+    assert decoded(project / "out.mp4") == unbroken
+    assert not list((project / ".anim" / "work").iterdir())
