@@ -68,6 +68,7 @@ class ExtractStage:
             keep_going=self.keep_going,
             limits=Limits(least_frames=2),
             rate=self.picture_rate,
+            quick=True,
         ) as reader:
             for line in reader.info.notes:
                 bench.note(line)

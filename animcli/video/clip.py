@@ -78,8 +78,9 @@ class Look:
 class Clip:
     """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
 
-    def __init__(self, source: Path, limits: Limits) -> None:
+    def __init__(self, source: Path, limits: Limits, *, quick: bool = False) -> None:
         self._source = source
+        self._quick = quick
         self._path = regular_file(source, "a video")
         self._limits = limits
         with self._streaming() as (container, stream):
@@ -250,7 +251,7 @@ class Clip:
                 f"{self._source}: its pictures change size from {old} to {new}",
                 "cut it where the size changes",
             )
-        return look.turn.apply(to_rgb(frame, look.colours, *look.square))
+        return look.turn.apply(to_rgb(frame, look.colours, *look.square, quick=self._quick))
 
 
 def _turn(frame: av.VideoFrame) -> Turn:

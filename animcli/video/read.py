@@ -103,11 +103,13 @@ def open_footage(
     keep_going: bool = False,
     limits: Limits = LIMITS,
     rate: Fraction = Fraction(24),
+    quick: bool = False,
 ) -> Reader:
     """Open a video, an animated picture or a folder of pictures.
 
     keep_going: leave damaged frames out instead of stopping at them.
     rate: frames per second of a folder of pictures, which doesn't say; ignored otherwise.
+    quick: colours of a video may be off by a level or so, for those who only measure.
 
     Raises InputError for everything that isn't footage, or is over a limit.
     """
@@ -118,5 +120,5 @@ def open_footage(
     elif is_animation(path):
         footage = Animation(source, limits)
     else:
-        footage = Clip(source, limits)
+        footage = Clip(source, limits, quick=quick)
     return Reader(footage, keep_going=keep_going)
