@@ -249,6 +249,9 @@ def inspect(
         Path | None,
         typer.Option("--on", metavar="VIDEO", help="Draw the pose on this, not on black."),
     ] = None,
+    pose: Annotated[
+        bool, typer.Option("--pose", help="Find the pose in a video, and show it too.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="For the pictures."),
@@ -256,12 +259,13 @@ def inspect(
 ) -> Request:
     """Look at a pose, a video or the project.
 
-    Of a pose: facts, overlay video, contact sheet, curves. Of a video: facts and contact
-    sheet. Of the project: what its cache holds.
+    Of a pose: facts, the pose drawn on video or on black, a contact sheet of that, and
+    curves of confidence, gaps and speed. Of a video: facts and a contact sheet, with --pose
+    the rest as well. Of the project: what its cache holds.
     """
     from animcli.cli.inspect import Inspect
 
-    return Inspect(thing, video, output)
+    return Inspect(thing, video, pose, output)
 
 
 @app.command()
@@ -280,7 +284,7 @@ def demo(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="For the videos.")
     ] = Path("demo"),
     frames: Annotated[int, typer.Option(metavar="N", help="How long the dance is.")] = 96,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which people, which dance.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which people, which dance.")] = 22,
     *,
     chosen: Chosen,
 ) -> Request:

@@ -89,7 +89,7 @@ class DrawFigure:
     """
 
     name: ClassVar[str] = "draw-figure"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
@@ -119,13 +119,14 @@ class DrawFigure:
 
 
 def _at_rest() -> "Angles":
-    """Upright, facing the viewer, arms a little away from the body."""
+    """Upright, facing the viewer, arms and legs a little apart: nothing hides or touches."""
     import numpy as np
 
     from animcli.characters.body import Angles
 
     still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
     arms = np.array([[[-0.35, -0.94, 0], [0.35, -0.94, 0]]], np.float32)
+    feet = np.array([[[-0.09, 0, 0], [0.09, 0, 0]]], np.float32)
     return Angles(
         facing=np.zeros(1, np.float32),
         pelvis=still,
@@ -134,7 +135,7 @@ def _at_rest() -> "Angles":
         head=still,
         upper_arms=arms,
         forearms=arms,
-        feet=np.zeros((1, 2, 3), np.float32),
+        feet=feet,
         anchors=none,
         turns=none,
         lifts=none,
