@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animcli.cli.cache_answers import megabytes
-from animcli.cli.plan import POSE, Desk, Planned, Thread, name_of
+from animcli.cli.plan import POSE, Desk, Entry, Planned, Thread, name_of
 from animcli.cli.request import Act, Answer
 from animcli.errors import UsageError
 from animcli.stages.deliver import Step
 from animcli.stages.encode import EncodeStage
+from animcli.stages.extract import ExtractStage
 from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
+from animcli.stages.stage import Source
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,10 +26,12 @@ class Inspect:
 
     thing: a `.pose`, footage, or None for the project.
     video: what a pose is drawn on.
+    pose: find the pose in footage, and show it too.
     """
 
     thing: Path | None
     video: Path | None
+    pose: bool
     folder: Path | None
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
@@ -37,23 +41,32 @@ class Inspect:
         is_pose = self.thing.suffix.lower() == POSE
         if self.video is not None and not is_pose:
             raise UsageError(f"--on is for poses, and {self.thing} is none")
-        folder = self.folder or Path()
+        if self.pose and is_pose:
+            raise UsageError(f"--pose is for footage, and {self.thing} is a pose already")
+        place = self.folder or Path()
         name = name_of(self.thing)
-        if not is_pose:
-            sheet = Step(SheetStage(self.thing), folder / f"{name}-sheet.png")
-            entries = (Act(VideoFacts(self.thing).answer), sheet)
-            return Planned(entries, thread, folder=self.folder)
-        overlay = OverlayStage(self.thing, self.video)
-        return Planned(
-            (
-                Act(PoseFacts(self.thing).answer),
-                Step(EncodeStage(overlay), folder / f"{name}-overlay.mp4"),
-                Step(SheetStage(overlay), folder / f"{name}-overlay.png"),
-                Step(CurvesStage(self.thing, name), folder / f"{name}-curves.png"),
-            ),
-            thread,
-            folder=self.folder,
-        )
+        entries: list[Entry] = []
+        if is_pose:
+            entries.append(Act(PoseFacts(self.thing).answer))
+            entries += pose_pictures(self.thing, self.video, name, place)
+        else:
+            entries.append(Act(VideoFacts(self.thing).answer))
+            entries.append(Step(SheetStage(self.thing), place / f"{name}-sheet.png"))
+        if self.pose:
+            entries += pose_pictures(ExtractStage(self.thing), self.thing, name, place)
+        return Planned(tuple(entries), thread, folder=self.folder)
+
+
+def pose_pictures(
+    motion: Source, video: Path | None, name: str, place: Path
+) -> tuple[Step, ...]:
+    """The motion drawn on its video or on black, a sheet of that, and its curves."""
+    overlay = OverlayStage(motion, video)
+    return (
+        Step(EncodeStage(overlay), place / f"{name}-overlay.mp4"),
+        Step(SheetStage(overlay), place / f"{name}-overlay.png"),
+        Step(CurvesStage(motion, name), place / f"{name}-curves.png"),
+    )
 
 
 @dataclass(frozen=True)

@@ -343,6 +343,21 @@ def test_the_doctor_looks_at_everything(capsys: Capture) -> None:
     assert all(finding["advice"] for finding in findings if finding["state"] != "ok")
 
 
+def test_weights_that_are_elsewhere_are_listed(capsys: Capture) -> None:
+    assert main(["weights", "list"]) == 0
+    row = next(row for row in capsys.readouterr().out.splitlines() if "blazepose" in row)
+    assert row.split()[:4] == ["blazepose", "-", "16.5", "MB"]
+    assert main(["weights", "verify"]) == 0
+    assert main(["weights", "verify", "dwpose"]) == 5
+    assert "anim weights pull dwpose" in capsys.readouterr().out
+
+
+def test_a_web_page_is_no_weights(capsys: Capture) -> None:
+    Path("pose_detection.tflite").write_text("<!DOCTYPE html><html></html>")
+    assert main(["weights", "import", "blazepose", "pose_detection.tflite"]) == 5
+    assert capsys.readouterr().err.startswith("error: ")
+
+
 def test_a_bug_is_shown_as_a_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     from animcli.stages.inspect import SheetStage
 

@@ -129,6 +129,17 @@ def test_the_sound_of_the_dance_goes_along_unless_told_otherwise(
     assert found == [False, True, False]
 
 
+def test_the_pose_of_a_result_is_inspected(capsys: Capture) -> None:
+    results = answer(["inspect", "ref-dance.mp4", "--pose", "-o", "look"], capsys)[
+        "results"
+    ]
+    assert [each["path"] for each in results[1:]] == [
+        f"look/ref-dance-{name}"
+        for name in ("sheet.png", "overlay.mp4", "overlay.png", "curves.png")
+    ]
+    assert frames_of("look/ref-dance-overlay.mp4") == FRAMES
+
+
 def test_the_frames_of_a_video_may_be_gone_from_the_cache(
     capsys: Capture, tmp_path: Path
 ) -> None:
