@@ -24,22 +24,29 @@ def load_network(
     device: torch.device,
     dtype: torch.dtype,
     unused: tuple[str, ...] = (),
+    prefix: str = "",
 ) -> N:
     """What `build` builds, with the weights in `files`, ready for inference.
 
     files: where the tensors are whose names contain the key; the first that fits counts, so
         that an empty key at the end stands for all others.
     unused: how the names begin of what the files hold and the network doesn't want.
+    prefix: how names begin in the files; the network may leave it out.
 
     Raises WeightsError, naming the file and what is missing, unexpected or mis-shaped.
     """
     with torch.device("meta"):
         network = build()
-    state = {}
-    for part, shapes in split(shapes_of_network(network), files).items():
+    stored = {
+        name if name.startswith(prefix) else prefix + name: name
+        for name in network.state_dict()
+    }
+    own, state = shapes_of_network(network), {}
+    wanted = {there: own[here] for there, here in stored.items()}
+    for part, shapes in split(wanted, files).items():
         for name, tensor in read_tensors(files[part], shapes, unused=unused).items():
             kind = dtype if tensor.is_floating_point() else tensor.dtype
-            state[name] = tensor.to(device, kind)
+            state[stored[name]] = tensor.to(device, kind)
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)
     return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -87,6 +94,27 @@ def load_image_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -
     )
     embeddings = network.vision_model.embeddings  # its table of places is in no file
     places = torch.arange(embeddings.num_positions, device=device)[None]
+    embeddings.register_buffer("position_ids", places, persistent=False)
+    return network
+
+
+def load_text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """CLIP's network for text."""
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    config = CLIPTextConfig.from_dict(read_config(folder / "config.json"))
+    network = load_network(
+        lambda: CLIPTextModel(config),
+        {"": folder / "model.safetensors"},
+        device,
+        dtype,
+        prefix="text_model.",  # which transformers 5 leaves out
+    )
+    embeddings = network.get_submodule(
+        "embeddings" if hasattr(network, "embeddings") else "text_model.embeddings"
+    )  # its table of places is in no file
+    places = torch.arange(config.max_position_embeddings, device=device)[None]
     embeddings.register_buffer("position_ids", places, persistent=False)
     return network
 

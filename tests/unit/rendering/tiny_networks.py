@@ -1,20 +1,26 @@
 """Animate Anyone with networks of a few thousand random weights, in the store's layout."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from safetensors.torch import save_file
 from torch import nn
-from transformers.models.clip.configuration_clip import CLIPVisionConfig
-from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
+from transformers.models.clip.configuration_clip import CLIPTextConfig, CLIPVisionConfig
+from transformers.models.clip.modeling_clip import (
+    CLIPTextModel,
+    CLIPVisionModelWithProjection,
+)
 
 from animcli.networks.appearance import ReferenceUNet
+from animcli.networks.controlnet import ControlNet
 from animcli.networks.levels import MotionConfig, UNetConfig
 from animcli.networks.pose_guider import PoseGuider
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import AnimateAnyone
+from animcli.rendering.magic_animate import MagicAnimate
 
 SPATIAL = UNetConfig(
     widths=(16, 16), layers=1, attention=(True, False), heads=2, groups=4, context=8
@@ -27,6 +33,16 @@ TINY = AnimateAnyone(
     ),
     guider_widths=(4, 4, 4, 4),
 )  # fmt: skip
+TINY_MAGIC = MagicAnimate(
+    replace(
+        TINY.unet, across_frames=True, motion=replace(MOTION, positions=12, middle=False)
+    ),
+    condition_widths=(4, 4, 4, 4),
+)
+TEXT = {
+    "vocab_size": 49408, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+    "num_attention_heads": 1, "max_position_embeddings": 77,
+}  # fmt: skip
 VAE = {
     "in_channels": 3, "out_channels": 3, "latent_channels": 4, "norm_num_groups": 4,
     "down_block_types": ["DownEncoderBlock2D"] * 4,
@@ -61,6 +77,32 @@ def write_tiny_weights(root: Path) -> dict[str, Path]:
     save(random(network).state_dict(), vae / "diffusion_pytorch_model")
     (vae / "config.json").write_text(json.dumps(VAE))
     return folders
+
+
+def write_tiny_magic_weights(root: Path) -> dict[str, Path]:
+    """The same for MagicAnimate; with its own copy of the autoencoder."""
+    folders = write_tiny_weights(root)
+    own, base = root / "magic-animate", root / "sd15"
+    for folder in (
+        own / "appearance_encoder", own / "densepose_controlnet", base / "unet",
+        base / "text_encoder",
+    ):  # fmt: skip
+        folder.mkdir(parents=True)
+    file = "diffusion_pytorch_model"
+    unet = random(UNet(TINY_MAGIC.unet)).state_dict()
+    motion = {k: v for k, v in unet.items() if "motion_modules" in k}
+    save(motion, own / "temporal_attention")
+    save({k: v for k, v in unet.items() if k not in motion}, base / "unet" / file)
+    encoder, controlnet = ReferenceUNet(SPATIAL), ControlNet(SPATIAL, (4, 4, 4, 4))
+    save(random(encoder).state_dict(), own / "appearance_encoder" / file)
+    save(random(controlnet).state_dict(), own / "densepose_controlnet" / file)
+    text = CLIPTextModel(CLIPTextConfig(**TEXT)).state_dict()
+    published = {
+        f"text_model.{name.removeprefix('text_model.')}": x for name, x in text.items()
+    }
+    save(published, base / "text_encoder" / "model")
+    (base / "text_encoder" / "config.json").write_text(json.dumps(TEXT))
+    return {"magic-animate": own, "sd15": base, "sd-vae-ft-mse": folders["sd-vae-ft-mse"]}
 
 
 def random(network: nn.Module) -> nn.Module:

@@ -1,0 +1,213 @@
+"""MagicAnimate: a character follows a DensePose video.
+
+Source: Xu et al., "MagicAnimate", arXiv:2311.16498, and the authors' code. Differs: any
+length, guidance and size; the reference is looked at for the conditional half only, which
+is all that ever looked at it; its features are never rounded to float16; ControlNet's
+residuals are worked out for each frame when a window first wants it, not for windows of
+their own, which changes nothing, since it looks at each frame by itself.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from animcli.networks.appearance import ReferenceUNet
+from animcli.networks.controlnet import ControlNet
+from animcli.networks.levels import Sight, UNetConfig
+from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet
+from animcli.rendering.denoise import PredictWindow, StartStep
+from animcli.rendering.diffusion import Workplace, render_clip
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.latents import to_unit
+from animcli.rendering.loading import load_network, load_text_encoder
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Drive,
+    FrameSource,
+    RenderRequest,
+    Report,
+)
+from animcli.rendering.sampling import MAGIC_ANIMATE as SCHEDULE
+from animcli.rendering.windows import Window
+
+TOKENS: Final = 77
+START_OF_TEXT: Final = 49406
+END_OF_TEXT: Final = 49407
+"""Of CLIP's vocabulary; an empty prompt is a start, and ends in all other places."""
+
+ControlPicture = Callable[[int], NDArray[np.uint8]]
+"""Frame -> the DensePose picture (h, w, 3) to follow there."""
+
+
+@dataclass(frozen=True)
+class MagicAnimate:
+    """The renderer; other shapes than the published ones are for networks of one's own."""
+
+    drive: ClassVar[Drive] = Drive.DENSEPOSE
+    weights: ClassVar[tuple[str, ...]] = ("magic-animate", "sd15", "sd-vae-ft-mse")
+
+    unet: UNetConfig = MAGIC_ANIMATE
+    condition_widths: tuple[int, ...] = (16, 32, 96, 256)
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
+        return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
+
+    def look(self, place: Workplace) -> StartStep:
+        """Load the networks, and be ready to predict."""
+        request, device, dtype = place.request, place.device, place.dtype
+        control = request.control
+        if control is None:
+            raise ValueError("MagicAnimate follows a DensePose video, got none")
+        own, base = request.weights["magic-animate"], request.weights["sd15"]
+        file = "diffusion_pytorch_model.safetensors"
+        spatial = replace(self.unet, motion=None, across_frames=False)
+        what, parts = "loading networks", 4
+
+        place.report(what, 0, parts)
+        text_encoder = load_text_encoder(base / "text_encoder", device, dtype)
+        text = empty_prompt(text_encoder)
+        del text_encoder
+
+        place.report(what, 1, parts)
+        encoder = load_network(
+            lambda: ReferenceUNet(spatial),
+            {"": own / "appearance_encoder" / file},
+            device,
+            dtype,
+        )
+        place.report(what, 2, parts)
+        controlnet = load_network(
+            lambda: ControlNet(spatial, self.condition_widths),
+            {"": own / "densepose_controlnet" / file},
+            device,
+            dtype,
+        )
+        place.report(what, 3, parts)
+        files = {
+            "motion_modules": own / "temporal_attention.safetensors",
+            "": base / "unet" / file,
+        }
+        unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        place.report(what, 4, parts)
+        return predictor(
+            unet,
+            encoder,
+            controlnet,
+            text,
+            place.autoencoder.encode(request.reference),
+            lambda frame: next(iter(control(range(frame, frame + 1)))),
+            place.guidance,
+            request.preset.steps,
+            together=place.together,
+        )
+
+
+@torch.inference_mode()
+def empty_prompt(
+    text_encoder: nn.Module, start: int = START_OF_TEXT, end: int = END_OF_TEXT
+) -> Tensor:
+    """What the text encoder says of no text, (1, 77, width)."""
+    device = next(text_encoder.parameters()).device
+    words = torch.tensor([[start] + [end] * (TOKENS - 1)], device=device)
+    return text_encoder(words).last_hidden_state
+
+
+def predictor(
+    unet: UNet,
+    encoder: ReferenceUNet,
+    controlnet: ControlNet,
+    text: Tensor,
+    reference: Tensor,
+    picture: ControlPicture,
+    guidance: Guidance,
+    steps: int,
+    *,
+    together: bool,
+) -> StartStep:
+    """How to predict a window; what doesn't change over the windows of a step is done once.
+
+    reference: latents (1, 4, h, w).
+    together: both halves of guidance in one call, faster on a GPU, in twice the memory.
+    """
+    with torch.inference_mode():
+        encoder_sight, control_sight = encoder.see(text), controlnet.see(text)
+        plain = unet.see(text)
+
+    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+        guided, time = guidance.works_at(step, steps), timestep.to(text.device)
+        features = encoder(reference, time, encoder_sight)
+        # Differs from Animate Anyone: the way down doesn't look at the reference.
+        shown = unet.see(text, {p: x for p, x in features.items() if p[:4] != "down"})
+        residuals = FrameResiduals(controlnet, control_sight, time, latents, picture, text)
+
+        def predict(part: Tensor, window: Window) -> Tensor:
+            clip = part.transpose(0, 1)[None].to(text)  # (1, c, f, h, w)
+            steer = residuals.of(window.frames)
+
+            def ask(sight: Sight, rows: int = 1) -> Tensor:
+                said = unet(clip.expand(rows, -1, -1, -1, -1), time, sight, residuals=steer)
+                return said.transpose(1, 2).float()  # (rows, f, c, h, w)
+
+            if not guided:
+                return ask(shown)[0]
+            if together:
+                return guidance.combine(*ask(shown, rows=2))
+            return guidance.combine(ask(plain)[0], ask(shown)[0])
+
+        return predict
+
+    return start_step
+
+
+class FrameResiduals:
+    """What the ControlNet adds to each frame in one step, worked out when first wanted.
+
+    Only those of the last window are kept, of which the next wants a few again.
+    """
+
+    def __init__(
+        self,
+        controlnet: ControlNet,
+        sight: Sight,
+        timestep: Tensor,
+        latents: Tensor,
+        picture: ControlPicture,
+        like: Tensor,
+    ) -> None:
+        """`latents` (frames, c, h, w) are the whole clip's; `like` has device and dtype."""
+        self._controlnet = controlnet
+        self._sight = sight
+        self._timestep = timestep
+        self._latents = latents
+        self._picture = picture
+        self._like = like
+        self._kept: dict[int, list[Tensor]] = {}
+
+    def of(self, frames: Sequence[int]) -> Residuals:
+        """The residuals of a window's frames, (1, c, f, h, w) each."""
+        kept = {frame: self._kept[frame] for frame in frames if frame in self._kept}
+        lacking = [frame for frame in dict.fromkeys(frames) if frame not in kept]
+        if lacking:
+            said = self._ask(lacking)
+            maps = [*said.skips, said.middle]
+            for place, frame in enumerate(lacking):
+                kept[frame] = [each[:, :, place] for each in maps]
+        self._kept = kept
+        *skips, middle = (
+            torch.stack(each, dim=2)
+            for each in zip(*(kept[frame] for frame in frames), strict=True)
+        )
+        return Residuals(skips, middle)
+
+    def _ask(self, frames: Sequence[int]) -> Residuals:
+        clip = self._latents[list(frames)].transpose(0, 1)[None].to(self._like)
+        pictures = torch.stack([to_unit(self._picture(i)) for i in frames], dim=2)
+        return self._controlnet(clip, self._timestep, self._sight, pictures.to(self._like))

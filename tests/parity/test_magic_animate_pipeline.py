@@ -1,0 +1,189 @@
+"""Rendering with MagicAnimate goes, step by step, where the original goes."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from golden_set import Case, close, golden_set, unet_config
+from torch import Tensor, nn
+from transformers.models.clip.configuration_clip import CLIPTextConfig
+from transformers.models.clip.modeling_clip import CLIPTextModel
+
+from animcli.networks.appearance import ReferenceUNet
+from animcli.networks.controlnet import ControlNet
+from animcli.networks.unet import UNet
+from animcli.rendering.denoise import denoise
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.inversion import noisier
+from animcli.rendering.latents import Autoencoder
+from animcli.rendering.magic_animate import FrameResiduals, empty_prompt, predictor
+from animcli.rendering.sampling import MAGIC_ANIMATE, Solver, make_scheduler
+from animcli.rendering.windows import Window, uniform_windows
+
+SET = golden_set("magic_animate")
+
+
+def cases(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+class TextEncoder(nn.Module):
+    """CLIP's text model under the name that it has in published files."""
+
+    def __init__(self, shape: dict[str, object]) -> None:
+        super().__init__()
+        self.text_model = CLIPTextModel(CLIPTextConfig(**shape))
+
+    def forward(self, words: Tensor) -> object:
+        return self.text_model(words)
+
+
+class Pipeline:
+    """All networks of the set, and what a case gives them."""
+
+    def __init__(self, case: Case) -> None:
+        shapes = SET.shapes
+        self.case, self.config = case, case.entry["config"]
+        self.unet = SET.load(UNet(unet_config(shapes["unet"])), "unet")
+        encoder = ReferenceUNet(unet_config(shapes["appearance_encoder"]))
+        self.encoder = SET.load(encoder, "appearance_encoder")
+        steer = shapes["controlnet"]
+        widths = tuple(steer["conditioning_embedding_out_channels"])
+        controlnet = ControlNet(unet_config(steer), widths)
+        self.controlnet = SET.load(controlnet, "controlnet")
+        vae = AutoencoderKL.from_config(shapes["vae"])
+        self.autoencoder = Autoencoder(SET.load(vae, "vae"))
+        text_shape = shapes["text_encoder"]
+        text_encoder = SET.load(TextEncoder(text_shape), "text_encoder")
+        self.text = empty_prompt(
+            text_encoder, text_shape["bos_token_id"], text_shape["eos_token_id"]
+        )
+        self.reference = self.autoencoder.encode(case.tensors["in_source_u8"].numpy())
+        blocks = case.tensors["in_control_blocks_u8"].numpy()
+        self.pictures = blocks.repeat(8, axis=1).repeat(8, axis=2)
+        self.noise = case.tensors["in_latents"][0].transpose(0, 1)
+        self.solver = Solver("ddim", MAGIC_ANIMATE, self.config["steps"])
+
+    def windows(self) -> list[Window]:
+        return uniform_windows(
+            self.config["frames"],
+            self.config["context_frames"],
+            self.config["context_overlap"],
+        )
+
+    def steps(
+        self, *, together: bool = True, encoder: ReferenceUNet | None = None
+    ) -> Iterator[Tensor]:
+        """The latents (1, c, frames, h, w) after each step."""
+        start_step = predictor(
+            self.unet,
+            encoder or self.encoder,
+            self.controlnet,
+            self.text,
+            self.reference,
+            lambda frame: self.pictures[frame],
+            Guidance(self.config["guidance_scale"]),
+            self.config["steps"],
+            together=together,
+        )
+        windows = self.windows()
+        for latents in denoise(self.noise, self.solver, start_step, lambda _: windows):
+            yield latents.transpose(0, 1)[None]
+
+
+@cases("in_control_blocks_u8", "latents_after_step0")
+def test_what_the_networks_look_at(case: Case) -> None:
+    pipeline = Pipeline(case)
+    listed = case.entry["windows_unet"]
+    assert listed == [list(window.frames) for window in pipeline.windows()]
+    close(case, pipeline.text.expand(2, -1, -1), "mid_text_embeddings")
+    close(case, pipeline.reference, "mid_ref_latents_scaled")
+    residuals = FrameResiduals(
+        pipeline.controlnet,
+        pipeline.controlnet.see(pipeline.text),
+        pipeline.solver.timesteps[0],
+        pipeline.noise,
+        lambda frame: pipeline.pictures[frame],
+        pipeline.text,
+    )
+    first = residuals.of(case.entry["windows_controlnet"][0])
+    close(case, first.skips[0][:, :, 0], "mid_controlnet_first_window_down0_frame0")
+    close(case, first.middle[0].transpose(0, 1), "mid_controlnet_first_window_mid")
+
+
+@cases("in_control_blocks_u8", "latents_after_step0")
+def test_every_step_and_the_picture(case: Case) -> None:
+    pipeline = Pipeline(case)
+    assert pipeline.solver.timesteps.tolist() == case.tensors["timesteps"].tolist()
+    for step, latents in enumerate(pipeline.steps()):
+        close(case, latents, f"latents_after_step{step}", tolerance(case))
+    picture = pipeline.autoencoder.decode(latents[0, :, 0])
+    close(case, picture[None], "out_video_frame0", tolerance(case))
+
+
+def tolerance(case: Case) -> float:
+    """The case's, or the other pipelines' where it has none: their latents grow alike."""
+    pipelines = SET.cases("in_control_blocks_u8")
+    known = [
+        each.entry["suggested_atol"] for each in pipelines if "suggested_atol" in each.entry
+    ]
+    return case.entry.get("suggested_atol", max(known))
+
+
+class RoundedFeatures(ReferenceUNet):
+    """Shows float16 features, as upstream does."""
+
+    def forward(self, *seen: Tensor) -> dict[str, Tensor]:
+        return {path: rows.half().float() for path, rows in super().forward(*seen).items()}
+
+
+@cases("in_control_blocks_u8", "latents_last_bank_fp16")
+def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
+    encoder = RoundedFeatures(unet_config(SET.shapes["appearance_encoder"]))
+    SET.load(encoder, "appearance_encoder")
+    *_, latents = Pipeline(case).steps(encoder=encoder)
+    close(case, latents, "latents_last_bank_fp16", tolerance(case))
+
+
+@cases("in_control_blocks_u8", "latents_after_step0")
+def test_the_halves_of_guidance_may_go_one_after_the_other(case: Case) -> None:
+    first = next(Pipeline(case).steps(together=False))
+    close(case, first, "latents_after_step0", tolerance(case))
+
+
+@cases("alphas_cumprod", "step_in_sample")
+def test_the_schedule_and_its_inversion(case: Case) -> None:
+    t = case.tensors
+    scheduler = make_scheduler("ddim", MAGIC_ANIMATE)
+    close(case, scheduler.alphas_cumprod, "alphas_cumprod")
+    close(case, scheduler.final_alpha_cumprod.reshape(1), "final_alpha_cumprod")
+    for count in case.under("timesteps_"):
+        scheduler.set_timesteps(int(count))
+        assert scheduler.timesteps.tolist() == t[f"timesteps_{count}"].tolist()
+
+    steps = [name for name in t if name.startswith("step") and name.endswith("_out")]
+    steps = [name for name in steps if name != "step_in_model_out"]
+    solver, latents = Solver("ddim", MAGIC_ANIMATE, len(steps)), t["step_in_sample"]
+    for step in range(len(steps)):
+        latents = solver.step(t["step_in_model_out"] * (1 + 0.1 * step), step, latents)
+        close(case, latents, f"step{step}_out")
+
+    taken = [name for name in t if name.startswith("invert_step") and name.endswith("_out")]
+    latents, levels = t["step_in_sample"], scheduler.alphas_cumprod
+    stride = 1000 // 20  # the inversion in the file has 20 steps, and shows the first
+    for step in range(len(taken)):
+        at = int(t[f"invert_step{step}_timestep"])
+        said = t["step_in_model_out"] * (1 + 0.1 * step)
+        before = min(at - stride, 999)
+        clean_end = scheduler.final_alpha_cumprod
+        latents = noisier(
+            latents, said, levels[before] if before >= 0 else clean_end, levels[at]
+        )
+        close(case, latents, f"invert_step{step}_out")
