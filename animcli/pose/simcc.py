@@ -15,8 +15,8 @@ ROOM: Final = 1.25  # of the box, so that hands and feet are in the crop
 SPLIT: Final = 2.0  # classes per pixel of the crop
 MEAN: Final = np.array([123.675, 116.28, 103.53])  # of ImageNet, RGB
 SPREAD: Final = np.array([58.395, 57.12, 57.375])
-NORMAL: Final = ((np.arange(256)[:, None] - MEAN) / SPREAD).astype(np.float32)
-"""`(256, 3)`: the normalised value of each level of each channel."""
+NORMAL: Final = ((np.arange(256) - MEAN[:, None]) / SPREAD[:, None]).astype(np.float32)
+"""`(3, 256)`: the normalised value of each level of each channel."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Crop:
 
 def normalise(crop: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     """Write a crop `(h, w, 3)` to `out` `(3, h, w)` as networks want it."""
-    for channel in range(3):
-        np.take(NORMAL[:, channel], crop[..., channel], out=out[channel])
+    for plane, levels, to in zip(cv2.split(crop), NORMAL, out, strict=True):
+        cv2.LUT(plane, levels, to)
 
 
 def decode(
