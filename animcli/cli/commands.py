@@ -54,7 +54,7 @@ def init(
 
 
 @app.command()
-@takes("detector", "hands", "face", "clean")
+@takes("detector", "hands", "face", "clean", "fps")
 def extract_pose(
     videos: Annotated[
         list[Path], typer.Argument(metavar="VIDEO", help="Footage of one person.")
@@ -70,7 +70,8 @@ def extract_pose(
 
     dance.mp4 -> dance.pose
 
-    Takes a video, an animation (GIF, WebP, APNG) or a folder of pictures. Of several, each
+    Takes a video, an animation (GIF, WebP, APNG), a folder of pictures, or the JSON of
+    OpenPose and of node editors; `-o NAME.json` writes the latter. Of several videos, each
     is done even if another can't be; the exit code is then 9.
     """
     from animcli.cli.plan import ExtractPose

@@ -7,8 +7,9 @@ Commands of one line hand on what they made: a motion to `retarget` and `render`
 import glob
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from animcli.cli.request import Act, LineOptions
 from animcli.cli.settings import Layers, Options
@@ -17,11 +18,15 @@ from animcli.project.project import Project
 from animcli.project.record import hash_file
 from animcli.stages.deliver import Step
 from animcli.stages.extract import ExtractStage
+from animcli.stages.openpose import ReadOpenPose, WriteOpenPose
 from animcli.stages.retarget import RetargetStage
 from animcli.stages.stage import Report, Source
 from animcli.weights.store import WeightsStore
 
-POSE = ".pose"
+POSE: Final = ".pose"
+JSON: Final = ".json"
+USUAL_RATE: Final = Fraction(24)
+"""Frames per second of what doesn't say."""
 
 
 @dataclass(frozen=True)
@@ -98,20 +103,15 @@ class ExtractPose:
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """A `.pose` for each video; one alone is handed on."""
         options = desk.layers.options(self.chosen)
-        poses = [video for video in self.videos if video.suffix.lower() == POSE]
-        if poses:
-            raise UsageError(f"{poses[0]} is a pose already; the pose of a video is found")
+        if "fps" in self.chosen and not all(has_no_rate(video) for video in self.videos):
+            raise UsageError("--fps is for pictures and keypoints; a video has its own")
         if len(self.videos) > 1 and self.out is not None and not self.out.is_dir():
             raise UsageError(
                 f"{self.out} can't hold the poses of {len(self.videos)} videos",
                 "give a folder that exists",
             )
         motions = [found(video, options, self.keep_going) for video in self.videos]
-        steps = tuple(
-            Step(motion.source, place(self.out, motion.name + POSE))
-            for motion in motions
-            if not isinstance(motion.source, Path)
-        )
+        steps = tuple(posed(motion, self.out, motion.name) for motion in motions)
         handed_on = motions[0] if len(motions) == 1 else None
         return Planned(steps, replace(thread, motion=handed_on), independent=len(steps) > 1)
 
@@ -133,8 +133,8 @@ class Retarget:
         )
         stage = RetargetStage(motion.source, self.reference, options.detector)
         fitted = replace(motion, source=stage, fitted_to=self.reference)
-        out = place(self.out, f"{name_of(self.reference)}-{motion.name}{POSE}")
-        return Planned((Step(stage, out),), replace(thread, motion=fitted))
+        step = posed(fitted, self.out, f"{name_of(self.reference)}-{motion.name}")
+        return Planned((step,), replace(thread, motion=fitted))
 
 
 def motion_of(
@@ -156,13 +156,50 @@ def motion_of(
 
 
 def found(path: Path, options: Options, keep_going: bool = False) -> Motion:
-    """The motion in a pose file, or the one that can be found in footage."""
+    """The motion in a pose file or in keypoints, or the one to be found in footage."""
     if path.suffix.lower() == POSE:
         return Motion(path, name_of(path), video=video_of(path))
+    rate = options.fps or USUAL_RATE
+    if is_keypoints(path):
+        return Motion(ReadOpenPose(path, rate), name_of(path))
     stage = ExtractStage(
-        path, options.detector, options.hands, options.face, options.clean, keep_going
+        path,
+        options.detector,
+        options.hands,
+        options.face,
+        options.clean,
+        keep_going,
+        picture_rate=rate if has_no_rate(path) else USUAL_RATE,
     )
-    return Motion(stage, name_of(path), video=path)
+    return Motion(stage, name_of(path), video=None if path.is_dir() else path)
+
+
+def posed(motion: Motion, out: Path | None, name: str) -> Step:
+    """The step that makes a file of a motion: a `.pose`, or `.json` for node editors.
+
+    Raises UsageError for another suffix, and for a `.pose` that there is already.
+    """
+    path = place(out, name + POSE)
+    if path.suffix.lower() == JSON:
+        return Step(WriteOpenPose(motion.source), path)
+    if path.suffix.lower() != POSE:
+        raise UsageError(f"{path}: a motion is kept as {POSE} or {JSON}")
+    if isinstance(motion.source, Path):
+        raise UsageError(
+            f"{motion.source} is a pose already",
+            f"-o {name}{JSON} gives it to node editors",
+        )
+    return Step(motion.source, path)
+
+
+def is_keypoints(path: Path) -> bool:
+    """Whether this is OpenPose's JSON, in one file or in a file for each frame."""
+    return path.suffix.lower() == JSON or any(path.glob("*_keypoints.json"))
+
+
+def has_no_rate(path: Path) -> bool:
+    """Whether nothing in this says how many frames a second has."""
+    return path.is_dir() or is_keypoints(path)
 
 
 def video_of(pose: Path) -> Path | None:

@@ -12,7 +12,7 @@ from pose_builders import random_pose
 from video_builders import tiny_clip
 
 from animcli.cli.main import main
-from animcli.pose.posefile import write_pose
+from animcli.pose.posefile import read_pose, write_pose
 from animcli.project.project import find_project
 from animcli.project.store import Listing
 
@@ -65,6 +65,19 @@ def test_a_pose_is_inspected(capsys: Capture) -> None:
     ]
     with Image.open("look/dance-curves.png") as curves:
         assert curves.size == (1200, 720)
+
+
+def test_a_motion_goes_to_node_editors_and_comes_back(capsys: Capture) -> None:
+    pose = read_pose(a_pose())
+    assert main(["extract-pose", "dance.pose", "-o", "dance.json"]) == 0
+    assert main(["extract-pose", "dance.json", "--fps", "12", "-o", "back.pose"]) == 0
+    assert capsys.readouterr().out == "dance.json\nback.pose\n"
+    back = read_pose(Path("back.pose"))
+    assert (back.rate, back.size, len(back)) == (12, pose.size, len(pose))
+    body = pose.seen[:, :18]
+    np.testing.assert_allclose(
+        back.points[:, :18][body], pose.points[:, :18][body], atol=0.01
+    )
 
 
 def test_a_video_is_inspected_as_json(capsys: Capture) -> None:
@@ -184,6 +197,8 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         ),
         ("encode", 2, "there is no video"),
         ("extract-pose dance.pose", 2, "dance.pose is a pose already"),
+        ("extract-pose dance.mp4 -o a.txt", 2, "a.txt: a motion is kept as .pose or .json"),
+        ("extract-pose dance.mp4 --fps 12", 2, "--fps is for pictures and keypoints"),
         ("extract-pose a b -o c.pose", 2, "c.pose can't hold the poses of 2 videos"),
         ("weights pull nothing", 5, "no weights are called 'nothing'"),
         ("presets show nothing", 4, "no preset 'nothing'"),

@@ -21,6 +21,7 @@ from animcli.project.record import hash_file
 from animcli.stages.deliver import Step
 from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
+from animcli.stages.openpose import ReadOpenPose
 from animcli.stages.render import RenderStage
 from animcli.stages.retarget import RetargetStage
 from animcli.weights.store import WeightsStore
@@ -156,3 +157,17 @@ def test_a_motion_without_its_video_has_no_sound(desk: Desk) -> None:
     (step,) = steps(rendering(motion=None).plan(desk, thread).entries)
     assert isinstance(step.stage, EncodeStage)
     assert step.stage.sound is None
+
+
+def test_openposes_files_are_a_motion_without_a_rate(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "dance").mkdir()
+    (tmp_path / "dance" / "dance_000000000000_keypoints.json").touch()
+    planned = ExtractPose((tmp_path / "dance",), None, False, {"fps": Fraction(25)})
+    (step,) = steps(planned.plan(desk, Thread()).entries)
+    assert step == Step(ReadOpenPose(tmp_path / "dance", Fraction(25)), Path("dance.pose"))
+
+
+def test_pictures_take_the_rate_that_is_said(desk: Desk, tmp_path: Path) -> None:
+    planned = ExtractPose((tmp_path,), None, False, {"fps": Fraction(12)})
+    (step,) = steps(planned.plan(desk, Thread()).entries)
+    assert step.stage == ExtractStage(tmp_path, picture_rate=Fraction(12))

@@ -1,0 +1,67 @@
+"""Motions of other programs: OpenPose's JSON in, node editors' JSON out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+from animcli.project.writing import part_beside, put_in_place
+from animcli.stages.stage import Bench, Source, settings_of
+
+
+@dataclass(frozen=True)
+class ReadOpenPose:
+    """Makes a `.pose` of a folder of OpenPose's, or of one file with a list of frames.
+
+    rate: frames per second, which neither says.
+    """
+
+    name: ClassVar[str] = "read-openpose"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+
+    keypoints: Source
+    rate: Fraction = Fraction(24)
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"keypoints": self.keypoints}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.openpose_json import read_openpose
+        from animcli.pose.posefile import write_pose
+
+        part = part_beside(bench.out)
+        write_pose(part, read_openpose(bench.inputs["keypoints"], rate=self.rate))
+        put_in_place(part, bench.out)
+
+
+@dataclass(frozen=True)
+class WriteOpenPose:
+    """Makes one file with a list of frames, as node editors exchange them."""
+
+    name: ClassVar[str] = "write-openpose"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".json"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    motion: Source
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"motion": self.motion}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.openpose_json import write_frames
+        from animcli.pose.posefile import read_pose
+
+        part = part_beside(bench.out)
+        write_frames(part, read_pose(bench.inputs["motion"]))
+        put_in_place(part, bench.out)
