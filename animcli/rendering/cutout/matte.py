@@ -59,15 +59,20 @@ def _band(shape: tuple[int, ...]) -> int:
     return max(2, round(max(shape[:2]) / 256))
 
 
+def _disk(radius: int) -> NDArray[np.uint8]:
+    side = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
 def _on_edges(picture: NDArray[np.uint8], likely: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The figure with its outline on the picture's edges."""
     reach = 4 * _band(picture.shape)  # the network's mask has 256 pixels to a side
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    core = cv2.erode((likely > 0.8).astype(np.uint8), disk, borderValue=1)
-    hull = cv2.dilate((likely > 0.2).astype(np.uint8), disk)
+    core = cv2.erode((likely > 0.8).astype(np.uint8), _disk(reach), borderValue=1)
+    hull = cv2.dilate((likely > 0.2).astype(np.uint8), _disk(reach))
     if not hull.any() or hull.all() or not core.any():
         return likely > 0.5
     labels = np.where(likely > 0.5, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
+    # thin limbs have no core; what the network is that sure of is always figure
     labels[(core > 0) | (likely > 0.97)] = FRONT
     labels[hull == 0] = BACK
     return _without_crumbs(graph_cut(picture, labels, _CUTS))
@@ -92,10 +97,9 @@ def _without_crumbs(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _soften(picture: NDArray[np.uint8], inside: NDArray[np.bool_]) -> Matte:
     """Unmix the strip along the outline of `inside`."""
     band = _band(picture.shape)
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
     mask = inside.astype(np.uint8)
-    surely_in = cv2.erode(mask, disk, borderValue=1) > 0
-    surely_out = cv2.dilate(mask, disk) == 0
+    surely_in = cv2.erode(mask, _disk(band), borderValue=1) > 0
+    surely_out = cv2.dilate(mask, _disk(band)) == 0
     seen = picture.astype(np.float32)
     figure = spread(seen, surely_in)
     ground = spread(seen, surely_out)

@@ -17,6 +17,7 @@ from animcli.rendering.cutout.bones import Bone, Rest, distance
 from animcli.rendering.cutout.fill import spread
 from animcli.rendering.cutout.matte import Matte
 
+_THERE: Final = 0.02  # of a pixel: from there on it belongs to the figure
 _SHOULDER: Final = 1.35  # half thicknesses around the joint in which arm and body are one
 _ACROSS: Final = 0.4  # trunk lengths that an arm and its sleeve may cover of the body
 _UNDER_PX: Final = 3  # how far the body goes on under an arm's edge
@@ -60,7 +61,7 @@ def take_apart(picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: in
     """The sheets of the figure in `picture` `(h, w, 3)`, for a mesh with nodes every
     `spacing` pixels.
     """
-    inside = matte.alpha > 0.02
+    inside = matte.alpha > _THERE
     arms = [arm for arm in _ARMS if rest.present[arm[0]]]
     radius = half_thickness(inside, rest, arms)
     labels = label_arms(picture, inside, rest, arms, radius)
@@ -161,9 +162,9 @@ def _body_sheet(
     bones: tuple[Bone, ...],
 ) -> Sheet:
     margin = np.ones((5, 5), np.uint8)
-    reach = cv2.dilate(shoulders.astype(np.uint8), margin) > 0
-    share = _soft(own | behind)
-    share[own | reach] = 1  # the picture's own edge is soft already
+    reach = cv2.dilate(shoulders.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    share = _soft(own | behind, matte.alpha > _THERE)
+    share[own | reach] = 1
     alpha = (matte.alpha * share).astype(np.float32)
     # the pixels beside an arm have some of its colour: they are filled in as well
     beside = cv2.dilate((behind & ~shoulders).astype(np.uint8), margin) > 0
@@ -185,14 +186,18 @@ def _arm_sheet(
     kept = (cut & ~beside) | joined
     colours = spread(matte.colours, kept & (matte.alpha > 0.5))
     colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
-    alpha = (matte.alpha * _soft(cut | joined)).astype(np.float32)
+    alpha = (matte.alpha * _soft(cut | joined, matte.alpha > _THERE)).astype(np.float32)
     return Sheet(alpha, _premultiplied(colours, alpha), bones)
 
 
-def _soft(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`mask` with an edge as a lens would draw it, a pixel and a half wide."""
+def _soft(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`mask` with an edge as a lens would draw it, a pixel and a half wide, where it ends
+    within the figure; the figure's own outline is soft already.
+    """
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
-    return np.where(soft < 0.02, 0, soft).astype(np.float32)
+    whole = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.8)
+    share = soft / np.maximum(whole, 1e-3)
+    return np.where(share < 0.02, 0, np.minimum(share, 1)).astype(np.float32)
 
 
 def _premultiplied(

@@ -1,0 +1,233 @@
+"""The parts of the cutout renderer: matte, fill, mesh, skin, depth, movement."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
+
+from animcli.pose import skeleton as s
+from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
+from animcli.rendering.cutout.depth import Group, draw_orders
+from animcli.rendering.cutout.fill import spread
+from animcli.rendering.cutout.matte import cut_out, given_matte
+from animcli.rendering.cutout.mesh import lay_mesh, rasterise
+from animcli.rendering.cutout.movement import follow
+from animcli.rendering.cutout.parts import take_apart
+from animcli.rendering.cutout.skin import Skin, bind
+
+
+def standing() -> Rest:
+    shown = pose(STANDING)
+    return rest_bones(shown.points[0], shown.seen[0])
+
+
+def skin() -> Skin:
+    shown = doll()
+    matte = given_matte(shown.picture, shown.alpha)
+    parts = take_apart(shown.picture, matte, standing(), 4)
+    mesh = lay_mesh(parts, 4)
+    return bind(mesh, standing(), [sheet.bones for sheet in parts.sheets], 4)
+
+
+def test_filling_leaves_what_is_known() -> None:
+    picture = np.random.default_rng(0).random((40, 50, 3)).astype(np.float32)
+    known = np.ones((40, 50), bool)
+    known[10:30, 20:35] = False
+    np.testing.assert_array_equal(spread(picture, known)[known], picture[known])
+
+
+def test_filling_carries_a_gradient_across_a_hole() -> None:
+    down, across = np.mgrid[:60, :80].astype(np.float32)
+    picture = np.stack([down, across, down + across], axis=-1)
+    known = np.ones((60, 80), bool)
+    known[20:40, 25:50] = False
+    # of a hole 25 px wide: a tenth of the difference between its sides
+    np.testing.assert_allclose(spread(picture, known), picture, atol=2.5)
+
+
+def test_nothing_known_fills_with_nothing() -> None:
+    picture = np.full((9, 7, 3), 5, np.float32)
+    np.testing.assert_array_equal(spread(picture, np.zeros((9, 7), bool)), 0 * picture)
+
+
+def disc(blur: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A red disc before a blue ground, and how much of each pixel it covers."""
+    down, across = np.mgrid[:200, :200]
+    away = np.hypot(down - 100, across - 100)
+    share = np.clip((60 - away) / (2 * blur) + 0.5, 0, 1).astype(np.float32)[..., None]
+    picture = share * (200, 40, 30) + (1 - share) * (40, 60, 190)
+    return np.rint(picture).astype(np.uint8), share[..., 0]
+
+
+@pytest.mark.parametrize("off", [-4, 0, 4])
+def test_the_matte_finds_the_edge_that_the_mask_misses_by_pixels(off: int) -> None:
+    picture, share = disc(blur=1)
+    down, across = np.mgrid[:200, :200]
+    away = np.hypot(down - 100, across - 100)
+    likely = np.clip((60 + off - away) / 10 + 0.5, 0, 1).astype(np.float32)
+    matte = cut_out(picture, likely)
+    # 8-bit colours that differ by 160 levels tell the share to within a hundredth; what is
+    # drawn towards a smooth outline adds some
+    np.testing.assert_allclose(matte.alpha, share, atol=0.12)
+
+
+def test_before_another_ground_nothing_of_the_old_one_is_left() -> None:
+    picture, share = disc(blur=1)
+    matte = cut_out(picture, (share > 0.5).astype(np.float32))
+    green = np.array([0, 200, 0])
+    drawn = matte.alpha[..., None] * matte.colours + (1 - matte.alpha[..., None]) * green
+    true = share[..., None] * (200, 40, 30) + (1 - share[..., None]) * green
+    # the old blue, 190, would be 95 levels off in the middle of the edge
+    assert np.abs(drawn - true)[..., 2].max() < 12
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_neighbouring_triangles_share_out_the_pixels_between_them(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    down, across = np.mgrid[:5, :5]
+    nodes = np.stack([across, down], axis=-1).reshape(-1, 2) * 8.0 + 4
+    # up to 3 px each way keeps a lattice of 8 px from folding over
+    nodes += random.uniform(-2, 2, nodes.shape).round(random.integers(0, 3))
+    corner = (down[:-1, :-1] * 5 + across[:-1, :-1]).ravel()
+    faces = np.concatenate(
+        [
+            np.stack([corner, corner + 1, corner + 6], axis=1),
+            np.stack([corner, corner + 6, corner + 5], axis=1),
+        ]
+    )
+    count = np.zeros((48, 48), int)
+    for face in faces:
+        patch = rasterise(nodes[face][None], nodes[face][None], (48, 48))
+        if patch is not None:
+            rows, columns = np.nonzero(patch.source[..., 0] > -1000)
+            count[rows + patch.top, columns + patch.left] += 1
+    assert count.max() <= 1
+    assert (count[9:33, 9:33] == 1).all()
+
+
+def test_an_unmoved_mesh_looks_up_its_own_places() -> None:
+    corners = np.array([[[2.0, 3], [20, 5], [9, 22]], [[20, 5], [9, 22], [25, 24]]])
+    patch = rasterise(corners, corners, (40, 40))
+    assert patch is not None
+    rows, columns = np.nonzero(patch.source[..., 0] > -1000)
+    own = np.stack([columns + patch.left, rows + patch.top], axis=1)
+    # float32 at coordinates of some tens
+    np.testing.assert_allclose(patch.source[rows, columns], own, atol=1e-4)
+
+
+def test_what_lies_outside_of_the_frame_is_no_patch() -> None:
+    corners = np.array([[[-20.0, -20], [-5, -20], [-5, -3]]])
+    assert rasterise(corners, corners, (40, 40)) is None
+
+
+def test_weights_are_shares() -> None:
+    weights = skin().weights
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-12)
+
+
+def test_each_bone_has_the_nodes_on_it_to_itself() -> None:
+    bound = skin()
+    for bone in (Bone.RIGHT_FOREARM, Bone.LEFT_SHIN, Bone.HEAD, Bone.CHEST):
+        middle = (bound.rest.start[bone] + bound.rest.end[bone]) / 2
+        nearest = np.linalg.norm(bound.mesh.nodes - middle, axis=1).argsort()[:4]
+        assert (bound.weights[nearest, bone] > 0.8).any()
+
+
+def test_at_rest_the_mesh_does_not_move() -> None:
+    bound = skin()
+    movement = follow(pose(STANDING), bound.rest)
+    np.testing.assert_allclose(bound.bend(movement, 0), bound.mesh.nodes, atol=1e-6)
+
+
+def test_a_figure_that_is_moved_turned_and_scaled_as_a_whole_keeps_its_shape() -> None:
+    bound = skin()
+    c, d = 1.3 * np.cos(0.7), 1.3 * np.sin(0.7)
+    turn = np.array([[c, -d], [d, c]])
+    whole: Joints = {
+        j: tuple(turn @ np.array(place) + (30, -20)) for j, place in STANDING.items()
+    }
+    movement = follow(pose(whole), bound.rest)
+    there = bound.mesh.nodes @ turn.T + (30, -20)
+    # joints are float32, at some hundreds of pixels
+    np.testing.assert_allclose(bound.bend(movement, 0), there, atol=1e-3)
+
+
+def test_angles_go_on_past_half_a_turn() -> None:
+    around = [
+        turned(STANDING, s.RIGHT_SHOULDER, (s.RIGHT_ELBOW, s.RIGHT_WRIST), degrees)
+        for degrees in range(0, 200, 20)
+    ]
+    angle = follow(pose(*around), standing()).angle[:, Bone.RIGHT_UPPER_ARM]
+    np.testing.assert_allclose(angle, np.radians(range(0, 200, 20)), atol=1e-4)
+
+
+def test_a_limb_towards_the_viewer_does_not_vanish() -> None:
+    folded = {**STANDING, s.RIGHT_WRIST: STANDING[s.RIGHT_ELBOW]}
+    motion = pose(STANDING, folded)
+    shape = follow(motion, standing()).shape[1, Bone.RIGHT_FOREARM]
+    assert np.linalg.svd(shape)[1].min() > 0.2
+
+
+def test_a_gap_is_crossed_along_the_arc() -> None:
+    arc = [
+        turned(STANDING, s.LEFT_ELBOW, (s.LEFT_WRIST,), degrees)
+        for degrees in (0, -30, -60)
+    ]
+    whole = follow(pose(*arc), standing())
+    gap = follow(unseen(pose(*arc), 1, s.LEFT_WRIST), standing())
+    np.testing.assert_allclose(
+        gap.joints[1, s.LEFT_WRIST], whole.joints[1, s.LEFT_WRIST], atol=1e-3
+    )
+
+
+def test_the_lower_foot_is_in_front() -> None:
+    stepping = {**STANDING, s.LEFT_ANKLE: (150, 352), s.LEFT_BIG_TOE: (154, 366)}
+    rest = standing()
+    [order] = draw_orders(follow(pose(stepping), rest), rest)
+    assert order.index(Group.LEFT_SHIN) > order.index(Group.RIGHT_THIGH)
+    mirrored = {**STANDING, s.RIGHT_ANKLE: (106, 352), s.RIGHT_BIG_TOE: (102, 366)}
+    [order] = draw_orders(follow(pose(mirrored), rest), rest)
+    assert order.index(Group.RIGHT_SHIN) > order.index(Group.LEFT_THIGH)
+
+
+def test_noise_does_not_change_what_is_in_front() -> None:
+    still = pose(*[STANDING] * 60)
+    noise = np.random.default_rng(3).normal(0, 1.5, still.points.shape)
+    noisy = replace(still, points=(still.points + noise).astype(np.float32))
+    rest = standing()
+    assert len(set(draw_orders(follow(noisy, rest), rest))) == 1
+
+
+def test_seen_from_the_side_the_far_arm_is_behind() -> None:
+    aside = {
+        **STANDING,
+        s.NOSE: (150, 62),
+        s.RIGHT_SHOULDER: (122, 102),
+        s.LEFT_SHOULDER: (134, 102),
+    }
+    rest = standing()
+    order = draw_orders(follow(pose(*[aside] * 9), rest), rest)[4]
+    # looking to the screen's right, the left arm is the far one
+    assert order.index(Group.LEFT_UPPER_ARM) < order.index(Group.TRUNK)
+    assert order.index(Group.RIGHT_UPPER_ARM) > order.index(Group.TRUNK)
+
+
+def test_the_sheets_together_are_the_figure() -> None:
+    shown = doll()
+    matte = given_matte(shown.picture, shown.alpha)
+    parts = take_apart(shown.picture, matte, standing(), 4)
+    assert len(parts.sheets) == 3
+    covered = np.max([sheet.alpha for sheet in parts.sheets], axis=0)
+    # an arm's soft edge ends over what the body has three pixels further under it
+    np.testing.assert_allclose(covered, matte.alpha, atol=0.03)
+    assert matte.alpha.shape == SIZE[::-1]
