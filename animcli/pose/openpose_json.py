@@ -21,7 +21,7 @@ from animcli.errors import InputError, StorageError
 from animcli.pose import skeleton as s
 from animcli.pose.layouts import BODY_25_ROWS
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
-from animcli.pose.track import Person, Track, Tracker, choose
+from animcli.pose.track import Person, choose, tracks_of
 
 THRESHOLD: Final = 0.3
 MIDDLE_HIP: Final = 8  # of the 25
@@ -65,7 +65,7 @@ def read_openpose(
         [read_person(path, one, canvas) for one in people_of(path, frame)]
         for frame in frames
     ]
-    everybody = tracks_of(people)
+    everybody = tracks_of(people, THRESHOLD)
     if not everybody:
         raise InputError(f"{path}: nobody is in any of its {len(frames)} frames")
     around = canvas or smallest_size(
@@ -116,17 +116,6 @@ def write_frames(path: Path, sequence: PoseSequence) -> None:
         path.write_text(json.dumps(frames), encoding="ascii")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror}") from error
-
-
-def tracks_of(people: Sequence[Sequence[Person]]) -> Sequence[Track]:
-    """Who is who. Where there are never two at a time, it is the same person always."""
-    if max(map(len, people)) == 1:
-        there = [frame for frame, found in enumerate(people) if found]
-        return [Track(1, there, [people[frame][0] for frame in there])]
-    tracker = Tracker(THRESHOLD)
-    for frame, found in enumerate(people):
-        tracker.update(frame, found)
-    return tracker.tracks
 
 
 def load(file: Path) -> Json:

@@ -159,6 +159,20 @@ class Tracker:
         return cost if cost < REACH + DRIFT * unseen else np.inf
 
 
+def tracks_of(people: Sequence[Sequence[Person]], threshold: float) -> Sequence[Track]:
+    """Who is who in a clip, given the people of every frame.
+
+    Where there are never two at a time it is the same person always.
+    """
+    if max(map(len, people), default=0) == 1:
+        there = [frame for frame, found in enumerate(people) if found]
+        return [Track(1, there, [people[frame][0] for frame in there])]
+    tracker = Tracker(threshold)
+    for frame, found in enumerate(people):
+        tracker.update(frame, found)
+    return tracker.tracks
+
+
 def size_of(points: NDArray[np.floating], seen: NDArray[np.bool_]) -> float:
     """The longer side of the box around the joints that are seen, pixels."""
     if not seen.any():
