@@ -166,6 +166,19 @@ class Gradient:
         return frames
 
 
+class Echo:
+    """Shows the drawn video that it was given."""
+
+    drive = Drive.DENSEPOSE
+    weights: tuple[str, ...] = ()
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        assert request.control is not None
+        return request.control
+
+
 def register() -> None:
     """Make the renderer `gradient` and the detector `bright-spot` known."""
     catalog.RENDERERS["gradient"] = catalog.Entry("stage_builders:Gradient", 1, ("numpy",))

@@ -1,11 +1,17 @@
 """Side by side: the reference, the motion, the result."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from animcli.stages.render import RenderStage
 from animcli.stages.stage import Bench, Source, settings_of
+
+if TYPE_CHECKING:  # numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from animcli.pose.sequence import PoseSequence
 
 
 @dataclass(frozen=True)
@@ -21,40 +27,47 @@ class CompareStage:
     render: RenderStage
 
     def inputs(self) -> Mapping[str, Source]:
-        motion = self.render.fitted_motion
-        moved = {} if motion is None else {"motion": motion}
-        return {"reference": self.render.picture, **moved, "frames": self.render}
+        between = {
+            "motion": self.render.fitted_motion,
+            "control": self.render.fitted_control,
+        }
+        given = {name: source for name, source in between.items() if source is not None}
+        return {"reference": self.render.picture, **given, "frames": self.render}
 
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from collections.abc import Iterator
-
         import numpy as np
-        from numpy.typing import NDArray
 
-        from animcli.pose.draw import draw_pose
-        from animcli.stages.frames import make_frames, open_frames
+        from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.picture import read_picture
 
         reference = read_picture(bench.inputs["reference"]).pixels
         result = open_frames(bench.inputs["frames"])
-        motion = self.render.moves(bench) if "motion" in bench.inputs else None
+        between = []
+        if "motion" in bench.inputs:
+            between.append(_drawn(self.render.moves(bench), result.size))
+        if "control" in bench.inputs:
+            between.append(looped(open_frames(bench.inputs["control"])))
 
-        def side_by_side(span: range) -> Iterator[NDArray[np.uint8]]:
-            for index, frame in zip(span, result.read(span.start), strict=False):
-                panels = [reference, frame]
-                if motion is not None:
-                    drawn = draw_pose(
-                        motion.points[index],
-                        motion.scores[index],
-                        result.size,
-                        threshold=motion.draw_threshold,
-                    )
-                    panels.insert(1, drawn)
-                yield np.hstack(panels)
+        def side_by_side(span: range) -> "Iterator[NDArray[np.uint8]]":
+            panels = [panel(span) for panel in between]
+            for _, frame in zip(span, result.read(span.start), strict=False):
+                yield np.hstack([reference, *map(next, panels), frame])
 
-        width = result.size[0] * (2 if motion is None else 3)
-        size = (width, result.size[1])
+        size = (result.size[0] * (2 + len(between)), result.size[1])
         make_frames(bench, "side by side", side_by_side, result.frames, size, result.rate)
+
+
+def _drawn(
+    motion: "PoseSequence", size: tuple[int, int]
+) -> "Callable[[range], Iterator[NDArray[np.uint8]]]":
+    """Pictures of the skeleton, of any range of frames."""
+    from animcli.pose.draw import draw_pose
+
+    threshold = motion.draw_threshold
+    return lambda span: (
+        draw_pose(motion.points[index], motion.scores[index], size, threshold=threshold)
+        for index in span
+    )

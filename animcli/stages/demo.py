@@ -119,7 +119,7 @@ class DrawFigure:
 
 
 def _at_rest() -> "Angles":
-    """Upright, facing the viewer, arms and legs a little apart: nothing hides or touches."""
+    """Upright, facing the viewer, arms and legs a little apart, so that nothing touches."""
     import numpy as np
 
     from animcli.characters.body import Angles

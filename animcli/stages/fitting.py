@@ -133,13 +133,7 @@ def take_frames(motion: PoseSequence, frames: int | None, *, loop: bool) -> Pose
     Raises UsageError where it has fewer and may not.
     """
     wanted = len(motion) if frames is None else frames
-    if wanted < 1:
-        raise UsageError(f"--frames {wanted} makes no video", "give 1 or more")
-    if wanted > len(motion) and not loop:
-        raise UsageError(
-            f"the motion has {len(motion)} frames, {wanted} were asked for",
-            f"--loop or --frames {len(motion)}",
-        )
+    check_frames(wanted, len(motion), loop=loop)
     index = np.arange(wanted) % len(motion)
     rate = nominal_rate(motion)
     ticks, time_base = even_ticks(wanted, rate)
@@ -150,6 +144,17 @@ def take_frames(motion: PoseSequence, frames: int | None, *, loop: bool) -> Pose
         ticks=ticks,
         time_base=time_base,
     )
+
+
+def check_frames(wanted: int, there: int, *, loop: bool) -> None:
+    """Raise UsageError for no frames, or more than there are, unless they may loop."""
+    if wanted < 1:
+        raise UsageError(f"--frames {wanted} makes no video", "give 1 or more")
+    if wanted > there and not loop:
+        raise UsageError(
+            f"the motion has {there} frames, {wanted} were asked for",
+            f"--loop or --frames {there}",
+        )
 
 
 def _mix(

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -54,6 +55,15 @@ class FrameFolder:
             yield from islice(read_lossless(segment), inside, None)
             inside = 0
 
+    def picker(self) -> Callable[[int], NDArray[np.uint8]]:
+        """A function that gives any frame; frames near the last ones come from memory."""
+
+        @lru_cache(maxsize=2)  # a window of frames may lie across two segments
+        def segment(number: int) -> list[NDArray[np.uint8]]:
+            return list(read_lossless(self.segments[number]))
+
+        return lambda index: segment(index // SEGMENT)[index % SEGMENT]
+
 
 def open_frames(path: Path) -> FrameFolder:
     """The frames in a folder that `make_frames` made."""
@@ -68,6 +78,12 @@ def open_frames(path: Path) -> FrameFolder:
         raise InputError(
             f"{path}: isn't a folder of frames that anim made", "give a finished render"
         ) from error
+
+
+def looped(folder: FrameFolder) -> Callable[[range], Frames]:
+    """The frames of any range, from the first one again after the last."""
+    pick = folder.picker()
+    return lambda span: (pick(index % folder.frames) for index in span)
 
 
 def make_frames(

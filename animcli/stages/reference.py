@@ -62,6 +62,60 @@ class FitPicture:
 
 
 @dataclass(frozen=True)
+class FitClip:
+    """Brings every frame of a drawn video (DensePose, skeletons) to a size.
+
+    size: `(width, height)`, multiples of 8.
+    """
+
+    name: ClassVar[str] = "fit-clip"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ""
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = (
+        "av",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+    )
+
+    video: Source
+    size: tuple[int, int]
+    fit: Fit = Fit.PAD
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"video": self.video}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from collections.abc import Iterator
+
+        import numpy as np
+        from numpy.typing import NDArray
+
+        from animcli.stages.fitting import fit_picture
+        from animcli.stages.frames import make_frames
+        from animcli.video.footage import Limits
+        from animcli.video.read import open_footage
+
+        check_size(self.size)
+        video = bench.inputs["video"]
+        with open_footage(video, limits=Limits(least_frames=2)) as reader:
+            for line in reader.info.notes:
+                bench.note(line)
+            frames = reader.info.frames or sum(1 for _ in reader.frames())
+
+            def fitted(span: range) -> Iterator[NDArray[np.uint8]]:
+                for frame in reader.frames(span.start, span.stop):
+                    yield fit_picture(frame.picture, self.size, self.fit)
+
+            rate = reader.info.rate
+            make_frames(bench, "fitting the video", fitted, frames, self.size, rate)
+
+
+@dataclass(frozen=True)
 class FindPose:
     """Finds the joints of the one person in a picture: a motion of one frame."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
 from animcli.presets import Preset
-from animcli.stages.reference import FindPose, Fit, FitPicture
+from animcli.stages.reference import FindPose, Fit, FitClip, FitPicture
 from animcli.stages.retarget import RetargetStage
 from animcli.stages.stage import Bench, Source, plain, settings_of
 
@@ -34,6 +34,8 @@ class RenderStage:
     retarget: fit the motion to the character's proportions; False where that was done, or
         isn't wanted: then the motion's picture is fitted into the result as it is.
     device: `cuda`, `mps` or `cpu`.
+    control: instead of a motion, a video that is drawn as the renderer wants to see it: a
+        DensePose clip, a clip of skeletons. Its frames are taken as they come.
     """
 
     name: ClassVar[str] = "render"
@@ -50,6 +52,7 @@ class RenderStage:
     fit: Fit = Fit.PAD
     detector: str = "blazepose"
     device: str = "cpu"
+    control: Source | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -80,12 +83,21 @@ class RenderStage:
             return self.motion
         return RetargetStage(self.motion, self.picture, self.detector)
 
+    @property
+    def fitted_control(self) -> FitClip | None:
+        """The drawn video at the size of the result."""
+        if self.control is None:
+            return None
+        return FitClip(self.control, self.size, self.fit)
+
     def inputs(self) -> Mapping[str, Source]:
-        motion = self.fitted_motion
-        if motion is None:
-            return {"reference": self.picture}
-        pose = FindPose(self.picture, self.detector)
-        return {"reference": self.picture, "pose": pose, "motion": motion}
+        sources: dict[str, Source] = {"reference": self.picture}
+        if (motion := self.fitted_motion) is not None:
+            pose = FindPose(self.picture, self.detector)
+            sources.update(pose=pose, motion=motion)
+        if (control := self.fitted_control) is not None:
+            sources["control"] = control
+        return sources
 
     def settings(self) -> Mapping[str, object]:
         from animcli.rendering.catalog import renderer_entry
@@ -118,22 +130,20 @@ class RenderStage:
         from animcli.pose.posefile import read_pose
         from animcli.project.checkpoint import FileCheckpoint
         from animcli.rendering.catalog import load_renderer
-        from animcli.rendering.renderer import Drive, RenderRequest
-        from animcli.stages.frames import make_frames
+        from animcli.rendering.renderer import RenderRequest
+        from animcli.stages.fitting import check_frames
+        from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.picture import read_picture
 
-        name = self.preset.renderer
-        renderer = load_renderer(name)
-        if (renderer.drive is Drive.NOTHING) != (self.motion is None):
-            raise UsageError(
-                f"the renderer {name} follows no motion, and one was given"
-                if self.motion is not None
-                else f"the renderer {name} wants a motion",
-                "leave --motion out" if self.motion is not None else "--motion dance.mp4",
-            )
+        self.check_drive()
         picture = read_picture(bench.inputs["reference"])
-        motion = pose = None
+        motion = pose = control = None
         frames, rate = self.frames or DEFAULT_FRAMES, self.rate or DEFAULT_RATE
+        if self.control is not None:
+            clip = open_frames(bench.inputs["control"])
+            frames, rate = self.frames or clip.frames, self.rate or clip.rate
+            check_frames(frames, clip.frames, loop=self.loop)
+            control = looped(clip)
         if self.motion is not None:
             motion, pose = self.moves(bench), read_pose(bench.inputs["pose"])
             frames, rate = len(motion), motion.rate or self.rate or DEFAULT_RATE
@@ -142,7 +152,7 @@ class RenderStage:
             reference_alpha=picture.alpha,
             reference_pose=pose,
             motion=motion,
-            control=None,
+            control=control,
             frames=frames,
             size=self.size,
             preset=self.preset,
@@ -150,5 +160,24 @@ class RenderStage:
             device=self.device,
         )
         checkpoint = FileCheckpoint(bench.work / "checkpoint.npz", bench.may_stop)
+        renderer = load_renderer(self.preset.renderer)
         source = renderer.prepare(request, checkpoint, bench.report)
         make_frames(bench, "rendering", source, frames, self.size, rate)
+
+    def check_drive(self) -> None:
+        """Raise UsageError where the renderer wants something else than was given."""
+        from animcli.rendering.catalog import load_renderer
+        from animcli.rendering.renderer import Drive
+
+        name = self.preset.renderer
+        drive = load_renderer(name).drive
+        if self.motion and self.control:
+            raise UsageError("a motion and a drawn video were given", "give one of them")
+        if drive is Drive.NOTHING and (self.motion or self.control):
+            raise UsageError(f"the renderer {name} follows no motion", "leave --motion out")
+        if drive is Drive.SKELETON and not (self.motion or self.control):
+            raise UsageError(f"the renderer {name} wants a motion", "--motion dance.mp4")
+        if drive is Drive.DENSEPOSE and self.control is None:
+            raise UsageError(
+                f"the renderer {name} wants a DensePose video", "--motion densepose.mp4"
+            )

@@ -23,6 +23,7 @@ from animcli.pose.draw import draw_pose
 from animcli.pose.posefile import read_pose, write_pose
 from animcli.project import fault
 from animcli.project.checkpoint import FileCheckpoint
+from animcli.rendering.catalog import RENDERERS, Entry
 from animcli.rendering.renderer import RenderRequest
 from animcli.stages.compare import CompareStage
 from animcli.stages.extract import ExtractStage
@@ -162,6 +163,38 @@ def test_a_comparison_shows_reference_motion_and_result(
         np.testing.assert_array_equal(
             frames[index], np.hstack([next(spot_pictures(1)), pose, result[index]])
         )
+
+
+def test_a_drawn_video_reaches_its_renderer_at_the_size_of_the_result(
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RENDERERS, "echo", Entry("stage_builders:Echo", 1, ("numpy",)))
+    folder = tmp_path / "densepose"
+    folder.mkdir()
+    for number, picture in enumerate(spot_pictures(60)):
+        write_picture(folder / f"{number:03d}.png", picture)
+    preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
+    stage = RenderStage(reference, None, preset, frames=70, loop=True, control=folder)
+    at = workshop(tmp_path)
+    frames = list(open_frames(at.make(stage).path).read())
+    wanted = [*spot_pictures(60), *spot_pictures(10)]
+    np.testing.assert_array_equal(frames, wanted)
+    row = next(open_frames(at.make(CompareStage(stage)).path).read(65))
+    np.testing.assert_array_equal(row[:, 64:128], wanted[65])
+    with pytest.raises(UsageError, match="60 frames, 70 were asked for"):
+        at.make(replace(stage, loop=False))
+
+
+def test_a_renderer_that_wants_densepose_says_so(
+    tmp_path: Path, reference: Path, motion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RENDERERS, "echo", Entry("stage_builders:Echo", 1, ("numpy",)))
+    preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="echo wants a DensePose video"):
+        workshop(tmp_path).make(gradient_render(reference, motion, preset=preset))
+    both = gradient_render(reference, motion, preset=preset, control=reference.parent)
+    with pytest.raises(UsageError, match="a motion and a drawn video were given"):
+        both.check_drive()
 
 
 def test_a_full_disk_while_rendering_is_named_and_the_render_goes_on(
