@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.networks.blocks import GroupNorm
+from animcli.networks.frame_attention import FrameAttention, FrameOrder
 from animcli.networks.reference import KeyValue, ReferenceAttention, attend
 
 
@@ -24,10 +25,12 @@ class Seen(NamedTuple):
     context: keys and values of the context; or, where the context is one token, what the
         attention to it answers, (b, 1, c): with one key the question doesn't matter.
     reference: keys and values of the reference picture, for the last samples of a batch.
+    order: that of the frames, where the transformer looks over time.
     """
 
     context: KeyValue | Tensor | None = None
     reference: KeyValue | None = None
+    order: FrameOrder | None = None
 
 
 class CrossAttention(nn.Module):
@@ -96,12 +99,15 @@ class NormOnly(nn.Module):
 
 
 class TransformerBlock(NormOnly):
-    """Attention to own and reference positions, then to the context, then feed-forward.
+    """Attention to own and reference positions, to the context, over time; feed-forward.
 
     context_channels: 0 for a block that has no context to look at.
+    over_time: whether it looks at the other frames, as in Cinemo.
     """
 
-    def __init__(self, channels: int, context_channels: int, heads: int) -> None:
+    def __init__(
+        self, channels: int, context_channels: int, heads: int, *, over_time: bool = False
+    ) -> None:
         super().__init__(channels)
         self.attn1 = ReferenceAttention(channels, heads)
         self.norm2: nn.LayerNorm | None = None
@@ -109,6 +115,11 @@ class TransformerBlock(NormOnly):
         if context_channels:
             self.norm2 = nn.LayerNorm(channels)
             self.attn2 = CrossAttention(channels, context_channels, heads)
+        self.norm_temp: nn.LayerNorm | None = None
+        self.attn_temp: FrameAttention | None = None
+        if over_time:
+            self.norm_temp = nn.LayerNorm(channels)
+            self.attn_temp = FrameAttention(channels, heads)
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
@@ -119,6 +130,10 @@ class TransformerBlock(NormOnly):
             x = (x.unflatten(0, (-1, frames)) + seen.context[:, None]).flatten(0, 1)
         elif seen.context is not None and self.attn2 is not None and self.norm2 is not None:
             x = x + self.attn2(self.norm2(x), seen.context)
+        if self.attn_temp is not None and self.norm_temp is not None:
+            if seen.order is None:
+                raise ValueError("a transformer that looks over time wasn't told the order")
+            x = x + self.attn_temp(self.norm_temp(x), seen.order)
         return x + self.ff(self.norm3(x))
 
 
@@ -149,9 +164,15 @@ class SpatialTransformer(TransformerEntrance):
     """One transformer block over the positions of each frame, added to its input."""
 
     def __init__(
-        self, channels: int, context_channels: int, *, heads: int, groups: int
+        self,
+        channels: int,
+        context_channels: int,
+        *,
+        heads: int,
+        groups: int,
+        over_time: bool = False,
     ) -> None:
-        block = TransformerBlock(channels, context_channels, heads)
+        block = TransformerBlock(channels, context_channels, heads, over_time=over_time)
         super().__init__(channels, groups=groups, block=block)
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
@@ -160,15 +181,19 @@ class SpatialTransformer(TransformerEntrance):
         """The one block; published files number it."""
         return cast("TransformerBlock", self.transformer_blocks[0])
 
-    def see(self, context: Tensor | None, reference: Tensor | None) -> Seen:
+    def see(
+        self, context: Tensor | None, reference: Tensor | None, frames: int = 0
+    ) -> Seen:
         """What `forward` needs of a context (b, m, *) and of reference features.
 
         `reference` (r, n, c): what `enter` gave for the reference picture.
+        `frames`: of a clip, where the transformer looks over time.
         """
-        attn1, attn2 = self.block.attn1, self.block.attn2
+        attn1, attn2, over_time = self.block.attn1, self.block.attn2, self.block.attn_temp
         return Seen(
             attn2.see(context) if attn2 is not None and context is not None else None,
             attn1.see(reference) if reference is not None else None,
+            over_time.see(frames) if over_time is not None else None,
         )
 
     def forward(self, x: Tensor, frames: int, seen: Seen) -> Tensor:

@@ -45,20 +45,23 @@ class UNetConfig:
     widths: channels of each level, from the full size down.
     layers: layers of a level on the way down; there is one more on the way up.
     attention: which levels have transformers; the middle always has one.
+    heads: of the attention in transformers; one number, or one for each level.
     context: channels of the context's tokens, or 0 if there is no context.
     across_frames: the group norms outside of transformers and motion modules take a
         sample's frames together, as in MagicAnimate, instead of each by itself.
+    over_time: every transformer also looks at the other frames, as in Cinemo.
     """
 
     channels: int = 4
     widths: tuple[int, ...] = (320, 640, 1280, 1280)
     layers: int = 2
     attention: tuple[bool, ...] = (True, True, True, False)
-    heads: int = 8
+    heads: int | tuple[int, ...] = 8
     groups: int = 32
     context: int = 768
     motion: MotionConfig | None = None
     across_frames: bool = False
+    over_time: bool = False
 
     def __post_init__(self) -> None:
         if len(self.attention) != len(self.widths):
@@ -72,6 +75,10 @@ class UNetConfig:
         """Channels of the time embedding."""
         return 4 * self.widths[0]
 
+    def heads_at(self, level: int) -> int:
+        """Heads of the transformers of a level; -1 is the middle, too."""
+        return self.heads if isinstance(self.heads, int) else self.heads[level]
+
 
 class Level(nn.Module):
     """Layers at one size. The middle is one too; only its first layer has attention."""
@@ -79,14 +86,15 @@ class Level(nn.Module):
     def __init__(
         self,
         config: UNetConfig,
+        index: int,
         channels: Sequence[int],
-        width: int,
         *,
         transformers: int,
         motion_modules: int,
     ) -> None:
-        """`channels` go into the layers, and `width` comes out of each."""
+        """`channels` go into the layers of level `index`, its width comes out of each."""
         super().__init__()
+        width = config.widths[index]
         self.resnets = nn.ModuleList(
             ResnetBlock(
                 entering,
@@ -99,7 +107,11 @@ class Level(nn.Module):
         )
         self.attentions = nn.ModuleList(
             SpatialTransformer(
-                width, config.context, heads=config.heads, groups=config.groups
+                width,
+                config.context,
+                heads=config.heads_at(index),
+                groups=config.groups,
+                over_time=config.over_time,
             )
             for _ in range(transformers)
         )
@@ -139,8 +151,8 @@ class DownLevel(Level):
         entering = config.widths[max(index - 1, 0)]
         super().__init__(
             config,
+            index,
             [entering] + [width] * (config.layers - 1),
-            width,
             transformers=config.layers if config.attention[index] else 0,
             motion_modules=config.layers,
         )
@@ -160,8 +172,8 @@ class UpLevel(Level):
         skips = [width] * config.layers + [above]
         super().__init__(
             config,
+            index,
             [entering + skip for entering, skip in zip(joined, skips, strict=True)],
-            width,
             transformers=config.layers + 1 if config.attention[index] else 0,
             motion_modules=config.layers + 1,
         )
@@ -210,32 +222,39 @@ class Encoder(nn.Module):
         self.down_blocks = DownBlocks(config)
         self.mid_block = Level(
             config,
+            -1,
             [config.widths[-1]] * 2,
-            config.widths[-1],
             transformers=1,
             motion_modules=int(config.motion is not None and config.motion.middle),
         )
 
     def see(
-        self, context: Tensor | None = None, reference: Mapping[str, Tensor] | None = None
+        self,
+        context: Tensor | None = None,
+        reference: Mapping[str, Tensor] | None = None,
+        frames: int = 0,
     ) -> dict[str, Seen]:
         """What the transformers look at: worked out once, good for all frames and steps.
 
         context: (b or 1, m, context channels), for all samples.
         reference: what a `ReferenceUNet` gave, for the last samples of a batch. Blocks that
             it doesn't name look at their own frames only.
+        frames: of the clips, for a network whose transformers look over time.
 
-        Raises ValueError if the network wants a context and gets none, or the other way
-        round, or if the reference names a block that isn't there.
+        Raises ValueError if the network wants a context or a number of frames and gets
+        none, or the other way round, or if the reference names a block that isn't there.
         """
         if (context is None) != (self.config.context == 0):
             raise ValueError(
                 f"the network looks at {self.config.context} channels of context, got "
                 f"{'none' if context is None else tuple(context.shape)}"
             )
+        if (frames == 0) == self.config.over_time:
+            looks = "looks" if self.config.over_time else "doesn't look"
+            raise ValueError(f"the network {looks} over time, got {frames} frames")
         reference = dict(reference or {})
         sight = {
-            path: module.see(context, reference.pop(path, None))
+            path: module.see(context, reference.pop(path, None), frames)
             for path, module in self.named_modules()
             if isinstance(module, SpatialTransformer)
         }

@@ -38,8 +38,8 @@ class Residuals(NamedTuple):
     middle: Tensor
 
 
-class UNet(Encoder):
-    """Predicts, from noisy latents, what a sampler needs to make them less noisy."""
+class WholeUNet(Encoder):
+    """Both halves of a UNet, and the way through them."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -49,26 +49,21 @@ class UNet(Encoder):
         )
         self.conv_out = nn.Conv2d(config.widths[0], config.channels, 3, padding=1)
 
-    def forward(
+    def answer(
         self,
         latents: Tensor,
-        timestep: Tensor,
+        time: Tensor,
         sight: Sight,
         *,
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
         checkpointing: bool = False,
     ) -> Tensor:
-        """The prediction for `latents` (b, channels, f, h, w), same shape.
+        """What the layers make of `latents` (b, channels, f, h, w), same shape.
 
-        timestep: (), or (b,) for one per sample.
-        sight: what `see` gave.
-        pose: (b or 1, widths[0], f, h, w), added to the features of the first convolution.
-        residuals: what a ControlNet adds to the skip tensors and to the middle.
-        checkpointing: recompute layers in the backward pass instead of keeping them.
+        time: what the residual blocks hear, (b, time_width). All else: see `UNet.forward`.
         """
         frames = latents.shape[2]
-        time = self.tell_time(timestep, len(latents))
 
         def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
             seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
@@ -89,3 +84,34 @@ class UNet(Encoder):
         x = self.up_blocks.decode(x, skips, visit)
         x = self.conv_out(F.silu(self.conv_norm_out(x, frames), inplace=True))
         return unfold_frames(x, frames)
+
+
+class UNet(WholeUNet):
+    """Predicts, from noisy latents, what a sampler needs to make them less noisy."""
+
+    def forward(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        sight: Sight,
+        *,
+        pose: Tensor | None = None,
+        residuals: Residuals | None = None,
+        checkpointing: bool = False,
+    ) -> Tensor:
+        """The prediction for `latents` (b, channels, f, h, w), same shape.
+
+        timestep: (), or (b,) for one per sample.
+        sight: what `see` gave.
+        pose: (b or 1, widths[0], f, h, w), added to the features of the first convolution.
+        residuals: what a ControlNet adds to the skip tensors and to the middle.
+        checkpointing: recompute layers in the backward pass instead of keeping them.
+        """
+        return self.answer(
+            latents,
+            self.tell_time(timestep, len(latents)),
+            sight,
+            pose=pose,
+            residuals=residuals,
+            checkpointing=checkpointing,
+        )
