@@ -21,7 +21,6 @@ _CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about fi
 # down to where its feet would be, all else a little.
 _BEYOND_HALF: Final = 1.6
 _BEYOND: Final = 0.12
-_FRAME: Final = 0.012  # of the picture's side: drawn frames and fringes along its edge
 
 _GROUP_OF: Final = {
     Bone.PELVIS: Group.TRUNK,
@@ -134,11 +133,6 @@ def _continue_past_edges(
     Otherwise a half-length portrait that rises would show where it ends. The size becomes
     a whole number of mesh cells.
     """
-    edges = _cut_edges(matte.alpha > 0.5, 0.05 * rest.trunk)
-    box = np.s_[edges[0] : -edges[1] or None, edges[2] : -edges[3] or None]
-    picture = picture[box]
-    matte = Matte(matte.alpha[box], matte.colours[box])
-    rest = _shifted(rest, -edges[2], -edges[0])
     height, width = matte.alpha.shape
     alpha = matte.alpha
     whole = rest.present[[Bone.RIGHT_SHIN, Bone.LEFT_SHIN]].any()
@@ -163,19 +157,6 @@ def _continue_past_edges(
         ),
         _shifted(rest, left, top),
     )
-
-
-def _cut_edges(inside: NDArray[np.bool_], least: float) -> tuple[int, int, int, int]:
-    """Rows above and below, columns left and right, between a figure that is cut off and
-    the picture's edge: a drawn frame, or a fringe that the matte leaves.
-    """
-    trims = []
-    for lines in (inside, inside[::-1], inside.T, inside.T[::-1]):
-        many = lines[: max(2, round(_FRAME * len(lines)))].sum(axis=1)
-        cut = many > max(least, 0.8 * many[-1])
-        first = int(cut.argmax()) if many[-1] > least and cut.any() else 0
-        trims.append(first + 2 if first else 0)  # and the lines that are a mixture
-    return trims[0], trims[1], trims[2], trims[3]
 
 
 def _shifted(rest: Rest, right: float, down: float) -> Rest:
