@@ -20,7 +20,7 @@ from animcli.errors import AnimError, StorageError
 SCHEMA: Final = 1
 """Version of the JSON object; raised when a key goes or changes its meaning."""
 
-RED, YELLOW, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[2m", "\x1b[0m"
+RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 
 @dataclass

@@ -20,7 +20,7 @@ import animcli
 from animcli.cli.cache_answers import megabytes
 from animcli.cli.plan import Desk
 from animcli.cli.request import Answer
-from animcli.errors import DeviceError
+from animcli.errors import DeviceError, WeightsError
 
 LIBRARIES: Final = (
     "torch", "diffusers", "transformers", "av", "numpy", "opencv-python-headless",
@@ -125,7 +125,7 @@ def onnx(desk: Desk) -> Iterator[Finding]:
 def litert(desk: Desk) -> Iterator[Finding]:
     """Whether the pose models can be run."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from animcli.pose.blazepose import BlazePose
     except ImportError as error:
         fact = f"LiteRT can't be loaded: {error}"
         yield Finding("litert", State.BAD, fact, "pip install ai-edge-litert")
@@ -133,14 +133,12 @@ def litert(desk: Desk) -> Iterator[Finding]:
     if not desk.weights.has("blazepose"):
         yield Finding("litert", State.OK, "loads")
         return
-    model = desk.weights.path("blazepose") / "pose_detection.tflite"
     try:
-        Interpreter(str(model)).allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        advice = f"remove {model.parent}, then: anim weights pull blazepose"
-        yield Finding("litert", State.BAD, f"{model}: {error}", advice)
+        BlazePose(desk.weights.path("blazepose"))
+    except WeightsError as error:
+        yield Finding("litert", State.BAD, error.message, error.hint)
     else:
-        yield Finding("litert", State.OK, "loads and runs the pose models")
+        yield Finding("litert", State.OK, "loads, and the pose models with it")
 
 
 def encoders(desk: Desk) -> Iterator[Finding]:

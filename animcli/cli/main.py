@@ -18,7 +18,7 @@ from animcli.cli.console import Console, answering
 from animcli.cli.request import LineOptions, Request
 from animcli.cli.stopping import Stop, Stopped, listening
 from animcli.cli.words import complete_last_command, split
-from animcli.errors import AnimError, StorageError, UsageError
+from animcli.errors import AnimError, DeviceError, StorageError, UsageError
 from animcli.keys import near
 
 NAME: Final = "anim"
@@ -73,7 +73,10 @@ def main(words: Sequence[str]) -> int:
 
 def parse(words: Sequence[str]) -> Line:
     """What the words ask for, command by command."""
-    about_line, parts = split(words)
+    try:
+        about_line, parts = split(words)
+    except UsageError as error:
+        return Line(LineOptions(as_json="--json" in words), mistakes=(error,))
     said: list[LineOptions] = []
     requests: list[Request] = []
     mistakes: list[UsageError] = []
@@ -91,7 +94,7 @@ def parse(words: Sequence[str]) -> Line:
                 return Line(LineOptions(), shown=True)
             requests.append(answer)
     options = said[0] if said else LineOptions(as_json="--json" in about_line)
-    return Line(options, tuple(requests), tuple(dict.fromkeys(mistakes)))
+    return Line(options, tuple(requests), tuple(mistakes))
 
 
 def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
@@ -129,6 +132,10 @@ def _obey(line: Line, words: Sequence[str], console: Console) -> int:
             return stop.exit_code
         console.failure(error)
         return error.exit_code
+    except MemoryError:
+        failure = DeviceError("out of memory", "a smaller --size or --window takes less")
+        console.failure(failure)
+        return failure.exit_code
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # the very top: a bug is shown as a bug

@@ -8,6 +8,8 @@ import os
 from collections.abc import MutableMapping, Sequence
 from typing import Final
 
+from animcli.errors import UsageError
+
 THEN: Final = "then"
 
 LINE_FLAGS: Final = frozenset(
@@ -27,7 +29,10 @@ LINE_VALUES: Final = frozenset({"--project", "-p", "--cache-dir"})
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """The options of the whole line, and the words of each command."""
+    """The options of the whole line, and the words of each command.
+
+    Raises UsageError for an option of the line that lacks its value.
+    """
     line: list[str] = []
     parts: list[list[str]] = [[]]
     rest = iter(words)
@@ -38,12 +43,13 @@ def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
             literal = False
         elif literal:
             parts[-1].append(word)
-        elif word in LINE_FLAGS or (
-            word.split("=")[0] in LINE_VALUES - {"-p"} and "=" in word
-        ):
+        elif word in LINE_FLAGS or word.startswith(("--project=", "--cache-dir=")):
             line.append(word)
         elif word in LINE_VALUES:
-            line += [word, *([value] if (value := next(rest, None)) is not None else [])]
+            value = next(rest, THEN)
+            if value == THEN:
+                raise UsageError(f"{word} lacks its folder")
+            line += [word, value]
         else:
             literal = word == "--"
             parts[-1].append(word)

@@ -373,6 +373,17 @@ def test_a_web_page_is_no_weights(capsys: Capture) -> None:
     assert capsys.readouterr().err.startswith("error: ")
 
 
+def test_no_more_memory_is_no_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from animcli.stages.inspect import SheetStage
+
+    def greedy(self: SheetStage, bench: object) -> None:
+        raise MemoryError
+
+    a_clip()
+    monkeypatch.setattr(SheetStage, "run", greedy)
+    assert errors(["inspect", "dance.mp4"], capsys) == (6, "error: out of memory")
+
+
 def test_a_bug_is_shown_as_a_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     from animcli.stages.inspect import SheetStage
 

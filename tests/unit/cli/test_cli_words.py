@@ -3,6 +3,7 @@
 import pytest
 
 from animcli.cli.words import complete_last_command, split
+from animcli.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -15,12 +16,17 @@ from animcli.cli.words import complete_last_command, split
         ("a then b --project=x --force", ["--project=x", "--force"], [["a"], ["b"]]),
         ("a --cache-dir y then b", ["--cache-dir", "y"], [["a"], ["b"]]),
         ("a -- --json then b --json", ["--json"], [["a", "--", "--json"], ["b"]]),
-        ("a -p", ["-p"], [["a"]]),
         ("then then", [], [[], [], []]),
     ],
 )
 def test_a_line_is_cut(text: str, line: list[str], parts: list[list[str]]) -> None:
     assert split(text.split()) == (line, parts)
+
+
+@pytest.mark.parametrize("text", ["a -p", "a --cache-dir then b"])
+def test_a_place_that_is_not_said_is_missed(text: str) -> None:
+    with pytest.raises(UsageError, match="lacks its folder"):
+        split(text.split())
 
 
 def test_bash_completes_the_command_behind_the_last_then() -> None:
