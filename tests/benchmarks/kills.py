@@ -1,17 +1,22 @@
 """Kills the chain at random moments until there were enough, and counts wrong frames.
 
-    python tests/benchmarks/kills.py [KILLS]
+    python tests/benchmarks/kills.py [KILLS [VIDEO PICTURE]]
 
-Extraction, rendering and encoding of 110 small frames, killed by SIGKILL after a random
-time and started again until done; then the decoded frames are compared with those of an
-unbroken run. Prints a line for each finished video, and the counts.
+Extraction, rendering and encoding are killed by SIGKILL after a random time and started
+again until done; then the decoded frames are compared with those of an unbroken run. That
+is 110 small frames by small stand-ins for detector and renderer, or `anim render PICTURE
+--motion VIDEO --preset cutout` where both are given. Prints a line for each finished video,
+and the counts.
 """
 
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -23,41 +28,69 @@ from resume_runner import prepare  # noqa: E402
 from animcli.project.store import Store  # noqa: E402
 
 
+Run = Callable[[Path, float | None], int]
+"""(project folder, seconds until the kill) -> 0, or what waitpid says."""
+
+
 def main() -> int:
     """Kill, compare, count; 1 if any frame was wrong."""
     wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    chance = random.Random(7)
-    with tempfile.TemporaryDirectory() as scratch, runner() as runs:
+    with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        if len(sys.argv) == 4:
+            material = folder / "material"
+            material.mkdir()
+            for path, name in zip(sys.argv[2:], ("dance.mp4", "ref.png"), strict=True):
+                shutil.copy(path, material / name)
+            return count_wrong(folder, command_line, wanted, longest=12.0)
         prepare(folder / "material")
-        shutil.copytree(folder / "material", folder / "unbroken")
-        runs.run(folder / "unbroken")
-        truth = decoded(folder / "unbroken" / "out.mp4")
-        made = digests(folder / "unbroken")
-        kills = videos = wrong = 0
-        while kills < wanted:
-            copy = folder / f"{videos}"
-            shutil.copytree(folder / "material", copy)
-            here = killed_until_done(runs, copy, chance)
-            same = decoded(copy / "out.mp4") == truth
-            others = [
-                name for name, digest in digests(copy).items() if made[name] != digest
-            ]
-            print(f"video {videos}: {here} kills, {'equal' if same else 'WRONG'}", *others)
-            kills, videos, wrong = kills + here, videos + 1, wrong + (not same)
-            shutil.rmtree(copy)
+        with runner() as runs:
+            return count_wrong(folder, partial(small, runs), wanted, longest=1.2)
+
+
+def small(runs: Runner, folder: Path, kill_after: float | None) -> int:
+    """One run of the stand-ins."""
+    return runs.run(folder, kill_after=kill_after)
+
+
+def command_line(folder: Path, kill_after: float | None) -> int:
+    """One run of the program as a user starts it."""
+    words = "render ref.png --motion dance.mp4 --preset cutout --output out.mp4 --quiet"
+    command = [sys.executable, "-m", "animcli", *words.split()]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        process.wait(kill_after)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    return abs(process.wait())
+
+
+def count_wrong(folder: Path, run: Run, wanted: int, longest: float) -> int:
+    """Kill until there were enough; 1 if a video had wrong frames."""
+    chance = random.Random(7)
+    shutil.copytree(folder / "material", folder / "unbroken")
+    run(folder / "unbroken", None)
+    truth, made = decoded(folder / "unbroken" / "out.mp4"), digests(folder / "unbroken")
+    kills = videos = wrong = 0
+    while kills < wanted:
+        copy = folder / f"{videos}"
+        shutil.copytree(folder / "material", copy)
+        here = 0
+        while status := run(copy, chance.uniform(longest / 60, longest)):
+            if status != signal.SIGKILL:
+                raise RuntimeError(f"a run ended with status {status}")
+            here += 1
+        same = decoded(copy / "out.mp4") == truth
+        others = [name for name, digest in digests(copy).items() if made[name] != digest]
+        print(
+            f"video {videos}: {here} kills, {'equal' if same else 'WRONG'}",
+            *others,
+            flush=True,
+        )
+        kills, videos, wrong = kills + here, videos + 1, wrong + (not same)
+        shutil.rmtree(copy)
     print(f"{kills} kills, {videos} videos finished, {wrong} with wrong frames")
     return int(wrong > 0)
-
-
-def killed_until_done(runs: Runner, folder: Path, chance: random.Random) -> int:
-    """Give the same command until it ends by itself; how often it was killed."""
-    kills = 0
-    while status := runs.run(folder, kill_after=chance.uniform(0.02, 1.2)):
-        if status != signal.SIGKILL:
-            raise RuntimeError(f"a run ended with status {status}")
-        kills += 1
-    return kills
 
 
 def digests(folder: Path) -> dict[str, str]:
