@@ -64,17 +64,18 @@ class State:
         """Before the first frame."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), None)
 
-    def to_numbers(self) -> NDArray[np.float32]:
-        """`(1 + people, 5)`, to be kept with the joints of a part of a clip."""
+    def to_numbers(self) -> tuple[float, ...]:
+        """The same, to be kept with the joints of a part of a clip."""
         since = -1 if self.since is None else self.since
         people = np.concatenate([self.boxes, self.sure[:, None]], axis=1)
-        return np.concatenate([np.full((1, 5), since), people]).astype(np.float32)
+        return (float(since), *map(float, people.ravel()))
 
     @classmethod
-    def from_numbers(cls, numbers: NDArray[np.float32]) -> "State":
+    def from_numbers(cls, numbers: Sequence[float]) -> "State":
         """What `to_numbers` gave."""
-        since = int(numbers[0, 0])
-        return cls(numbers[1:, :4], numbers[1:, 4], None if since < 0 else since)
+        since = int(numbers[0])
+        people = np.array(numbers[1:], np.float32).reshape(-1, 5)
+        return cls(people[:, :4], people[:, 4], None if since < 0 else since)
 
 
 class DWPose:
@@ -100,7 +101,20 @@ class DWPose:
         self._every = every
         self._channels = channels
         self._cells: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
-        self.state = State.nothing()
+        self._state = State.nothing()
+
+    @property
+    def state(self) -> tuple[float, ...]:
+        """All that the next frame depends on.
+
+        Frames since the detector looked, -1 before it ever did; then left, top, right,
+        bottom and usual score of each person.
+        """
+        return self._state.to_numbers()
+
+    def restore(self, state: Sequence[float]) -> None:
+        """Go on as after the frame that left `state`; `(-1,)` is before any frame."""
+        self._state = State.from_numbers(state)
 
     def follow(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[Person, ...]]:
         """The people of each frame; frames are fetched while networks run.
@@ -114,7 +128,7 @@ class DWPose:
 
         picture: `(h, w, 3)` uint8 RGB.
         """
-        state = self.state
+        state = self._state
         due = state.since is None or state.since + 1 >= self._every
         looked = due or not len(state.boxes)
         people: list[Person] = []
@@ -130,7 +144,7 @@ class DWPose:
         people = [people[index] for index in kept]
         before = 0 if looked else (state.since or 0) + 1
         usual = sure[kept] if looked else 0.9 * state.sure[kept] + 0.1 * sure[kept]
-        self.state = State(boxes_around(people), usual.astype(np.float32), before)
+        self._state = State(boxes_around(people), usual.astype(np.float32), before)
         return tuple(one for one in people if is_somebody(one))
 
     def _people(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:

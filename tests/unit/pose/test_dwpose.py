@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from animcli.errors import DeviceError, WeightsError
 from animcli.pose import skeleton as s
-from animcli.pose.dwpose import DETECTOR_FILE, POSE_FILE, Channels, DWPose, State
+from animcli.pose.dwpose import DETECTOR_FILE, POSE_FILE, Channels, DWPose
 from animcli.pose.track import Person, Tracker
 
 SIZE = (1280, 720)
@@ -118,7 +118,7 @@ def test_a_person_who_leaps_out_of_the_box_is_looked_for(models: Path) -> None:
     far = figure(1000, 0)
     [person] = detector.detect(figure_models.draw([far], SIZE))
     assert_found(person, far)
-    assert detector.state.since == 0
+    assert detector.state[0] == 0
 
 
 def test_the_detector_looks_at_every_nth_frame(models: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_detector_looks_at_every_nth_frame(models: Path) -> None:
     looked = []
     for _ in range(7):
         detector.detect(frame)
-        looked.append(detector.state.since)
+        looked.append(detector.state[0])
     assert looked == [0, 1, 2, 0, 1, 2, 0]
 
 
@@ -137,7 +137,7 @@ def test_a_clip_can_be_stopped_and_gone_on_with(models: Path) -> None:
     first = DWPose(models)
     start = list(first.follow(frames[:3]))
     second = DWPose(models)
-    second.state = State.from_numbers(first.state.to_numbers())
+    second.restore(first.state)
     rest = list(second.follow(frames[3:]))
     for [one], [other] in zip(start + rest, whole, strict=True):
         np.testing.assert_array_equal(one.points, other.points)
