@@ -27,7 +27,6 @@ from resume_runner import prepare  # noqa: E402
 
 from animcli.project.store import Store  # noqa: E402
 
-
 Run = Callable[[Path, float | None], int]
 """(project folder, seconds until the kill) -> 0, or what waitpid says."""
 

@@ -21,7 +21,9 @@ def extracted(folder: Path, video: Path, models: Path, may_stop: MayStop) -> str
 
 @pytest.mark.slow  # half a minute: the clip is gone through twice with the real models
 @pytest.mark.blazepose
-def test_a_stopped_extraction_gives_the_same_pose_file(media: Path, tmp_path: Path) -> None:
+def test_a_stopped_extraction_gives_the_same_pose_file(
+    media: Path, blazepose_models: Path, tmp_path: Path
+) -> None:
     video, models = media / "dance_stage.mp4", blazepose_models
     stops = 0
 
