@@ -13,8 +13,8 @@ is retargeted, and all its frames are drawn. The last line is one JSON object, p
                           drawn in its own pose: what the detector's own noise amounts to
     found_percent         frames in which somebody is found again
     prepare_seconds       matte, background, mesh and motion
-    frames_per_second     drawing only, one thread
-    background_levels     largest change over time of a pixel that no frame's figure touches
+    frames_per_second     drawing only
+    background_percent    of the pixels never change, with all their neighbours
 """
 
 import argparse
@@ -92,7 +92,8 @@ def measure(
     pose = find(detector, [pixels], still=True)
     moves = retarget(motion, pose)
     mask = detector.segment(pixels)
-    assert mask is not None
+    if mask is None:
+        raise SystemExit(f"{picture}: nobody found")
     figure = mask > 0.5
     at = place((read.pixels.shape[1], read.pixels.shape[0]), size, Fit.PAD)
     figure[: at.top], figure[at.top + at.height :] = False, False
@@ -131,7 +132,6 @@ def measure(
     grid = np.vstack([np.hstack(shown[start : start + 6]) for start in (0, 6)])
     half = cv2.resize(grid, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     write_picture(sheets / f"{picture.stem}.png", np.asarray(half, np.uint8))
-    np.save(sheets / f"{picture.stem}.npy", np.stack(frames))
     return {
         "own_pose_db": round(float(10 * np.log10(255**2 / max(error, 1e-9))), 1),
         "joint_error_percent": [
