@@ -27,21 +27,21 @@ class Inputs:
 
         Raises InputError where there is nothing, or it can't be read.
         """
-        path = path.absolute()
+        place = path.absolute()
         try:
-            stamp = _stamp(path)
-            if path not in self._known or self._known[path][0] != stamp:
-                self._known[path] = (stamp, digest_of(parts_of(path)))
+            stamp = _stamp(place)
+            if place not in self._known or self._known[place][0] != stamp:
+                self._known[place] = (stamp, digest_of(parts_of(place)))
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
-        return self._known[path][1]
+        return self._known[place][1]
 
     def check_unchanged(self, path: Path) -> None:
         """Raise InputError if the file was written since its digest was taken."""
-        path = path.absolute()
+        place = path.absolute()
         try:
-            unchanged = _stamp(path) == self._known[path][0]
+            unchanged = _stamp(place) == self._known[place][0]
         except OSError:
             unchanged = False
         if not unchanged:
