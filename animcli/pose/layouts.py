@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from animcli.pose.blazepose_skeleton import INNER_FROM
 from animcli.pose.skeleton import (
     BODY_NAMES,
     FACE,
@@ -150,8 +151,53 @@ LAYOUTS: Final = (
 )
 
 
+FEET_OF_HOLISTIC: Final = {
+    "left_big_toe": "LEFT_FOOT_INDEX",
+    "left_heel": "LEFT_HEEL",
+    "right_big_toe": "RIGHT_FOOT_INDEX",
+    "right_heel": "RIGHT_HEEL",
+}
+FACE_OF_HOLISTIC: Final = (
+    *(127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356),
+    *INNER_FROM,
+)
+"""Points of the mesh for the 68 of the face; the jaw is the nearest there is in it."""
+
+
+def holistic(parts: Mapping[str, tuple[str, ...]]) -> Layout:
+    """The layout of a file of MediaPipe Holistic's, whichever of its joints it holds.
+
+    Such files come whole, without the joints in metres, or with fewer points in the face:
+    the names tell.
+    """
+    at: dict[tuple[str, str], int] = {}
+    for part, names in parts.items():
+        for name in names:
+            at[part, name] = len(at)
+    body = [at.get(("POSE_LANDMARKS", name.upper()), ABSENT) for name in BODY_NAMES]
+    feet = [
+        at.get(("POSE_LANDMARKS", FEET_OF_HOLISTIC.get(name, "")), ABSENT)
+        for name in FEET_NAMES
+    ]
+    face = [at.get(("FACE_LANDMARKS", str(point)), ABSENT) for point in FACE_OF_HOLISTIC]
+    hands = []
+    for side in ("LEFT", "RIGHT"):
+        part = f"{side}_HAND_LANDMARKS"
+        names = parts.get(part, ())
+        whole = len(names) == len(NOWHERE_HAND)
+        hands.append([at[part, name] for name in names] if whole else NOWHERE_HAND)
+    return Layout(
+        "MediaPipe Holistic",
+        {part: len(names) for part, names in parts.items()},
+        lay_out((*body, *feet), face, *hands),
+        draw_threshold=0.5,  # it guesses hidden joints, with low scores
+    )
+
+
 def find_layout(parts: Mapping[str, tuple[str, ...]]) -> Layout | None:
     """The layout of a file with these parts and these joints in them, in this order."""
+    if "POSE_LANDMARKS" in parts:
+        return holistic(parts)
     counts = {name: len(points) for name, points in parts.items()}
     for layout in LAYOUTS:
         if list(layout.parts.items()) == list(counts.items()):

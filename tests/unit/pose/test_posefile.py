@@ -301,6 +301,52 @@ def test_openpose_135_hangs_its_hands_on_the_wrists(file: Path) -> None:
     np.testing.assert_array_equal(motion.points[:, 24], points[:, 0, 65])
 
 
+MEDIAPIPE_BODY = (
+    *("NOSE", "LEFT_EYE_INNER", "LEFT_EYE", "LEFT_EYE_OUTER", "RIGHT_EYE_INNER"),
+    *("RIGHT_EYE", "RIGHT_EYE_OUTER", "LEFT_EAR", "RIGHT_EAR", "MOUTH_LEFT", "MOUTH_RIGHT"),
+    *("LEFT_SHOULDER", "RIGHT_SHOULDER", "LEFT_ELBOW", "RIGHT_ELBOW", "LEFT_WRIST"),
+    *("RIGHT_WRIST", "LEFT_PINKY", "RIGHT_PINKY", "LEFT_INDEX", "RIGHT_INDEX"),
+    *("LEFT_THUMB", "RIGHT_THUMB", "LEFT_HIP", "RIGHT_HIP", "LEFT_KNEE", "RIGHT_KNEE"),
+    *("LEFT_ANKLE", "RIGHT_ANKLE", "LEFT_HEEL", "RIGHT_HEEL", "LEFT_FOOT_INDEX"),
+    "RIGHT_FOOT_INDEX",
+)
+
+
+@pytest.mark.parametrize("face_points", [468, 478, 128])
+def test_mediapipe_holistic_is_read(file: Path, face_points: int) -> None:
+    face = [str(point) for point in range(face_points)]
+    hand = [f"point {point}" for point in range(21)]
+    parts = [
+        ("POSE_LANDMARKS", list(MEDIAPIPE_BODY)),
+        ("FACE_LANDMARKS", face),
+        ("LEFT_HAND_LANDMARKS", hand),
+        ("RIGHT_HAND_LANDMARKS", hand),
+        ("POSE_WORLD_LANDMARKS", list(MEDIAPIPE_BODY)),
+    ]
+    components = [PoseHeaderComponent(name, names, [], [], "XYZC") for name, names in parts]
+    joints = sum(len(names) for _, names in parts)
+    points = np.random.default_rng(6).random((2, 1, joints, 3)).astype(np.float32)
+    scores = np.full((2, 1, joints), 0.9, np.float32)
+    header = PoseHeader(0.2, PoseHeaderDimensions(640, 480, 640), components)
+    with file.open("wb") as out:
+        Pose(header, NumPyPoseBody(30.0, points, scores)).write(out)
+    motion = read_pose(file)
+    for ours, theirs in (
+        (RIGHT_KNEE, 26),
+        (LEFT_BIG_TOE, 31),
+        (92, 33 + face_points),  # the left hand's wrist
+        (24 + 38, 33 + 158 if face_points > 158 else None),  # right eye
+        (24 + 30, 33 + 4),  # tip of the nose
+    ):
+        if theirs is None:
+            assert not motion.scores[:, ours].any()
+        else:
+            np.testing.assert_array_equal(motion.points[:, ours], points[:, 0, theirs, :2])
+    shoulders = points[:, 0, 11:13, :2].mean(axis=1)
+    np.testing.assert_allclose(motion.points[:, NECK], shoulders, rtol=1e-6)
+    assert motion.draw_threshold == 0.5
+
+
 def test_of_two_people_the_one_seen_most_is_read(file: Path) -> None:
     write_foreign(file, OpenPose_Components, people=2)
     pose = Pose.read(file.read_bytes())
