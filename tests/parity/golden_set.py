@@ -123,7 +123,7 @@ class GoldenSet:
         number = (zlib.crc32(key.encode()) ^ (seed * 2654435761)) % 2**31
         random = torch.randn(like.shape, generator=torch.Generator().manual_seed(number))
         if like.ndim >= 2:
-            random = random * 0.8 / like[0].numel() ** 0.5
+            random = random * (0.8 / like[0].numel() ** 0.5)
         elif key.endswith("weight"):
             random = 1 + 0.15 * random
         else:
