@@ -7,7 +7,7 @@ from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from animcli.errors import OutputError, StorageError
+from animcli.errors import InputError, OutputError, StorageError
 from animcli.project.inputs import Inputs
 from animcli.project.lock import locked
 from animcli.project.project import Project
@@ -132,6 +132,10 @@ class Workshop:
         return found
 
     def _run(self, stage: Stage, recipe: Recipe, paths: Mapping[str, Path]) -> Artifact:
+        def between_units() -> None:
+            self._check_inputs(stage, recipe)
+            self.may_stop()
+
         started = time.perf_counter()
         bench = Bench(
             inputs=paths,
@@ -141,12 +145,10 @@ class Workshop:
             weights={name: self._weights(name) for name in stage.weights},
             report=self.report,
             note=self.note,
-            may_stop=self.may_stop,
+            may_stop=between_units,
         )
         stage.run(bench)
-        for source in stage.inputs().values():
-            if isinstance(source, Path):
-                self._inputs.check_unchanged(source)
+        self._check_inputs(stage, recipe)
         seconds = time.perf_counter() - started
         artifact = self.store.commit(recipe, stage.suffix, seconds)
         self._whole.add(recipe.key)  # its digests have just been taken
@@ -154,6 +156,16 @@ class Workshop:
         self.done(stage, Outcome.RAN, seconds)
         self.may_stop()
         return artifact
+
+    def _check_inputs(self, stage: Stage, recipe: Recipe) -> None:
+        """Raise InputError, and forget what was done, if the user's files have changed."""
+        try:
+            for source in stage.inputs().values():
+                if isinstance(source, Path):
+                    self._inputs.check_unchanged(source)
+        except InputError:
+            self.store.drop_work(recipe.key)  # some of it is of the file as it is now
+            raise
 
     def _weights(self, name: str) -> Path:
         """The folder of a weights entry; one that is wanted on first use is got now."""

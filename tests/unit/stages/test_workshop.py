@@ -94,6 +94,7 @@ def test_a_file_written_while_it_is_read_makes_nothing(tmp_path: Path) -> None:
     meddle = Shout(text, after_unit=lambda number: text.write_text(f"other {number}"))
     with pytest.raises(InputError, match="was changed while it was being read"):
         make(tmp_path, meddle)
+    assert not list(tmp_path.glob(".anim/work/*"))
     assert make(tmp_path, Shout(text))[1].done == [("shout", Outcome.RAN)]
 
 
