@@ -6,7 +6,7 @@ not from one frame that may show an arm pointing at the camera; the figure is co
 from the pelvis outwards, and then put on the ground (`ground`).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -50,15 +50,8 @@ def name_bones() -> tuple[str, ...]:
 
 BONE_OF: Final = name_bones()
 
+UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
 OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """A figure's place in a picture. at: of the point that `level` names, pixels."""
-
-    level: str
-    at: NDArray[np.float64]
 
 
 def retarget(
@@ -167,7 +160,8 @@ def place(
         down = spot[0, feet, 1].max() - ground
         level = "ground"
     else:
-        down = spot[0, root, 1] - beginning[root, 1]
+        # A reference stands upright: it is as high as the motion is when it does.
+        down = spot[0, root, 1] - np.percentile(figure[:, root, 1], UPRIGHT)
         level = "hips" if root == PELVIS else "neck"
     return figure + np.array([across, down]), level
 
