@@ -92,10 +92,11 @@ def cut(
     picture: NDArray[np.uint8], roi: Roi, size: int, border: Border
 ) -> NDArray[np.uint8]:
     """The part of a picture in `roi`, turned upright, `(size, size, 3)`."""
-    return cv2.warpPerspective(
+    crop = cv2.warpPerspective(
         picture,
         roi.to_crop(size),
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=border,
     )
+    return crop.astype(np.uint8, copy=False)

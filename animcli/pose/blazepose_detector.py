@@ -129,7 +129,10 @@ def overlap(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     sides = np.minimum(box[1], others[:, 1]) - np.maximum(box[0], others[:, 0])
     shared = np.prod(np.maximum(sides, 0), axis=1)
     union = np.prod(box[1] - box[0]) + np.prod(others[:, 1] - others[:, 0], axis=1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    shares: NDArray[np.float64] = np.divide(
+        shared, union, out=np.zeros_like(shared), where=union > 0
+    )
+    return shares
 
 
 def body_roi(hips: NDArray[np.floating], rim: NDArray[np.floating]) -> Roi:

@@ -85,7 +85,7 @@ def _back(
     crop: NDArray[np.float32], roi: Roi, size: tuple[int, int], outside: float
 ) -> NDArray[np.float32]:
     """Values of a crop where they lie in a picture of `size` (w, h)."""
-    return cv2.warpPerspective(
+    back = cv2.warpPerspective(
         crop,
         roi.to_crop(BODY.size),
         size,
@@ -93,6 +93,7 @@ def _back(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=outside,
     )
+    return back.astype(np.float32, copy=False)
 
 
 def _fading() -> NDArray[np.float32]:
