@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.pose import skeleton as s
 from animcli.pose.camera import Camera
+from animcli.pose.clean import clean
 from animcli.pose.retarget import retarget
 from animcli.pose.sequence import PoseSequence
 
@@ -279,3 +280,20 @@ def test_figures_without_a_bone_in_common_are_refused() -> None:
     legs = dancer.without(filmed(33), [*range(8), *range(14, 18)])
     with pytest.raises(InputError, match="no bone in common"):
         retarget(legs, head)
+
+
+def test_with_noise_a_resting_foot_moves_no_more_than_the_sources_does() -> None:
+    body = dancer.Body.from_seed(34)
+    take = dancer.perform(USUAL, dancer.dance(34))
+    motion = clean(dancer.film(take, dancer.STAGE, noise_px=4, seed=34))
+    result = retarget(motion, dancer.portrait(body))
+    ratios = result.origin.retarget["ratios"]
+    rests = (take.stance[1:] == take.stance[:-1]) & (take.stance[1:] >= 0)
+
+    def slide(sequence: PoseSequence) -> float:
+        feet = sequence.points[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE]]
+        steps = np.linalg.norm(np.diff(feet, axis=0), axis=2)
+        return float(steps[np.arange(len(steps)), take.stance[1:]][rests].mean())
+
+    scaled = slide(motion) * np.sqrt(ratios["thigh"] * ratios["shin"])
+    assert slide(result) < 1.1 * scaled
