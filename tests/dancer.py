@@ -204,7 +204,10 @@ def perform(body: Body, a: Angles) -> Take:
     head = chest @ turn(1, a.shake) @ turn(0, a.nod)
     for joint, place in HEAD.items():
         joints[:, joint] = neck + head @ (np.array(place) * body.head)
-    sides = ((0, -1.0, s.RIGHT_SHOULDER, s.RIGHT_HIP), (1, 1.0, s.LEFT_SHOULDER, s.LEFT_HIP))
+    sides = (
+        (0, -1.0, s.RIGHT_SHOULDER, s.RIGHT_HIP),
+        (1, 1.0, s.LEFT_SHOULDER, s.LEFT_HIP),
+    )
     for side, out, shoulder, hip in sides:
         joints[:, shoulder] = neck + at(chest, out * body.shoulders, 0, 0)
         upper = chest @ turn(0, -a.arm_forward[:, side]) @ turn(2, out * a.arm_out[:, side])
