@@ -110,11 +110,11 @@ def write_detector(file: Path, side: int = 640) -> None:
         (top, bottom), (left, right) = ends
 
         def middle(low: str, high: str) -> str:
-            return g.add("Mul", g.add("Add", low, high), g.constant(0.5 / 8))  # noqa: B023
+            return g.add("Mul", g.add("Add", low, high), g.constant(0.5 / 8))
 
         def extent(low: str, high: str) -> str:
-            wide = g.add("Max", g.add("Sub", high, low), g.constant(1.0))  # noqa: B023
-            return g.add("Log", g.add("Mul", wide, g.constant(1 / 8)))  # noqa: B023
+            wide = g.add("Max", g.add("Sub", high, low), g.constant(1.0))
+            return g.add("Log", g.add("Mul", wide, g.constant(1 / 8)))
 
         found = g.add("ReduceMax", mask, keepdims=0)
         score = g.add("Reshape", found, g.constant([1], np.int64))
@@ -135,7 +135,7 @@ def write_detector(file: Path, side: int = 640) -> None:
 
 
 def write_pose(file: Path, batch: object, size: tuple[int, int] = (384, 288)) -> None:
-    """Wants normalised RGB; gives the inverse distance to the centre of each joint's dot."""
+    """Wants normalised RGB; gives how near each class is to the centre of a joint's dot."""
     height, width = size
     g = Graph()
     levels = g.add(
@@ -153,7 +153,9 @@ def write_pose(file: Path, batch: object, size: tuple[int, int] = (384, 288)) ->
         return g.add("Cast", g.add("Less", off, g.constant(NEAR)), to=TensorProto.FLOAT)
 
     y, x = np.mgrid[:height, :width]
-    bell = np.exp(-(((x - width / 2) / (width / 4)) ** 2 + ((y - height / 2) / height) ** 2))
+    bell = np.exp(
+        -(((x - width / 2) / (width / 4)) ** 2 + ((y - height / 2) / height) ** 2)
+    )
     weights, masks = [], []
     all_but_n = g.constant([1, 2, 3], np.int64)
     for level in BLUES:

@@ -121,7 +121,7 @@ def build_of_clip(
 ) -> Build:
     """The build of the figure in a clip, at the scale of its beginning.
 
-    A bone that is seen in few frames says little, and is left out if others say more.
+    A bone that is seen in few frames says little, and is left out if limbs say more.
     """
     for enough in (min(FEW_FRAMES, (len(scale) + 1) // 2), 1):
         lengths = {}
@@ -136,7 +136,7 @@ def build_of_clip(
                 lengths[name] = float(
                     np.median(longest) if name == "palm" else max(longest)
                 )
-        if lengths:
+        if any(name in lengths for name in LIMBS):
             break
     return Build(lengths)
 
