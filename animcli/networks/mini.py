@@ -2,8 +2,10 @@
 
 It differs from the large one in three ways. The pose guider takes limb coordinates instead
 of a drawn skeleton, for the reference too, so that reference attention finds its match
-early. The guider can also take a hint: the latent of the reference with its limbs moved to
-their new places. And the denoising network is its own reference network.
+early. The guider can also take a clue: the reference's latent with its limbs moved to their
+new places, the same latent as it is, and where its limbs were; the network then predicts
+what is to be added to the moved one. And the denoising network is its own reference
+network.
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117; limb coordinates: `limbs.py`.
 
 Shapes: b samples, f frames, r references, z latent channels, h by w latent positions.
@@ -16,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.networks.appearance import look_at
+from animcli.networks.attention import SpatialTransformer
+from animcli.networks.autoencoder import LATENT_CHANNELS
 from animcli.networks.levels import MotionConfig, UNetConfig
 from animcli.networks.limbs import CODE
 from animcli.networks.unet import UNet
@@ -28,10 +32,9 @@ class MiniConfig:
     positions: most frames of a window; 0 for a model of single frames.
 
     There is no attention at the full size: on a processor it took six sevenths of an update
-    (2.3 samples a second with it, 15 without), and the hint brings the fine detail.
+    (2.3 samples a second with it, 15 without), and the clue brings the fine detail.
     """
 
-    latent_channels: int = 12
     widths: tuple[int, ...] = (64, 80, 96)
     attention: tuple[bool, ...] = (False, True, True)
     layers: int = 1
@@ -44,7 +47,7 @@ class MiniConfig:
         """The shape of the denoising network."""
         motion = MotionConfig(self.positions, True, self.heads, self.groups)
         return UNetConfig(
-            channels=self.latent_channels,
+            channels=LATENT_CHANNELS,
             widths=self.widths,
             layers=self.layers,
             attention=self.attention,
@@ -56,24 +59,33 @@ class MiniConfig:
 
 
 class LimbGuider(nn.Module):
-    """Limb codes, and a hint where there is one, to what is added after the first layer."""
+    """Limb codes, and a clue where there is one, to what is added after the first layer."""
 
-    def __init__(self, width: int, hint_channels: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.conv_in = nn.Conv2d(CODE, 48, 3, padding=1)
         self.conv_down = nn.Conv2d(48, width, 4, stride=2, padding=1)
-        self.conv_hint = nn.Conv2d(hint_channels, width, 3, padding=1)
+        self.conv_clue = nn.Conv2d(2 * LATENT_CHANNELS + CODE, width, 3, padding=1)
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, code: Tensor, hint: Tensor | None) -> Tensor:
-        """`code` (b, CODE, 2 h, 2 w) and `hint` (b, z, h, w) to (b, width, h, w).
+    def forward(self, code: Tensor, clue: Tensor | None = None) -> Tensor:
+        """`code` (b, CODE, 2 h, 2 w) and `clue`, see below, to (b, width, h, w).
 
-        Rows of `hint` that are all zero say that there is none.
+        Rows of `clue` that are all zero say that there is none.
         """
         x = self.conv_down(F.silu(self.conv_in(code)))
-        if hint is not None:
-            x = x + self.conv_hint(hint)
+        if clue is not None:
+            x = x + self.conv_clue(clue)
         return self.conv_out(F.silu(x))
+
+
+def make_clue(moved: Tensor, reference: Tensor, code: Tensor) -> Tensor:
+    """What can be said of a frame before looking: (b, 2 z + CODE, h, w).
+
+    moved: `(b, z, h, w)`, the latent of the reference with its limbs moved.
+    reference: `(b, z, h, w)`, as it is. code: `(b, CODE, 2 h, 2 w)`, its limbs.
+    """
+    return torch.cat([moved, reference, F.avg_pool2d(code, 2)], dim=1)
 
 
 class MiniModel(nn.Module):
@@ -83,14 +95,20 @@ class MiniModel(nn.Module):
         super().__init__()
         self.config = config
         self.unet = UNet(config.unet)
-        self.guider = LimbGuider(config.widths[0], config.latent_channels)
-        self.reference_guider = LimbGuider(config.widths[0], config.latent_channels)
+        self.guider = LimbGuider(config.widths[0])
+        # What it adds to a clue begins as nothing, and a place begins by looking at those
+        # that are like it.
+        nn.init.zeros_(self.unet.conv_out.weight)
+        nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            for module in self.unet.modules():
+                if isinstance(module, SpatialTransformer):
+                    module.block.attn1.to_k.weight.copy_(module.block.attn1.to_q.weight)
 
     def look(self, reference: Tensor, code: Tensor) -> dict[str, Tensor]:
         """Features of references (r, z, h, w) with their limb codes (r, CODE, 2 h, 2 w)."""
-        pose = self.reference_guider(code, None)
         clean = torch.zeros((), device=reference.device)
-        return look_at(self.unet, reference, clean, self.unet.see(), pose)
+        return look_at(self.unet, reference, clean, self.unet.see(), self.guider(code))
 
     def forward(
         self,
@@ -98,16 +116,16 @@ class MiniModel(nn.Module):
         timestep: Tensor,
         features: dict[str, Tensor],
         pose: Tensor,
-        hint: Tensor | None = None,
+        moved: Tensor | None = None,
     ) -> Tensor:
         """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide.
 
         timestep: () or (b,).
         features: what `look` gave, for the last samples of the batch.
         pose: (b, width, f, h, w), what the guider gave for each frame.
-        hint: (b, z, f, h, w), the same that the guider got: the network predicts what is to
-            be added to it.
+        moved: (b, z, f, h, w) of the clue that the guider got: the network predicts what is
+            to be added to it.
         """
         sight = self.unet.see(None, features)
         clean = self.unet(latents, timestep, sight, pose=pose)
-        return clean if hint is None else clean + hint
+        return clean if moved is None else clean + moved

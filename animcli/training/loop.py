@@ -40,6 +40,7 @@ class Schedule:
     learning_rate: after `warmup` updates; it then stays, or falls to 0 along a half cosine
         over the last `decay` updates.
     ema: how much of the averaged weights stays at an update; 0 keeps no average.
+    betas: how long the optimiser remembers gradients and their squares.
     clip: largest norm of all gradients together.
     save_every: updates between two saves.
     """
@@ -51,6 +52,7 @@ class Schedule:
     decay: int = 0
     weight_decay: float = 1e-2
     ema: float = 0.997
+    betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 1.0
     bfloat16: bool = False
     save_every: int = 200
@@ -61,6 +63,11 @@ class Schedule:
         left = (self.steps - step) / max(1, self.decay)
         fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, left)) if self.decay else 1.0
         return self.learning_rate * rise * fall
+
+    def keep(self, step: int) -> float:
+        """How much of the averaged weights stays at update `step`: little at first, so
+        that they don't remember the beginning."""
+        return min(self.ema, (1 + step) / (10 + step))
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def train(
     """
     learning = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        learning, schedule.learning_rate, (0.9, 0.999), 1e-8, schedule.weight_decay
+        learning, schedule.learning_rate, schedule.betas, 1e-8, schedule.weight_decay
     )
     start = _restore(network, average, optimiser, learning, checkpoint.load())
     random = torch.Generator()
@@ -102,7 +109,7 @@ def train(
         nn.utils.clip_grad_norm_(learning, schedule.clip)
         optimiser.step()
         if average is not None:
-            _follow(average, network, schedule.ema)
+            _follow(average, network, schedule.keep(step))
         done = step + 1
         if done % schedule.save_every == 0 or done == schedule.steps:
             checkpoint.save(_state(network, average, optimiser, learning, done))

@@ -39,7 +39,7 @@ class Footage:
 class Batch:
     """What a training step looks at; b references with t targets each, at h by w cells.
 
-    reference: `(b, z, h, w)`. targets, hints: `(b, t, z, h, w)`; a hint is the latent of
+    reference: `(b, z, h, w)`. targets, moved: `(b, t, z, h, w)`; moved is the latent of
     the reference with its limbs moved to the target's.
     joints: `(b, 1 + t, 18, 2)` in 0..1, the reference's first. seen: `(b, 1 + t, 18)`.
     weights: `(b, t, 1, h, w)`, 1 where a target's person isn't and more where it is.
@@ -47,7 +47,7 @@ class Batch:
 
     reference: Tensor
     targets: Tensor
-    hints: Tensor
+    moved: Tensor
     joints: Tensor
     seen: Tensor
     weights: Tensor
@@ -61,18 +61,19 @@ def prepare(footage: Iterable[Footage], autoencoder: Autoencoder, path: Path) ->
         pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
         joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
         targets = len(pictures) - 1
-        moved = warp_reference(
+        warped = warp_reference(
             pictures[:1].expand(targets, -1, -1, -1),
             (joints[:1].expand(targets, -1, -1), seen[:1].expand(targets, -1)),
             (joints[1:], seen[1:]),
         )
-        latents = autoencoder.encode(torch.cat([pictures, moved]))
+        with torch.autocast("cpu", torch.bfloat16):  # errs less than float16, as stored
+            latents = autoencoder.encode(torch.cat([pictures, warped])).float()
         cells = torch.nn.functional.avg_pool2d(
             torch.from_numpy(clip.masks)[1:, None].float() / 255, 8
         )
         for name, values in (
             ("latents", latents[: targets + 1].half()),
-            ("hints", latents[targets + 1 :].half()),
+            ("moved", latents[targets + 1 :].half()),
             ("joints", joints),
             ("seen", seen),
             ("masks", cells.half()),
@@ -100,16 +101,16 @@ class Shards:
             self._read(clip, list(wanted))
             for clip, wanted in zip(clips, targets, strict=True)
         ]
-        latents, hints, joints, seen, masks = (
+        latents, moved, joints, seen, masks = (
             torch.stack(part) for part in zip(*read, strict=True)
         )
         return Batch(
-            reference=latents[:, 0].float(),
-            targets=latents[:, 1:].float(),
-            hints=hints.float(),
+            reference=latents[:, 0],
+            targets=latents[:, 1:],
+            moved=moved,
             joints=joints,
             seen=seen,
-            weights=1 + masks.float(),
+            weights=1 + masks,
         )
 
     def _read(self, clip: int, targets: list[int]) -> tuple[Tensor, ...]:
@@ -118,9 +119,51 @@ class Shards:
         file = self._files[number]
         all_ = [0] + [1 + target for target in targets]
         return (
-            file.get_slice("latents")[row][all_],
-            file.get_slice("hints")[row][targets],
+            file.get_slice("latents")[row][all_].float(),
+            file.get_slice("moved")[row][targets].float(),
             file.get_slice("joints")[row][all_],
             file.get_slice("seen")[row][all_],
-            file.get_slice("masks")[row][targets],
+            file.get_slice("masks")[row][targets].float(),
         )
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How many shards an update may draw from, so that training needn't wait for all data.
+
+    It is a function of the update alone: a run that was stopped goes on with the same data.
+    first: shards before the first update. every: updates after which there is one more.
+    most: shards in all.
+    """
+
+    first: int
+    every: int
+    most: int
+
+    def at(self, step: int) -> int:
+        """Shards that update `step` draws from."""
+        return min(self.most, self.first + step // self.every)
+
+
+class ShardFolder:
+    """A folder that shards appear in, one after another, while it is being read."""
+
+    def __init__(self, folder: Path, growth: Growth) -> None:
+        self._folder, self._growth = folder, growth
+        self._open = Shards([])
+        self._files = 0
+
+    def at(self, step: int) -> Shards | None:
+        """The shards that update `step` draws from; None while one of them is missing."""
+        wanted = self._growth.at(step)
+        paths = [shard_path(self._folder, number) for number in range(wanted)]
+        if wanted != self._files:
+            if not all(path.is_file() for path in paths[self._files :]):
+                return None
+            self._open, self._files = Shards(paths), wanted
+        return self._open
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where shard `number` is."""
+    return folder / f"{number:05}.safetensors"

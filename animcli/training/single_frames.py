@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from animcli.networks.limbs import limb_code
-from animcli.networks.mini import MiniModel
+from animcli.networks.mini import MiniModel, make_clue
 from animcli.training.shards import Batch
 
 
@@ -18,9 +18,8 @@ class Recipe:
     """How noise and conditions are chosen.
 
     late: the exponent of the time step, 1000 u^late: below 1 most steps are near pure
-    noise,
-        where pose and appearance are decided.
-    no_hint: share of clips that learn without the hint, so that reference attention has to
+        noise, where pose and appearance are decided.
+    no_clue: share of clips that learn without the clue, so that reference attention has to
         find the appearance. no_reference: share that learn without a reference, for
         guidance.
     jitter: how far joints are moved, as a share of the picture, since found joints are off.
@@ -28,7 +27,7 @@ class Recipe:
     """
 
     late: float = 0.5
-    no_hint: float = 0.4
+    no_clue: float = 0.35
     no_reference: float = 0.05
     jitter: float = 0.004
     snr_limit: float = 5.0
@@ -60,7 +59,6 @@ def single_frame_loss(
     share = shares[timestep][:, None, None, None, None]
     noise = torch.randn(batch.targets.shape, generator=random)
     noisy = share.sqrt() * batch.targets + (1 - share).sqrt() * noise
-    hints = batch.hints * (chance[1] >= recipe.no_hint)[:, None, None, None, None]
 
     shaken = batch.joints + recipe.jitter * torch.randn(
         batch.joints.shape, generator=random
@@ -68,20 +66,28 @@ def single_frame_loss(
     code = limb_code(
         shaken.flatten(0, 1), batch.seen.flatten(0, 1), (2 * height, 2 * width)
     ).unflatten(0, (clips, frames + 1))
+    told = (chance[1] >= recipe.no_clue)[:, None, None, None]
+    moved = batch.moved * told[:, None]
+    clue = told.repeat_interleave(frames, 0) * make_clue(
+        moved.flatten(0, 1),
+        batch.reference.repeat_interleave(frames, 0),
+        code[:, 0].repeat_interleave(frames, 0),
+    )
+    clue = clue.unflatten(0, (clips, frames))
     features = model.look(batch.reference, code[:, 0])
     known = chance[2] >= recipe.no_reference
     # Clips without a reference come first: features serve the last samples of a batch.
     order = torch.argsort(known.long(), stable=True)
     shown = order[known[order]]
     features = {path: rows[shown] for path, rows in features.items()} if len(shown) else {}
-    pose = model.guider(code[order, 1:].flatten(0, 1), hints[order].flatten(0, 1))
+    pose = model.guider(code[order, 1:].flatten(0, 1), clue[order].flatten(0, 1))
     frames_second = (0, 2, 1, 3, 4)
     clean = model(
         noisy[order].permute(frames_second),
         timestep[order],
         features,
         pose.unflatten(0, (clips, frames)).permute(frames_second),
-        hints[order].permute(frames_second),
+        moved[order].permute(frames_second),
     ).permute(frames_second)
     error = (clean.float() - batch.targets[order]).square() * batch.weights[order]
     snr = (shares / (1 - shares))[timestep[order]].clamp(1, recipe.snr_limit)

@@ -1,0 +1,59 @@
+"""Prepares shards in a process of its own, while another trains on those that are there.
+
+Drawing, or decoding a video, and encoding to latents take about as long as an update;
+beside a training loop of one thread they cost nothing on a second core.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
+from animcli.training.shards import Footage, prepare, shard_path
+
+NICE = 10
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a preparing process does.
+
+    clip: number of a clip -> its footage; a function that a new process can import.
+    autoencoder: the weights of the frozen encoder.
+    clips: in a shard. shards: in all.
+    """
+
+    clip: Callable[[int], Footage]
+    autoencoder: Path
+    folder: Path
+    clips: int
+    shards: int
+
+    def start(self) -> multiprocessing.process.BaseProcess:
+        """Begin, in a process that ends with this one at the latest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        context = multiprocessing.get_context("spawn")
+        process = context.Process(target=_work, args=(self, os.getpid()), daemon=True)
+        process.start()
+        return process
+
+
+def _work(preparation: Preparation, parent: int) -> None:
+    os.nice(NICE)
+    torch.set_num_threads(1)
+    network = Autoencoder(AutoencoderConfig())
+    network.load_state_dict(load_file(preparation.autoencoder))
+    for number in range(preparation.shards):
+        path = shard_path(preparation.folder, number)
+        if path.is_file():
+            continue
+        if os.getppid() != parent:  # it was killed, and couldn't end this process
+            return
+        first = number * preparation.clips
+        footage = map(preparation.clip, range(first, first + preparation.clips))
+        prepare(footage, network, path)

@@ -1,0 +1,195 @@
+"""How good the small model is on people that it hasn't seen, and what it looks at.
+
+The figures are those of the benchmark, on single frames: few enough to be taken while the
+model trains.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from animcli.networks.autoencoder import Autoencoder
+from animcli.networks.limbs import limb_code, warp_reference
+from animcli.networks.mini import MiniModel, make_clue
+from animcli.training.shards import Footage
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """One target for each of b cases, with its reference.
+
+    references, targets, warped: `(b, 3, h, w)` in -1..1. masks: `(b, 1, h, w)` in 0..1,
+    where the target's person is, a little dilated.
+    joints: `(b, 2, 18, 2)`, the reference's first. seen: `(b, 2, 18)`.
+    """
+
+    references: Tensor
+    targets: Tensor
+    warped: Tensor
+    masks: Tensor
+    joints: Tensor
+    seen: Tensor
+
+
+def make_cases(footage: Sequence[Footage]) -> Cases:
+    """A case for every target of every clip."""
+    parts: list[tuple[Tensor, ...]] = []
+    for clip in footage:
+        pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+        joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
+        masks = torch.from_numpy(clip.masks)[:, None].float() / 255
+        for target in range(1, len(pictures)):
+            pair = [0, target]
+            parts.append(
+                (pictures[0], pictures[target], masks[target], joints[pair], seen[pair])
+            )
+    references, targets, masks, joints, seen = (
+        torch.stack(part) for part in zip(*parts, strict=True)
+    )
+    warped = warp_reference(
+        references, (joints[:, 0], seen[:, 0]), (joints[:, 1], seen[:, 1])
+    )
+    grown = F.max_pool2d(masks, 9, stride=1, padding=4)
+    return Cases(references, targets, warped, grown, joints, seen)
+
+
+def measure(made: Tensor, cases: Cases) -> Figures:
+    """What pictures `made` (b, 3, h, w) in -1..1 are worth beside the targets."""
+    made = made.clamp(-1, 1)
+    error = (made - cases.targets).square()
+    inside = cases.masks.expand_as(error)
+    whole = error.mean(dim=(1, 2, 3))
+    figure = (error * inside).sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3)).clamp_min(1)
+    return {
+        "psnr": _decibels(whole),
+        "figure": _decibels(figure),
+        "ssim": float(structural_similarity(made, cases.targets).mean()),
+    }
+
+
+def _decibels(squared: Tensor) -> float:
+    """Of squared errors (b,) of pictures in -1..1: each picture's, then the mean."""
+    return float((10 * torch.log10(4 / squared.clamp_min(1e-10))).mean())
+
+
+def structural_similarity(left: Tensor, right: Tensor) -> Tensor:
+    """SSIM (b,) of the luminance of pictures (b, 3, h, w) in -1..1.
+
+    Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity", 2004: a Gaussian window of 11 pixels, deviation 1.5.
+    """
+    luma = left.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    x, y = (((each + 1) / 2 * luma).sum(dim=1, keepdim=True) for each in (left, right))
+    places = torch.arange(11, dtype=left.dtype) - 5
+    bell = torch.exp(-places.square() / (2 * 1.5**2))
+    bell = (bell / bell.sum())[None, None]
+
+    def blur(z: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(z, bell[:, :, None]), bell[..., None])
+
+    mx, my = blur(x), blur(y)
+    vx, vy, both = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    a, b = 0.01**2, 0.03**2
+    ratio = (2 * mx * my + a) * (2 * both + b) / ((mx**2 + my**2 + a) * (vx + vy + b))
+    return ratio.mean(dim=(1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the model is shown of the reference: the right one, another's, or nothing."""
+
+    attention: bool | None = True
+    clue: bool | None = True
+
+
+LOOKS = {
+    "": Shown(),
+    "wrong_both_": Shown(False, False),
+    "wrong_attention_": Shown(False, True),
+    "no_attention_": Shown(None, True),
+    "no_clue_": Shown(True, None),
+    "wrong_no_clue_": Shown(False, None),
+}
+
+
+@torch.inference_mode()
+def paint(
+    model: MiniModel,
+    autoencoder: Autoencoder,
+    cases: Cases,
+    shares: Tensor,
+    steps: int,
+    shown: Shown = LOOKS[""],
+) -> Tensor:
+    """Pictures (b, 3, h, w) that the model makes of the cases, in `steps` steps of DDIM."""
+    b, _, height, width = cases.targets.shape
+    cells = (height // 4, width // 4)
+    there = limb_code(cases.joints[:, 0], cases.seen[:, 0], cells)
+    here = limb_code(cases.joints[:, 1], cases.seen[:, 1], cells)
+    right = torch.arange(b)
+    other = (right + b // 2) % b
+    warped = warp_reference(
+        cases.references[other],
+        (cases.joints[other, 0], cases.seen[other, 0]),
+        (cases.joints[:, 1], cases.seen[:, 1]),
+    )
+    features: dict[str, Tensor] = {}
+    if shown.attention is not None:
+        which = right if shown.attention else other
+        features = model.look(autoencoder.encode(cases.references[which]), there[which])
+    moved = clue = None
+    if shown.clue is not None:
+        which = right if shown.clue else other
+        moved = autoencoder.encode(cases.warped if shown.clue else warped)
+        clue = make_clue(moved, autoencoder.encode(cases.references[which]), there[which])
+        moved = moved[:, :, None]
+    pose = model.guider(here, clue)[:, :, None]
+
+    def clean(noisy: Tensor, timestep: int) -> Tensor:
+        time = torch.tensor(timestep)
+        return model(noisy[:, :, None], time, features, pose, moved)[:, :, 0]
+
+    shape = (b, autoencoder.latent_mean.shape[0], height // 8, width // 8)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    return autoencoder.decode(descend(noise, clean, shares, steps))
+
+
+def descend(
+    noisy: Tensor, clean: Callable[[Tensor, int], Tensor], shares: Tensor, steps: int
+) -> Tensor:
+    """DDIM (Song et al., arXiv:2010.02502) from noise to what is clean, in `steps` steps.
+
+    clean: (noisy, time step) -> the clean latents in it. shares: alphas_cumprod.
+    """
+    times = [round(len(shares) * (1 - i / steps)) - 1 for i in range(steps)]
+    for time, later in zip(times, [*times[1:], None], strict=True):
+        guess = clean(noisy, time)
+        if later is None:
+            return guess
+        noise = (noisy - shares[time].sqrt() * guess) / (1 - shares[time]).sqrt()
+        noisy = shares[later].sqrt() * guess + (1 - shares[later]).sqrt() * noise
+    return noisy
+
+
+def baselines(cases: Cases, autoencoder: Autoencoder) -> dict[str, Figures]:
+    """What copying, the clue alone and the autoencoder's limit are worth."""
+    with torch.inference_mode():
+        through = autoencoder(cases.targets)
+        moved = autoencoder(cases.warped)
+    return {
+        "copy": measure(cases.references, cases),
+        "warped": measure(moved, cases),
+        "autoencoder": measure(through, cases),
+    }
+
+
+def to_bytes(pictures: Tensor) -> np.ndarray:
+    """Pictures (b, 3, h, w) in -1..1 as (b, h, w, 3) uint8."""
+    shown = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return shown.permute(0, 2, 3, 1).numpy()
