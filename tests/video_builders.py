@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from animcli.video.colour import to_video
@@ -36,8 +37,9 @@ def tiny_clip(
     options: dict[str, str] | None = None,
     prepare: Callable[[av.VideoStream], None] | None = None,
     container: str | None = None,
+    picture: Callable[[int, int, int], Pixels] = moving_picture,
 ) -> Path:
-    """A clip of `moving_picture`, B-frames and all; `ticks` (of 1/1000 s) for uneven ones."""
+    """A clip of `picture`, B-frames and all; `ticks` (of 1/1000 s) for uneven ones."""
     with av.open(str(path), "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
         assert isinstance(stream, av.VideoStream)
@@ -49,11 +51,46 @@ def tiny_clip(
         if prepare is not None:
             prepare(stream)
         for index in range(frames):
-            frame = to_video(moving_picture(index, width, height), pixel_format)
+            frame = to_video(picture(index, width, height), pixel_format)
             frame.pts = index if ticks is None else ticks[index]
             frame.time_base = stream.codec_context.time_base
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
+    return path
+
+
+INTERLACED = {"x264-params": "tff=1", "flags": "+ildct+ilme"}
+"""Options of `tiny_clip` for fields instead of frames."""
+
+
+def clip_of_tracks(path: Path, *codecs: str, frames: int = 6) -> Path:
+    """A clip with several video streams; one of `mjpeg` is a cover picture."""
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream(codec, rate=24) for codec in codecs]
+        for stream in streams:
+            assert isinstance(stream, av.VideoStream)
+            cover = stream.codec_context.name == "mjpeg"
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "yuvj420p" if cover else "yuv420p"
+            if cover:
+                stream.disposition = Disposition.attached_pic
+        for stream in streams:
+            assert isinstance(stream, av.VideoStream)
+            cover = stream.codec_context.name == "mjpeg"
+            for index in range(1 if cover else frames):
+                frame = to_video(moving_picture(index), stream.pix_fmt or "yuv420p")
+                frame.pts, frame.time_base = index, Fraction(1, 24)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+    return path
+
+
+def clip_of_unknown_codec(path: Path) -> Path:
+    """An .mkv whose codec has a name that no build of FFmpeg knows."""
+    data = tiny_clip(path, 6, container="matroska").read_bytes()
+    name = b"V_MPEG4/ISO/AVC"
+    assert name in data
+    path.write_bytes(data.replace(name, b"V_MPEG4/ISO/XYZ"))
     return path
 
 

@@ -1,13 +1,21 @@
 """Frames come out of a clip whole, at their exact times, and the same from any start."""
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
-from video_builders import moving_picture, tiny_clip
+from video_builders import (
+    INTERLACED,
+    clip_of_tracks,
+    clip_of_unknown_codec,
+    moving_picture,
+    tiny_clip,
+)
 
 from animcli.errors import InputError
 from animcli.video.read import Limits, open_footage
@@ -165,6 +173,49 @@ def test_colours_without_a_conversion_are_refused_by_name(tmp_path: Path) -> Non
     clip = tiny_clip(tmp_path / "a.mp4", 2, prepare=odd)
     with pytest.raises(InputError, match=r"a\.mp4: YCgCo colours can't be converted"):
         open_footage(clip)
+
+
+def test_fields_instead_of_frames_are_said(tmp_path: Path) -> None:
+    clip = tiny_clip(tmp_path / "a.mp4", 6, options=INTERLACED)
+    with open_footage(clip) as reader:
+        assert any("is interlaced" in note for note in reader.info.notes)
+        assert len(list(reader.frames())) == 6
+
+
+def test_of_several_streams_one_is_used_and_it_is_said(tmp_path: Path) -> None:
+    with open_footage(clip_of_tracks(tmp_path / "a.mp4", "libx264", "libx264")) as reader:
+        assert reader.info.notes == ("has 2 video streams, the default one is used",)
+        assert len(list(reader.frames())) == 6
+
+
+@pytest.mark.parametrize("order", [("libx264", "mjpeg"), ("mjpeg", "libx264")])
+def test_a_cover_picture_is_not_the_video(tmp_path: Path, order: tuple[str, str]) -> None:
+    with open_footage(clip_of_tracks(tmp_path / "a.mp4", *order)) as reader:
+        assert (reader.info.codec, reader.info.notes) == ("h264", ())
+        assert len(list(reader.frames())) == 6
+
+
+def test_a_cover_picture_alone_is_no_video(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no moving pictures, only a cover picture"):
+        open_footage(clip_of_tracks(tmp_path / "a.mp4", "mjpeg"))
+
+
+def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="codec is not in this build of FFmpeg"):
+        open_footage(clip_of_unknown_codec(tmp_path / "a.mkv"))
+
+
+def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    clip = tiny_clip(tmp_path / "a.mp4", 2000, options={"g": "48", "preset": "ultrafast"})
+    process = psutil.Process()
+    resident = []
+    with open_footage(clip) as reader:
+        for frame in reader.frames():
+            if frame.index in (200, 1999):
+                gc.collect()
+                resident.append(process.memory_info().rss)
+    # All the frames between are 16.6 MB; the decoder has what it wants by frame 200.
+    assert resident[1] - resident[0] < 4e6
 
 
 def test_one_frame_is_no_motion_where_the_caller_says_so(tmp_path: Path) -> None:
