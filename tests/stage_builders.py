@@ -125,6 +125,13 @@ class BrightSpot:
     def restore(self, state: Sequence[float]) -> None:
         self._seen = int(state[0])
 
+    def people(self, picture: NDArray[np.uint8]) -> tuple[Spot, ...]:
+        found = self.detect(picture)
+        return () if found is None else (found,)
+
+    def count(self, picture: NDArray[np.uint8]) -> int:
+        return int((picture.sum(axis=2) > 600).any())
+
     def detect(self, picture: NDArray[np.uint8]) -> Spot | None:
         bright = np.argwhere(picture.sum(axis=2) > 600)
         if len(bright) == 0:

@@ -1,14 +1,14 @@
 """Fetch what comes next while the last is still being worked on."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """The items, up to `depth` of them fetched in advance by another thread.
 
     What fetching raises is raised here, in its turn. Fetching ends with the iterator.

@@ -126,6 +126,16 @@ class BlazePose:
         points, scores = to_skeleton(body, face, left, right, (width, height))
         return Detection(points, scores, body, face, left, right)
 
+    def people(self, picture: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """The person that it follows, alone or not there."""
+        found = self.detect(picture)
+        return () if found is None else (found,)
+
+    def count(self, picture: NDArray[np.uint8]) -> int:
+        """How many people a still picture shows for sure; `detect` may find one more."""
+        everywhere = whole(picture)
+        return len(find_people(self._detector, picture, everywhere, PERSON_FOUND[0]))
+
     def segment(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """How surely each pixel `(h, w)` of a still picture belongs to the person in it,
         0..1, or None if there's nobody. Whom `detect` follows isn't touched.

@@ -22,7 +22,7 @@ from animcli.pose import simcc, yolox
 from animcli.pose.ahead import ahead
 from animcli.pose.layouts import COCO_WHOLE_BODY
 from animcli.pose.onnx_network import OnnxNetwork
-from animcli.pose.skeleton import BODY
+from animcli.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from animcli.pose.track import Person
 
 DETECTOR_FILE: Final = "yolox_l.onnx"
@@ -81,23 +81,31 @@ class State:
 class DWPose:
     """Follows everybody through frames, given one after another.
 
-    models: the folder with the two files. device: `cpu` or `cuda`. threads: of a run.
+    models: the folder with the two files. hands, face: whether to tell them; the network
+    finds them in any case. device: `cpu` or `cuda`. threads: of a run.
     every: frames from one look of the detector to the next.
+    files: of the detector and of the joints, where they have other names than DWPose's.
     """
 
     def __init__(
         self,
         models: Path,
         *,
+        hands: bool = True,
+        face: bool = True,
         device: str = "cpu",
         threads: int = 1,
         every: int = EVERY,
         channels: Channels = Channels.TRAINED,
+        files: tuple[str, str] = (DETECTOR_FILE, POSE_FILE),
     ) -> None:
         if every < 1:
             raise ValueError(f"the detector looks every 1 or more frames, got {every}")
-        self._detector = OnnxNetwork(models / DETECTOR_FILE, device, threads)
-        self._pose = OnnxNetwork(models / POSE_FILE, device, threads)
+        hidden = () if hands else (LEFT_HAND, RIGHT_HAND)
+        self._hidden: tuple[slice, ...] = hidden if face else (*hidden, FACE)
+        self._files = files
+        self._detector = OnnxNetwork(models / files[0], device, threads)
+        self._pose = OnnxNetwork(models / files[1], device, threads)
         self._every = every
         self._channels = channels
         self._cells: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -121,9 +129,9 @@ class DWPose:
 
         pictures: `(h, w, 3)` uint8 RGB.
         """
-        return map(self.detect, ahead(pictures, READ_AHEAD))
+        return map(self.people, ahead(pictures, READ_AHEAD))
 
-    def detect(self, picture: NDArray[np.uint8]) -> tuple[Person, ...]:
+    def people(self, picture: NDArray[np.uint8]) -> tuple[Person, ...]:
         """The people of the next frame, nobody being an empty tuple.
 
         picture: `(h, w, 3)` uint8 RGB.
@@ -138,16 +146,30 @@ class DWPose:
             sure = body_scores(people)
             looked = bool((sure < UNSURE * state.sure).any())
         if looked:
-            people = self._joints(picture, self._people(picture))
+            people = self._joints(picture, self._boxes(picture))
             sure = body_scores(people)
         kept = distinct(people, sure)
         people = [people[index] for index in kept]
         before = 0 if looked else (state.since or 0) + 1
         usual = sure[kept] if looked else 0.9 * state.sure[kept] + 0.1 * sure[kept]
         self._state = State(boxes_around(people), usual.astype(np.float32), before)
-        return tuple(one for one in people if is_somebody(one))
+        return tuple(self._told(one) for one in people if is_somebody(one))
 
-    def _people(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def count(self, picture: NDArray[np.uint8]) -> int:
+        """How many people a still picture shows; whom `people` follows isn't touched."""
+        people = self._joints(picture, self._boxes(picture))
+        return len(distinct(people, body_scores(people)))
+
+    def _told(self, person: Person) -> Person:
+        """A person without the parts that weren't asked for."""
+        if not self._hidden:
+            return person
+        scores = person.scores.copy()
+        for part in self._hidden:
+            scores[part] = 0
+        return Person(person.points, scores)
+
+    def _boxes(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """`(n, 4)` boxes of the detector."""
         size = self._detector.input_size
         if self._cells is None:
@@ -157,7 +179,7 @@ class DWPose:
         raw = self._detector.run(planes[None])[0]
         if raw.shape[1:] != (len(self._cells[0]), 85):
             raise WeightsError(
-                f"{DETECTOR_FILE}: gives {raw.shape}, (1, {len(self._cells[0])}, 85) "
+                f"{self._files[0]}: gives {raw.shape}, (1, {len(self._cells[0])}, 85) "
                 "was expected",
                 "is it YOLOX for COCO's 80 classes?",
             )
@@ -181,7 +203,8 @@ class DWPose:
         for axis, found in zip(classes, (simcc_x, simcc_y), strict=True):
             if found.shape[1:] != (JOINTS, axis):
                 raise WeightsError(
-                    f"{POSE_FILE}: gives {found.shape}, (n, {JOINTS}, {axis}) was expected",
+                    f"{self._files[1]}: gives {found.shape}, "
+                    f"(n, {JOINTS}, {axis}) was expected",
                     "is it a whole-body model of 133 joints?",
                 )
         points, scores = simcc.decode(simcc_x, simcc_y, crops, size)

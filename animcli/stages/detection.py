@@ -1,21 +1,25 @@
-"""Finding one person through a whole clip, a chunk of frames at a time.
+"""Finding people through a whole clip, a chunk of frames at a time.
 
-What was found in a chunk is kept together with the detector's state after it. A run that
-was stopped reads the chunks there are, restores the last state and goes on with the next
-frame, so that it finds what an unbroken run would have found, bit for bit.
+Everybody who was found in a chunk is kept together with the detector's state after it. A
+run that was stopped reads the chunks there are, restores the last state and goes on with
+the next frame, so that it finds what an unbroken run would have found, bit for bit. Who is
+who, and which of them is wanted, is told when all chunks are there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
+from animcli.pose.ahead import ahead
 from animcli.pose.sequence import Origin, PoseSequence
 from animcli.pose.skeleton import JOINTS
+from animcli.pose.track import Person, Track, choose, tracks_of
 from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.detectors import Detector
 from animcli.stages.stage import Bench
@@ -28,6 +32,11 @@ CHUNK: Final = 48
 LEAST_SEEN: Final = 0.5
 """Of the frames; a motion that is guessed for more than half isn't the person's."""
 
+READ_AHEAD: Final = 4  # frames
+
+TOLD: Final = 24
+"""Tracks that a pose file tells of, those with most frames: a street has hundreds."""
+
 WHAT: Final = "finding joints"
 
 
@@ -36,46 +45,94 @@ class Chunk:
     """What was found in some frames, one after another.
 
     indices: `(frames,)` int64, their places in the clip. ticks: `(frames,)` int64.
-    points: `(frames, 134, 2)` float32 pixels. scores: `(frames, 134)` float32, all 0 in a
-        frame in which nobody was found.
+    people: `(frames,)` int64, how many were found in each.
+    points: `(all of them, 134, 2)` float32 pixels. scores: `(all of them, 134)` float32.
     state: what the detector remembers after the last of them.
     """
 
     indices: NDArray[np.int64]
     ticks: NDArray[np.int64]
+    people: NDArray[np.int64]
     points: NDArray[np.float32]
     scores: NDArray[np.float32]
     state: NDArray[np.float64]
 
 
-def find_motion(bench: Bench, reader: Reader, detector: Detector) -> PoseSequence:
-    """One person's joints in every frame of a clip, and nothing of what they came from.
+def find_motion(
+    bench: Bench, reader: Reader, detector: Detector, person: str, threshold: float
+) -> PoseSequence:
+    """One person's joints in every frame of a clip, and who there was to choose from.
 
-    Raises InputError where too little of a person was seen.
+    person: `largest`, `center`, or a number from 1. threshold: from which score a joint
+    counts. Raises InputError where too little of the person was seen.
     """
     chunks = list(_chunks(bench, reader, detector))
     if not chunks:
         raise InputError(f"{reader.info.path}: has no frames that can be read")
-    scores = np.concatenate([chunk.scores for chunk in chunks])
-    seen = int(scores.any(axis=1).sum())
-    if seen == 0:
+    found = [group for chunk in chunks for group in _people(chunk)]
+    if not any(found):
         raise InputError(
-            f"{reader.info.path}: nobody was found in any of its {len(scores)} frames",
+            f"{reader.info.path}: nobody was found in any of its {len(found)} frames",
             "the person should be seen whole, and at least a quarter of the picture high",
         )
+    size = (reader.info.width, reader.info.height)
+    tracks = tracks_of(found, threshold)
+    chosen = choose(tracks, person, size, threshold)
+    points, scores = chosen.sequence_of(len(found))
+    seen = int(scores.any(axis=1).sum())
     if seen < LEAST_SEEN * len(scores):
         raise InputError(
             f"{reader.info.path}: a person is in {seen} of {len(scores)} frames only",
             "cut the video to where the person is in the picture",
         )
     return PoseSequence(
-        points=np.concatenate([chunk.points for chunk in chunks]),
+        points=points,
         scores=scores,
         ticks=np.concatenate([chunk.ticks for chunk in chunks]),
         time_base=reader.info.time_base,
-        size=(reader.info.width, reader.info.height),
-        origin=Origin(),
+        size=size,
+        origin=Origin(
+            person={
+                "policy": person,
+                "track": chosen.number,
+                "of": len(tracks),
+                "tracks": told_tracks(tracks, threshold),
+            }
+        ),
     )
+
+
+def told_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str, object]]:
+    """Who there was: number, frames, and where each was seen largest."""
+    longest = sorted(tracks, key=lambda track: -len(track.frames))[:TOLD]
+    told: list[dict[str, object]] = []
+    for track in sorted(longest, key=lambda track: track.number):
+        boxes = [person.box(threshold) for person in track.people]
+        areas = [0.0 if box is None else float(np.prod(box[2:] - box[:2])) for box in boxes]
+        best = int(np.argmax(areas))
+        box = boxes[best]
+        told.append(
+            {
+                "number": track.number,
+                "frames": len(track.frames),
+                "first": track.frames[0],
+                "last": track.frames[-1],
+                "largest_in": track.frames[best],
+                "box": [] if box is None else [round(float(side)) for side in box],
+            }
+        )
+    return told
+
+
+def shown_spans(flags: Sequence[bool]) -> str:
+    """The frames that are flagged, as `3, 10-14`."""
+    runs = [
+        (flag, list(run)) for flag, run in groupby(range(len(flags)), flags.__getitem__)
+    ]
+    spans = [
+        f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for flag, run in runs if flag
+    ]
+    return ", ".join(spans)
 
 
 def _chunks(bench: Bench, reader: Reader, detector: Detector) -> Iterator[Chunk]:
@@ -88,31 +145,45 @@ def _chunks(bench: Bench, reader: Reader, detector: Detector) -> Iterator[Chunk]
         bench.report(WHAT, start, total)
         yield chunk
         detector.restore([float(value) for value in chunk.state])
-    frames = reader.frames(start)
-    for first in frames:
-        chunk = _found(bench, detector, chain([first], islice(frames, CHUNK - 1)), total)
-        arrays = {name: getattr(chunk, name) for name in Chunk.__dataclass_fields__}
-        _checkpoint(bench, number).save(arrays)
-        number += 1
-        yield chunk
+    # Frames are decoded by another thread while the networks run.
+    with closing(ahead(reader.frames(start), READ_AHEAD)) as frames:
+        for first in frames:
+            some = chain([first], islice(frames, CHUNK - 1))
+            chunk = _found(bench, detector, some, total)
+            arrays = {name: getattr(chunk, name) for name in Chunk.__dataclass_fields__}
+            _checkpoint(bench, number).save(arrays)
+            number += 1
+            yield chunk
 
 
 def _found(bench: Bench, detector: Detector, frames: Iterator[Frame], total: int) -> Chunk:
-    indices, ticks, points, scores = [], [], [], []
+    indices, ticks, people, points, scores = [], [], [], [], []
     for frame in frames:
-        person = detector.detect(frame.picture)
+        found = detector.people(frame.picture)
         indices.append(frame.index)
         ticks.append(frame.tick)
-        points.append(np.zeros((JOINTS, 2)) if person is None else person.points)
-        scores.append(np.zeros(JOINTS) if person is None else person.scores)
+        people.append(len(found))
+        points += [person.points for person in found]
+        scores += [person.scores for person in found]
         bench.report(WHAT, frame.index + 1, total)
     return Chunk(
         np.array(indices, dtype=np.int64),
         np.array(ticks, dtype=np.int64),
-        np.array(points, dtype=np.float32),
-        np.array(scores, dtype=np.float32),
+        np.array(people, dtype=np.int64),
+        np.array(points, dtype=np.float32).reshape(-1, JOINTS, 2),
+        np.array(scores, dtype=np.float32).reshape(-1, JOINTS),
         np.array(detector.state, dtype=np.float64),
     )
+
+
+def _people(chunk: Chunk) -> list[list[Person]]:
+    """The people of each frame of a chunk."""
+    ends = chunk.people.cumsum().tolist()
+    everybody = [Person(*each) for each in zip(chunk.points, chunk.scores, strict=True)]
+    return [
+        everybody[end - count : end]
+        for end, count in zip(ends, chunk.people.tolist(), strict=True)
+    ]
 
 
 def _checkpoint(bench: Bench, number: int) -> FileCheckpoint:
@@ -123,6 +194,7 @@ def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
     return Chunk(
         arrays["indices"].astype(np.int64),
         arrays["ticks"].astype(np.int64),
+        arrays["people"].astype(np.int64),
         arrays["points"].astype(np.float32),
         arrays["scores"].astype(np.float32),
         arrays["state"].astype(np.float64),

@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import UsageError
+from animcli.pose.skeleton import BODY
+from animcli.weights.catalog import load_catalog
+
+LOOKS: Final = 6
+STAYS: Final = 0.01  # of the figure's height; what a joint moves without being elsewhere
 
 
 class Found(Protocol):
@@ -24,8 +29,22 @@ class Found(Protocol):
         """`(134,)`, in 0..1."""
 
 
+@dataclass(frozen=True)
+class Manner:
+    """What one may choose about a detector, beside the person that is wanted.
+
+    every, channels, device: see `DWPose`; BlazePose knows none of them.
+    """
+
+    hands: bool = True
+    face: bool = True
+    device: str = "cpu"
+    every: int = 10
+    channels: str = "trained"
+
+
 class Detector(Protocol):
-    """Follows one person through frames; all it remembers is its state."""
+    """Follows people through frames; all it remembers is its state."""
 
     @property
     def state(self) -> tuple[float, ...]:
@@ -34,8 +53,11 @@ class Detector(Protocol):
     def restore(self, state: Sequence[float]) -> None:
         """Go on as after the frame that left `state`."""
 
-    def detect(self, picture: NDArray[np.uint8]) -> Found | None:
-        """The person in a picture `(h, w, 3)` RGB."""
+    def count(self, picture: NDArray[np.uint8]) -> int:
+        """How many people a still picture shows, whomever it follows."""
+
+    def people(self, picture: NDArray[np.uint8]) -> Sequence[Found]:
+        """Everybody whom it follows, in the next frame: `(h, w, 3)` RGB."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +67,20 @@ class Entry:
     place: `module:class`, loaded when it is needed; the module says DRAW_THRESHOLD, too,
         the score up to which joints aren't drawn.
     weights: the weights entry with its models; empty for one without.
+    library: the package that runs them.
+    everybody: whether it finds all people, and listens to all of `Manner`. The first file
+        of its weights entry is then the one that finds people, the second their joints.
     """
 
     place: str
     weights: str
+    library: str = "ai-edge-litert"
+    everybody: bool = False
 
 
 DETECTORS: Final[dict[str, Entry]] = {
     "blazepose": Entry("animcli.pose.blazepose:BlazePose", "blazepose"),
+    "dwpose": Entry("animcli.pose.dwpose:DWPose", "dwpose", "onnxruntime", everybody=True),
 }
 
 
@@ -62,13 +90,49 @@ def weights_of(name: str) -> tuple[str, ...]:
     return (weights,) if weights else ()
 
 
-def open_detector(name: str, models: Path | None, *, hands: bool, face: bool) -> Detector:
+def libraries_of(name: str) -> tuple[str, ...]:
+    """The packages whose version may change what a detector finds."""
+    return (_entry(name).library, "numpy", "opencv-python-headless")
+
+
+def finds_everybody(name: str) -> bool:
+    """Whether a detector finds all people, so that one may choose among them."""
+    return _entry(name).everybody
+
+
+def open_detector(name: str, models: Path | None, manner: Manner) -> Detector:
     """Load the detector called `name` from the folder with its models."""
-    module, _, kind = _entry(name).place.partition(":")
-    detector: Detector = getattr(import_module(module), kind)(
-        models, hands=hands, face=face
-    )
+    entry = _entry(name)
+    module, _, kind = entry.place.partition(":")
+    options: dict[str, object] = {"hands": manner.hands, "face": manner.face}
+    if entry.everybody:
+        from animcli.pose.dwpose import Channels  # loads onnxruntime
+
+        options |= {"device": manner.device, "every": manner.every}
+        options["channels"] = Channels(manner.channels)
+        options["files"] = tuple(file.name for file in load_catalog()[entry.weights].files)
+    detector: Detector = getattr(import_module(module), kind)(models, **options)
     return detector
+
+
+def find_in_picture(detector: Detector, picture: NDArray[np.uint8]) -> Found | None:
+    """The person in a still picture, looked at until the joints of the body stay.
+
+    A detector that follows people looks at the second frame of a video where the first
+    has shown the person to be. A still picture gets the same chance: of one drawn figure
+    the first look had a wrist at the chest, and the third where it was.
+    """
+    found = next(iter(detector.people(picture)), None)
+    for _ in range(LOOKS - 1):
+        again = next(iter(detector.people(picture)), None)
+        if found is None or again is None:
+            break
+        away = np.linalg.norm(again.points[BODY] - found.points[BODY], axis=1)
+        height = np.ptp(again.points[BODY, 1])
+        found = again
+        if away.max() < STAYS * height:
+            break
+    return found
 
 
 def draw_threshold(name: str) -> float:

@@ -17,18 +17,13 @@ class ExtractStage:
     clean: fill short gaps and take out the trembling.
     keep_going: leave damaged frames out instead of stopping at them.
     picture_rate: frames per second of a folder of pictures, which doesn't say.
+    person: `largest`, `center`, or a number from 1, where the detector finds everybody.
+    device, every, channels: see `DWPose`; other detectors know none of them.
     """
 
     name: ClassVar[str] = "extract-pose"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
-    libraries: ClassVar[tuple[str, ...]] = (
-        "ai-edge-litert",
-        "av",
-        "numpy",
-        "opencv-python-headless",
-        "pillow",
-    )
 
     video: Source
     detector: str = "blazepose"
@@ -37,12 +32,22 @@ class ExtractStage:
     clean: bool = True
     keep_going: bool = False
     picture_rate: Fraction = Fraction(24)
+    person: str = "largest"
+    device: str = "cpu"
+    every: int = 10
+    channels: str = "trained"
 
     @property
     def weights(self) -> tuple[str, ...]:
         from animcli.stages.detectors import weights_of
 
         return weights_of(self.detector)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        from animcli.stages.detectors import libraries_of
+
+        return (*libraries_of(self.detector), "av", "pillow", "scipy")
 
     def inputs(self) -> Mapping[str, Source]:
         return {"video": self.video}
@@ -55,14 +60,15 @@ class ExtractStage:
 
         from animcli.pose.clean import clean
         from animcli.pose.posefile import write_pose
-        from animcli.pose.sequence import Origin
-        from animcli.stages.detection import find_motion
-        from animcli.stages.detectors import draw_threshold, open_detector
+        from animcli.stages.detection import find_motion, shown_spans
+        from animcli.stages.detectors import Manner, draw_threshold, open_detector
         from animcli.video.footage import Limits
         from animcli.video.read import open_footage
 
         models = next(iter(bench.weights.values()), None)
-        detector = open_detector(self.detector, models, hands=self.hands, face=self.face)
+        manner = Manner(self.hands, self.face, self.device, self.every, self.channels)
+        detector = open_detector(self.detector, models, manner)
+        threshold = draw_threshold(self.detector)
         with open_footage(
             bench.inputs["video"],
             keep_going=self.keep_going,
@@ -72,9 +78,16 @@ class ExtractStage:
         ) as reader:
             for line in reader.info.notes:
                 bench.note(line)
-            found = find_motion(bench, reader, detector)
+            found = find_motion(bench, reader, detector, self.person, threshold)
+            empty = ~found.scores.any(axis=1)
+            if empty.any():
+                bench.note(
+                    f"nobody was found in {empty.sum()} of {len(found)} frames: "
+                    f"{shown_spans([bool(each) for each in empty])}"
+                )
             rate = reader.info.rate
-        origin = Origin(
+        origin = replace(
+            found.origin,
             # Without its name: the same video under another name gives the same bytes.
             source={
                 "sha256": bench.recipe.inputs["video"],
@@ -89,9 +102,7 @@ class ExtractStage:
                 "face": self.face,
             },
         )
-        sequence = replace(
-            found, draw_threshold=draw_threshold(self.detector), origin=origin
-        )
+        sequence = replace(found, draw_threshold=threshold, origin=origin)
         if self.clean:
             sequence = clean(sequence)
         part = part_beside(bench.out)

@@ -16,6 +16,7 @@ class Fit(Enum):
 
     PAD = "pad"
     CROP = "crop"
+    COVER = "cover"  # as CROP, in the way of Cinemo's authors
 
 
 @dataclass(frozen=True)
@@ -120,17 +121,17 @@ class FindPose:
     """Finds the joints of the one person in a picture: a motion of one frame."""
 
     name: ClassVar[str] = "find-pose"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
-    libraries: ClassVar[tuple[str, ...]] = (
-        "ai-edge-litert",
-        "numpy",
-        "opencv-python-headless",
-        "pillow",
-    )
 
     picture: Source
     detector: str = "blazepose"
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        from animcli.stages.detectors import libraries_of
+
+        return (*libraries_of(self.detector), "pillow")
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -147,17 +148,28 @@ class FindPose:
     def run(self, bench: Bench) -> None:
         from animcli.pose.posefile import write_pose
         from animcli.pose.sequence import Origin, PoseSequence, even_ticks
-        from animcli.stages.detectors import draw_threshold, open_detector
+        from animcli.stages.detectors import (
+            Manner,
+            draw_threshold,
+            find_in_picture,
+            open_detector,
+        )
         from animcli.video.picture import read_picture
 
         pixels = read_picture(bench.inputs["picture"]).pixels
         models = next(iter(bench.weights.values()), None)
-        detector = open_detector(self.detector, models, hands=True, face=True)
-        found = detector.detect(pixels)
+        detector = open_detector(self.detector, models, Manner())
+        found = find_in_picture(detector, pixels)
         if found is None:
             raise InputError(
                 f"{shown_name(self.picture)}: found 0 persons",
                 "the character should be seen whole, from the front, before a calm ground",
+            )
+        people = detector.count(pixels)
+        if people > 1:
+            raise InputError(
+                f"{shown_name(self.picture)}: found {people} persons",
+                "cut the picture to the one character",
             )
         ticks, time_base = even_ticks(1, Fraction(1))
         sequence = PoseSequence(

@@ -72,7 +72,7 @@ def test_joints_land_within_a_pixel_of_the_truth(models: Path) -> None:
 def test_pictures_of_any_size_will_do(models: Path, size: tuple[int, int]) -> None:
     shrink = size[1] / 720
     points = (figure(640, 0) - (640, 0)) * shrink + (size[0] / 2, 0)
-    [person] = DWPose(models).detect(figure_models.draw([points], size))
+    [person] = DWPose(models).people(figure_models.draw([points], size))
     away = np.abs(person.points - middle_neck(points))[DOTS]
     # Dots are no larger in a small picture, so some overlap there.
     assert np.median(away) < 1
@@ -84,7 +84,7 @@ def test_two_who_cross_are_found_and_keep_their_tracks(models: Path) -> None:
     detector = DWPose(models, every=5)
     numbers = []
     for t, pair in enumerate(pairs):
-        people = detector.detect(figure_models.draw(list(pair), SIZE))
+        people = detector.people(figure_models.draw(list(pair), SIZE))
         tracks = tracker.update(t, people)
         for person, track in zip(people, tracks, strict=True):
             away = [
@@ -99,7 +99,7 @@ def test_two_who_cross_are_found_and_keep_their_tracks(models: Path) -> None:
 
 def test_nobody_is_nobody(models: Path) -> None:
     empty = np.full((720, 1280, 3), 128, np.uint8)
-    assert DWPose(models).detect(empty) == ()
+    assert DWPose(models).people(empty) == ()
 
 
 def test_somebody_who_goes_and_comes_back_leaves_a_gap(models: Path) -> None:
@@ -107,16 +107,16 @@ def test_somebody_who_goes_and_comes_back_leaves_a_gap(models: Path) -> None:
     empty = figure_models.draw([], SIZE)
     detector = DWPose(models, every=4)
     counts = [
-        len(detector.detect(frame)) for frame in [here] * 3 + [empty] * 5 + [here] * 5
+        len(detector.people(frame)) for frame in [here] * 3 + [empty] * 5 + [here] * 5
     ]
     assert counts == [1] * 3 + [0] * 5 + [1] * 5
 
 
 def test_a_person_who_leaps_out_of_the_box_is_looked_for(models: Path) -> None:
     detector = DWPose(models, every=100)
-    detector.detect(figure_models.draw([figure(200, 0)], SIZE))
+    detector.people(figure_models.draw([figure(200, 0)], SIZE))
     far = figure(1000, 0)
-    [person] = detector.detect(figure_models.draw([far], SIZE))
+    [person] = detector.people(figure_models.draw([far], SIZE))
     assert_found(person, far)
     assert detector.state[0] == 0
 
@@ -126,7 +126,7 @@ def test_the_detector_looks_at_every_nth_frame(models: Path) -> None:
     frame = figure_models.draw([figure(640, 0)], SIZE)
     looked = []
     for _ in range(7):
-        detector.detect(frame)
+        detector.people(frame)
         looked.append(detector.state[0])
     assert looked == [0, 1, 2, 0, 1, 2, 0]
 
@@ -146,7 +146,7 @@ def test_a_clip_can_be_stopped_and_gone_on_with(models: Path) -> None:
 def test_the_published_order_gives_the_joint_network_blue_first(models: Path) -> None:
     frame = figure_models.draw([figure(640, 0)], SIZE)
     # The stand-in knows its dots by their colours, and knows none of them in this order.
-    assert DWPose(models, channels=Channels.PUBLISHED).detect(frame) == ()
+    assert DWPose(models, channels=Channels.PUBLISHED).people(frame) == ()
 
 
 def test_a_model_made_for_one_crop_at_a_time_gives_the_same(
@@ -154,7 +154,7 @@ def test_a_model_made_for_one_crop_at_a_time_gives_the_same(
 ) -> None:
     figure_models.write_models(tmp_path, batch=1)
     frame = figure_models.draw([figure(300, 0), figure(900, 0, 380)], SIZE)
-    together, apart = DWPose(models).detect(frame), DWPose(tmp_path).detect(frame)
+    together, apart = DWPose(models).people(frame), DWPose(tmp_path).people(frame)
     assert len(together) == len(apart) == 2
     for one, other in zip(together, apart, strict=True):
         np.testing.assert_array_equal(one.points, other.points)
@@ -164,7 +164,7 @@ def test_a_pose_network_of_another_size_works(models: Path, tmp_path: Path) -> N
     figure_models.write_models(tmp_path)
     figure_models.write_pose(tmp_path / POSE_FILE, "n", (256, 192))
     points = figure(640, 0)
-    [person] = DWPose(tmp_path).detect(figure_models.draw([points], SIZE))
+    [person] = DWPose(tmp_path).people(figure_models.draw([points], SIZE))
     away = np.abs(person.points - middle_neck(points))[DOTS]
     assert away.max() < 1.5  # a class is half as fine again
 
@@ -174,7 +174,7 @@ def test_a_pose_network_of_another_size_works(models: Path, tmp_path: Path) -> N
 
 def test_an_absent_model_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="the model isn't there") as caught:
-        DWPose(tmp_path).detect(np.zeros((8, 8, 3), np.uint8))
+        DWPose(tmp_path).people(np.zeros((8, 8, 3), np.uint8))
     assert caught.value.hint == "get it with `anim weights pull dwpose`"
 
 
@@ -182,13 +182,13 @@ def test_an_absent_model_says_what_to_run(tmp_path: Path) -> None:
 def test_a_file_that_is_no_model_is_named(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / DETECTOR_FILE).write_bytes(raw)
     with pytest.raises(WeightsError, match="isn't a whole ONNX model"):
-        DWPose(tmp_path).detect(np.zeros((8, 8, 3), np.uint8))
+        DWPose(tmp_path).people(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_another_model_is_named_by_its_shapes(models: Path, tmp_path: Path) -> None:
     (tmp_path / DETECTOR_FILE).write_bytes((models / POSE_FILE).read_bytes())
     with pytest.raises(WeightsError, match="was expected"):
-        DWPose(tmp_path).detect(np.zeros((8, 8, 3), np.uint8))
+        DWPose(tmp_path).people(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_cuda_without_cuda_is_an_error(models: Path) -> None:
@@ -197,7 +197,7 @@ def test_cuda_without_cuda_is_an_error(models: Path) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("there is a CUDA provider here")
     with pytest.raises(DeviceError, match="has no CUDAExecutionProvider"):
-        DWPose(models, device="cuda").detect(np.zeros((8, 8, 3), np.uint8))
+        DWPose(models, device="cuda").people(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_device_that_onnx_runtime_lacks_is_an_error(models: Path) -> None:
