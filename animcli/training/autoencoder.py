@@ -1,9 +1,24 @@
-"""The loss that teaches an autoencoder to give pictures back."""
+"""Stage `autoencoder`: pictures, there and back.
 
+It learns from quarters of pictures, so that there are more updates in an hour: they, and
+not the number of pixels, are what it lacks at first.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder
+from animcli.training.loop import Judgement
+from animcli.training.shards import Footage
+from animcli.training.validation import Cases, measure
 
 
 def autoencoder_loss(
@@ -41,3 +56,96 @@ def measure_latents(network: Autoencoder, pictures: Tensor) -> None:
     latents = network.fold(pictures)
     network.latent_mean.copy_(latents.mean(dim=(0, 2, 3))[:, None, None])
     network.latent_deviation.copy_(latents.std(dim=(0, 2, 3))[:, None, None])
+
+
+@dataclass(frozen=True)
+class AutoencoderRecipe:
+    """What an autoencoder learns from."""
+
+    clips: int = key(8, "Clips of which an update sees a picture.", low=1)
+    decoder_only: bool = key(
+        False, "Leave the encoder, and with it all latents, as they are."
+    )
+
+
+@dataclass(eq=False)
+class AutoencoderCourse:
+    """The autoencoder learns from pictures that another process draws or decodes.
+
+    clip: number of a clip -> its footage.
+    workers: where footage is made ahead of its update.
+    """
+
+    network: Autoencoder
+    clip: Callable[[int], Footage]
+    workers: Executor
+    recipe: AutoencoderRecipe
+    cases: Cases
+    average: Autoencoder = field(init=False)
+    samples: int = field(init=False)
+    _ahead: dict[int, list[Future[NDArray[np.uint8]]]] = field(
+        default_factory=dict, init=False
+    )
+
+    def __post_init__(self) -> None:
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.samples = CROPS * self.recipe.clips
+        self.network.encoder.requires_grad_(not self.recipe.decoder_only)
+
+    def loss(self, step: int, random: torch.Generator) -> Tensor:
+        """Of crops of as many clips' pictures."""
+        for later in range(step, step + AHEAD):
+            if later not in self._ahead:
+                first = later * self.recipe.clips
+                self._ahead[later] = [
+                    self.workers.submit(cut, self.clip, number)
+                    for number in range(first, first + self.recipe.clips)
+                ]
+        crops = np.concatenate([each.result() for each in self._ahead.pop(step)])
+        planes = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+        pictures = (planes[:, :3] / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return autoencoder_loss(self.network, pictures, planes[:, 3:] / 255, random)
+
+    @torch.inference_mode()
+    def judge(self) -> Judgement:
+        """What comes back of pictures that it hasn't seen."""
+        made = self.average(self.cases.targets)
+        return Judgement(measure(made, self.cases), (self.cases.targets, made))
+
+
+CROPS = 2  # of each picture
+AHEAD = 4  # updates whose pictures are being made
+
+
+def cut(clip: Callable[[int], Footage], number: int) -> NDArray[np.uint8]:
+    """Crops of half a side, (CROPS, h, w, 4), of one picture and its mask, varied."""
+    chance = np.random.default_rng([7, number])
+    footage = clip(number)
+    which = int(chance.integers(len(footage.pictures)))
+    picture = footage.pictures[which].astype(np.float32)
+    if chance.random() < 0.15:  # other contrast and colours
+        shift = chance.normal(0, 20, 3)
+        picture = (picture - 128) * chance.uniform(0.5, 1.4) + 128 + shift
+    if chance.random() < 0.1:
+        picture = picture + chance.normal(0, chance.uniform(2, 12), picture.shape)
+    planes = np.dstack([picture, footage.masks[which]]).clip(0, 255).astype(np.uint8)
+    if chance.random() < 0.5:
+        planes = planes[:, ::-1]
+    height, width = (side // 16 * 8 for side in planes.shape[:2])
+    tops = chance.integers(0, planes.shape[0] - height + 1, CROPS)
+    lefts = chance.integers(0, planes.shape[1] - width + 1, CROPS)
+    return np.stack(
+        [
+            planes[top : top + height, left : left + width]
+            for top, left in zip(tops, lefts, strict=True)
+        ]
+    )
+
+
+def weights_of(network: Autoencoder, clips: Sequence[Footage]) -> dict[str, Tensor]:
+    """The weights to keep, with the statistics of the latents of `clips`."""
+    shown = np.concatenate([clip.pictures for clip in clips])
+    measure_latents(
+        network, torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 127.5 - 1
+    )
+    return {name: value.contiguous() for name, value in network.state_dict().items()}

@@ -8,7 +8,7 @@ moments have to be kept.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from animcli.keys import key
+
 Arrays = Mapping[str, NDArray[np.generic]]
-Loss = Callable[[int, torch.Generator], Tensor]
-"""(step, random numbers of this step) -> the loss of the step's batch, a scalar."""
 
 
 class Checkpoint(Protocol):
@@ -34,33 +34,31 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast a network learns.
+    """How long and how fast a network learns."""
 
-    steps: updates in all.
-    learning_rate: after `warmup` updates; it then stays, or falls to 0 along a half cosine
-        over the last `decay` updates.
-    ema: how much of the averaged weights stays at an update; 0 keeps no average.
-    betas: how long the optimiser remembers gradients and their squares.
-    clip: largest norm of all gradients together.
-    save_every: updates between two saves.
-    """
-
-    steps: int
-    learning_rate: float
-    seed: int = 12580  # the authors' seed
-    warmup: int = 100
-    decay: int = 0
-    weight_decay: float = 1e-2
-    ema: float = 0.997
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip: float = 1.0
-    bfloat16: bool = False
-    save_every: int = 200
+    updates: int = key(20_000, "Updates in all.", low=1)
+    learning_rate: float = key(1e-3, "After the warm-up.", low=0)
+    warmup: int = key(100, "Updates over which the learning rate rises.", low=0)
+    decay: int = key(
+        0, "Last updates, over which it falls to 0 along half a cosine.", low=0
+    )
+    seed: int = key(12580, "Where all chance comes from; the authors' seed.", low=0)
+    weight_decay: float = key(1e-2, "Of AdamW.", low=0)
+    beta2: float = key(
+        0.99, "How long AdamW remembers squares of gradients.", low=0, high=0.99999
+    )
+    ema: float = key(
+        0.999, "How much of the averaged weights stays at an update.", low=0, high=1
+    )
+    clip: float = key(1.0, "Largest norm of all gradients together.", low=0)
+    bfloat16: bool = key(True, "Whether to multiply in bfloat16.")
+    save_every: int = key(200, "Updates between two saves.", low=1)
+    show_every: int = key(500, "Updates between two looks at validation.", low=1)
 
     def rate(self, step: int) -> float:
         """The learning rate of update `step`."""
         rise = min(1.0, (step + 1) / max(1, self.warmup))
-        left = (self.steps - step) / max(1, self.decay)
+        left = (self.updates - step) / max(1, self.decay)
         fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, left)) if self.decay else 1.0
         return self.learning_rate * rise * fall
 
@@ -68,6 +66,40 @@ class Schedule:
         """How much of the averaged weights stays at update `step`: little at first, so
         that they don't remember the beginning."""
         return min(self.ema, (1 + step) / (10 + step))
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What validation found.
+
+    figures: by name. rows: of pictures `(b, 3, h, w)` in -1..1, to be shown below each
+    other.
+    """
+
+    figures: dict[str, float]
+    rows: tuple[Tensor, ...]
+
+
+class Course(Protocol):
+    """What one stage of training teaches, and how its pupil is examined."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The pupil."""
+
+    @property
+    def average(self) -> nn.Module:
+        """A copy of it, to follow it."""
+
+    @property
+    def samples(self) -> int:
+        """Pictures of an update."""
+
+    def loss(self, step: int, random: torch.Generator) -> Tensor:
+        """The loss of a step's batch, a scalar."""
+
+    def judge(self) -> Judgement:
+        """How good the averaged weights are."""
 
 
 @dataclass(frozen=True)
@@ -79,39 +111,34 @@ class Progress:
     seconds: float
 
 
-def train(
-    network: nn.Module,
-    average: nn.Module | None,
-    loss: Loss,
-    schedule: Schedule,
-    checkpoint: Checkpoint,
-) -> Iterator[Progress]:
-    """Update `network` until the schedule ends, yielding after each update.
+def train(course: Course, schedule: Schedule, checkpoint: Checkpoint) -> Iterator[Progress]:
+    """Update the course's network until the schedule ends, yielding after each update.
 
-    average: a copy of the network that follows it slowly; the one to use afterwards.
-    Goes on from `checkpoint`, and saves there. Only parameters with `requires_grad` learn.
+    Its average, a copy, follows slowly, and is the one to use afterwards. Goes on from
+    `checkpoint`, and saves there before it yields. Only parameters with `requires_grad`
+    learn.
     """
+    network, average = course.network, course.average
     learning = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
-        learning, schedule.learning_rate, schedule.betas, 1e-8, schedule.weight_decay
+        learning, schedule.learning_rate, (0.9, schedule.beta2), 1e-8, schedule.weight_decay
     )
     start = _restore(network, average, optimiser, learning, checkpoint.load())
     random = torch.Generator()
-    for step in range(start, schedule.steps):
+    for step in range(start, schedule.updates):
         began = time.perf_counter()
         random.manual_seed(schedule.seed * 1_000_003 + step)
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
         with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
-            value = loss(step, random)
+            value = course.loss(step, random)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(learning, schedule.clip)
         optimiser.step()
-        if average is not None:
-            _follow(average, network, schedule.keep(step))
+        _follow(average, network, schedule.keep(step))
         done = step + 1
-        if done % schedule.save_every == 0 or done == schedule.steps:
+        if done % schedule.save_every == 0 or done == schedule.updates:
             checkpoint.save(_state(network, average, optimiser, learning, done))
         yield Progress(done, value.item(), time.perf_counter() - began)
 
@@ -126,7 +153,7 @@ def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
 
 def _state(
     network: nn.Module,
-    average: nn.Module | None,
+    average: nn.Module,
     optimiser: torch.optim.Optimizer,
     learning: list[nn.Parameter],
     step: int,
@@ -134,9 +161,8 @@ def _state(
     """All that a run needs to go on, as arrays by name."""
     state: dict[str, NDArray[np.generic]] = {"step": np.array(step)}
     for name, module in (("network", network), ("average", average)):
-        if module is not None:
-            for key, tensor in module.state_dict().items():
-                state[f"{name}.{key}"] = tensor.numpy()
+        for place, tensor in module.state_dict().items():
+            state[f"{name}.{place}"] = tensor.numpy()
     for index, parameter in enumerate(learning):
         for moment, tensor in optimiser.state[parameter].items():
             state[f"optimiser.{index}.{moment}"] = tensor.numpy()
@@ -145,7 +171,7 @@ def _state(
 
 def _restore(
     network: nn.Module,
-    average: nn.Module | None,
+    average: nn.Module,
     optimiser: torch.optim.Optimizer,
     learning: list[nn.Parameter],
     state: dict[str, NDArray[np.generic]] | None,
@@ -154,20 +180,16 @@ def _restore(
     if state is None:
         return 0
     for name, module in (("network", network), ("average", average)):
-        if module is not None:
-            part = name + "."
-            module.load_state_dict(
-                {
-                    key.removeprefix(part): torch.from_numpy(array)
-                    for key, array in state.items()
-                    if key.startswith(part)
-                }
-            )
+        module.load_state_dict(_part(state, name + "."))
     for index, parameter in enumerate(learning):
-        part = f"optimiser.{index}."
-        optimiser.state[parameter] = {
-            key.removeprefix(part): torch.from_numpy(array)
-            for key, array in state.items()
-            if key.startswith(part)
-        }
+        optimiser.state[parameter] = _part(state, f"optimiser.{index}.")
     return int(state["step"])
+
+
+def _part(state: Arrays, start: str) -> dict[str, Tensor]:
+    """What is saved under names that begin with `start`, without it."""
+    return {
+        name.removeprefix(start): torch.from_numpy(np.asarray(array))
+        for name, array in state.items()
+        if name.startswith(start)
+    }

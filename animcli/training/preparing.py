@@ -43,9 +43,14 @@ class Preparation:
         return process
 
 
-def _work(preparation: Preparation, parent: int) -> None:
+def as_worker() -> None:
+    """Make way for the process that trains."""
     os.nice(NICE)
     torch.set_num_threads(1)
+
+
+def _work(preparation: Preparation, parent: int) -> None:
+    as_worker()
     network = Autoencoder(AutoencoderConfig())
     network.load_state_dict(load_file(preparation.autoencoder))
     for number in range(preparation.shards):

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder
 from animcli.networks.limbs import warp_reference
 
@@ -95,6 +96,11 @@ class Shards:
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    @property
+    def targets(self) -> int:
+        """Targets of every clip."""
+        return self._files[0].get_slice("moved").get_shape()[1]
+
     def batch(self, clips: Sequence[int], targets: Sequence[Sequence[int]]) -> Batch:
         """The clips of these numbers, with these of their targets (from 0)."""
         read = [
@@ -132,13 +138,11 @@ class Growth:
     """How many shards an update may draw from, so that training needn't wait for all data.
 
     It is a function of the update alone: a run that was stopped goes on with the same data.
-    first: shards before the first update. every: updates after which there is one more.
-    most: shards in all.
     """
 
-    first: int
-    every: int
-    most: int
+    first: int = key(2, "Shards before the first update.", low=1)
+    every: int = key(10, "Updates after which there is one more.", low=1)
+    most: int = key(600, "Shards in all.", low=1)
 
     def at(self, step: int) -> int:
         """Shards that update `step` draws from."""

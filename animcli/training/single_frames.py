@@ -3,34 +3,49 @@
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117, section 3.3, for the small model.
 """
 
-from dataclasses import dataclass
+import copy
+import time
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from animcli.keys import key
+from animcli.networks.autoencoder import Autoencoder
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
-from animcli.training.shards import Batch
+from animcli.training.loop import Judgement
+from animcli.training.shards import Batch, ShardFolder
+from animcli.training.validation import LOOKS, Cases, measure, paint
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How noise and conditions are chosen.
+    """How noise and conditions are chosen."""
 
-    late: the exponent of the time step, 1000 u^late: below 1 most steps are near pure
-        noise, where pose and appearance are decided.
-    no_clue: share of clips that learn without the clue, so that reference attention has to
-        find the appearance. no_reference: share that learn without a reference, for
-        guidance.
-    jitter: how far joints are moved, as a share of the picture, since found joints are off.
-    snr_limit: clamp of the loss weight, from 1 to this.
-    """
-
-    late: float = 0.5
-    no_clue: float = 0.35
-    no_reference: float = 0.05
-    jitter: float = 0.004
-    snr_limit: float = 5.0
+    clips: int = key(6, "References of an update.", low=1)
+    targets: int = key(4, "Frames for each of them.", low=1)
+    late: float = key(
+        0.5,
+        "The time step is 1000 u^late: below 1 most are near pure noise, where pose and "
+        "appearance are decided.",
+        low=0.01,
+    )
+    no_clue: float = key(
+        0.35,
+        "Share of clips without the clue, so that reference attention has to find the "
+        "appearance.",
+        low=0,
+        high=1,
+    )
+    no_reference: float = key(
+        0.05, "Share of clips without a reference, for guidance.", low=0, high=1
+    )
+    jitter: float = key(
+        0.004, "How far joints are moved, in pictures: found ones are off.", low=0
+    )
+    snr_limit: float = key(5.0, "Clamp of the loss weight, from 1 to this.", low=1)
 
 
 def clean_shares(steps: int = 1000) -> Tensor:
@@ -92,3 +107,55 @@ def single_frame_loss(
     error = (clean.float() - batch.targets[order]).square() * batch.weights[order]
     snr = (shares / (1 - shares))[timestep[order]].clamp(1, recipe.snr_limit)
     return (error.mean(dim=(1, 2, 3, 4)) * snr).mean()
+
+
+@dataclass(eq=False)
+class SingleFrames:
+    """The small model learns from single frames."""
+
+    network: MiniModel
+    autoencoder: Autoencoder
+    folder: ShardFolder
+    recipe: Recipe
+    cases: Cases
+    seed: int
+    average: MiniModel = field(init=False)
+    samples: int = field(init=False)
+    _shares: Tensor = field(default_factory=clean_shares, init=False)
+
+    def __post_init__(self) -> None:
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.samples = self.recipe.clips * self.recipe.targets
+
+    def loss(self, step: int, random: torch.Generator) -> Tensor:
+        """Of a batch of the clips that are there; waits for those that must be."""
+        while (shards := self.folder.at(step)) is None:
+            time.sleep(1)
+        chance = np.random.default_rng([self.seed, step])
+        clips = chance.choice(len(shards), self.recipe.clips, replace=False)
+        targets = [
+            sorted(chance.choice(shards.targets, self.recipe.targets, replace=False))
+            for _ in clips
+        ]
+        batch = shards.batch(clips.tolist(), targets)
+        return single_frame_loss(self.network, batch, self.recipe, self._shares, random)
+
+    def judge(self) -> Judgement:
+        """With different numbers of steps, and with something wrong or left out."""
+        figures: dict[str, float] = {}
+        cases = self.cases
+        rows = [cases.references, cases.targets, cases.warped]
+        for steps in (1, 2, 4, 8):
+            made = paint(self.average, self.autoencoder, cases, self._shares, steps)
+            found = measure(made, cases)
+            figures |= {f"{name}_{steps}": value for name, value in found.items()}
+            if steps in (1, 4):
+                rows.append(made)
+        for look, shown in LOOKS.items():
+            if look:
+                made = paint(self.average, self.autoencoder, cases, self._shares, 2, shown)
+                found = measure(made, cases)
+                figures |= {f"{look}{name}": value for name, value in found.items()}
+                if look == "no_clue_":
+                    rows.append(made)
+        return Judgement(figures, tuple(rows))

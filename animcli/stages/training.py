@@ -1,0 +1,88 @@
+"""Training on the package's own characters: where a run lives, and what it shows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from animcli.project.checkpoint import FileCheckpoint
+from animcli.stages.charts import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
+from animcli.training.loop import Judgement
+from animcli.training.procedural import VALIDATION_SEEDS, draw_footage
+from animcli.training.run import Run
+from animcli.training.settings import TrainSettings
+from animcli.training.validation import to_bytes
+from animcli.video.picture import write_picture
+
+SHOWN: Final = 8  # cases on a sheet
+LINES: Final = (("loss", INK), ("psnr", BLUE), ("figure", ORANGE), ("ssim", GREEN))
+WIDTH, HEIGHT, MARGIN = 900, 260, 50  # pixels of a panel
+
+
+def open_run(
+    folder: Path, settings: TrainSettings, report: Callable[[str, int, int], None]
+) -> Run:
+    """A run on characters that the package draws."""
+    data = settings.data
+    return Run(
+        folder,
+        settings,
+        partial(draw_footage, targets=data.targets, size=data.size),
+        VALIDATION_SEEDS.start,
+        FileCheckpoint,
+        report,
+        show,
+    )
+
+
+def show(home: Path, curve: list[dict[str, float]], found: Judgement) -> None:
+    """Write `curve.png`, and the newest pictures of validation as `sheet.png`."""
+    rows = [np.concatenate(list(to_bytes(row[:SHOWN])), axis=1) for row in found.rows]
+    _write(home / "sheet.png", np.concatenate(rows, axis=0))
+    _write(home / "curve.png", draw_curve(curve))
+
+
+def draw_curve(curve: Sequence[Mapping[str, float]]) -> NDArray[np.uint8]:
+    """The loss, and each kind of figure, over samples: one panel below the other."""
+    panels = [(name, colour) for name, colour in LINES if _named(curve, name)]
+    sheet = Image.new("RGB", (WIDTH, HEIGHT * len(panels)), PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    samples = [row["samples"] for row in curve]
+    right = WIDTH - 2 * MARGIN
+    for number, (name, colour) in enumerate(panels):
+        top, bottom = number * HEIGHT + MARGIN // 2, (number + 1) * HEIGHT - MARGIN // 2
+        lines = {key: [row[key] for row in curve] for key in _named(curve, name)}
+        low = min(min(values) for values in lines.values())
+        high = max(max(values) for values in lines.values())
+        span = (high - low) or 1.0
+        pen.rectangle((MARGIN, top, right, bottom), outline=FAINT)
+        pen.text((MARGIN - 4, top), f"{high:.3g}", INK, font, anchor="rt")
+        pen.text((MARGIN - 4, bottom), f"{low:.3g}", INK, font, anchor="rb")
+        last = f"{samples[-1]:.0f} samples"
+        pen.text((right, bottom + 3), last, INK, font, anchor="rt")
+        for key, values in lines.items():
+            points = [
+                (
+                    MARGIN + (right - MARGIN) * x / samples[-1],
+                    bottom - (bottom - top) * (y - low) / span,
+                )
+                for x, y in zip(samples, values, strict=True)
+            ]
+            pen.line(points, colour, 2)
+            pen.text((points[-1][0] + 4, points[-1][1]), key, colour, font, anchor="lm")
+    return np.asarray(sheet)
+
+
+def _named(curve: Sequence[Mapping[str, float]], name: str) -> list[str]:
+    """The figures of a kind, such as `psnr_1` and `psnr_8`; not those of ablations."""
+    return [key for key in curve[-1] if key == name or key.startswith(f"{name}_")]
+
+
+def _write(path: Path, pixels: NDArray[np.uint8]) -> None:
+    part = path.with_name(f"part-{path.name}")
+    write_picture(part, pixels)
+    part.replace(path)

@@ -1,0 +1,90 @@
+"""Everything that one may choose about a training run: one TOML file, a table per stage."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from animcli.errors import ProjectError
+from animcli.keys import changed, check_table, key, keys_of, read_toml
+from animcli.training.autoencoder import AutoencoderRecipe
+from animcli.training.loop import Schedule
+from animcli.training.shards import Growth
+from animcli.training.single_frames import Recipe
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a run learns from, and the shape it is prepared in."""
+
+    size: int = key(256, "Pixels across and down.", low=64, high=1024, multiple=16)
+    targets: int = key(6, "Frames of a clip beside its reference.", low=1, high=64)
+    shard_clips: int = key(32, "Clips of a shard.", low=1, high=4096)
+    validation_clips: int = key(16, "Clips that are kept for validation.", low=1)
+
+
+@dataclass(frozen=True)
+class AutoencoderStage:
+    """The settings of stage `autoencoder`."""
+
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(
+            learning_rate=5e-4, weight_decay=1e-4, ema=0.99, clip=0.1
+        )
+    )
+    recipe: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
+
+
+@dataclass(frozen=True)
+class FrameStage:
+    """The settings of stage `1`."""
+
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(updates=100_000, warmup=200)
+    )
+    recipe: Recipe = field(default_factory=Recipe)
+    growth: Growth = field(default_factory=Growth)
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A whole run."""
+
+    data: Data = Data()
+    autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
+    frames: FrameStage = field(default_factory=FrameStage)
+
+
+TABLES: Final = {"data": "data", "autoencoder": "autoencoder", "1": "frames"}
+"""Table of the file -> field of `TrainSettings`."""
+
+
+def read_settings(path: Path) -> TrainSettings:
+    """The settings in a file; what it doesn't say is as usual.
+
+    Raises ProjectError, naming the file, the key and its value.
+    """
+    tables, text = read_toml(path, ProjectError)
+    settings = TrainSettings()
+    values: dict[str, object] = {}
+    for table, keys in tables.items():
+        if table not in TABLES or not isinstance(keys, dict):
+            raise ProjectError(
+                f"{path}: no table [{table}]", f"the tables are {', '.join(TABLES)}"
+            )
+        now = getattr(settings, TABLES[table])
+        parts = {"": now} if table == "data" else dict(vars(now))
+        homes = {
+            name: type(part) for part in parts.values() for name in keys_of(type(part))
+        }
+        checked = check_table(homes, keys, path, text, ProjectError)
+        made = {name: _with(part, checked) for name, part in parts.items()}
+        values[TABLES[table]] = made[""] if table == "data" else type(now)(**made)
+    return changed(settings, values)
+
+
+def _with(part: S, values: dict[str, Any]) -> S:
+    """A dataclass of settings with those of `values` that are its own."""
+    own = keys_of(type(part))
+    return changed(part, {name: each for name, each in values.items() if name in own})
