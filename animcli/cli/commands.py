@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -202,6 +202,29 @@ def inspect(
     from animcli.cli.inspect import Inspect
 
     return Inspect(thing, video, pose, output)
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="For data, checkpoints and weights.")
+    ],
+    stage: Annotated[
+        Literal["autoencoder", "1"] | None,
+        typer.Option(help="One alone; otherwise all, one after the other."),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="A table for each stage.")
+    ] = None,
+) -> Request:
+    """Train the embedded model on characters that the package draws.
+
+    FOLDER gets its weights, and for each stage a curve and a sheet of pictures. The same
+    command goes on from where the last one was stopped, or killed.
+    """
+    from animcli.cli.train import Train
+
+    return Train(folder, stage, settings)
 
 
 @app.command()
