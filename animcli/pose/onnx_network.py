@@ -95,6 +95,12 @@ class OnnxNetwork:
         """Whether it takes more than one picture at a time."""
         return not isinstance(self._session.get_inputs()[0].shape[0], int)
 
+    def ask(self, array: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        """Its outputs for its one input, as it is."""
+        name = self._session.get_inputs()[0].name
+        outputs: list[NDArray[np.float32]] = self._session.run(None, {name: array})
+        return outputs
+
     def run(self, pictures: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Its outputs for `(n, 3, height, width)`, whatever n it was made for."""
         name = self._session.get_inputs()[0].name

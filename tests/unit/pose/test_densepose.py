@@ -1,6 +1,7 @@
 """DensePose's parts: their colours, and bodies drawn over joints."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -55,8 +56,8 @@ def test_real_clips_have_these_colours(media: Path, name: str) -> None:
     capture = cv2.VideoCapture(str(media / name))
     picture = cv2.cvtColor(capture.read()[1], cv2.COLOR_BGR2RGB)
     off = np.abs(picture.astype(int) - paint(read_parts(picture))).max(axis=2)
-    # Flat areas are off by 3 or so, neighbouring colours 5 and more apart; the rest is edges,
-    # blurred by half-size colour planes.
+    # Flat areas are off by 3 or so, neighbouring colours 5 and more apart; the rest is
+    # edges, blurred by half-size colour planes.
     assert (off <= 5).mean() > 0.9
 
 
@@ -65,8 +66,8 @@ def test_somebody_who_looks_at_us_shows_the_front() -> None:
     shown = set(np.unique(parts).tolist())
     assert {2, 9, 10, 13, 14, 23, 24} <= shown
     assert share(parts, 2) > 50 * share(parts, 1)
-    rows, columns = np.nonzero(parts == 23)
-    assert columns.mean() < np.nonzero(parts == 24)[1].mean()  # their right is on our left
+    right, left = (np.nonzero(parts == index)[1].mean() for index in (23, 24))
+    assert right < left  # in the picture, the other way round for them
 
 
 def test_somebody_who_looks_away_shows_the_back() -> None:
@@ -136,9 +137,7 @@ def test_a_still_body_does_not_flicker() -> None:
     sides = np.sign(bodies.turn[:, 0])
     assert (sides == sides[0]).all()
     # A pixel of noise moves outlines; no part as large as a limb may come and go.
-    changes = [
-        (a != b).sum() / (b > 0).sum() for a, b in zip(drawn, drawn[1:], strict=False)
-    ]
+    changes = [(a != b).sum() / (b > 0).sum() for a, b in pairwise(drawn)]
     assert max(changes) < 0.15
 
 
