@@ -9,14 +9,19 @@ forward pass (`SpatialTransformer.see`), and handed in as a `Seen`.
 Shapes: b samples, f frames, n positions in a frame, m tokens of a context, c channels.
 """
 
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.networks.blocks import GroupNorm
 from animcli.networks.frame_attention import FrameAttention, FrameOrder
 from animcli.networks.reference import KeyValue, ReferenceAttention, attend
+
+ROWS_IN_CACHE: Final = 1024
+"""Tokens whose gated layer a processor keeps in its cache: on one core of a Zen 4 the layer
+of 320 channels does 78 GFLOP/s with 8192 tokens in such parts, and 64 at once."""
 
 
 class Seen(NamedTuple):
@@ -69,7 +74,8 @@ class GatedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (..., channels) -> (..., width)."""
-        value, gate = self.proj(x).chunk(2, dim=-1)
+        weights, biases = self.proj.weight.chunk(2), self.proj.bias.chunk(2)
+        value, gate = (F.linear(x, w, b) for w, b in zip(weights, biases, strict=True))
         return value * F.gelu(gate)
 
 
@@ -87,7 +93,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (..., c) -> (..., c)."""
-        return self.net(x)
+        if torch.is_grad_enabled() or x.device.type != "cpu":
+            return self.net(x)
+        parts = [self.net(rows) for rows in x.flatten(0, -2).split(ROWS_IN_CACHE)]
+        return torch.cat(parts).view_as(x)
 
 
 class NormOnly(nn.Module):
