@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from animcli.errors import StorageError
 from animcli.project.lock import locked
 from animcli.project.record import Artifact, Part, Recipe, Record, hash_file, parts_of
 from animcli.project.writing import (
@@ -62,12 +63,15 @@ class Store:
     def find(self, key: str) -> Artifact | None:
         """The artifact with this key, its record checked and its bytes not read yet.
 
-        One whose record is damaged is set aside, and None.
+        One whose record is damaged or gone is set aside, and None.
         """
         entry = self._entry(key)
         try:
             record = Record.from_json((entry / RECORD).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
+            # An entry comes with its record. Looked at again, since it may have just come.
+            if entry.exists() and not (entry / RECORD).exists():
+                self.set_aside(key)
             return None
         except ValueError:
             self.set_aside(key)
@@ -121,7 +125,15 @@ class Store:
             record = Record(recipe, suffix, parts_of(made), seconds)
         write_file(made.parent / RECORD, record.to_json())
         make_folder(entry.parent)
-        put_folder_in_place(made.parent, entry)
+        try:
+            put_folder_in_place(made.parent, entry)
+        except StorageError:
+            # Where locks aren't seen by all, another process may have been faster.
+            there = self.find(key)
+            if there is None or not self.is_whole(there):
+                raise
+            self.drop_work(key)
+            return there
         self.drop_work(key)
         return Artifact(entry / made.name, record)
 

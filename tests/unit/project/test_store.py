@@ -116,6 +116,15 @@ def test_an_entry_with_a_damaged_record_is_set_aside_and_named(
     assert RECIPE.key in warnings[0]
 
 
+def test_an_entry_whose_record_is_gone_makes_room(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    store = Store(stored(tmp_path).root, warnings.append)
+    (store.root / "store" / RECIPE.key / "record.json").unlink()
+    assert store.find(RECIPE.key) is None
+    assert len(warnings) == 1
+    assert not (store.root / "store" / RECIPE.key).exists()
+
+
 def test_an_entry_under_another_key_is_not_believed(tmp_path: Path) -> None:
     store = stored(tmp_path)
     other = "0" * 64
