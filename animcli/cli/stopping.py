@@ -62,7 +62,10 @@ class Stop:
 
 @contextmanager
 def listening(stop: Stop) -> Iterator[None]:
-    """Send the signals that ask for an end to `stop`."""
+    """Send the signals that ask for an end to `stop`.
+
+    Once one came the process is on its way out, and a late second one changes nothing.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python delivers signals to the main thread only
         return
@@ -71,4 +74,4 @@ def listening(stop: Stop) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if stop.exit_code else handler)

@@ -2,10 +2,21 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from animcli.cli.stopping import Stop, Stopped, listening
+
+
+@pytest.fixture(autouse=True)
+def _same_handlers_afterwards() -> Iterator[None]:
+    before = {
+        number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -30,6 +41,13 @@ def test_work_ends_between_two_units(number: signal.Signals, code: int) -> None:
 def test_what_is_no_work_ends_at_once() -> None:
     with pytest.raises(Stopped), listening(Stop()):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_second_signal_on_the_way_out_changes_nothing() -> None:
+    with pytest.raises(Stopped), listening(Stop()):
+        os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def test_afterwards_signals_mean_what_they_meant_before() -> None:
