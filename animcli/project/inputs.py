@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from animcli.errors import InputError
 from animcli.project.record import digest_of, parts_of
+from animcli.video.local import refuse_address
 
 Stamp: TypeAlias = "tuple[tuple[str, int, int, int, int], ...]"
 
@@ -33,6 +34,7 @@ class Inputs:
             if place not in self._known or self._known[place][0] != stamp:
                 self._known[place] = (stamp, digest_of(parts_of(place)))
         except OSError as error:
+            refuse_address(path)
             reason = error.strerror or str(error)
             raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
         return self._known[place][1]

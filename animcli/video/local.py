@@ -25,8 +25,7 @@ def local_path(source: Path, kind: str) -> Path:
     Raises InputError, naming what else it is; `kind` is what was expected.
     """
     name = str(source)
-    if "://" in name or re.match(r"(https?|ftp|rtsp|rtmp|data|file):", name):
-        raise InputError(f"{name}: is an address, not a file", "download it first")
+    refuse_address(source)
     path = Path(os.path.abspath(source))  # noqa: PTH100 - Path.absolute keeps `..`
     try:
         status = path.stat()
@@ -38,6 +37,16 @@ def local_path(source: Path, kind: str) -> Path:
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise InputError(f"{name}: is a device or a pipe, expected {kind}")
     return path
+
+
+def refuse_address(source: Path) -> None:
+    """Raise InputError for the address of something that is elsewhere.
+
+    As a path it has lost a slash: `https:/a/b.mp4`.
+    """
+    name = str(source)
+    if "://" in name or re.match(r"(https?|ftp|rtsp|rtmp|data|file):", name):
+        raise InputError(f"{name}: is an address, not a file", "download it first")
 
 
 def regular_file(source: Path, kind: str) -> Path:
