@@ -72,6 +72,17 @@ def test_another_plan_may_not(tmp_path: Path, out: Path) -> None:
     assert out.read_text() == "hop"
 
 
+def test_another_plan_with_the_same_result_changes_nothing(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).write_text("hop")
+    out = tmp_path / "shouts"
+    give(tmp_path, Step(Shout(tmp_path / "one"), out))
+    before = (out / "word-000.txt").stat() if (out / "word-000.txt").exists() else None
+    give(tmp_path, Step(Shout(tmp_path / "other"), out))
+    assert shouted(out) == ["HOP!"]
+    assert before is None or (out / "word-000.txt").stat() == before
+
+
 def test_an_edited_result_is_the_users(tmp_path: Path, out: Path) -> None:
     give(tmp_path, Step(WORD, out))
     out.write_text("edited")
