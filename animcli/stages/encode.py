@@ -56,6 +56,7 @@ class EncodeStage:
 
     def run(self, bench: Bench) -> None:
         from animcli.stages.frames import open_frames
+        from animcli.video.sound import has_sound
         from animcli.video.write import (
             Sound,
             encode_segment,
@@ -80,7 +81,7 @@ class EncodeStage:
         sound = None
         if "sound" in bench.inputs and encoding.carries_sound:
             sound = Sound(bench.inputs["sound"], self.sound_start, frames.frames / rate)
-        elif "sound" in bench.inputs:
+        elif "sound" in bench.inputs and has_sound(bench.inputs["sound"]):
             bench.note(f"{self.container or 'pictures'}: there is no room for the sound")
         part = part_beside(bench.out)
         with storing(bench.out):
