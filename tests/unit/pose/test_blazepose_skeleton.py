@@ -7,7 +7,7 @@ from animcli.pose import skeleton
 from animcli.pose.blazepose_body import Body
 from animcli.pose.blazepose_face import Face
 from animcli.pose.blazepose_hands import LEFT, RIGHT, Hand
-from animcli.pose.blazepose_skeleton import evenly, to_68, to_skeleton
+from animcli.pose.blazepose_skeleton import evenly, to_68, to_skeleton, trunk_length
 
 # fmt: off
 NAMES = [
@@ -23,14 +23,16 @@ NAMES = [
 
 
 def body(visibility: float = 1.0) -> Body:
-    """Landmark i is at (10 i, 5 i)."""
+    """Landmark i is at (10 i, 5 i); the trunk is 134 px long, and half a metre upright."""
     points = np.arange(33)[:, None] * [10.0, 5.0]
+    world = np.zeros((33, 3))
+    world[[11, 12], 1] = -0.5
     return Body(
         points=points,
         depth=np.zeros(33),
         visibility=np.full(33, visibility),
         presence=np.linspace(0.5, 1, 33),
-        world=np.zeros((33, 3)),
+        world=world,
         sure=1.0,
         hips=points[23],
         rim=points[0],
@@ -79,16 +81,33 @@ def test_joints_more_than_two_percent_outside_score_nothing() -> None:
 
 
 def test_hands_and_face_take_their_rows() -> None:
-    left, right = Hand(np.full((21, 2), 7.0), 0.75), Hand(np.full((21, 2), 9.0), 0.875)
+    left, right = Hand(np.full((21, 2), 140.0), 0.75), Hand(np.full((21, 2), 150.0), 0.875)
+    left.points[:, 1], right.points[:, 1] = 70, 90
     face = Face(np.full((468, 2), 3.0), 0.625)
     points, scores = to_skeleton(body(), face, left, right, (400, 400))
     for rows, value, score in (
-        (skeleton.LEFT_HAND, 7, 0.75),
-        (skeleton.RIGHT_HAND, 9, 0.875),
+        (skeleton.LEFT_HAND, (140, 70), 0.75),
+        (skeleton.RIGHT_HAND, (150, 90), 0.875),
         (skeleton.FACE, 3, 0.625),
     ):
-        np.testing.assert_array_equal(points[rows], value)
+        np.testing.assert_array_equal(
+            points[rows], np.broadcast_to(value, points[rows].shape)
+        )
         np.testing.assert_array_equal(scores[rows], score)
+
+
+@pytest.mark.parametrize(("away", "score"), [(39, 0.75), (41, 0)])
+def test_a_hand_far_from_its_wrist_is_not_taken(away: float, score: float) -> None:
+    wrist = np.array([150.0, 75.0])  # and 0.3 trunk lengths are 40.2 px
+    hand = Hand(np.tile(wrist + np.array([0, away]), (21, 1)), 0.75)
+    _, scores = to_skeleton(body(), None, hand, None, (400, 400))
+    np.testing.assert_array_equal(scores[skeleton.LEFT_HAND], score)
+
+
+def test_a_trunk_that_points_at_us_is_longer_than_it_looks() -> None:
+    bowed = body()
+    bowed.world[[11, 12], 2] = -0.5
+    assert trunk_length(bowed) == pytest.approx(np.sqrt(2) * trunk_length(body()))
 
 
 def test_without_hands_and_face_their_rows_score_nothing() -> None:
