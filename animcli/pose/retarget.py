@@ -51,6 +51,7 @@ def name_bones() -> tuple[str, ...]:
 BONE_OF: Final = name_bones()
 
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
+MARGIN: Final = 0.02  # of the width, between a figure's joints and the picture's edge
 OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
 
 
@@ -64,7 +65,8 @@ def retarget(
     """`motion` as the figure of `reference` would do it, in pixels of `reference.size`.
 
     reference: its first frame counts. camera: what to make of changes of scale.
-    fit: shrink the whole towards the ground until it stays in the picture.
+    fit: keep the figure in the picture: move it aside as a whole, and if more of it still
+    leaves than OUTSIDE says, shrink it towards the ground, unless it is half a figure.
     What was measured and guessed is in the result's `origin.retarget`, what a user should
     know of it under `notes`. Raises InputError if one of the two shows no figure.
     """
@@ -94,9 +96,14 @@ def retarget(
     figure = hanging + path[:, None]
     figure, level = place(figure, known, reference, shot.kept)
     notes = list(ratios.notes)
+    aside = room_aside(figure, motion.seen, reference.size[0]) if fit else 0.0
+    figure = figure + np.array([aside, 0])
+    if abs(aside) >= 1:
+        way = "right" if aside > 0 else "left"
+        notes.append(f"moved {abs(aside):.0f} px to the {way} to stay in the picture")
     share = outside(figure, motion, reference.size)
     shrunk = 1.0
-    if fit and share > OUTSIDE:
+    if fit and share > OUTSIDE and level == "ground":  # half a figure is cut off anyway
         figure, shrunk = shrink(figure, motion, reference.size)
         notes.append(f"shrunk to {shrunk:.0%} to stay in the picture")
     elif share > OUTSIDE:
@@ -118,6 +125,7 @@ def retarget(
                 "camera": shot.seen,
                 "stance_frames": stance.frames,
                 "placed_by": level,
+                "moved_aside_px": round(aside, 1),
                 "shrunk": round(shrunk, 4),
                 "notes": notes,
             },
@@ -164,6 +172,24 @@ def place(
         down = spot[0, root, 1] - np.percentile(figure[:, root, 1], UPRIGHT)
         level = "hips" if root == PELVIS else "neck"
     return figure + np.array([across, down]), level
+
+
+def room_aside(figure: NDArray[np.float64], seen: NDArray[np.bool_], width: int) -> float:
+    """How far to move the figure across, in pixels, so that it stays in the picture.
+
+    figure: `(frames, 136, 2)`. Nothing where it stays there anyway; where it wants more
+    than the whole width, both sides lack the same. One frame in a hundred may be wrong.
+    """
+    shown = seen.any(axis=1)
+    if not shown.any():
+        return 0.0
+    across = figure[shown, : s.JOINTS, 0]
+    left = np.percentile(np.where(seen[shown], across, np.inf).min(axis=1), 1)
+    right = np.percentile(np.where(seen[shown], across, -np.inf).max(axis=1), 99)
+    left, right = float(left) - MARGIN * width, float(right) + MARGIN * width
+    if right - left > width:
+        return (width - left - right) / 2
+    return max(-left, 0.0) - max(right - width, 0.0)
 
 
 def outside(

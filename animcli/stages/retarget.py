@@ -16,11 +16,11 @@ class RetargetStage:
     motion: a `.pose` file, or the stage that makes one.
     reference: the picture of the character.
     camera: what to make of changes of scale: one of `animcli.pose.camera.Camera`.
-    fit: shrink the figure until it stays in the picture.
+    fit: keep the figure in the picture, moved aside or smaller if it must be.
     """
 
     name: ClassVar[str] = "retarget"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
@@ -29,7 +29,7 @@ class RetargetStage:
     reference: Source
     detector: str = "blazepose"
     camera: str = "auto"
-    fit: bool = False
+    fit: bool = True
 
     def inputs(self) -> Mapping[str, Source]:
         return {"motion": self.motion, "reference": FindPose(self.reference, self.detector)}

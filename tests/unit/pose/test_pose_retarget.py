@@ -266,6 +266,36 @@ def test_a_figure_that_leaves_the_picture_is_told_and_shrunk_on_demand() -> None
     assert fitted.origin.retarget["shrunk"] < 1
 
 
+def with_room(reference: PoseSequence) -> PoseSequence:
+    """The same picture with 500 px more on both sides."""
+    points = reference.points + np.array([500, 0], np.float32)
+    return replace(reference, points=points, size=(reference.size[0] + 1000, 700))
+
+
+def test_a_figure_that_wanders_off_is_moved_aside_on_demand() -> None:
+    motion, reference = filmed(23), with_room(dancer.portrait(USUAL))
+    plain = retarget(motion, reference)
+    right = float(plain.points[..., 0][motion.seen].max())
+    narrow = replace(reference, size=(int(right) - 10, reference.size[1]))
+    fitted = retarget(motion, narrow, fit=True)
+    moved = fitted.points - retarget(motion, narrow).points
+    across = fitted.origin.retarget["moved_aside_px"]
+    np.testing.assert_allclose(moved[..., 0], across, atol=0.06)  # it is rounded to 0.1
+    np.testing.assert_array_equal(moved[..., 1], 0)
+    assert fitted.origin.retarget["shrunk"] == 1
+    assert fitted.origin.retarget["notes"][-1] == (
+        f"moved {-across:.0f} px to the left to stay in the picture"
+    )
+    assert np.percentile(fitted.points[..., 0][motion.seen], 99) < narrow.size[0]
+
+
+def test_a_figure_that_stays_in_the_picture_is_not_moved() -> None:
+    motion, reference = filmed(23), with_room(dancer.portrait(USUAL))
+    np.testing.assert_array_equal(
+        retarget(motion, reference, fit=True).points, retarget(motion, reference).points
+    )
+
+
 @pytest.mark.parametrize("empty", ["motion", "reference"])
 def test_nobody_is_named(empty: str) -> None:
     pair = {"motion": filmed(32), "reference": dancer.portrait(USUAL)}
