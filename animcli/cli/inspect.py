@@ -1,7 +1,6 @@
 """`anim inspect`: facts, and pictures to judge by."""
 
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,6 +80,7 @@ class PoseFacts:
 
         from animcli.pose.posefile import read_pose
         from animcli.pose.skeleton import BODY, FACE
+        from animcli.stages.detection import shown_spans
 
         pose = read_pose(self.path)
         seen = pose.seen
@@ -101,7 +101,7 @@ class PoseFacts:
             "body seen": _share(seen[:, BODY]),
             "face seen": _share(seen[:, FACE]),
             "hands seen": _share(seen[:, FACE.stop :]),
-            "frames without anybody": _spans(nobody.tolist()) or "none",
+            "frames without anybody": shown_spans(nobody.tolist()) or "none",
             "smoothing": pose.origin.smoothing or "none",
             "retargeted": pose.origin.retarget or "no",
         }
@@ -174,14 +174,3 @@ def _spelled(value: object) -> str:
 
 def _share(seen: "NDArray[np.bool_]") -> str:
     return f"{100 * float(seen.mean()):.1f} %" if seen.size else "0 %"
-
-
-def _spans(flags: list[bool]) -> str:
-    """The frames that are flagged, as `3, 10-14`."""
-    runs = [
-        (flag, list(run)) for flag, run in groupby(range(len(flags)), flags.__getitem__)
-    ]
-    spans = [
-        f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for flag, run in runs if flag
-    ]
-    return ", ".join(spans)

@@ -157,7 +157,10 @@ def motion_of(
 
 def found(path: Path, options: Options, keep_going: bool = False) -> Motion:
     """The motion in a pose file or in keypoints, or the one to be found in footage."""
-    if path.suffix.lower() == POSE:
+    is_pose = path.suffix.lower() == POSE
+    if keep_going and (is_pose or is_keypoints(path)):
+        raise UsageError(f"--keep-going is for footage, and {path} holds joints already")
+    if is_pose:
         return Motion(path, name_of(path), video=video_of(path))
     rate = options.fps or USUAL_RATE
     if is_keypoints(path):
