@@ -5,7 +5,8 @@ Threads, whose weights are public. Differs: predictions of overlapping windows a
 without guidance as well; the reference is shown to the conditional half only, which is all
 that ever looked at it; features of the reference are never rounded to float16.
 
-The networks are needed one after another, and only one of them is in memory at a time.
+CLIP, the reference network and the UNet are needed one after another, and only one of them
+is in memory at a time; the autoencoder stays, to decode.
 """
 
 from collections.abc import Callable
