@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from animcli.pose import skeleton as s
 from animcli.pose.dwpose import DETECTOR_FILE, JOINTS, POSE_FILE
 from animcli.pose.layouts import COCO_WHOLE_BODY
 from animcli.pose.simcc import MEAN, SPREAD
@@ -25,6 +26,26 @@ LEVELS = (0, 60, 120, 180, 240)
 COLOURS = np.array([(LEVELS[dot % 5], LEVELS[dot // 5]) for dot in range(DOTS)])
 SEEN_SCORE = 0.9
 NEAR = 14.0  # levels, by which a dot's colours may differ
+
+
+# A figure 1 high whose dots don't cover one another.
+FIGURE = np.zeros((s.JOINTS, 2))
+FIGURE[: s.FEET.stop] = [
+    (0, -0.90), (0, -0.72), (-0.12, -0.72), (-0.20, -0.56), (-0.24, -0.40), (0.12, -0.72),
+    (0.20, -0.56), (0.24, -0.40), (-0.08, -0.45), (-0.09, -0.22), (-0.10, -0.04),
+    (0.08, -0.45), (0.09, -0.22), (0.10, -0.04), (-0.05, -0.95), (0.05, -0.95),
+    (-0.10, -0.90), (0.10, -0.90),
+    (0.17, 0.02), (0.21, -0.03), (0.08, 0.02), (-0.17, 0.02), (-0.21, -0.03), (-0.08, 0.02),
+]  # fmt: skip
+
+
+def figure(x: float, t: int, tall: float = 420, phase: float = 0) -> NDArray[np.float64]:
+    """The figure standing at x, swaying and waving."""
+    points = FIGURE * tall
+    points[:, 0] += points[:, 1] * 0.15 * np.sin(0.11 * t + phase)
+    for joint in (s.LEFT_WRIST, s.RIGHT_WRIST):
+        points[joint] += 12 * np.array([np.cos(0.3 * t + phase), np.sin(0.3 * t)])
+    return points + np.array([x, 620])
 
 
 def draw(people: list[NDArray[np.float64]], size: tuple[int, int]) -> NDArray[np.uint8]:

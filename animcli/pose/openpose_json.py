@@ -89,13 +89,13 @@ def read_openpose(
     )
 
 
-def write_openpose(folder: Path, sequence: PoseSequence) -> None:
-    """One file per frame, as OpenPose names and fills them, into `folder`."""
+def write_openpose(folder: Path, sequence: PoseSequence, clip: str) -> None:
+    """One file per frame, as OpenPose names and fills them for a video `clip`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for index in range(len(sequence)):
             frame = {"version": 1.3, "people": [person_of(sequence, index, body_25=True)]}
-            name = f"{folder.name}_{index:012d}_keypoints.json"
+            name = f"{clip}_{index:012d}_keypoints.json"
             (folder / name).write_text(json.dumps(frame), encoding="ascii")
     except OSError as error:
         raise StorageError(f"{folder}: {error.strerror}") from error

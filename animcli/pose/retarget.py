@@ -52,6 +52,7 @@ BONE_OF: Final = name_bones()
 
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
 MARGIN: Final = 0.02  # of the width, between a figure's joints and the picture's edge
+SHOWN: Final = 6  # frames of the source that the result remembers
 OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
 
 
@@ -128,9 +129,33 @@ def retarget(
                 "moved_aside_px": round(aside, 1),
                 "shrunk": round(shrunk, 4),
                 "notes": notes,
+                "reference": snapshots(reference, [0]),
+                "source": snapshots(motion, spread(len(motion))),
             },
         ),
     )
+
+
+def spread(frames: int) -> list[int]:
+    """Up to six frames, the first and the last among them."""
+    return sorted({round(part * (frames - 1) / (SHOWN - 1)) for part in range(SHOWN)})
+
+
+def snapshots(sequence: PoseSequence, frames: list[int]) -> dict[str, object]:
+    """The bodies of a few frames as JSON, to be looked at beside the result.
+
+    points: for each frame `[x, y]` of the 18 joints, pixels of `size`, `[]` if not seen.
+    """
+    bodies = [
+        [
+            [round(float(at), 1) for at in point] if seen else []
+            for point, seen in zip(
+                sequence.points[frame, s.BODY], sequence.seen[frame, s.BODY], strict=True
+            )
+        ]
+        for frame in frames
+    ]
+    return {"size": list(sequence.size), "frames": frames, "points": bodies}
 
 
 def recompose(places: NDArray[np.float64], ratios: Ratios) -> NDArray[np.float64]:

@@ -79,11 +79,16 @@ class ExtractStage:
             for line in reader.info.notes:
                 bench.note(line)
             found = find_motion(bench, reader, detector, self.person, threshold)
-            empty = ~found.scores.any(axis=1)
-            if empty.any():
+            empty = [not scores.any() for scores in found.scores]
+            if any(empty):
                 bench.note(
-                    f"nobody was found in {empty.sum()} of {len(found)} frames: "
-                    f"{shown_spans([bool(each) for each in empty])}"
+                    f"nobody was found in {sum(empty)} of {len(found)} frames: "
+                    f"{shown_spans(empty)}"
+                )
+            if (others := found.origin.person["of"]) != 1:
+                bench.note(
+                    f"{others} people were found, person {found.origin.person['track']} "
+                    "is taken; `anim inspect` shows them, --person N takes another"
                 )
             rate = reader.info.rate
         origin = replace(

@@ -23,6 +23,7 @@ class OverlayStage:
     """Draws a motion on the video that it came from, or on black; a folder of frames.
 
     video: as many frames as the motion has are taken from it.
+    longest: of the sides, pixels; None draws a motion at its own size.
     """
 
     name: ClassVar[str] = "overlay"
@@ -33,6 +34,7 @@ class OverlayStage:
 
     motion: Source
     video: Source | None = None
+    longest: int | None = LONG_SIDE
 
     def inputs(self) -> Mapping[str, Source]:
         video = {} if self.video is None else {"video": self.video}
@@ -48,7 +50,8 @@ class OverlayStage:
         from animcli.pose.posefile import read_pose
 
         motion = read_pose(bench.inputs["motion"])
-        scale = min(1.0, LONG_SIDE / max(motion.size))
+        longest = self.longest or max(motion.size)
+        scale = min(1.0, longest / max(motion.size))
         width, height = (max(2, round(side * scale / 2) * 2) for side in motion.size)
         points = motion.points * np.float32(scale)
         ground = bench.inputs.get("video")

@@ -1,4 +1,4 @@
-"""Motions of other programs: OpenPose's JSON in, node editors' JSON out."""
+"""Motions of other programs: JSON of OpenPose and of node editors, in and out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,3 +65,32 @@ class WriteOpenPose:
         part = part_beside(bench.out)
         write_frames(part, read_pose(bench.inputs["motion"]))
         put_in_place(part, bench.out)
+
+
+@dataclass(frozen=True)
+class WriteKeypoints:
+    """Makes a folder with one file per frame, as OpenPose does.
+
+    clip: what the files are named after.
+    """
+
+    name: ClassVar[str] = "write-keypoints"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ""
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    motion: Source
+    clip: str
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"motion": self.motion}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.openpose_json import write_openpose
+        from animcli.pose.posefile import read_pose
+
+        write_openpose(bench.out, read_pose(bench.inputs["motion"]), self.clip)

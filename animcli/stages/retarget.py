@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from animcli.project.writing import part_beside, put_in_place
@@ -14,7 +15,7 @@ class RetargetStage:
     """Fits a motion to a character; the result lies in the pixels of the picture.
 
     motion: a `.pose` file, or the stage that makes one.
-    reference: the picture of the character.
+    reference: the picture of the character, or a `.pose` whose first frame shows it.
     camera: what to make of changes of scale: one of `animcli.pose.camera.Camera`.
     fit: keep the figure in the picture, moved aside or smaller if it must be.
     """
@@ -32,7 +33,10 @@ class RetargetStage:
     fit: bool = True
 
     def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion, "reference": FindPose(self.reference, self.detector)}
+        reference: Source = self.reference
+        if not (isinstance(reference, Path) and reference.suffix.lower() == ".pose"):
+            reference = FindPose(reference, self.detector)
+        return {"motion": self.motion, "reference": reference}
 
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)

@@ -4,11 +4,13 @@ The networks are stand-ins that truly find figures of coloured dots (figure_mode
 take and give what the published ones do, so that boxes, crops and decoding are all real.
 """
 
+import shutil
 from pathlib import Path
 
 import figure_models
 import numpy as np
 import pytest
+from figure_models import figure
 from numpy.typing import NDArray
 
 from animcli.errors import DeviceError, WeightsError
@@ -18,25 +20,6 @@ from animcli.pose.track import Person, Tracker
 
 SIZE = (1280, 720)
 DOTS = range(24)
-
-# A figure 1 high whose dots don't cover one another.
-FIGURE = np.zeros((s.JOINTS, 2))
-FIGURE[: s.FEET.stop] = [
-    (0, -0.90), (0, -0.72), (-0.12, -0.72), (-0.20, -0.56), (-0.24, -0.40), (0.12, -0.72),
-    (0.20, -0.56), (0.24, -0.40), (-0.08, -0.45), (-0.09, -0.22), (-0.10, -0.04),
-    (0.08, -0.45), (0.09, -0.22), (0.10, -0.04), (-0.05, -0.95), (0.05, -0.95),
-    (-0.10, -0.90), (0.10, -0.90),
-    (0.17, 0.02), (0.21, -0.03), (0.08, 0.02), (-0.17, 0.02), (-0.21, -0.03), (-0.08, 0.02),
-]  # fmt: skip
-
-
-def figure(x: float, t: int, tall: float = 420, phase: float = 0) -> NDArray[np.float64]:
-    """The figure standing at x, swaying and waving."""
-    points = FIGURE * tall
-    points[:, 0] += points[:, 1] * 0.15 * np.sin(0.11 * t + phase)
-    for joint in (s.LEFT_WRIST, s.RIGHT_WRIST):
-        points[joint] += 12 * np.array([np.cos(0.3 * t + phase), np.sin(0.3 * t)])
-    return points + np.array([x, 620])
 
 
 def middle_neck(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,6 +78,17 @@ def test_two_who_cross_are_found_and_keep_their_tracks(models: Path) -> None:
                 numbers.append((int(np.argmin(away)), track.number))
     assert set(numbers) == {(0, 1), (1, 2)}
     assert len(numbers) > 80
+
+
+def test_models_of_other_names_do_the_same(models: Path, tmp_path: Path) -> None:
+    names = ("finds.onnx", "joints.onnx")
+    for name, file in zip(names, (DETECTOR_FILE, POSE_FILE), strict=True):
+        shutil.copy(models / file, tmp_path / name)
+    points = figure(400, 0)
+    frame = figure_models.draw([points], SIZE)
+    [person] = DWPose(tmp_path, files=names).people(frame)
+    assert_found(person, points)
+    assert DWPose(tmp_path, files=names).count(frame) == 1
 
 
 def test_nobody_is_nobody(models: Path) -> None:

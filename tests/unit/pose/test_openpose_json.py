@@ -26,7 +26,7 @@ def still(seed: int = 0) -> PoseSequence:
 
 def test_a_folder_of_ours_comes_back(tmp_path: Path) -> None:
     motion = still()
-    write_openpose(tmp_path / "dance", motion)
+    write_openpose(tmp_path / "dance", motion, "dance")
     back = read_openpose(tmp_path / "dance", rate=RATE, size=motion.size)
     # Three places after the point are written.
     np.testing.assert_allclose(back.points, motion.points, atol=6e-4)
@@ -46,7 +46,7 @@ def test_a_list_of_ours_comes_back_without_feet(tmp_path: Path) -> None:
 
 def test_a_written_folder_looks_like_openposes(tmp_path: Path) -> None:
     motion = still()
-    write_openpose(tmp_path / "dance", motion)
+    write_openpose(tmp_path / "dance", motion, "dance")
     said = json.loads(
         (tmp_path / "dance" / "dance_000000000003_keypoints.json").read_text()
     )

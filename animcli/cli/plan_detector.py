@@ -1,0 +1,50 @@
+"""Which detector, on what, and which choices mean something to it."""
+
+from collections.abc import Mapping
+
+from animcli.cli.settings import Options, flag
+from animcli.errors import DeviceError, UsageError
+
+
+def check_detector(options: Options) -> None:
+    """Raise UsageError where something was chosen that the detector knows nothing of."""
+    from animcli.stages.detectors import finds_everybody  # numpy
+
+    if finds_everybody(options.detector):
+        return
+    for name in ("person", "every", "channels"):
+        if getattr(options, name) is not None:
+            raise UsageError(
+                f"{flag(name)} means nothing to the detector {options.detector}, "
+                "which follows the one person that it finds",
+                "--detector dwpose finds everybody",
+            )
+
+
+def check_device(chosen: Mapping[str, object], options: Options) -> None:
+    """Raise UsageError or DeviceError for a device that the detector doesn't run on."""
+    from animcli.stages.detectors import finds_everybody  # numpy
+
+    device = chosen.get("device", "auto")
+    if device == "mps":
+        raise DeviceError(
+            f"the detector {options.detector} doesn't run on mps", "--device cpu"
+        )
+    if device == "cuda" and not finds_everybody(options.detector):
+        raise UsageError(
+            f"the detector {options.detector} runs on the processor only",
+            "leave --device out, or choose --detector dwpose",
+        )
+
+
+def detector_device(options: Options) -> str:
+    """Where the detector runs: on the device of the rest if it can."""
+    from animcli.stages.detectors import finds_everybody
+
+    if not finds_everybody(options.detector) or options.device in ("cpu", "mps"):
+        return "cpu"
+    if options.device == "cuda":
+        return "cuda"
+    from animcli.pose.onnx_network import best_device  # onnxruntime takes a second
+
+    return best_device()

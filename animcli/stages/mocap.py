@@ -1,0 +1,41 @@
+"""Motion capture in, joints over time as a camera sees them out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from animcli.project.writing import part_beside, put_in_place
+from animcli.stages.stage import Bench, Source, settings_of
+
+
+@dataclass(frozen=True)
+class ReadBvh:
+    """Makes a `.pose` of a BVH file.
+
+    around, above: where the camera stands, degrees; see `animcli.pose.mocap.View`.
+    """
+
+    name: ClassVar[str] = "read-bvh"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+
+    capture: Source
+    around: float = 0.0
+    above: float = 5.0
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"capture": self.capture}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.mocap import View, read_bvh
+        from animcli.pose.posefile import write_pose
+
+        view = View(around=self.around, above=self.above)
+        part = part_beside(bench.out)
+        write_pose(part, read_bvh(bench.inputs["capture"], view))
+        put_in_place(part, bench.out)
