@@ -3,9 +3,12 @@
 It differs from the large one in three ways. The pose guider takes limb coordinates instead
 of a drawn skeleton, for the reference too, so that reference attention finds its match
 early. The guider can also take a clue: the reference's latent with its limbs moved to their
-new places, the same latent as it is, and where its limbs were; the network then predicts
-what is to be added to the moved one. And the denoising network is its own reference
-network.
+new places, the same latent as it is, and where its limbs were. And the denoising network is
+its own reference network.
+
+What the network answers is added to the best guess that needs no network: if latents were
+normal numbers of variance 1 about the moved one, or about 0 where there is none, that guess
+would be their mean, given the noisy ones. At low noise it is nearly all there is to say.
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117; limb coordinates: `limbs.py`.
 
 Shapes: b samples, f frames, r references, z latent channels, h by w latent positions.
@@ -20,7 +23,7 @@ from torch.nn import functional as F
 from animcli.networks.appearance import look_at
 from animcli.networks.attention import SpatialTransformer
 from animcli.networks.autoencoder import LATENT_CHANNELS
-from animcli.networks.levels import MotionConfig, UNetConfig
+from animcli.networks.levels import MotionConfig, Sight, UNetConfig
 from animcli.networks.limbs import CODE
 from animcli.networks.unet import UNet
 
@@ -88,16 +91,31 @@ def make_clue(moved: Tensor, reference: Tensor, code: Tensor) -> Tensor:
     return torch.cat([moved, reference, F.avg_pool2d(code, 2)], dim=1)
 
 
+def clean_shares(steps: int = 1000) -> Tensor:
+    """How much of the clean latent is left at each time step (alphas_cumprod), `(steps,)`.
+
+    Scaled-linear betas, rescaled so that nothing is left at the last step: Lin et al.,
+    "Common Diffusion Noise Schedules and Sample Steps Are Flawed", arXiv:2305.08891.
+    """
+    betas = torch.linspace(0.00085**0.5, 0.012**0.5, steps, dtype=torch.float64) ** 2
+    roots = (1 - betas).cumprod(0).sqrt()
+    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    return roots.square().float()
+
+
 class MiniModel(nn.Module):
     """Predicts clean latents from noisy ones, the target's joints and the reference."""
+
+    shares: Tensor
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
         self.config = config
         self.unet = UNet(config.unet)
         self.guider = LimbGuider(config.widths[0])
-        # What it adds to a clue begins as nothing, and a place begins by looking at those
-        # that are like it.
+        # What it adds to the guess begins as nothing, and a place begins by looking at
+        # those that are like it.
+        self.register_buffer("shares", clean_shares(), persistent=False)
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -114,18 +132,19 @@ class MiniModel(nn.Module):
         self,
         latents: Tensor,
         timestep: Tensor,
-        features: dict[str, Tensor],
+        sight: Sight,
         pose: Tensor,
         moved: Tensor | None = None,
     ) -> Tensor:
         """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide.
 
         timestep: () or (b,).
-        features: what `look` gave, for the last samples of the batch.
+        sight: what `unet.see` made of what `look` gave, for the last samples of the batch.
         pose: (b, width, f, h, w), what the guider gave for each frame.
-        moved: (b, z, f, h, w) of the clue that the guider got: the network predicts what is
-            to be added to it.
+        moved: (b, z, f, h, w) of the clue that the guider got; zeros stand for none.
         """
-        sight = self.unet.see(None, features)
-        clean = self.unet(latents, timestep, sight, pose=pose)
-        return clean if moved is None else clean + moved
+        answer = self.unet(latents, timestep, sight, pose=pose)
+        share = self.shares[timestep].view(-1, 1, 1, 1, 1)
+        about = torch.zeros_like(latents) if moved is None else moved
+        guess = about + share.sqrt() * (latents - share.sqrt() * about)
+        return guess + (1 - share).sqrt() * answer

@@ -135,9 +135,10 @@ class Run:
                 recent, seconds = [], 0.0
 
     def _cases(self) -> Cases:
-        count = self.settings.data.validation_clips
-        clips = range(self.validation, self.validation + count)
-        return make_cases([self.clip(number) for number in clips])
+        data = self.settings.data
+        clips = range(self.validation, self.validation + data.validation_clips)
+        footage = [self.clip(number) for number in clips]
+        return make_cases(footage, min(data.validation_targets, data.targets))
 
     def _home(self, stage: str) -> Path:
         home = self.folder / stage

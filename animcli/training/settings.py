@@ -22,6 +22,7 @@ class Data:
     targets: int = key(6, "Frames of a clip beside its reference.", low=1, high=64)
     shard_clips: int = key(32, "Clips of a shard.", low=1, high=4096)
     validation_clips: int = key(16, "Clips that are kept for validation.", low=1)
+    validation_targets: int = key(2, "Frames of each of them.", low=1)
 
 
 @dataclass(frozen=True)

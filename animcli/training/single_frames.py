@@ -14,7 +14,7 @@ from torch import Tensor
 from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder
 from animcli.networks.limbs import limb_code
-from animcli.networks.mini import MiniModel, make_clue
+from animcli.networks.mini import MiniModel, clean_shares, make_clue
 from animcli.training.loop import Judgement
 from animcli.training.shards import Batch, ShardFolder
 from animcli.training.validation import LOOKS, Cases, measure, paint
@@ -46,18 +46,6 @@ class Recipe:
         0.004, "How far joints are moved, in pictures: found ones are off.", low=0
     )
     snr_limit: float = key(5.0, "Clamp of the loss weight, from 1 to this.", low=1)
-
-
-def clean_shares(steps: int = 1000) -> Tensor:
-    """How much of the clean latent is left at each time step (alphas_cumprod), `(steps,)`.
-
-    Scaled-linear betas, rescaled so that nothing is left at the last step: Lin et al.,
-    "Common Diffusion Noise Schedules and Sample Steps Are Flawed", arXiv:2305.08891.
-    """
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, steps, dtype=torch.float64) ** 2
-    roots = (1 - betas).cumprod(0).sqrt()
-    roots = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
-    return roots.square().float()
 
 
 def single_frame_loss(
@@ -100,7 +88,7 @@ def single_frame_loss(
     clean = model(
         noisy[order].permute(frames_second),
         timestep[order],
-        features,
+        model.unet.see(None, features),
         pose.unflatten(0, (clips, frames)).permute(frames_second),
         moved[order].permute(frames_second),
     ).permute(frames_second)

@@ -37,26 +37,26 @@ class Cases:
     seen: Tensor
 
 
-def make_cases(footage: Sequence[Footage]) -> Cases:
-    """A case for every target of every clip."""
+def make_cases(footage: Sequence[Footage], targets: int) -> Cases:
+    """A case for each of the first `targets` targets of every clip."""
     parts: list[tuple[Tensor, ...]] = []
     for clip in footage:
         pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
         joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
         masks = torch.from_numpy(clip.masks)[:, None].float() / 255
-        for target in range(1, len(pictures)):
+        for target in range(1, 1 + targets):
             pair = [0, target]
             parts.append(
                 (pictures[0], pictures[target], masks[target], joints[pair], seen[pair])
             )
-    references, targets, masks, joints, seen = (
+    references, wanted, masks, joints, seen = (
         torch.stack(part) for part in zip(*parts, strict=True)
     )
     warped = warp_reference(
         references, (joints[:, 0], seen[:, 0]), (joints[:, 1], seen[:, 1])
     )
     grown = F.max_pool2d(masks, 9, stride=1, padding=4)
-    return Cases(references, targets, warped, grown, joints, seen)
+    return Cases(references, wanted, warped, grown, joints, seen)
 
 
 def measure(made: Tensor, cases: Cases) -> Figures:
@@ -150,10 +150,11 @@ def paint(
         clue = make_clue(moved, autoencoder.encode(cases.references[which]), there[which])
         moved = moved[:, :, None]
     pose = model.guider(here, clue)[:, :, None]
+    sight = model.unet.see(None, features)
 
     def clean(noisy: Tensor, timestep: int) -> Tensor:
         time = torch.tensor(timestep)
-        return model(noisy[:, :, None], time, features, pose, moved)[:, :, 0]
+        return model(noisy[:, :, None], time, sight, pose, moved)[:, :, 0]
 
     shape = (b, autoencoder.latent_mean.shape[0], height // 8, width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))

@@ -1,0 +1,199 @@
+"""The embedded model: Animate Anyone at a size that a processor can train and run.
+
+It follows joints, not a drawing of them, and takes the reference's own joints too: see
+`networks/mini.py`. Everything else is what the large systems do: one look at the reference,
+noise, windows, a sampler, an autoencoder.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from animcli.errors import PresetError
+from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
+from animcli.networks.levels import Sight
+from animcli.networks.limbs import limb_code, warp_reference
+from animcli.networks.mini import MiniConfig, MiniModel, make_clue
+from animcli.pose.sequence import PoseSequence
+from animcli.pose.skeleton import BODY
+from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
+from animcli.rendering.device import dtype_on, enough_memory, open_device
+from animcli.rendering.features import FrameFeatures
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.latents import SHRINK, to_signed
+from animcli.rendering.loading import load_network
+from animcli.rendering.noise import clip_noise
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Drive,
+    FrameSource,
+    RenderRequest,
+    Report,
+)
+from animcli.rendering.sampling import MINI as SCHEDULE
+from animcli.rendering.sampling import Solver
+from animcli.rendering.windows import Window, windows_of
+
+REMEDY: Final = "a smaller --window or a smaller --size needs less"
+
+
+@dataclass(frozen=True)
+class Mini:
+    """The renderer; another shape than that of the weights shipped is for one's own."""
+
+    drive: ClassVar[Drive] = Drive.SKELETON
+    weights: ClassVar[tuple[str, ...]] = ("mini",)
+
+    model: MiniConfig = field(default_factory=lambda: MiniConfig(positions=0))
+    autoencoder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
+    ) -> FrameSource:
+        """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
+        preset, (width, height) = request.preset, request.size
+        if self.model.positions and preset.window > self.model.positions:
+            raise PresetError(
+                f"window {preset.window}: mini knows at most {self.model.positions} frames",
+                f"--window {self.model.positions}",
+            )
+        device = open_device(request.device)
+        dtype, folder = dtype_on(device, preset.dtype), request.weights["mini"]
+        coder = load_network(
+            lambda: Autoencoder(self.autoencoder),
+            {"": folder / "autoencoder.safetensors"},
+            device,
+            torch.float32,  # the model's own errors are larger than float16's, its aren't
+        )
+        shape = (self.model.unet.channels, height // SHRINK, width // SHRINK)
+        with enough_memory("denoising", REMEDY):
+            latents = clean_latents(
+                lambda: clip_noise(preset.noise, request.frames, shape, preset.seed),
+                Solver(preset.sampler, SCHEDULE, preset.steps, preset.seed),
+                lambda: self.look(request, coder, folder, device, dtype),
+                windows_of(preset, request.frames),
+                checkpoint,
+                report,
+            )
+
+        @torch.inference_mode()
+        def picture(index: int) -> NDArray[np.uint8]:
+            decoded = coder.decode(latents[index : index + 1].to(device))[0]
+            shown = ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            return shown.permute(1, 2, 0).contiguous().cpu().numpy()
+
+        def frames(span: range) -> Iterator[NDArray[np.uint8]]:
+            for index in span:
+                yield picture(index)
+
+        return frames
+
+    def look(
+        self,
+        request: RenderRequest,
+        coder: Autoencoder,
+        folder: Path,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> StartStep:
+        """Look at the reference and the motion, and be ready to predict."""
+        if request.motion is None or request.reference_pose is None:
+            raise PresetError(
+                "mini follows joints, and a drawn motion has none",
+                "give the video of the dancer, or its .pose",
+            )
+        model = load_network(
+            lambda: MiniModel(self.model),
+            {"": folder / "model.safetensors"},
+            device,
+            dtype,
+        )
+        guide = Guide(model, coder, request, device)
+        preset = request.preset
+        guidance = Guidance(
+            preset.guidance,
+            preset.guidance_start,
+            preset.guidance_stop,
+            preset.guidance_rescale,
+        )
+        with torch.inference_mode():
+            shown = model.unet.see(None, guide.look())
+            plain = model.unet.see()
+        told = FrameFeatures(guide.frame)
+        width = self.model.widths[0]
+
+        def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+            guided = guidance.works_at(step, preset.steps)
+            time = timestep.to(device)
+
+            def predict(part: Tensor, window: Window) -> Tensor:
+                noisy = part.transpose(0, 1)[None].to(device, dtype)  # (1, z, f, h, w)
+                both = told.stack(window.frames).transpose(0, 1)[None].to(device, dtype)
+                pose, moved = both[:, :width], both[:, width:]
+
+                def ask(sight: Sight) -> Tensor:
+                    clean = model(noisy, time, sight, pose, moved)
+                    return clean[0].transpose(0, 1).float()  # (f, z, h, w)
+
+                return guidance.combine(ask(plain), ask(shown)) if guided else ask(shown)
+
+            return predict
+
+        return start_step
+
+
+class Guide:
+    """What the networks are told of the reference and of each frame."""
+
+    def __init__(
+        self,
+        model: MiniModel,
+        coder: Autoencoder,
+        request: RenderRequest,
+        device: torch.device,
+    ) -> None:
+        motion, pose = request.motion, request.reference_pose
+        if motion is None or pose is None:
+            raise ValueError("a guide wants the joints of the motion and of the reference")
+        self._model, self._coder, self._device = model, coder, device
+        self._motion = body_joints(motion)
+        joints, seen = body_joints(pose)
+        self._still = (joints[:1].to(device), seen[:1].to(device))
+        width, height = request.size
+        self._cells = (height // SHRINK * 2, width // SHRINK * 2)
+        with torch.inference_mode():
+            self._picture = to_signed(request.reference).to(device)
+            self._latent = coder.encode(self._picture)
+            joints, seen = self._still
+            self._code = limb_code(joints, seen, self._cells)
+
+    def look(self) -> dict[str, Tensor]:
+        """What the model's transformers may look at in the reference."""
+        like = next(self._model.parameters())
+        return self._model.look(self._latent.to(like), self._code.to(like))
+
+    @torch.inference_mode()
+    def frame(self, index: int) -> Tensor:
+        """Of one frame: the guider's answer, then the latent of the reference with its
+        limbs moved, (width + z, h, w), on the processor.
+        """
+        like = next(self._model.parameters())
+        joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
+        warped = warp_reference(self._picture, self._still, (joints, seen))
+        moved = self._coder.encode(warped)
+        clue = make_clue(moved, self._latent, self._code)
+        code = limb_code(joints, seen, self._cells)
+        told = self._model.guider(code.to(like), clue.to(like))
+        return torch.cat([told.float(), moved], dim=1)[0].cpu()
+
+
+def body_joints(motion: PoseSequence) -> tuple[Tensor, Tensor]:
+    """The body's joints (frames, 18, 2) in 0..1 of the picture, and which are seen."""
+    places = motion.points[:, BODY] / np.array(motion.size, np.float32)
+    return torch.from_numpy(places), torch.from_numpy(motion.seen[:, BODY])
