@@ -157,6 +157,8 @@ def _pictures(
     frames = 0
     headers: set[bytes | None] = set()
     for segment in segments:
+        if encoding.codec is Codec.GIF:
+            _check_end(segment)
         with _opened_segment(segment, encoding) as source:
             pictures = source.streams.video[0]
             headers.add(pictures.codec_context.extradata)
@@ -180,6 +182,12 @@ def _pictures(
                 count += 1
                 yield packet
             frames += count
+
+
+def _check_end(segment: Path) -> None:
+    """Raise StorageError if a GIF was cut short; reading it would give fewer pictures."""
+    if not segment.read_bytes().endswith(b"\0;"):
+        raise StorageError(f"{segment}: this segment is cut short", "anim cache verify")
 
 
 def _without_end(packet: "Packet[VideoStream]") -> "Packet[VideoStream]":

@@ -1,5 +1,6 @@
 """Files that mean harm, or are merely broken, end in one clear error and touch nothing."""
 
+import ast
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from video_builders import clip_with_tone, moving_picture, tiny_clip
 
+import animcli
 from animcli.errors import InputError
 from animcli.video.picture import read_picture
 from animcli.video.read import Limits, open_footage
@@ -76,6 +78,20 @@ def test_a_playlist_opens_nothing_whatever_it_is_called(
     with pytest.raises(InputError, match="is a playlist, which is not accepted"):
         open_footage(tmp_path / name)
     assert server.asked == 0
+
+
+def test_only_paths_are_opened_and_users_files_in_one_place() -> None:
+    """Through a file object a playlist would be followed over HTTP."""
+    readers = []
+    for file in sorted(Path(animcli.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open":
+                opened = ast.unparse(node.args[0])
+                assert opened.startswith(("str(", "os.fspath(")), f"{file.name}: {opened}"
+                if "'w'" not in ast.unparse(node):
+                    readers.append((file.name, "SAFE_OPENING" in ast.unparse(node)))
+    # The other one reads segments, which the program has just encoded itself.
+    assert readers == [("container.py", True), ("write.py", False)]
 
 
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "data", "file"])

@@ -178,13 +178,35 @@ def test_sound_for_a_file_that_carries_none_is_a_mistake_of_the_caller(
         join_segments([], encoding, tmp_path / "a.gif", Sound(tmp_path, Fraction(0), NTSC))
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "frames"])
+@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a.gif", "frames"])
 def test_a_damaged_segment_is_named(tmp_path: Path, name: str) -> None:
     encoding = encoding_for(Path(name), NTSC, None, None)
     one, two = two_segments(tmp_path, encoding)
     two.write_bytes(two.read_bytes()[:200])
     with pytest.raises(StorageError, match=r"two: (this segment )?is (damaged|cut short)"):
         join_segments([one, two], encoding, tmp_path / "part", None)
+
+
+def test_a_gif_shows_every_picture_in_its_own_colours(tmp_path: Path) -> None:
+    encoding = encoding_for(Path("a.gif"), Fraction(25), None, None)
+    # The second segment is of other colours than the first: one palette would not do.
+    warm, cold = np.zeros((2, 48, 64, 3), np.uint8)
+    warm[..., 0], cold[..., 2] = 200, 200
+    warm[..., 1] = cold[..., 1] = np.arange(64) * 3
+    segments = []
+    for name, picture in (("one", warm), ("two", cold)):
+        moved = [np.roll(picture, 5 * index, axis=1) for index in range(3)]
+        write_lossless(tmp_path / f"{name}.frames", moved, encoding.rate)
+        encode_segment([tmp_path / f"{name}.frames"], encoding, tmp_path / name)
+        segments.append(tmp_path / name)
+    join_segments(segments, encoding, tmp_path / "a.gif", None)
+    with open_footage(tmp_path / "a.gif") as reader:
+        found = [frame.picture.astype(int) for frame in reader.frames()]
+    wanted = [np.roll(each, 5 * k, axis=1) for each in (warm, cold) for k in range(3)]
+    assert len(found) == 6
+    for shown, meant in zip(found, wanted, strict=True):
+        # 64 colours fit into a palette of 256; dithering and its averages cost a few levels.
+        assert np.abs(shown - meant.astype(int)).max() <= 8
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
