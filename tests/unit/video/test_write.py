@@ -205,7 +205,7 @@ def test_a_gif_shows_every_picture_in_its_own_colours(tmp_path: Path) -> None:
     wanted = [np.roll(each, 5 * k, axis=1) for each in (warm, cold) for k in range(3)]
     assert len(found) == 6
     for shown, meant in zip(found, wanted, strict=True):
-        # 64 colours fit into a palette of 256; dithering and its averages cost a few levels.
+        # 64 colours fit into a palette of 256; dithering costs a few levels.
         assert np.abs(shown - meant.astype(int)).max() <= 8
 
 
