@@ -35,6 +35,7 @@ class Bounds:
     low, high: the smallest and largest number, both allowed.
     multiple: what a whole number must be a multiple of.
     diffusion: only renderers that denoise listen to it.
+    only: the renderers that alone listen to it; all others don't.
     """
 
     help: str
@@ -42,6 +43,7 @@ class Bounds:
     high: float | None = None
     multiple: int = 1
     diffusion: bool = False
+    only: tuple[str, ...] = ()
 
 
 def key(
@@ -52,9 +54,10 @@ def key(
     high: float | None = None,
     multiple: int = 1,
     diffusion: bool = False,
+    only: tuple[str, ...] = (),
 ) -> T:
     """A field of a dataclass of settings."""
-    bounds = Bounds(help, low, high, multiple, diffusion)
+    bounds = Bounds(help, low, high, multiple, diffusion, only)
     return field(default=default, metadata={"bounds": bounds})
 
 

@@ -1,6 +1,7 @@
 """Render presets: everything that one may choose about a render, checked on the way in."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -24,8 +25,19 @@ WINDOWS_DEVICES: Final = frozenset(
 )
 """Names that Windows keeps for devices, whatever the suffix."""
 
-DIFFUSION: Final = frozenset({"animate-anyone"})
+DIFFUSION: Final = frozenset({"animate-anyone", "magic-animate", "cinemo"})
 """Renderers that denoise, and so listen to the keys about it."""
+
+DRAWINGS: Final[Mapping[str, str]] = {
+    "animate-anyone": "skeleton",
+    "magic-animate": "densepose",
+}
+"""Renderers that follow drawn pictures -> the kind of pictures they follow."""
+
+PROMPTED: Final = frozenset({"cinemo"})
+"""Renderers that follow words instead of a motion."""
+
+CINEMO: Final = ("cinemo",)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,9 @@ class Preset:
 
     name: str
     about: str = ""
-    renderer: Literal["cutout", "animate-anyone"] = key("cutout", "What makes the frames.")
+    renderer: Literal["cutout", "animate-anyone", "magic-animate", "cinemo"] = key(
+        "cutout", "What makes the frames."
+    )
     width: int = key(512, "Pixels across the result.", low=64, high=4096, multiple=8)
     height: int = key(768, "Pixels down the result.", low=64, high=4096, multiple=8)
     seed: int = key(42, "Where the noise comes from.", low=0, high=2**63 - 1)
@@ -84,6 +98,35 @@ class Preset:
     dtype: Literal["float32", "bfloat16", "float16"] = key(
         "float32", "Precision of the networks.", diffusion=True
     )
+    prompt: str = key("", "What happens in the result, in English.", only=CINEMO)
+    negative_prompt: str = key("", "What guidance leads away from.", only=CINEMO)
+    source_prompt: str = key(
+        "", "What happens in the clip that motion is taken from.", only=CINEMO
+    )
+    motion_strength: int = key(
+        10, "How much moves; 1 is least.", low=1, high=20, only=CINEMO
+    )
+    motion_id: float | None = key(
+        None, "The same as the network hears it: 100 less the strength.", only=CINEMO
+    )
+    refine: float = key(
+        0.23,
+        "Fraction of the frequencies in which noise takes the picture's layout.",
+        low=0,
+        high=1,
+        only=CINEMO,
+    )
+    refine_timestep: int = key(
+        975, "How noisy the picture is for that.", low=0, high=999, only=CINEMO
+    )
+    lengthen: Literal["continue", "overlap"] = key(
+        "continue",
+        "Beyond a window: go on from the last frame, or overlap from the first.",
+        only=CINEMO,
+    )
+    decoder: Literal["temporal", "frame"] = key(
+        "temporal", "Decode frames with their neighbours, or one by one.", only=CINEMO
+    )
 
     def __post_init__(self) -> None:
         if self.overlap >= self.window:
@@ -93,7 +136,10 @@ class Preset:
 
     def listens_to(self, name: str) -> bool:
         """Whether this preset's renderer does anything with the key."""
-        return self.renderer in DIFFUSION or not bounds_of(keys_of(Preset)[name]).diffusion
+        bounds = bounds_of(keys_of(Preset)[name])
+        if bounds.only:
+            return self.renderer in bounds.only
+        return self.renderer in DIFFUSION or not bounds.diffusion
 
 
 def shipped_presets() -> Path:

@@ -133,10 +133,18 @@ def render(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave damaged frames out.")
     ] = False,
+    motion_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With Cinemo: a clip to take the motion from."),
+    ] = None,
+    motion_like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With Cinemo: a clip that moves as much."),
+    ] = None,
     *,
     chosen: Chosen,
 ) -> Request:
-    """Let a character perform a motion.
+    """Let a character perform a motion, or a picture move as words say.
 
     ref.png and dance.pose -> ref-dance.mp4
 
@@ -148,7 +156,8 @@ def render(
     count = read_count("--frames", frames, 1_000_000)
     chosen = {**chosen, **read_size(size)}
     return Render(
-        reference, motion, output, count, loop, not no_retarget, compare, keep_going, chosen
+        reference, motion, output, count, loop, not no_retarget, compare, keep_going,
+        motion_from, motion_like, chosen,
     )  # fmt: skip
 
 

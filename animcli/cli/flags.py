@@ -1,6 +1,7 @@
 """Flags for keys: each is spelled, described and checked as its key is."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Annotated, Literal, TypeAlias, get_args, get_origin
@@ -82,7 +83,7 @@ def _parameter(name: str) -> inspect.Parameter:
     option = typer.Option(
         spelled,
         help=bounds.help,
-        metavar=None if kind is bool else metavar(kind),
+        metavar=None if kind is bool else metavar(name, kind),
         autocompletion=None if kind is bool else _completion(name, kind),
         show_default=False,
     )
@@ -95,11 +96,12 @@ def _parameter(name: str) -> inspect.Parameter:
     )
 
 
-def metavar(kind: object) -> str:
+def metavar(name: str, kind: object) -> str:
     """What help shows in place of a value: the choices, or what kind of word it is."""
     if get_origin(kind) is Literal:
         return "|".join(str(choice) for choice in get_args(kind))
-    words: dict[object, str] = {int: "N", float: "NUMBER", Fraction: "RATE", str: "NAME"}
+    text = "NAME" if name == "preset" else "TEXT"
+    words: dict[object, str] = {int: "N", float: "NUMBER", Fraction: "RATE", str: text}
     return words[kind]
 
 
@@ -113,6 +115,22 @@ def _completion(name: str, kind: object) -> Callable[[str], list[str]] | None:
 def complete_preset(incomplete: str) -> list[str]:
     """The presets whose names begin like that."""
     return [name for name in find_presets() if name.startswith(incomplete)]
+
+
+def read_view(word: str | None) -> tuple[float, float] | None:
+    """Degrees around the dancer and above the ground, from `30` or `30,5`."""
+    if word is None:
+        return None
+    try:
+        around, above = (float(part) for part in f"{word},5".split(",")[:2])
+    except ValueError:
+        around, above = math.nan, math.nan
+    if word.count(",") > 1 or not (-360 <= around <= 360 and -89 <= above <= 89):
+        raise UsageError(
+            f"--camera {word}: it is AROUND or AROUND,ABOVE in degrees",
+            "such as --camera 30,5: from the dancer's left, a little from above",
+        )
+    return around, above
 
 
 def read_count(spelled: str, value: int | None, high: int, *, low: int = 1) -> int | None:

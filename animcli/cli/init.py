@@ -48,8 +48,8 @@ def settings_text() -> str:
         comment = f"# {bounds_of(each).help}"
         kind = kind_of(home, name)
         if kind is not bool:
-            comment += f" ({metavar(kind)})"
-        value = "" if each.default is None else toml_value(each.default)
+            comment += f" ({metavar(name, kind)})"
+        value = toml_value(each.default)
         if home is Preset:
             comment += " Presets differ." if name in ("steps", "guidance") else ""
         blocks.append(f"{comment}\n# {name} = {value}".rstrip() + "\n")
@@ -57,7 +57,9 @@ def settings_text() -> str:
 
 
 def toml_value(value: object) -> str:
-    """A value as TOML spells it."""
+    """A value as TOML spells it; nothing for none."""
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int | float) else f'"{value}"'

@@ -11,7 +11,7 @@ from typing import Any, Final
 from animcli.cli.plan import Desk, Film, Planned, Thread, motion_of, name_of, place
 from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError
-from animcli.presets import DIFFUSION, load_preset
+from animcli.presets import DIFFUSION, PROMPTED, load_preset
 from animcli.project.record import Recipe
 from animcli.stages.compare import CompareStage
 from animcli.stages.deliver import Step
@@ -40,6 +40,15 @@ BEST_FIRST: Final = ("animate-anyone", "cutout")
 
 
 @dataclass(frozen=True)
+class Rendering:
+    """What a render comes to: its frames, what it is called, whose sound goes along."""
+
+    stage: RenderStage
+    name: str
+    sound: Path | None
+
+
+@dataclass(frozen=True)
 class Render:
     """`anim render`."""
 
@@ -51,6 +60,8 @@ class Render:
     retarget: bool
     compare: bool
     keep_going: bool
+    motion_from: Path | None
+    motion_like: Path | None
     chosen: Mapping[str, object]
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
@@ -58,6 +69,32 @@ class Render:
         usual, note = usual_preset(desk)
         settings = desk.layers.settle(self.chosen, usual)
         options = settings.options
+        if settings.preset.renderer in PROMPTED:
+            made = self.prompted(settings, thread)
+        else:
+            made = self.driven(settings, thread)
+        film = Film(made.stage, made.name, made.sound)
+        steps = [
+            Step(encoding(film, self.out, options), named(film, self.out, options), True)
+        ]
+        if self.compare:
+            row = replace(film, frames=CompareStage(made.stage))
+            beside = named(film, self.out, options)
+            beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
+            steps.append(Step(encoding(row, beside, options), beside, manifest=True))
+        note = "" if options.preset else note
+        return Planned(tuple(steps), replace(thread, film=film), note=note)
+
+    def driven(self, settings: Settings, thread: Thread) -> Rendering:
+        """The film of a character that follows a motion."""
+        options = settings.options
+        if self.motion_from or self.motion_like:
+            said = "--motion-from" if self.motion_from else "--motion-like"
+            raise UsageError(
+                f"{said} is for presets that follow words, and "
+                f"{settings.preset.name} doesn't",
+                "--preset cinemo",
+            )
         motion = motion_of(
             self.motion,
             thread,
@@ -73,22 +110,41 @@ class Render:
             loop=self.loop,
             rate=options.fps,
             retarget=self.retarget and motion.fitted_to != self.reference,
-            fit=Fit(options.fit),
+            fit=Fit(options.fit or Fit.PAD),
             detector=options.detector,
             device=device_for(settings),
         )
         name = f"{name_of(self.reference)}-{motion.name}"
-        film = Film(stage, name, motion.video if options.audio else None)
-        steps = [
-            Step(encoding(film, self.out, options), named(film, self.out, options), True)
-        ]
-        if self.compare:
-            row = replace(film, frames=CompareStage(stage))
-            beside = named(film, self.out, options)
-            beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
-            steps.append(Step(encoding(row, beside, options), beside, manifest=True))
-        note = "" if options.preset else note
-        return Planned(tuple(steps), replace(thread, film=film), note=note)
+        return Rendering(stage, name, motion.video if options.audio else None)
+
+    def prompted(self, settings: Settings, thread: Thread) -> Rendering:
+        """The film of a picture that moves by itself, or as another clip does."""
+        options, preset = settings.options, settings.preset
+        if self.motion is not None or thread.motion is not None:
+            raise UsageError(
+                f"the preset {preset.name} follows words, and no --motion",
+                "leave --motion out; --motion-from FILE takes the motion of a clip",
+            )
+        if self.motion_like and {"motion_strength", "motion_id"} & self.chosen.keys():
+            raise UsageError(
+                "--motion-like says how much moves, and so does another flag",
+                "give one of --motion-like, --motion-strength and --motion-id",
+            )
+        stage = RenderStage(
+            self.reference,
+            None,
+            preset,
+            frames=self.frames,
+            loop=self.loop,
+            rate=options.fps,
+            fit=Fit(options.fit or Fit.COVER),
+            device=device_for(settings),
+            control=self.motion_from,
+            like=self.motion_like,
+        )
+        other = name_of(self.motion_from) if self.motion_from else preset.name
+        sound = self.motion_from if options.audio else None
+        return Rendering(stage, f"{name_of(self.reference)}-{other}", sound)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class ShowPreset:
             in_preset = f"preset {self.name}" if line_of(text, key) else "default"
             origin = settings.origins.get(key, in_preset)
             value = getattr(settings.preset, key)
-            spelled = f"{key} = {toml_value(value)}"
+            spelled = f"{key} = {toml_value(value)}".rstrip()
             lines.append(f"{spelled:<28} # {origin}" if self.origin else spelled)
             data.append({"key": key, "value": value, "origin": origin})
         return Answer(tuple(lines), tuple(data))

@@ -35,8 +35,8 @@ class Options:
     hands: bool = key(True, "Find the joints of the hands.")
     face: bool = key(True, "Find the points of the face.")
     clean: bool = key(True, "Fill short gaps and take out the trembling.")
-    fit: Literal["pad", "crop"] = key(
-        "pad", "How a picture of another shape fills the size."
+    fit: Literal["pad", "crop", "cover"] | None = key(
+        None, "How a picture of another shape fills the size; pad, or cover with Cinemo."
     )
     fps: Fraction | None = key(  # noqa: RUF009  # a field, made anew for each class
         None, "Frames per second, such as 24 or 30000/1001."

@@ -1,6 +1,7 @@
 """The renderers, by the name that presets know them by."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 from importlib import import_module
 from typing import Final
 
@@ -15,11 +16,13 @@ class Entry:
     place: `module:class`; loaded when it is needed, since torch takes seconds.
     revision: raised whenever the same request gives other pictures than before.
     libraries: packages whose version may change the bits of a frame.
+    rate: frames per second of what follows no other clip.
     """
 
     place: str
     revision: int
     libraries: tuple[str, ...]
+    rate: Fraction = Fraction(24)
 
 
 RENDERERS: Final[dict[str, Entry]] = {
@@ -30,6 +33,17 @@ RENDERERS: Final[dict[str, Entry]] = {
         "animcli.rendering.animate_anyone:AnimateAnyone",
         1,
         ("torch", "diffusers", "transformers", "numpy"),
+    ),
+    "magic-animate": Entry(
+        "animcli.rendering.magic_animate:MagicAnimate",
+        1,
+        ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless"),
+    ),
+    "cinemo": Entry(
+        "animcli.rendering.cinemo:Cinemo",
+        1,
+        ("torch", "diffusers", "transformers", "tokenizers", "numpy"),
+        rate=Fraction(8),  # that of the authors' results
     ),
 }
 

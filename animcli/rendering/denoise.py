@@ -6,13 +6,15 @@ on from there with the same bits.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from animcli.rendering.renderer import Checkpoint, Report
-from animcli.rendering.sampling import Solver
+from animcli.rendering.sampling import Arrays
 from animcli.rendering.windows import Blend, Window, gather
 
 PredictWindow = Callable[[Tensor, Window], Tensor]
@@ -27,8 +29,26 @@ CutWindows = Callable[[int], list[Window]]
 """step -> the windows of that step."""
 
 
+class Steps(Protocol):
+    """One run from noise to clean latents, or back; `Solver` says what each part does."""
+
+    @property
+    def timesteps(self) -> Tensor: ...  # noqa: D102
+
+    @property
+    def start(self) -> float: ...  # noqa: D102
+
+    def scale(self, latents: Tensor, step: int) -> Tensor: ...  # noqa: D102
+
+    def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor: ...  # noqa: D102
+
+    def memory(self) -> dict[str, NDArray[np.generic]]: ...  # noqa: D102
+
+    def recall(self, arrays: Arrays, step: int) -> None: ...  # noqa: D102
+
+
 def denoise(
-    latents: Tensor, solver: Solver, start_step: StartStep, cut: CutWindows, done: int = 0
+    latents: Tensor, solver: Steps, start_step: StartStep, cut: CutWindows, done: int = 0
 ) -> Iterator[Tensor]:
     """The latents (frames, c, h, w) after each step from `done` on; the last are clean.
 
@@ -47,7 +67,7 @@ def denoise(
 
 def clean_latents(
     noise: Callable[[], Tensor],
-    solver: Solver,
+    solver: Steps,
     start_step: Callable[[], StartStep],
     cut: CutWindows,
     checkpoint: Checkpoint,

@@ -46,10 +46,11 @@ def load_network(
     for part, shapes in split(wanted, files).items():
         for name, tensor in read_tensors(files[part], shapes, unused=unused).items():
             kind = dtype if tensor.is_floating_point() else tensor.dtype
-            state[stored[name]] = tensor.to(device, kind)
+            rows = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
+            state[stored[name]] = tensor.to(device, kind, memory_format=rows)
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)
-    return network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return network.eval()
 
 
 def shapes_of_network(network: nn.Module) -> dict[str, tuple[int, ...]]:

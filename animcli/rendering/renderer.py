@@ -30,6 +30,7 @@ class Drive(Enum):
     SKELETON = "skeleton"
     DENSEPOSE = "densepose"
     NOTHING = "nothing"
+    PROMPT = "prompt"  # words; the motion of another clip goes along, if one is given
 
 
 class Checkpoint(Protocol):
@@ -50,8 +51,9 @@ class RenderRequest:
     reference_alpha: `(h, w)` uint8, where the file had an alpha channel.
     reference_pose: the character's joints in the reference, one frame, in its pixels.
     motion: the joints to follow, already retargeted, in pixels of the result.
-    control: for renderers that follow a drawn video (DensePose, a skeleton clip): its
-        frames, `(h, w, 3)` uint8 RGB at the size of the result.
+    control: for renderers that follow a drawn video (DensePose, a skeleton clip), or take
+        the motion of another clip: its frames, `(h, w, 3)` uint8 RGB at the size of the
+        result.
     frames: how many frames to make.
     size: `(width, height)` of the result.
     weights: name of each weights entry that the renderer asked for -> its folder.

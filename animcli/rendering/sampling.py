@@ -45,6 +45,7 @@ ANIMATE_ANYONE: Final = Schedule(
 )
 MAGIC_ANIMATE: Final = Schedule()
 MINI: Final = Schedule("scaled_linear", "sample", zero_snr=True, spacing="trailing")
+CINEMO: Final = Schedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
 
 
 @dataclass(frozen=True)

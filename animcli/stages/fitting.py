@@ -54,6 +54,10 @@ def fit_picture(
     pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit
 ) -> NDArray[np.uint8]:
     """A picture `(h, w, channels)` at `size`; room beside it continues its border."""
+    if fit is Fit.COVER:
+        from animcli.rendering.cinemo_picture import cover  # torch takes seconds
+
+        return cover(pixels, size)
     source = (pixels.shape[1], pixels.shape[0])
     at = place(source, size, fit)
     # Averages where it gets smaller, so that fine patterns don't turn into others.

@@ -1,12 +1,13 @@
 """Reference and motion in, lossless frames out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
 from animcli.presets import Preset
+from animcli.stages.likeness import MeasureMotion, motion_number, read_likeness
 from animcli.stages.reference import FindPose, Fit, FitClip, FitPicture
 from animcli.stages.retarget import RetargetStage
 from animcli.stages.stage import Bench, Source, plain, settings_of
@@ -16,7 +17,6 @@ if TYPE_CHECKING:  # numpy; this module is read to build a plan, too
 
 
 DEFAULT_FRAMES: Final = 16
-DEFAULT_RATE: Final = Fraction(24)
 """Of what follows no motion, and so has no length of its own."""
 
 
@@ -35,7 +35,9 @@ class RenderStage:
         isn't wanted: then the motion's picture is fitted into the result as it is.
     device: `cuda`, `mps` or `cpu`.
     control: instead of a motion, a video that is drawn as the renderer wants to see it: a
-        DensePose clip, a clip of skeletons. Its frames are taken as they come.
+        DensePose clip, a clip of skeletons; or, for one that follows words, the clip whose
+        motion it takes. Its frames are taken as they come.
+    like: a clip that has as much motion as is wanted, for a renderer that follows words.
     """
 
     name: ClassVar[str] = "render"
@@ -53,6 +55,7 @@ class RenderStage:
     detector: str = "blazepose"
     device: str = "cpu"
     control: Source | None = None
+    like: Source | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -97,6 +100,8 @@ class RenderStage:
             sources.update(pose=pose, motion=motion)
         if (control := self.fitted_control) is not None:
             sources["control"] = control
+        if self.like is not None:
+            sources["like"] = MeasureMotion(self.like)
         return sources
 
     def settings(self) -> Mapping[str, object]:
@@ -129,7 +134,7 @@ class RenderStage:
     def run(self, bench: Bench) -> None:
         from animcli.pose.posefile import read_pose
         from animcli.project.checkpoint import FileCheckpoint
-        from animcli.rendering.catalog import load_renderer
+        from animcli.rendering.catalog import load_renderer, renderer_entry
         from animcli.rendering.renderer import RenderRequest
         from animcli.stages.fitting import check_frames
         from animcli.stages.frames import looped, make_frames, open_frames
@@ -138,7 +143,8 @@ class RenderStage:
         self.check_drive()
         picture = read_picture(bench.inputs["reference"])
         motion = pose = control = None
-        frames, rate = self.frames or DEFAULT_FRAMES, self.rate or DEFAULT_RATE
+        usual = renderer_entry(self.preset.renderer).rate
+        frames, rate = self.frames or DEFAULT_FRAMES, self.rate or usual
         if self.control is not None:
             clip = open_frames(bench.inputs["control"])
             frames, rate = self.frames or clip.frames, self.rate or clip.rate
@@ -146,7 +152,7 @@ class RenderStage:
             control = looped(clip)
         if self.motion is not None:
             motion, pose = self.moves(bench), read_pose(bench.inputs["pose"])
-            frames, rate = len(motion), motion.rate or self.rate or DEFAULT_RATE
+            frames, rate = len(motion), motion.rate or self.rate or usual
         request = RenderRequest(
             reference=picture.pixels,
             reference_alpha=picture.alpha,
@@ -155,7 +161,7 @@ class RenderStage:
             control=control,
             frames=frames,
             size=self.size,
-            preset=self.preset,
+            preset=self.as_wanted(bench),
             weights=bench.weights,
             device=self.device,
         )
@@ -163,6 +169,13 @@ class RenderStage:
         renderer = load_renderer(self.preset.renderer)
         source = renderer.prepare(request, checkpoint, bench.report)
         make_frames(bench, "rendering", source, frames, self.size, rate)
+
+    def as_wanted(self, bench: Bench) -> Preset:
+        """The preset, with as much motion as the clip has that was given for it."""
+        if self.like is None:
+            return self.preset
+        measured = motion_number(read_likeness(bench.inputs["like"]))
+        return replace(self.preset, motion_id=float(measured))
 
     def check_drive(self) -> None:
         """Raise UsageError where the renderer wants something else than was given."""
@@ -175,6 +188,13 @@ class RenderStage:
             raise UsageError("a motion and a drawn video were given", "give one of them")
         if drive is Drive.NOTHING and (self.motion or self.control):
             raise UsageError(f"the renderer {name} follows no motion", "leave --motion out")
+        if drive is Drive.PROMPT and self.motion:
+            raise UsageError(
+                f"the renderer {name} follows words, no motion",
+                "--prompt says what happens; --motion-from takes the motion of a clip",
+            )
+        if drive is not Drive.PROMPT and self.like:
+            raise UsageError(f"the renderer {name} can't be told how much moves")
         if drive is Drive.SKELETON and not (self.motion or self.control):
             raise UsageError(f"the renderer {name} wants a motion", "--motion dance.mp4")
         if drive is Drive.DENSEPOSE and self.control is None:

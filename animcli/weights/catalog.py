@@ -67,6 +67,7 @@ class WeightFile:
     bytes, sha256: of the file as published, where they are known.
     about: bytes, roughly; equal to `bytes` where that is known, 0 for small text files.
     naming: the table that its tensors are renamed by, for files of tensors.
+    also: other names that the same tensors are published under.
     """
 
     name: str
@@ -75,6 +76,7 @@ class WeightFile:
     sha256: str | None
     about: int
     naming: str | None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,4 +150,5 @@ def _file(table: dict[str, object]) -> WeightFile:
         sha256=cast("str | None", table.get("sha256")),
         about=cast(int, table.get("about", size or 0)),
         naming=cast("str | None", table.get("naming")),
+        also=tuple(cast(list[str], table.get("also", []))),
     )

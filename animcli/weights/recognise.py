@@ -123,7 +123,7 @@ def match_files(entry: Entry, paths: list[Path]) -> dict[str, Path]:
             fits = [(each, _fitting(entry, each)) for each in sorted(path.rglob("*"))]
             known = [(each, files) for each, files in fits if each.is_file() and files]
         else:
-            known = [(path, _fitting(entry, path))]
+            known = [(path, _fitting(entry, path) or _also(entry, path))]
         for each, files in known:
             if not files:
                 names = ", ".join(file.path for file in entry.files)
@@ -154,6 +154,11 @@ def _fitting(entry: Entry, path: Path) -> list[WeightFile]:
     ]
     best = max(score for score, _ in scores)
     return [file for score, file in scores if score == best > 0]
+
+
+def _also(entry: Entry, path: Path) -> list[WeightFile]:
+    """The files of an entry that are published under a path's name as well."""
+    return [file for file in entry.files if path.name in file.also]
 
 
 def _shared(path: Path, published: str) -> int:

@@ -60,8 +60,8 @@ TABLES = """\
 KEYS = """
 ## Keys
 
-Those marked ° are for renderers that denoise. Others ignore them in variables and in
-`anim.toml`, and refuse them as flags and in a preset.
+Those marked ° are for renderers that denoise, those marked ¹ for Cinemo. Others ignore them
+in variables and in `anim.toml`, and refuse them as flags and in a preset.
 
 | key | default | is |
 |---|---|---|
@@ -77,8 +77,9 @@ def tables() -> str:
     page += KEYS
     for name, each in keys_of(Preset).items():
         bounds = bounds_of(each)
-        mark = "°" if bounds.diffusion else ""
-        page += f"| `{name}`{mark} | `{toml_value(each.default)}` | {bounds.help} |\n"
+        mark = "¹" if bounds.only else "°" if bounds.diffusion else ""
+        default = toml_value(each.default) or "none"
+        page += f"| `{name}`{mark} | `{default}` | {bounds.help} |\n"
     return page
 
 

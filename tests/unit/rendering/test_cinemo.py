@@ -1,0 +1,177 @@
+"""A picture and words become frames, with tiny random networks and the real path."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from test_animate_anyone import Kept
+from tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
+
+from animcli.errors import UsageError
+from animcli.presets import Preset
+from animcli.rendering.renderer import RenderRequest
+
+SIZE = (40, 32)  # multiples of 8, and of no more
+PRESET = Preset(
+    "tiny", renderer="cinemo", width=SIZE[0], height=SIZE[1], steps=2, window=5,
+    overlap=2, windows="moving", guidance=2.0, prompt="people walking",
+    decoder="frame",
+)  # fmt: skip
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return write_tiny_cinemo(tmp_path_factory.mktemp("weights"))
+
+
+def request(
+    weights: dict[str, Path], frames: int = 6, preset: Preset = PRESET, clip: bool = False
+) -> RenderRequest:
+    """A picture of noise; `clip` has the motion of a spot that wanders over grey."""
+    picture = np.random.default_rng(1).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+
+    def wandering(span: range) -> Iterator[NDArray[np.uint8]]:
+        for index in span:
+            frame = np.full_like(picture, 90)
+            frame[10:20, 2 * index : 2 * index + 10] = 250
+            yield frame
+
+    return RenderRequest(
+        reference=picture,
+        reference_alpha=None,
+        reference_pose=None,
+        motion=None,
+        control=wandering if clip else None,
+        frames=frames,
+        size=SIZE,
+        preset=preset,
+        weights=weights,
+        device="cpu",
+    )
+
+
+def render(asked: RenderRequest, kept: Kept | None = None) -> NDArray[np.uint8]:
+    source = TINY_CINEMO.prepare(asked, kept or Kept(), lambda what, done, total: None)
+    return np.stack(list(source(range(asked.frames))))
+
+
+def test_a_picture_moves(weights: dict[str, Path]) -> None:
+    frames = render(request(weights))
+    assert frames.shape == (6, SIZE[1], SIZE[0], 3)
+    assert frames.dtype == np.uint8
+    assert len({frame.tobytes() for frame in frames}) == 6
+
+
+@pytest.mark.parametrize("lengthen", ["continue", "overlap"])
+@pytest.mark.parametrize("decoder", ["temporal", "frame"])
+def test_a_longer_clip_has_its_frames_in_any_order(
+    weights: dict[str, Path], lengthen: str, decoder: str
+) -> None:
+    asked = request(weights, 17, replace(PRESET, lengthen=lengthen, decoder=decoder))
+    source = TINY_CINEMO.prepare(asked, Kept(), lambda what, done, total: None)
+    whole = list(source(range(17)))
+    assert len({frame.tobytes() for frame in whole}) == 17
+    for index in (15, 3, 16):
+        assert np.array_equal(next(iter(source(range(index, index + 1)))), whole[index])
+
+
+def test_a_longer_clip_begins_like_a_shorter_one(weights: dict[str, Path]) -> None:
+    longer = render(request(weights, 9))
+    assert np.array_equal(render(request(weights, 4)), longer[:4])
+    assert np.array_equal(render(request(weights, 1)), longer[:1])
+
+
+@pytest.mark.parametrize("clip", [False, True], ids=["words", "clip"])
+@pytest.mark.parametrize("stop", range(1, 9))
+def test_a_render_that_was_stopped_goes_on_with_the_same_bits(
+    weights: dict[str, Path], clip: bool, stop: int
+) -> None:
+    asked = request(weights, 11, replace(PRESET, sampler="dpmpp-2m"), clip=clip)
+    saves = 8 if clip else 4  # two parts of two steps, and as many back
+    if stop > saves:
+        pytest.skip(f"there are {saves} saves")
+    kept = Kept(saves=stop)
+    with pytest.raises(KeyboardInterrupt):
+        render(asked, kept)
+    assert np.array_equal(render(asked, kept), render(asked))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 43},
+        {"guidance": 1.0},
+        {"guidance_stop": 0.4},
+        {"guidance_rescale": 0.7},
+        {"noise": "shared"},
+        {"sampler": "unipc"},
+        {"steps": 3},
+        {"window": 6},
+        {"dtype": "bfloat16"},
+        {"prompt": "a dog"},
+        {"negative_prompt": "low quality"},
+        {"motion_strength": 20},
+        {"motion_id": 8.0},
+        {"refine": 0.5},
+        {"refine_timestep": 300},
+        {"lengthen": "overlap"},
+        {"decoder": "temporal"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_key_of_the_preset_is_heard(
+    weights: dict[str, Path], change: dict[str, object]
+) -> None:
+    usual = render(request(weights, 8, PRESET))
+    other = render(request(weights, 8, replace(PRESET, **change)))
+    assert not np.array_equal(usual, other)
+
+
+@pytest.mark.parametrize(
+    "change", [{"overlap": 4}, {"windows": "uniform"}], ids=["overlap", "windows"]
+)
+def test_keys_about_windows_are_heard_where_they_overlap(
+    weights: dict[str, Path], change: dict[str, object]
+) -> None:
+    overlapping = replace(PRESET, lengthen="overlap")
+    usual = render(request(weights, 12, overlapping))
+    other = render(request(weights, 12, replace(overlapping, **change)))
+    assert not np.array_equal(usual, other)
+
+
+def test_a_strength_is_a_hundred_less_the_number_that_the_network_hears(
+    weights: dict[str, Path],
+) -> None:
+    strength = render(request(weights, 3, replace(PRESET, motion_strength=15)))
+    number = render(request(weights, 3, replace(PRESET, motion_id=85.0)))
+    assert np.array_equal(strength, number)
+
+
+def test_the_motion_of_a_clip_is_taken(weights: dict[str, Path]) -> None:
+    preset = replace(PRESET, guidance=1.0, prompt="", steps=4)
+    taken = render(request(weights, 6, preset, clip=True))
+    assert not np.array_equal(taken, render(request(weights, 6, preset)))
+    other = replace(preset, source_prompt="a spot")
+    assert not np.array_equal(taken, render(request(weights, 6, other, clip=True)))
+
+
+def test_a_prompt_that_clip_cannot_read_to_its_end_is_refused(
+    weights: dict[str, Path],
+) -> None:
+    preset = replace(PRESET, prompt="a very " * 40)
+    with pytest.raises(UsageError, match=r"tokens, CLIP reads 75"):
+        render(request(weights, 2, preset))
+
+
+def test_progress_counts_all_parts(weights: dict[str, Path]) -> None:
+    said: list[tuple[str, int, int]] = []
+    asked = request(weights, 11, clip=True)
+    TINY_CINEMO.prepare(asked, Kept(), lambda *line: said.append(line))
+    done = [done for what, done, _ in said if what == "denoising"]
+    assert done == list(range(1, 9))
+    assert {total for what, _, total in said if what == "denoising"} == {8}
