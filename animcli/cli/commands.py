@@ -1,15 +1,17 @@
 """The commands. Each turns its words into a request; none does any work."""
 
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from animcli.cli import cache_commands, preset_commands, weights_commands
-from animcli.cli.flags import read_count, read_size, takes
+from animcli.cli.flags import read_count, read_size, read_view, takes
 from animcli.cli.line import line
 from animcli.cli.request import Request
+from animcli.errors import UsageError
 from animcli.keys import keys_of
 from animcli.presets import Preset
 
@@ -22,6 +24,14 @@ app = typer.Typer(
 app.add_typer(weights_commands.app, name="weights")
 app.add_typer(preset_commands.app, name="presets")
 app.add_typer(cache_commands.app, name="cache")
+
+
+class FoundKind(str, Enum):
+    """What `extract-pose` finds."""
+
+    JOINTS = "joints"
+    DENSEPOSE = "densepose"
+
 
 Chosen = Mapping[str, object]
 Output = Annotated[
@@ -54,7 +64,7 @@ def init(
 
 
 @app.command()
-@takes("detector", "hands", "face", "clean", "fps")
+@takes("detector", "person", "every", "channels", "device", "hands", "face", "clean", "fps")
 def extract_pose(
     videos: Annotated[
         list[Path], typer.Argument(metavar="VIDEO", help="Footage of one person.")
@@ -63,27 +73,44 @@ def extract_pose(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Leave damaged frames out.")
     ] = False,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AROUND,ABOVE", help="For motion capture: from where, in degrees."
+        ),
+    ] = None,
+    kind: Annotated[
+        FoundKind, typer.Option("--kind", help="Joints, or body parts as colours.")
+    ] = FoundKind.JOINTS,
     *,
     chosen: Chosen,
 ) -> Request:
     """Find the pose in every frame of a video.
 
-    dance.mp4 -> dance.pose
+    dance.mp4 -> dance.pose; with --kind densepose dance-densepose.mp4
 
-    Takes a video, an animation (GIF, WebP, APNG), a folder of pictures, or the JSON of
-    OpenPose and of node editors; `-o NAME.json` writes the latter. Of several videos, each
-    is done even if another can't be; the exit code is then 9.
+    Takes a video, an animation (GIF, WebP, APNG), a folder of pictures, motion capture
+    (BVH), or the JSON of OpenPose and of node editors. `-o NAME.json` writes the latter,
+    `-o NAME_keypoints` the former, `-o NAME.mp4` a video of the skeleton. Of several
+    videos, each is done even if another can't be; the exit code is then 9.
     """
     from animcli.cli.plan import ExtractPose
 
-    return ExtractPose(tuple(videos), output, keep_going, chosen)
+    if kind is FoundKind.DENSEPOSE:
+        from animcli.cli.plan_densepose import ExtractDensePose
+
+        if camera is not None:
+            raise UsageError("--camera is for motion capture, which --kind densepose isn't")
+        return ExtractDensePose(tuple(videos), output, keep_going, chosen)
+    return ExtractPose(tuple(videos), output, keep_going, chosen, read_view(camera))
 
 
 @app.command()
-@takes("detector")
+@takes("detector", "person", "camera", "stay_inside")
 def retarget(
     reference: Annotated[
-        Path, typer.Option("--to", metavar="PICTURE", help="The character.")
+        Path,
+        typer.Option("--to", metavar="PICTURE", help="The character, or a .pose of it."),
     ],
     motion: Annotated[
         Path | None,
@@ -104,8 +131,9 @@ def retarget(
 
 @app.command()
 @takes(
-    "preset", "fps", *RENDER_KEYS, "fit", "device", "detector", "codec", "quality", "audio"
-)
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "detector", "person", "camera",
+    "stay_inside", "codec", "quality", "audio",
+)  # fmt: skip
 def render(
     reference: Reference,
     motion: Annotated[
@@ -185,6 +213,7 @@ def encode(
 
 
 @app.command()
+@takes("detector", "person")
 def inspect(
     thing: Annotated[
         Path | None,
@@ -201,16 +230,19 @@ def inspect(
         Path | None,
         typer.Option("--output", "-o", metavar="FOLDER", help="For the pictures."),
     ] = None,
+    *,
+    chosen: Chosen,
 ) -> Request:
     """Look at a pose, a video or the project.
 
     Of a pose: facts, the pose drawn on video or on black, a contact sheet of that, and
-    curves of confidence, gaps and speed. Of a video: facts and a contact sheet, with --pose
-    the rest as well. Of the project: what its cache holds.
+    curves of confidence, gaps and speed; the people to choose from, if there were several;
+    reference, source and target skeletons, if it was retargeted. Of a video: facts and a
+    contact sheet, with --pose the rest as well. Of the project: what its cache holds.
     """
     from animcli.cli.inspect import Inspect
 
-    return Inspect(thing, video, pose, output)
+    return Inspect(thing, video, pose, output, chosen)
 
 
 @app.command()

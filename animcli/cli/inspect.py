@@ -1,22 +1,35 @@
 """`anim inspect`: facts, and pictures to judge by."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animcli.cli.cache_answers import megabytes
-from animcli.cli.plan import POSE, Desk, Entry, Planned, Thread, name_of
+from animcli.cli.plan import (
+    POSE,
+    Desk,
+    Entry,
+    Planned,
+    Thread,
+    found,
+    name_of,
+    video_of,
+)
 from animcli.cli.request import Act, Answer
+from animcli.cli.settings import flag
 from animcli.errors import UsageError
 from animcli.stages.deliver import Step
 from animcli.stages.encode import EncodeStage
-from animcli.stages.extract import ExtractStage
 from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
+from animcli.stages.people import PeopleStage, ProportionsStage, tracks_in
 from animcli.stages.stage import Source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from animcli.pose.sequence import Origin
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class Inspect:
     video: Path | None
     pose: bool
     folder: Path | None
+    chosen: Mapping[str, object]
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Facts at once; pictures as any other result."""
@@ -40,19 +54,29 @@ class Inspect:
         is_pose = self.thing.suffix.lower() == POSE
         if self.video is not None and not is_pose:
             raise UsageError(f"--on is for poses, and {self.thing} is none")
+        if self.chosen and not self.pose:
+            raise UsageError(f"{flag(next(iter(self.chosen)))} is for --pose")
         if self.pose and is_pose:
             raise UsageError(f"--pose is for footage, and {self.thing} is a pose already")
+        from animcli.stages.detectors import finds_everybody  # numpy
+
         place = self.folder or Path()
         name = name_of(self.thing)
         entries: list[Entry] = []
         if is_pose:
             entries.append(Act(PoseFacts(self.thing).answer))
             entries += pose_pictures(self.thing, self.video, name, place)
+            entries += known_pictures(self.thing, self.video, name, place)
         else:
             entries.append(Act(VideoFacts(self.thing).answer))
             entries.append(Step(SheetStage(self.thing), place / f"{name}-sheet.png"))
         if self.pose:
-            entries += pose_pictures(ExtractStage(self.thing), self.thing, name, place)
+            options = desk.layers.options(self.chosen)
+            found_there = found(self.thing, options).source
+            entries += pose_pictures(found_there, self.thing, name, place)
+            if finds_everybody(options.detector):
+                people = PeopleStage(found_there, self.thing)
+                entries.append(Step(people, place / f"{name}-people.png"))
         return Planned(tuple(entries), thread, folder=self.folder)
 
 
@@ -66,6 +90,24 @@ def pose_pictures(
         Step(SheetStage(overlay), place / f"{name}-overlay.png"),
         Step(CurvesStage(motion, name), place / f"{name}-curves.png"),
     )
+
+
+def known_pictures(
+    pose: Path, video: Path | None, name: str, place: Path
+) -> tuple[Step, ...]:
+    """Pictures of what a pose file knows of its making: other people, a retargeting."""
+    from animcli.pose.posefile import read_pose
+
+    if not pose.is_file():  # told by the facts
+        return ()
+    origin = read_pose(pose).origin
+    steps = []
+    video = video or video_of(pose)
+    if video is not None and len(tracks_in(origin)) > 1:
+        steps.append(Step(PeopleStage(pose, video), place / f"{name}-people.png"))
+    if "reference" in origin.retarget:
+        steps.append(Step(ProportionsStage(pose), place / f"{name}-retarget.png"))
+    return tuple(steps)
 
 
 @dataclass(frozen=True)
@@ -102,10 +144,45 @@ class PoseFacts:
             "face seen": _share(seen[:, FACE]),
             "hands seen": _share(seen[:, FACE.stop :]),
             "frames without anybody": shown_spans(nobody.tolist()) or "none",
-            "smoothing": pose.origin.smoothing or "none",
-            "retargeted": pose.origin.retarget or "no",
+            **person_facts(pose.origin),
+            "cleaning": pose.origin.smoothing or "none",
+            **retarget_facts(pose.origin),
         }
         return as_answer(facts)
+
+
+def person_facts(origin: "Origin") -> dict[str, object]:
+    """Who was taken, and who else there was."""
+    if not origin.person:
+        return {}
+    facts: dict[str, object] = {
+        "person": f"{origin.person.get('track')} of {origin.person.get('of')}"
+        f" ({origin.person.get('policy')})"
+    }
+    tracks = tracks_in(origin)
+    if len(tracks) > 1:
+        facts["people"] = [
+            f"{each['number']}: in {each['frames']} of the frames "
+            f"{each['first']}-{each['last']}"
+            for each in tracks
+        ]
+    return facts
+
+
+def retarget_facts(origin: "Origin") -> dict[str, object]:
+    """What the retargeting changed and guessed; its pictures aside."""
+    told = {
+        name: value
+        for name, value in origin.retarget.items()
+        if name not in ("notes", "ratios", "reference", "source")
+    }
+    if not origin.retarget:
+        return {"retargeted": "no"}
+    return {
+        "retargeted": told,
+        "ratios": origin.retarget.get("ratios", {}),
+        "warnings": origin.retarget.get("notes") or "none",
+    }
 
 
 @dataclass(frozen=True)
@@ -131,9 +208,25 @@ class VideoFacts:
             "time base": str(info.time_base),
             "codec": info.codec,
             "sound": "yes" if info.has_sound else "no",
+            **motion_facts(self.path),
             "notes": list(info.notes),
         }
         return as_answer(facts)
+
+
+def motion_facts(video: Path) -> dict[str, object]:
+    """How much moves, in the numbers that Cinemo is told it in."""
+    from animcli.stages.likeness import grey_frames, motion_number, motion_strength
+    from animcli.video.likeness import neighbour_likeness
+
+    likeness = neighbour_likeness(grey_frames(video))
+    if likeness is None:  # a still
+        return {"neighbour SSIM": "none"}
+    return {
+        "neighbour SSIM": round(likeness, 4),
+        "motion": f"--motion-strength {motion_strength(likeness)}, "
+        f"--motion-id {motion_number(likeness)}",
+    }
 
 
 def project_facts(desk: Desk) -> Answer:

@@ -8,10 +8,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from animcli.cli.plan import Desk, Film, Planned, Thread, motion_of, name_of, place
+from animcli.cli.plan import (
+    Desk,
+    Film,
+    Planned,
+    Thread,
+    check_joints,
+    motion_of,
+    name_of,
+    place,
+)
 from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError
-from animcli.presets import DIFFUSION, PROMPTED, load_preset
+from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, load_preset
 from animcli.project.record import Recipe
 from animcli.stages.compare import CompareStage
 from animcli.stages.deliver import Step
@@ -102,17 +111,23 @@ class Render:
             "anim render PICTURE --motion FILE",
             self.keep_going,
         )
+        if motion.drawn != DRAWINGS.get(settings.preset.renderer):
+            check_joints(motion)
+        retarget = self.retarget and motion.fitted_to != self.reference
         stage = RenderStage(
             self.reference,
-            motion.source,
+            motion.source if motion.drawn is None else None,
             settings.preset,
             frames=self.frames,
             loop=self.loop,
             rate=options.fps,
-            retarget=self.retarget and motion.fitted_to != self.reference,
+            retarget=retarget and motion.drawn is None,
             fit=Fit(options.fit or Fit.PAD),
             detector=options.detector,
             device=device_for(settings),
+            control=motion.source if motion.drawn is not None else None,
+            camera=options.camera,
+            stay_inside=options.stay_inside,
         )
         name = f"{name_of(self.reference)}-{motion.name}"
         return Rendering(stage, name, motion.video if options.audio else None)

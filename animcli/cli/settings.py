@@ -31,7 +31,21 @@ class Options:
 
     preset: str | None = key(None, "How to render; otherwise the best with weights here.")
     device: Literal["auto", "cpu", "cuda", "mps"] = key("auto", "Where networks run.")
-    detector: Literal["blazepose"] = key("blazepose", "What finds the joints.")
+    detector: Literal["blazepose", "dwpose"] = key("blazepose", "What finds the joints.")
+    person: str | None = key(None, "Who, with DWPose: largest, center, or a number from 1.")
+    every: int | None = key(
+        None,
+        "With DWPose: frames from one search for people to the next.",
+        low=1,
+        high=1000,
+    )
+    channels: Literal["trained", "published"] | None = key(
+        None, "With DWPose: colours as in training, or as in the published script."
+    )
+    camera: Literal["auto", "zoom", "walk"] = key(
+        "auto", "What it means that a dancer grows in the picture."
+    )
+    stay_inside: bool = key(True, "Keep the retargeted figure in the picture.")
     hands: bool = key(True, "Find the joints of the hands.")
     face: bool = key(True, "Find the points of the face.")
     clean: bool = key(True, "Fill short gaps and take out the trembling.")

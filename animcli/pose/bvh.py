@@ -1,8 +1,9 @@
 """Motion capture in BVH files: a tree of joints, and their angles in every frame.
 
 The format is Biovision's: offsets in the parent's frame, angles in degrees, in the order of
-the channels. There is no maintained library for it that also reads CMU's, Mixamo's and
-Rokoko's files alike; it is small.
+the channels. The kept libraries don't serve: pybvh 0.9 refuses files whose inner joints
+have positions, as many exporters write them, and brings matplotlib; bvhio 1.5 brings two
+libraries of 3D transforms. What is needed here is small.
 """
 
 import math

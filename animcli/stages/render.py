@@ -36,8 +36,9 @@ class RenderStage:
     device: `cuda`, `mps` or `cpu`.
     control: instead of a motion, a video that is drawn as the renderer wants to see it: a
         DensePose clip, a clip of skeletons; or, for one that follows words, the clip whose
-        motion it takes. Its frames are taken as they come.
+        motion it takes. At another rate some of its frames are left out or shown twice.
     like: a clip that has as much motion as is wanted, for a renderer that follows words.
+    camera, stay_inside: see `RetargetStage`, whose `fit` the latter is.
     """
 
     name: ClassVar[str] = "render"
@@ -56,6 +57,8 @@ class RenderStage:
     device: str = "cpu"
     control: Source | None = None
     like: Source | None = None
+    camera: str = "auto"
+    stay_inside: bool = True
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -84,7 +87,9 @@ class RenderStage:
         """The motion that `moves` reads; in pixels of the result if it was retargeted."""
         if self.motion is None or not self.retarget:
             return self.motion
-        return RetargetStage(self.motion, self.picture, self.detector)
+        return RetargetStage(
+            self.motion, self.picture, self.detector, self.camera, self.stay_inside
+        )
 
     @property
     def fitted_control(self) -> FitClip | None:
@@ -135,7 +140,8 @@ class RenderStage:
         from animcli.pose.posefile import read_pose
         from animcli.project.checkpoint import FileCheckpoint
         from animcli.rendering.catalog import load_renderer, renderer_entry
-        from animcli.rendering.renderer import RenderRequest
+        from animcli.rendering.renderer import Drive, RenderRequest
+        from animcli.stages.densepose import DRAWN, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.picture import read_picture
@@ -147,12 +153,16 @@ class RenderStage:
         frames, rate = self.frames or DEFAULT_FRAMES, self.rate or usual
         if self.control is not None:
             clip = open_frames(bench.inputs["control"])
-            frames, rate = self.frames or clip.frames, self.rate or clip.rate
-            check_frames(frames, clip.frames, loop=self.loop)
-            control = looped(clip)
+            rate = self.rate or clip.rate
+            control, there = looped(clip, rate)
+            frames = self.frames or there
+            check_frames(frames, there, loop=self.loop)
         if self.motion is not None:
             motion, pose = self.moves(bench), read_pose(bench.inputs["pose"])
             frames, rate = len(motion), motion.rate or self.rate or usual
+            if load_renderer(self.preset.renderer).drive is Drive.DENSEPOSE:
+                bench.note(DRAWN)
+                control = draw_densepose(motion)
         request = RenderRequest(
             reference=picture.pixels,
             reference_alpha=picture.alpha,
@@ -197,7 +207,8 @@ class RenderStage:
             raise UsageError(f"the renderer {name} can't be told how much moves")
         if drive is Drive.SKELETON and not (self.motion or self.control):
             raise UsageError(f"the renderer {name} wants a motion", "--motion dance.mp4")
-        if drive is Drive.DENSEPOSE and self.control is None:
+        if drive is Drive.DENSEPOSE and not (self.motion or self.control):
             raise UsageError(
-                f"the renderer {name} wants a DensePose video", "--motion densepose.mp4"
+                f"the renderer {name} wants a motion or a DensePose video",
+                "--motion densepose.mp4",
             )

@@ -13,7 +13,7 @@ from animcli.cli.plan import Desk, ExtractPose, Motion, Retarget, Thread, name_o
 from animcli.cli.plan_video import Encode, Film, Render, usual_preset
 from animcli.cli.request import LineOptions
 from animcli.cli.settings import Layers
-from animcli.errors import UsageError
+from animcli.errors import DeviceError, UsageError
 from animcli.pose.posefile import write_pose
 from animcli.pose.sequence import Origin
 from animcli.project.project import find_project
@@ -21,7 +21,9 @@ from animcli.project.record import hash_file
 from animcli.stages.deliver import Step
 from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
-from animcli.stages.openpose import ReadOpenPose
+from animcli.stages.inspect import OverlayStage
+from animcli.stages.mocap import ReadBvh
+from animcli.stages.openpose import ReadOpenPose, WriteKeypoints
 from animcli.stages.render import RenderStage
 from animcli.stages.retarget import RetargetStage
 from animcli.weights.store import WeightsStore
@@ -42,8 +44,9 @@ def desk(tmp_path: Path) -> Desk:
 
 def rendering(chosen: Mapping[str, object] | None = None, **changes: object) -> Render:
     plain = Render(
-        REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, chosen or {}
-    )
+        REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, None, None,
+        chosen or {},
+    )  # fmt: skip
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
@@ -101,6 +104,67 @@ def test_a_codec_decides_about_the_suffix(desk: Desk, codec: str, name: str) -> 
 def test_a_folder_takes_the_usual_name(desk: Desk, tmp_path: Path) -> None:
     planned = rendering(out=tmp_path).plan(desk, Thread())
     assert steps(planned.entries)[0].out == tmp_path / "ref-dance.mp4"
+
+
+def test_choices_of_dwpose_reach_the_stage(desk: Desk) -> None:
+    chosen = {"detector": "dwpose", "person": "2", "every": 4, "device": "cpu"}
+    chosen = {**chosen, "channels": "published"}
+    (step,) = steps(
+        ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread()).entries
+    )
+    assert step.stage == ExtractStage(
+        Path("a.mp4"), "dwpose", person="2", every=4, channels="published"
+    )
+
+
+def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> None:
+    for chosen, message in (
+        ({"person": "center"}, "--person means nothing to the detector blazepose"),
+        ({"device": "cuda"}, "the detector blazepose runs on the processor only"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread())
+    on_mps = ExtractPose(
+        (Path("a.mp4"),), None, False, {"detector": "dwpose", "device": "mps"}
+    )
+    with pytest.raises(DeviceError, match="dwpose doesn't run on mps"):
+        on_mps.plan(desk, Thread())
+
+
+def test_a_motion_is_written_as_its_name_says(desk: Desk) -> None:
+    for out, stage in (
+        (Path("b_keypoints"), WriteKeypoints(Path("a.pose"), "b")),
+        (Path("b.mp4"), EncodeStage(OverlayStage(Path("a.pose"), longest=None), ".mp4")),
+    ):
+        planned = ExtractPose((Path("a.pose"),), out, False, {}).plan(desk, Thread())
+        assert steps(planned.entries) == [Step(stage, out)]
+
+
+def test_motion_capture_is_seen_from_where_it_is_said(desk: Desk) -> None:
+    capture = Path("dance.bvh")
+    extract = ExtractPose((capture,), None, False, {}, (30, 10))
+    assert steps(extract.plan(desk, Thread()).entries) == [
+        Step(ReadBvh(capture, 30, 10), Path("dance.pose"))
+    ]
+    with pytest.raises(UsageError, match="--camera is for motion capture"):
+        replace(extract, videos=(Path("a.mp4"),)).plan(desk, Thread())
+
+
+def test_retargeting_to_a_pose_looks_for_nobody(desk: Desk) -> None:
+    chosen = {"camera": "zoom", "stay_inside": False}
+    planned = Retarget(Path("other.pose"), Path("dance.pose"), None, chosen).plan(
+        desk, Thread()
+    )
+    (step,) = steps(planned.entries)
+    assert step.stage.inputs() == {
+        "motion": Path("dance.pose"),
+        "reference": Path("other.pose"),
+    }
+    assert step.stage.settings() == {
+        "detector": "blazepose",
+        "camera": "zoom",
+        "fit": False,
+    }
 
 
 def test_encoding_again_wants_a_name_or_a_codec(desk: Desk) -> None:
