@@ -15,6 +15,7 @@ Shapes: b samples, f frames, r references, z latent channels, h by w latent posi
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -103,10 +104,11 @@ def clean_shares(steps: int = 1000) -> Tensor:
     return roots.square().float()
 
 
+SHARES: Final = clean_shares()
+
+
 class MiniModel(nn.Module):
     """Predicts clean latents from noisy ones, the target's joints and the reference."""
-
-    shares: Tensor
 
     def __init__(self, config: MiniConfig) -> None:
         super().__init__()
@@ -115,7 +117,6 @@ class MiniModel(nn.Module):
         self.guider = LimbGuider(config.widths[0])
         # What it adds to the guess begins as nothing, and a place begins by looking at
         # those that are like it.
-        self.register_buffer("shares", clean_shares(), persistent=False)
         nn.init.zeros_(self.unet.conv_out.weight)
         nn.init.zeros_(self.unet.conv_out.bias)  # type: ignore[arg-type]
         with torch.no_grad():
@@ -144,7 +145,7 @@ class MiniModel(nn.Module):
         moved: (b, z, f, h, w) of the clue that the guider got; zeros stand for none.
         """
         answer = self.unet(latents, timestep, sight, pose=pose)
-        share = self.shares[timestep].view(-1, 1, 1, 1, 1)
+        share = SHARES.to(latents.device)[timestep].view(-1, 1, 1, 1, 1)
         about = torch.zeros_like(latents) if moved is None else moved
         guess = about + share.sqrt() * (latents - share.sqrt() * about)
         return guess + (1 - share).sqrt() * answer

@@ -1,0 +1,216 @@
+"""How good the embedded model is on people and dances that it hasn't seen.
+
+    python tests/benchmarks/mini_quality.py --first-seed 850000 --characters 16
+
+Each person dances 24 frames with true joints; the reference shows another moment. Figures,
+means over people, beside those of copying the reference and of the cutout renderer:
+
+psnr_db, figure_psnr_db, ssim: against the true frames; the second inside the true figure,
+    grown by 4 pixels.
+pose_error_percent_height: how far BlazePose finds shoulders, elbows, wrists, hips, knees
+    and ankles from where they were asked for, in percent of the picture's height, over the
+    joints that it finds; pose_found is the share of frames in which it finds anybody.
+flicker: mean absolute difference of neighbouring frames where neither has the figure, in
+    levels of 255, less that of the true frames.
+frames_per_second: rendering, all counted. wrong_reference_*: shown another person.
+
+The last line is one JSON object. Seeds from 900000 on are for final figures only.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from animcli.characters.clip import Scene
+from animcli.pose.blazepose import BlazePose
+from animcli.pose.sequence import PoseSequence, even_ticks
+from animcli.pose.skeleton import BODY, JOINTS
+from animcli.presets import Preset
+from animcli.rendering.cutout import Cutout
+from animcli.rendering.mini import Mini
+from animcli.rendering.renderer import Renderer, RenderRequest
+from animcli.training.validation import structural_similarity
+from animcli.video.picture import write_picture
+from animcli.weights.store import WeightsStore, default_root
+
+Frames = NDArray[np.uint8]
+
+FRAMES, SIDE, RATE = 24, 256, Fraction(24)
+REFERENCE_AT = 10.0  # seconds; the dance is shown from its beginning
+LIMBS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
+GROWN = 4  # pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Dancer:
+    """One person: frames (f, h, w, 3), where the figure is (f, h, w), and a reference."""
+
+    truth: Frames
+    masks: NDArray[np.bool_]
+    motion: PoseSequence
+    reference: NDArray[np.uint8]
+    reference_pose: PoseSequence
+
+    @classmethod
+    def from_seed(cls, seed: int) -> "Dancer":
+        scene = Scene.from_seed(seed)
+        drawn = list(scene.drawings(FRAMES, (SIDE, SIDE)))
+        still = next(scene.drawings(1, (SIDE, SIDE), start=REFERENCE_AT))
+        reach = np.ones((2 * GROWN + 1, 2 * GROWN + 1), np.uint8)
+        return cls(
+            truth=np.stack([each.picture for each in drawn]),
+            masks=np.stack([cv2.dilate(each.mask, reach) > 127 for each in drawn]),
+            motion=sequence(np.stack([each.joints for each in drawn])),
+            reference=still.picture,
+            reference_pose=sequence(still.joints[None]),
+        )
+
+
+def sequence(joints: NDArray[np.floating]) -> PoseSequence:
+    """True joints (f, 18, 2) in pixels; those outside the picture weren't seen."""
+    points = np.zeros((len(joints), JOINTS, 2), np.float32)
+    scores = np.zeros((len(joints), JOINTS), np.float32)
+    points[:, BODY] = joints
+    scores[:, BODY] = ((joints > 0) & (joints < SIDE)).all(axis=-1)
+    ticks, base = even_ticks(len(joints), RATE)
+    return PoseSequence(points, scores, ticks, base, (SIDE, SIDE))
+
+
+class Forgetful:
+    """Keeps nothing: a benchmark isn't stopped half-way."""
+
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: object) -> None:
+        return None
+
+
+def render(renderer: Renderer, preset: Preset, shown: Dancer, asked: Dancer,
+           weights: dict[str, Path]) -> Frames:  # fmt: skip
+    """The person of `shown` in the motion of `asked`."""
+    request = RenderRequest(
+        shown.reference, None, shown.reference_pose, asked.motion, None, FRAMES,
+        (SIDE, SIDE), preset, weights, "cpu",
+    )  # fmt: skip
+    frames = renderer.prepare(request, Forgetful(), lambda *_: None)
+    return np.stack(list(frames(range(FRAMES))))
+
+
+def figures_of(made: Frames, dancer: Dancer, finder: BlazePose) -> dict[str, float]:
+    """What the frames are worth; sums of pose errors and counts are kept apart."""
+    error = (made.astype(np.float64) - dancer.truth) ** 2
+    whole = error.mean(axis=(1, 2, 3))
+    inside = [part[mask].mean() for part, mask in zip(error, dancer.masks, strict=True)]
+    left, right = (
+        torch.from_numpy(each).permute(0, 3, 1, 2).float() / 127.5 - 1
+        for each in (made, dancer.truth)
+    )
+    finder.reset()
+    away: list[float] = []
+    found = 0
+    for frame, points, seen in zip(
+        made, dancer.motion.points, dancer.motion.seen, strict=True
+    ):
+        detection = finder.detect(frame)
+        found += detection is not None
+        for joint in LIMBS if detection is not None else ():
+            if seen[joint] and detection.scores[joint] > 0.5:
+                away.append(float(np.hypot(*(detection.points[joint] - points[joint]))))
+    return {
+        "psnr_db": decibels(whole),
+        "figure_psnr_db": decibels(np.array(inside)),
+        "ssim": float(structural_similarity(left, right).mean()),
+        "pose_error_percent_height": 100 * float(np.mean(away)) / SIDE if away else np.nan,
+        "pose_found": found / FRAMES,
+        "flicker": unrest(made, dancer.masks) - unrest(dancer.truth, dancer.masks),
+    }
+
+
+def decibels(squared: NDArray[np.floating]) -> float:
+    """Mean over frames of the PSNR of squared errors in levels."""
+    return float((10 * np.log10(255**2 / np.maximum(squared, 1e-6))).mean())
+
+
+def unrest(frames: Frames, masks: NDArray[np.bool_]) -> float:
+    """Mean absolute difference of neighbouring frames, in levels, off the figure."""
+    parts = [
+        np.abs(later.astype(np.int16) - now)[~(here | there)].mean()
+        for (now, later), (here, there) in zip(
+            pairwise(frames), pairwise(masks), strict=True
+        )
+        if not (here | there).all()
+    ]
+    return float(np.mean(parts))
+
+
+def main() -> None:
+    """Print a line per person, then the means as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--first-seed", type=int, required=True)
+    parser.add_argument("--characters", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--weights", type=Path, help="a folder; else the weights store")
+    parser.add_argument("--sheet", type=Path, help="a PNG to look at")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+    store = WeightsStore(default_root(os.environ))
+    kept = {name: store.ensure(name) for name in Cutout.weights}
+    finder = BlazePose(store.ensure("blazepose"), hands=False, face=False)
+    folder = args.weights or store.ensure("mini")
+    mini = Preset(
+        "mini", width=SIDE, height=SIDE, steps=args.steps, guidance=1.0, noise="shared"
+    )
+    cutout = Preset("cutout", width=SIDE, height=SIDE)
+    dancers = [
+        Dancer.from_seed(args.first_seed + number) for number in range(args.characters)
+    ]
+    rows: list[dict[str, float]] = []
+    sheet: list[NDArray[np.uint8]] = []
+    for number, dancer in enumerate(dancers):
+        began = time.perf_counter()
+        made = render(Mini(), mini, dancer, dancer, {"mini": folder})
+        seconds = time.perf_counter() - began
+        row = figures_of(made, dancer, finder)
+        row["frames_per_second"] = FRAMES / seconds
+        other = dancers[(number + 1) % len(dancers)]
+        wrong = figures_of(
+            render(Mini(), mini, other, dancer, {"mini": folder}), dancer, finder
+        )
+        bent = render(Cutout(), cutout, dancer, dancer, kept)
+        still = np.repeat(dancer.reference[None], FRAMES, axis=0)
+        for name, frames in (("copy_reference", still), ("cutout", bent)):
+            found = figures_of(frames, dancer, finder)
+            row |= {f"{name}_{key}": value for key, value in found.items()}
+        for key in ("psnr_db", "figure_psnr_db"):
+            row[f"wrong_reference_{key}"] = wrong[key]
+        rows.append(row)
+        print(args.first_seed + number, f"{row['psnr_db']:.2f} dB", flush=True)
+        if number < 8:
+            moments = (0, 8, 16)
+            strips = [[each[m] for m in moments] for each in (dancer.truth, made, bent)]
+            sheet.append(
+                np.concatenate([dancer.reference, *(p for s in strips for p in s)], axis=1)
+            )
+    if args.sheet:
+        write_picture(args.sheet, np.concatenate(sheet))
+    means: dict[str, float | None] = {}
+    for key in rows[0]:
+        known = [row[key] for row in rows if not np.isnan(row[key])]
+        means[key] = round(float(np.mean(known)), 4) if known else None
+    print(json.dumps({"first_seed": args.first_seed, "characters": len(rows)} | means))
+
+
+if __name__ == "__main__":
+    main()
