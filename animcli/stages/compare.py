@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from animcli.presets import DRAWINGS
 from animcli.stages.render import RenderStage
 from animcli.stages.stage import Bench, Source, settings_of
 
@@ -40,6 +41,7 @@ class CompareStage:
     def run(self, bench: Bench) -> None:
         import numpy as np
 
+        from animcli.stages.densepose import draw_densepose
         from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.picture import read_picture
 
@@ -47,9 +49,13 @@ class CompareStage:
         result = open_frames(bench.inputs["frames"])
         between = []
         if "motion" in bench.inputs:
-            between.append(_drawn(self.render.moves(bench), result.size))
+            motion = self.render.moves(bench)
+            densepose = DRAWINGS.get(self.render.preset.renderer) == "densepose"
+            between.append(
+                draw_densepose(motion) if densepose else _drawn(motion, result.size)
+            )
         if "control" in bench.inputs:
-            between.append(looped(open_frames(bench.inputs["control"])))
+            between.append(looped(open_frames(bench.inputs["control"]), result.rate)[0])
 
         def side_by_side(span: range) -> "Iterator[NDArray[np.uint8]]":
             panels = [panel(span) for panel in between]

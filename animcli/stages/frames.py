@@ -80,10 +80,16 @@ def open_frames(path: Path) -> FrameFolder:
         ) from error
 
 
-def looped(folder: FrameFolder) -> Callable[[range], Frames]:
-    """The frames of any range, from the first one again after the last."""
-    pick = folder.picker()
-    return lambda span: (pick(index % folder.frames) for index in span)
+def looped(
+    folder: FrameFolder, rate: Fraction | None = None
+) -> tuple[Callable[[range], Frames], int]:
+    """The frames of any range, from the first one again after the last; and how many.
+
+    rate: frames per second; each is the one that the folder shows at its time.
+    """
+    pick, share = folder.picker(), folder.rate / (rate or folder.rate)
+    frames = int((folder.frames - 1) / share) + 1
+    return lambda span: (pick(int(index % frames * share)) for index in span), frames
 
 
 def make_frames(

@@ -66,6 +66,8 @@ class FitPicture:
 class FitClip:
     """Brings every frame of a drawn video (DensePose, skeletons) to a size.
 
+    video: footage, or a folder of frames that another stage makes.
+
     size: `(width, height)`, multiples of 8.
     """
 
@@ -92,17 +94,32 @@ class FitClip:
 
     def run(self, bench: Bench) -> None:
         from collections.abc import Iterator
+        from itertools import islice
 
         import numpy as np
         from numpy.typing import NDArray
 
         from animcli.stages.fitting import fit_picture
-        from animcli.stages.frames import make_frames
+        from animcli.stages.frames import INDEX, make_frames, open_frames
         from animcli.video.footage import Limits
         from animcli.video.read import open_footage
 
         check_size(self.size)
         video = bench.inputs["video"]
+        if (video / INDEX).is_file():
+            folder = open_frames(video)
+            make_frames(
+                bench,
+                "fitting the video",
+                lambda span: (
+                    fit_picture(picture, self.size, self.fit)
+                    for picture in islice(folder.read(span.start), len(span))
+                ),
+                folder.frames,
+                self.size,
+                folder.rate,
+            )
+            return
         with open_footage(video, limits=Limits(least_frames=2)) as reader:
             for line in reader.info.notes:
                 bench.note(line)

@@ -190,8 +190,8 @@ def test_a_renderer_that_wants_densepose_says_so(
 ) -> None:
     monkeypatch.setitem(RENDERERS, "echo", Entry("stage_builders:Echo", 1, ("numpy",)))
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="echo wants a DensePose video"):
-        workshop(tmp_path).make(gradient_render(reference, motion, preset=preset))
+    with pytest.raises(UsageError, match="echo wants a motion or a DensePose video"):
+        workshop(tmp_path).make(RenderStage(reference, None, preset))
     both = gradient_render(reference, motion, preset=preset, control=reference.parent)
     with pytest.raises(UsageError, match="a motion and a drawn video were given"):
         both.check_drive()

@@ -1,0 +1,95 @@
+"""DensePose from the command line: found in footage, followed as a motion, kept apart."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from densepose_models import BandParts, figure, write_torchscript
+from stage_builders import spot_pictures
+
+from animcli.cli.main import main
+from animcli.pose.densepose_network import FILE
+from animcli.pose.drawn import Kind
+from animcli.rendering.catalog import RENDERERS, Entry
+from animcli.stages.recognition import kind_of_clip
+from animcli.video.picture import write_picture
+from animcli.video.read import open_footage
+
+Capture = pytest.CaptureFixture[str]
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+
+PRESET = "--preset=magic-animate-draft"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with footage, a character, and a network that was put there by hand."""
+    (tmp_path / "weights" / "densepose").mkdir(parents=True)
+    write_torchscript(tmp_path / "weights" / "densepose" / FILE, BandParts())
+    (tmp_path / "dance").mkdir()
+    small = np.zeros((224, 336, 3), np.uint8)
+    for number in range(6):
+        small[:, 40 + number : 264 + number] = figure()
+        write_picture(tmp_path / "dance" / f"{number}.png", small)
+    write_picture(tmp_path / "ref.png", next(spot_pictures(1)))
+    monkeypatch.setenv("ANIM_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows DensePose shows what it follows, and wants no weights."""
+    monkeypatch.setitem(
+        RENDERERS, "magic-animate", Entry("stage_builders:Echo", 1, ("numpy",))
+    )
+
+
+def test_a_densepose_video_is_made_and_then_followed(here: Path, echo: None) -> None:
+    assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mkv"]) == 0
+    assert kind_of_clip(here / "parts.mkv") is Kind.DENSEPOSE
+    assert main(["render", "ref.png", "-m", "parts.mkv", PRESET, "--frames", "4"]) == 0
+    with open_footage(here / "ref-parts.mp4") as reader:
+        assert (reader.info.width, reader.info.height) == (256, 256)
+        assert sum(1 for _ in reader.frames()) == 4
+
+
+def test_the_parts_go_on_to_a_render_in_the_same_line(here: Path, echo: None) -> None:
+    words = "extract-pose dance --kind densepose then render ref.png"
+    assert main([*words.split(), PRESET]) == 0
+    assert kind_of_clip(here / "dance-densepose.mp4") is Kind.DENSEPOSE
+    assert kind_of_clip(here / "ref-dance.mp4") is Kind.DENSEPOSE
+
+
+def test_a_skeleton_renderer_refuses_a_densepose_video(here: Path, capsys: Capture) -> None:
+    assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mp4"]) == 0
+    for words in (
+        "render ref.png -m parts.mp4 --preset cutout",
+        "extract-pose parts.mp4",
+        "retarget parts.mp4 --to ref.png",
+    ):
+        capsys.readouterr()
+        assert main(words.split()) == 2
+        said = capsys.readouterr().err
+        assert "parts is a drawn video (densepose), which has no joints" in said
+        assert "--preset magic-animate" in said
+
+
+def test_a_skeleton_video_is_not_taken_for_densepose(media: Path, capsys: Capture) -> None:
+    clip = str(media / "skeleton_video.mp4")
+    assert main(["render", "ref.png", "-m", clip, PRESET]) == 2
+    said = capsys.readouterr().err
+    assert "a drawn video (skeleton)" in said
+    assert "--preset animate-anyone" in said
+
+
+def test_options_about_joints_mean_nothing_to_parts(capsys: Capture) -> None:
+    assert main(["extract-pose", "dance", "--kind", "densepose", "--no-hands"]) == 2
+    assert "--hands is about joints" in capsys.readouterr().err
+
+
+def test_without_the_network_nothing_is_begun(here: Path, capsys: Capture) -> None:
+    (here / "weights" / "densepose" / FILE).unlink()
+    assert main(["extract-pose", "dance", "--kind", "densepose"]) == 5
+    assert "anim weights pull densepose" in capsys.readouterr().err
+    assert not (here / "dance-densepose.mp4").exists()
