@@ -12,6 +12,7 @@ from animcli.cli.plan import (
     Entry,
     Planned,
     Thread,
+    check_joints,
     found,
     name_of,
     video_of,
@@ -72,7 +73,9 @@ class Inspect:
             entries.append(Step(SheetStage(self.thing), place / f"{name}-sheet.png"))
         if self.pose:
             options = desk.layers.options(self.chosen)
-            found_there = found(self.thing, options).source
+            motion = found(self.thing, options)
+            check_joints(motion)
+            found_there = motion.source
             entries += pose_pictures(found_there, self.thing, name, place)
             if finds_everybody(options.detector):
                 people = PeopleStage(found_there, self.thing)

@@ -151,6 +151,8 @@ class Retarget:
             self.motion, thread, options, "anim retarget MOTION --to PICTURE"
         )
         check_joints(motion)
+        if "person" in self.chosen and isinstance(motion.source, Path):
+            raise UsageError(f"--person is for footage, and {motion.source} has one person")
         stage = RetargetStage(
             motion.source,
             self.reference,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from animcli.pose.sequence import Origin
 
 TILE: Final = 200  # px, width of each picture
+TALL: Final = 260  # px, height of a skeleton's picture
+FILLED: Final = 0.85  # of it, by the skeletons
 COLUMNS: Final = 6
 MARGIN: Final = 0.1  # of a box, around the person
 
@@ -83,7 +85,7 @@ class ProportionsStage:
     """Shows skeletons side by side: the reference, and some frames of source and target."""
 
     name: ClassVar[str] = "proportions"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless", "pillow")
@@ -108,9 +110,9 @@ class ProportionsStage:
         told: Any = motion.origin.retarget
         frames = told["source"]["frames"]
         target: Any = snapshots(motion, frames)
-        (reference,) = drawn(told["reference"])
-        sources, targets = drawn(told["source"]), drawn(target)
-        height = max(each.shape[0] for each in (reference, *sources, *targets))
+        # Reference and target lie in the same picture, and so are seen at the same scale.
+        reference, *targets = drawn([*told["reference"]["points"], *target["points"]])
+        sources = drawn(told["source"]["points"])
         pictures = [reference, *sources, np.zeros_like(reference), *targets]
         labels = [
             "reference",
@@ -118,30 +120,30 @@ class ProportionsStage:
             "",
             *(f"target, {frame}" for frame in frames),
         ]
-        level = [
-            np.pad(each, ((0, height - each.shape[0]), (0, 0), (0, 0))) for each in pictures
-        ]
         part = part_beside(bench.out)
-        write_picture(part, contact_sheet(level, labels, 1 + len(frames), TILE))
+        write_picture(part, contact_sheet(pictures, labels, 1 + len(frames), TILE))
         put_in_place(part, bench.out)
 
 
-def drawn(bodies: dict[str, Any]) -> "list[NDArray[np.uint8]]":
-    """Each of the snapshots of a motion, in its picture, `TILE` pixels wide."""
+def drawn(bodies: list[list[list[float]]]) -> "list[NDArray[np.uint8]]":
+    """Each of the bodies of a snapshot, all at the scale that shows the largest whole."""
     import numpy as np
 
     from animcli.pose.draw import draw_pose
     from animcli.pose.skeleton import JOINTS
 
-    width, height = bodies["size"]
-    scale = TILE / width
+    seen = np.array([point for body in bodies for point in body if point], np.float32)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    size = (TILE, TALL)
+    scale = FILLED * float((np.array(size) / np.maximum(high - low, 1)).min())
     pictures = []
-    for body in bodies["points"]:
+    for body in bodies:
         points = np.zeros((JOINTS, 2), np.float32)
         scores = np.zeros(JOINTS, np.float32)
         for joint, point in enumerate(body):
             if point:
-                points[joint], scores[joint] = np.array(point) * scale, 1
-        size = (TILE, max(1, round(height * scale)))
+                points[joint] = (np.array(point) - (low + high) / 2) * scale
+                points[joint] += np.array(size) / 2
+                scores[joint] = 1
         pictures.append(draw_pose(points, scores, size, hands=False, face=False))
     return pictures

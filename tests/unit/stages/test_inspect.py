@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_models import FIGURE
 from pose_builders import random_pose
 from stage_builders import workshop
 from video_builders import moving_picture, tiny_clip
@@ -15,6 +16,8 @@ from animcli.pose.skeleton import JOINTS
 from animcli.stages.charts import GAP, PAPER, body_speed, contact_sheet, pose_curves
 from animcli.stages.frames import open_frames
 from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
+from animcli.stages.people import FILLED, TALL, TILE, ProportionsStage
+from animcli.stages.retarget import RetargetStage
 from animcli.video.picture import read_picture
 
 
@@ -103,3 +106,27 @@ def test_curves_are_made_once(tmp_path: Path) -> None:
     made = workshop(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
     again = workshop(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
     assert made.record == again.record
+
+
+def test_skeletons_of_a_retargeting_are_shown_side_by_side(tmp_path: Path) -> None:
+    sizes = {"motion": (1920, 1080), "other": (300, 400)}
+    for name, size in sizes.items():
+        frames = 30 if name == "motion" else 1
+        points = np.zeros((frames, JOINTS, 2), np.float32)
+        points[:, :24] = FIGURE[:24] * (0.5 * size[1]) + (size[0] / 2, 0.9 * size[1])
+        scores = np.ones((frames, JOINTS), np.float32)
+        scores[:, 24:] = 0
+        ticks, base = even_ticks(frames, Fraction(25))
+        pose = PoseSequence(points, scores, ticks, base, size)
+        write_pose(tmp_path / f"{name}.pose", pose)
+    fitted = RetargetStage(tmp_path / "motion.pose", tmp_path / "other.pose")
+    sheet = read_picture(workshop(tmp_path).make(ProportionsStage(fitted)).path).pixels
+    gap, label = 8, 20  # px, of the sheet
+    assert sheet.shape[1] == gap + 7 * (TILE + gap)
+    tall = []
+    for row, column in ((0, 0), (0, 1), (1, 1)):  # reference, source, target
+        top, left = gap + row * (TALL + label + gap), gap + column * (TILE + gap)
+        tile = sheet[top : top + TALL, left : left + TILE]
+        tall.append(np.ptp(np.flatnonzero(tile.any(axis=(1, 2)))))
+    # 9 px: the dots of the outermost joints.
+    np.testing.assert_allclose(tall, FILLED * TALL, atol=9)
