@@ -7,8 +7,9 @@ new places, the same latent as it is, and where its limbs were. And the denoisin
 its own reference network.
 
 What the network answers is added to the best guess that needs no network: if latents were
-normal numbers of variance 1 about the moved one, or about 0 where there is none, that guess
-would be their mean, given the noisy ones. At low noise it is nearly all there is to say.
+normal numbers about the moved one, or about 0 where there is none, that guess would be
+their mean, given the noisy ones, and the answer is in units of what it leaves open. At low
+noise that is next to nothing.
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117; limb coordinates: `limbs.py`.
 
 Shapes: b samples, f frames, r references, z latent channels, h by w latent positions.
@@ -106,6 +107,10 @@ def clean_shares(steps: int = 1000) -> Tensor:
 
 SHARES: Final = clean_shares()
 
+MOVED_ERROR: Final = 0.2
+"""Mean squared error of moved latents, measured on the training characters: 0.14 to 0.21 in
+batches of 24. That of 0 is 1, the variance of latents."""
+
 
 class MiniModel(nn.Module):
     """Predicts clean latents from noisy ones, the target's joints and the reference."""
@@ -147,5 +152,9 @@ class MiniModel(nn.Module):
         answer = self.unet(latents, timestep, sight, pose=pose)
         share = SHARES.to(latents.device)[timestep].view(-1, 1, 1, 1, 1)
         about = torch.zeros_like(latents) if moved is None else moved
-        guess = about + share.sqrt() * (latents - share.sqrt() * about)
-        return guess + (1 - share).sqrt() * answer
+        told = about.flatten(1).any(dim=1).view(-1, 1, 1, 1, 1)
+        spread = torch.where(told, MOVED_ERROR, 1.0)
+        seen = share * spread + 1 - share  # variance of the noisy latents about the guess
+        off = latents - share.sqrt() * about
+        guess = about + share.sqrt() * spread / seen * off
+        return guess + (spread * (1 - share) / seen).sqrt() * answer
