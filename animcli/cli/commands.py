@@ -200,6 +200,10 @@ def encode(
     sound: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A video whose sound goes along.")
     ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Scaled to fit; otherwise as it was rendered."),
+    ] = None,
     *,
     chosen: Chosen,
 ) -> Request:
@@ -209,7 +213,9 @@ def encode(
     """
     from animcli.cli.plan_video import Encode
 
-    return Encode(film, output, sound, chosen)
+    sides = read_size(size)
+    scaled = (sides["width"], sides["height"]) if sides else None
+    return Encode(film, output, sound, scaled, chosen)
 
 
 @app.command()

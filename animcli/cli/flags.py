@@ -53,14 +53,14 @@ def read_flags(words: Mapping[str, Word]) -> dict[str, object]:
     return chosen
 
 
-def read_size(word: str | None) -> dict[str, object]:
+def read_size(word: str | None) -> dict[str, int]:
     """Width and height from `512x768`. Raises UsageError that names the nearest size."""
     if word is None:
         return {}
     sides = word.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
         raise UsageError(f"--size {word}: a size is WIDTHxHEIGHT, such as 512x768")
-    chosen: dict[str, object] = {}
+    chosen: dict[str, int] = {}
     nearest = []
     for name, side in zip(("width", "height"), sides, strict=True):
         bounds = bounds_of(keys_of(HOMES[name])[name])

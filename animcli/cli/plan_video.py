@@ -26,7 +26,7 @@ from animcli.stages.compare import CompareStage
 from animcli.stages.deliver import Step
 from animcli.stages.encode import EncodeStage
 from animcli.stages.manifest import manifest_path
-from animcli.stages.reference import Fit
+from animcli.stages.reference import Fit, FitClip
 from animcli.stages.render import RenderStage
 from animcli.video.encoding import encoding_for
 
@@ -169,6 +169,7 @@ class Encode:
     film: Path | None
     out: Path | None
     sound: Path | None
+    size: tuple[int, int] | None
     chosen: Mapping[str, object]
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
@@ -184,6 +185,8 @@ class Encode:
         if self.out is None and options.codec is None:
             raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
         film = replace(film, name=f"{film.name}-{options.codec}")
+        if self.size is not None:
+            film = replace(film, frames=FitClip(film.frames, self.size))
         out = named(film, self.out, options)
         rate = options.fps if "fps" in self.chosen else None
         stage = replace(encoding(film, out, options), rate=rate)

@@ -104,6 +104,19 @@ def test_results_are_named_after_what_they_are_made_of(capsys: Capture) -> None:
     assert frames_of("ref-dance-gif.gif") == 3
 
 
+def test_a_video_is_encoded_again_at_another_size(capsys: Capture) -> None:
+    line = "render ref.png -m dance.pose -o whole.mp4 --quiet"
+    assert main(line.split()) == 0
+    answer(["encode", "whole.mp4", "--size", "96x96", "-o", "small.mp4"], capsys)
+    with open_footage(Path("whole.mp4")) as large, open_footage(Path("small.mp4")) as small:
+        assert (large.info.width, large.info.height) == (192, 288)
+        assert (small.info.width, small.info.height, small.info.frames) == (96, 96, FRAMES)
+        assert small.info.rate == large.info.rate
+    answer(["encode", "small.mp4", "-o", "again.webm"], capsys)
+    with open_footage(Path("again.webm")) as again:
+        assert (again.info.width, again.info.height) == (96, 96)
+
+
 def test_more_frames_than_the_motion_has_are_refused_or_looped(capsys: Capture) -> None:
     line = f"render ref.png --motion dance.pose --frames {FRAMES + 2} -o long.mp4"
     assert main(line.split()) == 2
