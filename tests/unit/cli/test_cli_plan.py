@@ -170,8 +170,8 @@ def test_retargeting_to_a_pose_looks_for_nobody(desk: Desk) -> None:
 def test_encoding_again_wants_a_name_or_a_codec(desk: Desk) -> None:
     thread = Thread(film=Film(Path("frames"), "ref-dance"))
     with pytest.raises(UsageError, match="encoded as what"):
-        Encode(None, None, None, {}).plan(desk, thread)
-    planned = Encode(None, None, None, {"codec": "h265"}).plan(desk, thread)
+        Encode(None, None, None, None, {}).plan(desk, thread)
+    planned = Encode(None, None, None, None, {"codec": "h265"}).plan(desk, thread)
     assert steps(planned.entries)[0].out == Path("ref-dance-h265.mp4")
 
 
