@@ -27,7 +27,9 @@ class Entry:
 
 RENDERERS: Final[dict[str, Entry]] = {
     "cutout": Entry(
-        "animcli.rendering.cutout:Cutout", 1, ("numpy", "opencv-python-headless", "scipy")
+        "animcli.rendering.cutout:Cutout",
+        1,
+        ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
     "animate-anyone": Entry(
         "animcli.rendering.animate_anyone:AnimateAnyone",
