@@ -119,9 +119,9 @@ class Preset:
     refine_timestep: int = key(
         975, "How noisy the picture is for that.", low=0, high=999, only=CINEMO
     )
-    lengthen: Literal["continue", "overlap"] = key(
-        "continue",
-        "Beyond a window: go on from the last frame, or overlap from the first.",
+    lengthen: Literal["overlap", "continue"] = key(
+        "overlap",
+        "Beyond a window: overlap from the first frame, or go on from the last.",
         only=CINEMO,
     )
     decoder: Literal["temporal", "frame"] = key(

@@ -61,12 +61,12 @@ def clip_likeness(video: Path, shown: str) -> float:
     """
     from animcli.video.likeness import neighbour_likeness
 
-    try:
-        return neighbour_likeness(_frames(video))
-    except ValueError as error:
+    mean = neighbour_likeness(grey_frames(video))
+    if mean is None:
         raise InputError(
             f"{shown} has fewer than two frames at {RATE} a second", "give a longer clip"
-        ) from error
+        )
+    return mean
 
 
 def motion_number(likeness: float) -> int:
@@ -83,7 +83,7 @@ def motion_strength(likeness: float) -> int:
     return max(LEAST, min(MOST, 100 - motion_number(likeness)))
 
 
-def _frames(video: Path) -> "Iterator[NDArray[np.uint8]]":
+def grey_frames(video: Path) -> "Iterator[NDArray[np.uint8]]":
     """Grey frames of a clip as they are compared."""
     import cv2
     import numpy as np

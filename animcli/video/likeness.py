@@ -40,12 +40,10 @@ def likeness(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     return float((means * spreads).mean())
 
 
-def neighbour_likeness(frames: Iterable[NDArray[np.uint8]]) -> float:
-    """The mean likeness of each frame to the next. Raises ValueError for fewer than two."""
+def neighbour_likeness(frames: Iterable[NDArray[np.uint8]]) -> float | None:
+    """The mean likeness of each frame to the next; None if there are fewer than two."""
     each = [likeness(left, right) for left, right in pairwise(frames)]
-    if not each:
-        raise ValueError("one frame has no neighbour")
-    return float(np.mean(each))
+    return float(np.mean(each)) if each else None
 
 
 def _mean(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ SIZE = (40, 32)  # multiples of 8, and of no more
 PRESET = Preset(
     "tiny", renderer="cinemo", width=SIZE[0], height=SIZE[1], steps=2, window=5,
     overlap=2, windows="moving", guidance=2.0, prompt="people walking",
-    decoder="frame",
+    decoder="frame", refine=0.5, lengthen="continue",
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -117,7 +117,7 @@ def test_a_render_that_was_stopped_goes_on_with_the_same_bits(
         {"negative_prompt": "low quality"},
         {"motion_strength": 20},
         {"motion_id": 8.0},
-        {"refine": 0.5},
+        {"refine": 0.25},
         {"refine_timestep": 300},
         {"lengthen": "overlap"},
         {"decoder": "temporal"},
