@@ -8,7 +8,7 @@ import dancer
 import numpy as np
 import pytest
 from densepose_models import BandParts, figure, write_torchscript
-from stage_builders import gradient_preset, spot_motion, spot_pictures, workshop
+from stage_builders import gradient_preset, register, spot_motion, spot_pictures, workshop
 
 from animcli.errors import WeightsError
 from animcli.pose.densepose import BACKGROUND, paint
@@ -29,6 +29,8 @@ from animcli.stages.render import RenderStage
 from animcli.stages.workshop import Workshop
 from animcli.video.picture import write_picture
 from animcli.weights.store import WeightsStore
+
+register()
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 PICTURES = [np.roll(figure(), 8 * index, axis=1) for index in range(5)]
