@@ -263,15 +263,19 @@ def train(
     settings: Annotated[
         Path | None, typer.Option(metavar="TOML", help="A table for each stage.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Videos of one person each to learn from."),
+    ] = None,
 ) -> Request:
-    """Train the embedded model on characters that the package draws.
+    """Train the embedded model on characters that the package draws, or on videos.
 
     FOLDER gets its weights, and for each stage a curve and a sheet of pictures. The same
     command goes on from where the last one was stopped, or killed.
     """
     from animcli.cli.train import Train
 
-    return Train(folder, stage, settings)
+    return Train(folder, stage, settings, data)
 
 
 @app.command()

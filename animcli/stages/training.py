@@ -1,4 +1,4 @@
-"""Training on the package's own characters: where a run lives, and what it shows."""
+"""Training: what a run learns from, where it lives, and what it shows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,7 +15,9 @@ from animcli.training.loop import Judgement
 from animcli.training.procedural import VALIDATION_SEEDS, draw_footage
 from animcli.training.run import Run
 from animcli.training.settings import TrainSettings
+from animcli.training.shards import Footage
 from animcli.training.validation import to_bytes
+from animcli.training.videos import Film, VideoClips
 from animcli.video.picture import write_picture
 
 SHOWN: Final = 8  # cases on a sheet
@@ -24,15 +26,23 @@ WIDTH, HEIGHT, MARGIN = 900, 260, 50  # pixels of a panel
 
 
 def open_run(
-    folder: Path, settings: TrainSettings, report: Callable[[str, int, int], None]
+    folder: Path,
+    settings: TrainSettings,
+    films: Sequence[Film],
+    report: Callable[[str, int, int], None],
 ) -> Run:
-    """A run on characters that the package draws."""
-    data = settings.data
+    """A run on videos, or without any on characters that the package draws."""
+    data, validation = settings.data, VALIDATION_SEEDS.start
+    clip: Callable[[int], Footage] = partial(
+        draw_footage, targets=data.targets, size=data.size
+    )
+    if films:
+        clip = VideoClips(tuple(films), validation, data.targets, data.size)
     return Run(
         folder,
         settings,
-        partial(draw_footage, targets=data.targets, size=data.size),
-        VALIDATION_SEEDS.start,
+        clip,
+        validation,
         FileCheckpoint,
         report,
         show,
