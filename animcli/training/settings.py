@@ -41,9 +41,7 @@ class AutoencoderStage:
 class FrameStage:
     """The settings of stage `1`."""
 
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(updates=100_000, warmup=200)
-    )
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=100_000, ema=0.998))
     recipe: Recipe = field(default_factory=Recipe)
     growth: Growth = field(default_factory=Growth)
 
