@@ -197,7 +197,7 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         ),
         ("encode", 2, "there is no video"),
         ("extract-pose dance.pose", 2, "dance.pose is a pose already"),
-        ("extract-pose dance.mp4 -o a.txt", 2, "a.txt: a motion is kept as .pose or .json"),
+        ("extract-pose dance.mp4 -o a.txt", 2, "a.txt: a motion is kept as .pose, .json"),
         ("extract-pose dance.mp4 --fps 12", 2, "--fps is for pictures and keypoints"),
         ("extract-pose a b -o c.pose", 2, "c.pose can't hold the poses of 2 videos"),
         ("weights pull nothing", 5, "no weights are called 'nothing'"),

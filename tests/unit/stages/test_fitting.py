@@ -18,11 +18,12 @@ from animcli.stages.fitting import (
 )
 from animcli.stages.reference import Fit, check_size
 
+EXACT = (Fit.PAD, Fit.CROP)  # COVER is Cinemo's, which enlarges and follows no joints
 SHAPES = [((300, 200), (128, 192)), ((200, 300), (192, 128)), ((64, 96), (128, 192))]
 
 
 @pytest.mark.parametrize(("source", "size"), SHAPES)
-@pytest.mark.parametrize("fit", Fit)
+@pytest.mark.parametrize("fit", EXACT)
 def test_a_dot_and_a_joint_on_it_stay_together(
     source: tuple[int, int], size: tuple[int, int], fit: Fit
 ) -> None:
@@ -59,7 +60,7 @@ def test_cropping_fills_the_size_from_the_middle() -> None:
 
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
     picture = np.random.default_rng(1).integers(0, 255, (96, 64, 3)).astype(np.uint8)
-    for fit in Fit:
+    for fit in EXACT:
         np.testing.assert_array_equal(fit_picture(picture, (64, 96), fit), picture)
 
 
