@@ -1,9 +1,8 @@
 """Limb coordinates: where every pixel lies on the body, made from the joints alone.
 
 A thin drawn skeleton says little about a pixel beside it. Here each body segment spreads
-its
-own coordinates over the pixels around it: how near the segment is, how far along it and how
-far across it the pixel lies. A pixel of the target frame and the pixel of the reference
+its own coordinates over the pixels around it: how near the segment is, how far along it and
+how far across it the pixel lies. A pixel of the target frame and the pixel of the reference
 that it should look like then carry almost the same code, so reference attention finds its
 match from the first updates. It is the idea of DensePose (Gueler et al.,
 arXiv:1802.00434), made from a skeleton.
