@@ -1,13 +1,14 @@
-"""A small convolutional autoencoder: pictures to latents an eighth of their size, and back.
+"""The small autoencoder: a latent is the picture at half its size, folded.
 
 It takes the place of the Stable Diffusion VAE in models that are small enough for a
-processor. A latent is the picture at a quarter of its size, two by two of its pixels folded
-into twelve channels, and what convolutions change of that; decoding is the same the other
-way round. Such a straight path gives 28 dB before any learning, where convolutions alone
-were at 19.5 dB after a minute of it (on drawn characters, 256x256), and makes errors of
-latents and of pixels nearly the same thing. Pixels are folded into channels before the
-first convolution and unfolded after the last: none runs at full resolution, where a plain
-encoder spends most of its time.
+processor. Four by four pixels of the halved picture become the 48 channels of one latent
+position, an eighth of the picture's size across and down; a decoder learns to bring back
+what halving lost. There is nothing to learn in such an encoder, so latents are known before
+any training, cost nothing, err in latents as in pixels, and treat a photograph as well as a
+drawing.
+
+Why not fewer channels (drawn people, 256x256, PSNR of the picture and inside the figure):
+12 learned ones ended at 29.9 and 22.7 dB, 48 folded ones begin at 32.9 and 25.7.
 
 Shapes: b pictures, h and w pixels (multiples of 8).
 """
@@ -15,25 +16,26 @@ Shapes: b pictures, h and w pixels (multiples of 8).
 from dataclasses import dataclass
 from typing import Final
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LATENT_CHANNELS: Final = 12
-"""Two by two pixels of three colours."""
+LATENT_CHANNELS: Final = 48
+"""Four by four pixels of three colours."""
+
+SPREAD: Final = 0.4
+"""About the deviation of pixels in -1..1: 0.38 on drawn people. Latents are
+divided by it, since diffusion wants them of unit variance."""
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """Sizes of an autoencoder.
+    """Sizes of a decoder.
 
-    widths: channels at 1/4 and 1/8 of the picture's size.
-    encoder_blocks, decoder_blocks: residual blocks at each of these sizes.
+    widths: channels at 1/8 and 1/4 of the picture's size. blocks: residual blocks there.
     """
 
-    widths: tuple[int, int] = (64, 128)
-    encoder_blocks: tuple[int, int] = (1, 2)
-    decoder_blocks: tuple[int, int] = (2, 3)
+    widths: tuple[int, int] = (128, 64)
+    blocks: tuple[int, int] = (2, 3)
 
 
 class Residual(nn.Module):
@@ -50,62 +52,50 @@ class Residual(nn.Module):
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
 
 
+def halve(pictures: Tensor) -> Tensor:
+    """(b, 3, h, w) to (b, 3, h / 2, w / 2): means of two by two pixels."""
+    return F.avg_pool2d(pictures, 2)
+
+
+def fold(halved: Tensor) -> Tensor:
+    """Halved pictures (b, 3, h / 2, w / 2) in -1..1 to latents (b, 48, h / 8, w / 8)."""
+    return F.pixel_unshuffle(halved, 4) / SPREAD
+
+
+def unfold(latents: Tensor) -> Tensor:
+    """The other way round."""
+    return F.pixel_shuffle(latents, 4) * SPREAD
+
+
 class Autoencoder(nn.Module):
-    """Encoder and decoder, and the statistics that bring latents to mean 0 and deviation 1.
-
-    `latent_mean` and `latent_deviation` are measured once, after training, and travel with
-    the weights: diffusion wants latents of unit variance in every channel.
-    """
-
-    latent_mean: Tensor
-    latent_deviation: Tensor
+    """Halves and folds pictures; unfolds latents and learns to double them."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.config = config
         low, high = config.widths
-        z = LATENT_CHANNELS
-        self.encoder = nn.Sequential(
-            nn.PixelUnshuffle(4),  # (b, 48, h / 4, w / 4)
-            nn.Conv2d(48, low, 3, padding=1),
-            *(Residual(low) for _ in range(config.encoder_blocks[0])),
-            nn.Conv2d(low, high, 4, stride=2, padding=1),  # (b, high, h / 8, w / 8)
-            *(Residual(high) for _ in range(config.encoder_blocks[1])),
-            nn.GroupNorm(8, high),
-            nn.SiLU(),
-            _silent(nn.Conv2d(high, z, 3, padding=1)),  # (b, z, h / 8, w / 8)
-        )
         self.decoder = nn.Sequential(
-            nn.Conv2d(z, high, 3, padding=1),
-            *(Residual(high) for _ in range(config.decoder_blocks[1])),
-            nn.Conv2d(high, 4 * low, 3, padding=1),
-            nn.PixelShuffle(2),  # (b, low, h / 4, w / 4)
-            *(Residual(low) for _ in range(config.decoder_blocks[0])),
+            nn.Conv2d(LATENT_CHANNELS, low, 3, padding=1),
+            *(Residual(low) for _ in range(config.blocks[0])),
+            nn.Conv2d(low, 4 * high, 3, padding=1),
+            nn.PixelShuffle(2),  # (b, high, h / 4, w / 4)
+            *(Residual(high) for _ in range(config.blocks[1])),
             nn.SiLU(),
-            _silent(nn.Conv2d(low, 48, 3, padding=1)),
+            _silent(nn.Conv2d(high, 48, 3, padding=1)),
             nn.PixelShuffle(4),  # (b, 3, h, w)
         )
-        self.register_buffer("latent_mean", torch.zeros(z, 1, 1))
-        self.register_buffer("latent_deviation", torch.ones(z, 1, 1))
-
-    def fold(self, pictures: Tensor) -> Tensor:
-        """`pictures` (b, 3, h, w) in -1..1 to latents (b, z, h / 8, w / 8) of any scale."""
-        straight = F.pixel_unshuffle(F.avg_pool2d(pictures, 4), 2)
-        return straight + self.encoder(pictures)
-
-    def unfold(self, latents: Tensor) -> Tensor:
-        """The other way round: (b, 3, h, w), about -1..1."""
-        small = F.pixel_shuffle(latents, 2)
-        straight = F.interpolate(small, scale_factor=4, mode="bilinear")
-        return straight + self.decoder(latents)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """`pictures` (b, 3, h, w) in -1..1 to (b, z, h / 8, w / 8), variance 1."""
-        return (self.fold(pictures) - self.latent_mean) / self.latent_deviation
+        """`pictures` (b, 3, h, w) in -1..1 to (b, 48, h / 8, w / 8), variance about 1."""
+        return fold(halve(pictures))
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents of variance 1 (b, z, h / 8, w / 8) to pictures (b, 3, h, w)."""
-        return self.unfold(latents * self.latent_deviation + self.latent_mean)
+        """Latents (b, 48, h / 8, w / 8) to pictures (b, 3, h, w), about -1..1.
+
+        Before any learning these are the halved pictures, enlarged.
+        """
+        straight = F.interpolate(unfold(latents), scale_factor=2, mode="bicubic")
+        return straight + self.decoder(latents)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The pictures, there and back."""

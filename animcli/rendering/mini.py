@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from animcli.errors import PresetError
-from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
+from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve
 from animcli.networks.levels import Sight
-from animcli.networks.limbs import limb_code, warp_reference
+from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel, make_clue
+from animcli.networks.warp import move_parts
 from animcli.pose.sequence import PoseSequence
 from animcli.pose.skeleton import BODY
 from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
@@ -76,7 +77,7 @@ class Mini:
             latents = clean_latents(
                 lambda: clip_noise(preset.noise, request.frames, shape, preset.seed),
                 Solver(preset.sampler, SCHEDULE, preset.steps, preset.seed),
-                lambda: self.look(request, coder, folder, device, dtype),
+                lambda: self.look(request, folder, device, dtype),
                 windows_of(preset, request.frames),
                 checkpoint,
                 report,
@@ -97,7 +98,6 @@ class Mini:
     def look(
         self,
         request: RenderRequest,
-        coder: Autoencoder,
         folder: Path,
         device: torch.device,
         dtype: torch.dtype,
@@ -114,7 +114,7 @@ class Mini:
             device,
             dtype,
         )
-        guide = Guide(model, coder, request, device)
+        guide = Guide(model, request, device)
         preset = request.preset
         guidance = Guidance(
             preset.guidance,
@@ -154,29 +154,27 @@ class Guide:
     def __init__(
         self,
         model: MiniModel,
-        coder: Autoencoder,
         request: RenderRequest,
         device: torch.device,
     ) -> None:
         motion, pose = request.motion, request.reference_pose
         if motion is None or pose is None:
             raise ValueError("a guide wants the joints of the motion and of the reference")
-        self._model, self._coder, self._device = model, coder, device
+        self._model, self._device = model, device
         self._motion = body_joints(motion)
         joints, seen = body_joints(pose)
         self._still = (joints[:1].to(device), seen[:1].to(device))
         width, height = request.size
         self._cells = (height // SHRINK * 2, width // SHRINK * 2)
         with torch.inference_mode():
-            self._picture = to_signed(request.reference).to(device)
-            self._latent = coder.encode(self._picture)
+            self._picture = halve(to_signed(request.reference).to(device))
             joints, seen = self._still
             self._code = limb_code(joints, seen, self._cells)
 
     def look(self) -> dict[str, Tensor]:
         """What the model's transformers may look at in the reference."""
         like = next(self._model.parameters())
-        return self._model.look(self._latent.to(like), self._code.to(like))
+        return self._model.look(fold(self._picture).to(like), self._code.to(like))
 
     @torch.inference_mode()
     def frame(self, index: int) -> Tensor:
@@ -185,12 +183,11 @@ class Guide:
         """
         like = next(self._model.parameters())
         joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
-        warped = warp_reference(self._picture, self._still, (joints, seen))
-        moved = self._coder.encode(warped)
-        clue = make_clue(moved, self._latent, self._code)
+        moved = move_parts(self._picture, self._still, (joints, seen))
+        clue = make_clue(moved, fold(self._picture), self._code)
         code = limb_code(joints, seen, self._cells)
         told = self._model.guider(code.to(like), clue.to(like))
-        return torch.cat([told.float(), moved], dim=1)[0].cpu()
+        return torch.cat([told.float(), fold(moved.whole)], dim=1)[0].cpu()
 
 
 def body_joints(motion: PoseSequence) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,14 @@
-"""Stage `autoencoder`: pictures, there and back.
+"""Stage `autoencoder`: pictures, there and back. Only the decoder has anything to learn.
 
 It learns from quarters of pictures, so that there are more updates in an hour: they, and
 not the number of pixels, are what it lacks at first.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import torch
@@ -32,15 +33,16 @@ def autoencoder_loss(
     neighbouring pixels keeps outlines, eyes and mouths from going soft. A little noise on
     the latents makes the decoder forgive the errors that a denoiser leaves in them.
     """
-    latents = network.fold(pictures)
-    scale = latents.detach().float().std(dim=(0, 2, 3), keepdim=True)
-    noise = torch.randn(latents.shape, generator=random).to(latents)
-    back = network.unfold(latents + 0.05 * scale.to(latents) * noise).float()
+    latents = network.encode(pictures)
+    noise = torch.randn(latents.shape, generator=random)
+    back = network.decode(latents + NOISE * noise).float()
     error = (1 + 3 * masks) / 2 * (back - pictures).square()
     edges = (_edges(back) - _edges(pictures)).abs().mean()
-    # Keeps latents in a range that half precision likes; too small to matter otherwise.
-    size = 1e-5 * latents.float().square().mean()
-    return error.mean() + 0.05 * edges + size
+    return error.mean() + 0.05 * edges
+
+
+NOISE: Final = 0.05
+"""Deviation of the noise on latents, whose own is about 1."""
 
 
 def _edges(x: Tensor) -> Tensor:
@@ -50,22 +52,11 @@ def _edges(x: Tensor) -> Tensor:
     return torch.cat([across, down], dim=1)
 
 
-@torch.no_grad()
-def measure_latents(network: Autoencoder, pictures: Tensor) -> None:
-    """Set the statistics that bring the latents of `pictures` to mean 0 and deviation 1."""
-    latents = network.fold(pictures)
-    network.latent_mean.copy_(latents.mean(dim=(0, 2, 3))[:, None, None])
-    network.latent_deviation.copy_(latents.std(dim=(0, 2, 3))[:, None, None])
-
-
 @dataclass(frozen=True)
 class AutoencoderRecipe:
     """What an autoencoder learns from."""
 
     clips: int = key(8, "Clips of which an update sees a picture.", low=1)
-    decoder_only: bool = key(
-        False, "Leave the encoder, and with it all latents, as they are."
-    )
 
 
 @dataclass(eq=False)
@@ -90,7 +81,6 @@ class AutoencoderCourse:
     def __post_init__(self) -> None:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.samples = CROPS * self.recipe.clips
-        self.network.encoder.requires_grad_(not self.recipe.decoder_only)
 
     def loss(self, step: int, random: torch.Generator) -> Tensor:
         """Of crops of as many clips' pictures."""
@@ -140,12 +130,3 @@ def cut(clip: Callable[[int], Footage], number: int) -> NDArray[np.uint8]:
             for top, left in zip(tops, lefts, strict=True)
         ]
     )
-
-
-def weights_of(network: Autoencoder, clips: Sequence[Footage]) -> dict[str, Tensor]:
-    """The weights to keep, with the statistics of the latents of `clips`."""
-    shown = np.concatenate([clip.pictures for clip in clips])
-    measure_latents(
-        network, torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 127.5 - 1
-    )
-    return {name: value.contiguous() for name, value in network.state_dict().items()}

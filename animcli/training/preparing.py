@@ -1,7 +1,7 @@
 """Prepares shards in a process of its own, while another trains on those that are there.
 
-Drawing, or decoding a video, and encoding to latents take about as long as an update;
-beside a training loop of one thread they cost nothing on a second core.
+Drawing, or decoding a video, takes about as long as an update; beside a training loop of
+one thread it costs nothing on a second core.
 """
 
 import multiprocessing
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
 from animcli.training.shards import Footage, prepare, shard_path
 
 NICE = 10
@@ -24,12 +22,10 @@ class Preparation:
     """What a preparing process does.
 
     clip: number of a clip -> its footage; a function that a new process can import.
-    autoencoder: the weights of the frozen encoder.
     clips: in a shard. shards: in all.
     """
 
     clip: Callable[[int], Footage]
-    autoencoder: Path
     folder: Path
     clips: int
     shards: int
@@ -51,8 +47,6 @@ def as_worker() -> None:
 
 def _work(preparation: Preparation, parent: int) -> None:
     as_worker()
-    network = Autoencoder(AutoencoderConfig())
-    network.load_state_dict(load_file(preparation.autoencoder))
     for number in range(preparation.shards):
         path = shard_path(preparation.folder, number)
         if path.is_file():
@@ -61,4 +55,4 @@ def _work(preparation: Preparation, parent: int) -> None:
             return
         first = number * preparation.clips
         footage = map(preparation.clip, range(first, first + preparation.clips))
-        prepare(footage, network, path)
+        prepare(footage, path)

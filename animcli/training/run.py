@@ -19,7 +19,7 @@ from torch import Tensor
 from animcli.errors import WeightsError
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
 from animcli.networks.mini import MiniConfig, MiniModel
-from animcli.training.autoencoder import AutoencoderCourse, weights_of
+from animcli.training.autoencoder import AutoencoderCourse
 from animcli.training.loop import Checkpoint, Course, Judgement, Schedule, train
 from animcli.training.preparing import Preparation, as_worker
 from animcli.training.settings import TrainSettings
@@ -29,7 +29,6 @@ from animcli.training.validation import Cases, baselines, make_cases
 
 AUTOENCODER = "autoencoder.safetensors"
 MODEL = "frames.safetensors"
-MEASURED = 32  # clips by which latents are brought to variance 1
 
 Report = Callable[[str, int, int], None]
 Show = Callable[[Path, list[dict[str, float]], Judgement], None]
@@ -59,8 +58,6 @@ class Run:
         stage, home = self.settings.autoencoder, self._home("autoencoder")
         torch.manual_seed(stage.schedule.seed)
         network = Autoencoder(AutoencoderConfig())
-        if stage.recipe.decoder_only:
-            network.load_state_dict(self._weights(AUTOENCODER))
         with _workers() as workers:
             course = AutoencoderCourse(
                 network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
@@ -70,10 +67,7 @@ class Run:
                 self._cases(),
             )
             self._teach(course, stage.schedule, home)
-        weights = course.average.state_dict()
-        if not stage.recipe.decoder_only:
-            weights = weights_of(course.average, [self.clip(n) for n in range(MEASURED)])
-        self._keep(weights, AUTOENCODER)
+        self._keep(course.average.state_dict(), AUTOENCODER)
 
     def frames(self) -> None:
         """Stage `1`: ends with the model of single frames in the folder."""
@@ -83,7 +77,6 @@ class Run:
         shards = self.folder / "shards"
         preparing = Preparation(
             self.clip,
-            self.folder / AUTOENCODER,
             shards,
             data.shard_clips,
             stage.growth.at(stage.schedule.updates),

@@ -1,7 +1,8 @@
-"""Prepared training data: latents and joints of clips, a file of a few dozen clips each.
+"""Prepared training data: halved pictures and joints of clips, a file of a few dozen each.
 
-Drawing and encoding a picture costs as much as a training step; a clip is therefore
-prepared once and used many times. A shard is a safetensors file, whole or absent, that is
+Drawing or decoding a picture costs as much as a training step; a clip is therefore
+prepared once and used many times. The embedded model's latents are halved pictures,
+folded: these are kept, as bytes. A shard is a safetensors file, whole or absent, that is
 read through the page cache, so that the data may be larger than memory.
 """
 
@@ -17,8 +18,7 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from animcli.keys import key
-from animcli.networks.autoencoder import Autoencoder
-from animcli.networks.limbs import warp_reference
+from animcli.networks.autoencoder import halve
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,50 +38,38 @@ class Footage:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a training step looks at; b references with t targets each, at h by w cells.
+    """What a training step looks at; b references with t targets each.
 
-    reference: `(b, z, h, w)`. targets, moved: `(b, t, z, h, w)`; moved is the latent of
-    the reference with its limbs moved to the target's.
+    reference: `(b, 3, h, w)`, halved pictures in -1..1. targets: `(b, t, 3, h, w)`.
     joints: `(b, 1 + t, 18, 2)` in 0..1, the reference's first. seen: `(b, 1 + t, 18)`.
-    weights: `(b, t, 1, h, w)`, 1 where a target's person isn't and more where it is.
+    weights: `(b, t, 1, h / 4, w / 4)`, 1 to 2: the more of it the target's person fills.
     """
 
     reference: Tensor
     targets: Tensor
-    moved: Tensor
     joints: Tensor
     seen: Tensor
     weights: Tensor
 
 
-@torch.no_grad()
-def prepare(footage: Iterable[Footage], autoencoder: Autoencoder, path: Path) -> None:
+def prepare(footage: Iterable[Footage], path: Path) -> None:
     """Write one shard of clips that all have the same number of pictures."""
     parts: dict[str, list[NDArray[np.generic]]] = {}
     for clip in footage:
-        pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
-        targets = len(pictures) - 1
-        warped = warp_reference(
-            pictures[:1].expand(targets, -1, -1, -1),
-            (joints[:1].expand(targets, -1, -1), seen[:1].expand(targets, -1)),
-            (joints[1:], seen[1:]),
-        )
-        with torch.autocast("cpu", torch.bfloat16):  # errs less than float16, as stored
-            latents = autoencoder.encode(torch.cat([pictures, warped])).float()
+        pictures = torch.from_numpy(clip.pictures).permute(0, 3, 1, 2).float()
         cells = torch.nn.functional.avg_pool2d(
             torch.from_numpy(clip.masks)[1:, None].float() / 255, 8
         )
         for name, values in (
-            ("latents", latents[: targets + 1].half()),
-            ("moved", latents[targets + 1 :].half()),
-            ("joints", joints),
-            ("seen", seen),
-            ("masks", cells.half()),
+            ("pictures", halve(pictures).round().byte().numpy()),
+            ("joints", clip.joints),
+            ("seen", clip.seen),
+            ("masks", cells.half().numpy()),
         ):
-            parts.setdefault(name, []).append(values.numpy())
+            parts.setdefault(name, []).append(values)
     part = path.with_suffix(".part")
-    save_file({name: np.stack(values) for name, values in parts.items()}, part)
+    # Files hold what lies in memory, which for pictures would be channels last.
+    save_file({n: np.ascontiguousarray(np.stack(v)) for n, v in parts.items()}, part)
     part.replace(path)
 
 
@@ -99,7 +87,7 @@ class Shards:
     @property
     def targets(self) -> int:
         """Targets of every clip."""
-        return self._files[0].get_slice("moved").get_shape()[1]
+        return self._files[0].get_slice("masks").get_shape()[1]
 
     def batch(self, clips: Sequence[int], targets: Sequence[Sequence[int]]) -> Batch:
         """The clips of these numbers, with these of their targets (from 0)."""
@@ -107,13 +95,12 @@ class Shards:
             self._read(clip, list(wanted))
             for clip, wanted in zip(clips, targets, strict=True)
         ]
-        latents, moved, joints, seen, masks = (
+        pictures, joints, seen, masks = (
             torch.stack(part) for part in zip(*read, strict=True)
         )
         return Batch(
-            reference=latents[:, 0],
-            targets=latents[:, 1:],
-            moved=moved,
+            reference=pictures[:, 0],
+            targets=pictures[:, 1:],
             joints=joints,
             seen=seen,
             weights=1 + masks,
@@ -125,8 +112,7 @@ class Shards:
         file = self._files[number]
         all_ = [0] + [1 + target for target in targets]
         return (
-            file.get_slice("latents")[row][all_].float(),
-            file.get_slice("moved")[row][targets].float(),
+            file.get_slice("pictures")[row][all_].float() / 127.5 - 1,
             file.get_slice("joints")[row][all_],
             file.get_slice("seen")[row][all_],
             file.get_slice("masks")[row][targets].float(),

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from animcli.keys import key
-from animcli.networks.autoencoder import Autoencoder
+from animcli.networks.autoencoder import Autoencoder, fold
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, clean_shares, make_clue
+from animcli.networks.warp import move_parts
 from animcli.training.loop import Judgement
 from animcli.training.shards import Batch, ShardFolder
-from animcli.training.validation import LOOKS, Cases, measure, paint
+from animcli.training.validation import LOOKS, Cases, guesses, measure, paint
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Recipe:
         low=0.01,
     )
     no_clue: float = key(
-        0.35,
+        0.25,
         "Share of clips without the clue, so that reference attention has to find the "
         "appearance.",
         low=0,
@@ -56,12 +57,13 @@ def single_frame_loss(
     Each reference serves all targets of its clip as if they were frames of a sample, but
     with a time step of its own per clip.
     """
-    clips, frames, _, height, width = batch.targets.shape
+    targets, reference = fold(batch.targets), fold(batch.reference)
+    clips, frames, _, height, width = targets.shape
     chance = torch.rand(3, clips, generator=random)
     timestep = (len(shares) * chance[0] ** recipe.late).long().clamp_max(len(shares) - 1)
     share = shares[timestep][:, None, None, None, None]
-    noise = torch.randn(batch.targets.shape, generator=random)
-    noisy = share.sqrt() * batch.targets + (1 - share).sqrt() * noise
+    noise = torch.randn(targets.shape, generator=random)
+    noisy = share.sqrt() * targets + (1 - share).sqrt() * noise
 
     shaken = batch.joints + recipe.jitter * torch.randn(
         batch.joints.shape, generator=random
@@ -69,15 +71,20 @@ def single_frame_loss(
     code = limb_code(
         shaken.flatten(0, 1), batch.seen.flatten(0, 1), (2 * height, 2 * width)
     ).unflatten(0, (clips, frames + 1))
-    told = (chance[1] >= recipe.no_clue)[:, None, None, None]
-    moved = batch.moved * told[:, None]
-    clue = told.repeat_interleave(frames, 0) * make_clue(
-        moved.flatten(0, 1),
-        batch.reference.repeat_interleave(frames, 0),
-        code[:, 0].repeat_interleave(frames, 0),
+
+    def repeated(rows: Tensor) -> Tensor:
+        return rows.repeat_interleave(frames, 0)
+
+    guess = move_parts(
+        repeated(batch.reference),
+        (repeated(shaken[:, 0]), repeated(batch.seen[:, 0])),
+        (shaken[:, 1:].flatten(0, 1), batch.seen[:, 1:].flatten(0, 1)),
     )
+    told = (chance[1] >= recipe.no_clue)[:, None, None, None]
+    clue = repeated(told) * make_clue(guess, repeated(reference), repeated(code[:, 0]))
     clue = clue.unflatten(0, (clips, frames))
-    features = model.look(batch.reference, code[:, 0])
+    moved = told[:, None] * fold(guess.whole).unflatten(0, (clips, frames))
+    features = model.look(reference, code[:, 0])
     known = chance[2] >= recipe.no_reference
     # Clips without a reference come first: features serve the last samples of a batch.
     order = torch.argsort(known.long(), stable=True)
@@ -92,7 +99,7 @@ def single_frame_loss(
         pose.unflatten(0, (clips, frames)).permute(frames_second),
         moved[order].permute(frames_second),
     ).permute(frames_second)
-    error = (clean.float() - batch.targets[order]).square() * batch.weights[order]
+    error = (clean.float() - targets[order]).square() * batch.weights[order]
     snr = (shares / (1 - shares))[timestep[order]].clamp(1, recipe.snr_limit)
     return (error.mean(dim=(1, 2, 3, 4)) * snr).mean()
 
@@ -132,7 +139,7 @@ class SingleFrames:
         """With different numbers of steps, and with something wrong or left out."""
         figures: dict[str, float] = {}
         cases = self.cases
-        rows = [cases.references, cases.targets, cases.warped]
+        rows = [cases.references, cases.targets, guesses(cases, self.autoencoder)]
         for steps in (1, 2, 4, 8):
             made = paint(self.average, self.autoencoder, cases, self._shares, steps)
             found = measure(made, cases)

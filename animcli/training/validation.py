@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from animcli.networks.autoencoder import Autoencoder
-from animcli.networks.limbs import limb_code, warp_reference
+from animcli.networks.autoencoder import LATENT_CHANNELS, Autoencoder, fold, halve
+from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
+from animcli.networks.warp import move_parts
 from animcli.training.shards import Footage
 
 Figures = dict[str, float]
@@ -24,14 +25,13 @@ Figures = dict[str, float]
 class Cases:
     """One target for each of b cases, with its reference.
 
-    references, targets, warped: `(b, 3, h, w)` in -1..1. masks: `(b, 1, h, w)` in 0..1,
+    references, targets: `(b, 3, h, w)` in -1..1. masks: `(b, 1, h, w)` in 0..1,
     where the target's person is, a little dilated.
     joints: `(b, 2, 18, 2)`, the reference's first. seen: `(b, 2, 18)`.
     """
 
     references: Tensor
     targets: Tensor
-    warped: Tensor
     masks: Tensor
     joints: Tensor
     seen: Tensor
@@ -52,11 +52,8 @@ def make_cases(footage: Sequence[Footage], targets: int) -> Cases:
     references, wanted, masks, joints, seen = (
         torch.stack(part) for part in zip(*parts, strict=True)
     )
-    warped = warp_reference(
-        references, (joints[:, 0], seen[:, 0]), (joints[:, 1], seen[:, 1])
-    )
     grown = F.max_pool2d(masks, 9, stride=1, padding=4)
-    return Cases(references, wanted, warped, grown, joints, seen)
+    return Cases(references, wanted, grown, joints, seen)
 
 
 def measure(made: Tensor, cases: Cases) -> Figures:
@@ -134,11 +131,6 @@ def paint(
     here = limb_code(cases.joints[:, 1], cases.seen[:, 1], cells)
     right = torch.arange(b)
     other = (right + b // 2) % b
-    warped = warp_reference(
-        cases.references[other],
-        (cases.joints[other, 0], cases.seen[other, 0]),
-        (cases.joints[:, 1], cases.seen[:, 1]),
-    )
     features: dict[str, Tensor] = {}
     if shown.attention is not None:
         which = right if shown.attention else other
@@ -146,9 +138,14 @@ def paint(
     moved = clue = None
     if shown.clue is not None:
         which = right if shown.clue else other
-        moved = autoencoder.encode(cases.warped if shown.clue else warped)
-        clue = make_clue(moved, autoencoder.encode(cases.references[which]), there[which])
-        moved = moved[:, :, None]
+        small = halve(cases.references[which])
+        guess = move_parts(
+            small,
+            (cases.joints[which, 0], cases.seen[which, 0]),
+            (cases.joints[:, 1], cases.seen[:, 1]),
+        )
+        clue = make_clue(guess, fold(small), there[which])
+        moved = fold(guess.whole)[:, :, None]
     pose = model.guider(here, clue)[:, :, None]
     sight = model.unet.see(None, features)
 
@@ -156,7 +153,7 @@ def paint(
         time = torch.tensor(timestep)
         return model(noisy[:, :, None], time, sight, pose, moved)[:, :, 0]
 
-    shape = (b, autoencoder.latent_mean.shape[0], height // 8, width // 8)
+    shape = (b, LATENT_CHANNELS, height // 8, width // 8)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
     return autoencoder.decode(descend(noise, clean, shares, steps))
 
@@ -178,14 +175,23 @@ def descend(
     return noisy
 
 
+@torch.inference_mode()
+def guesses(cases: Cases, autoencoder: Autoencoder) -> Tensor:
+    """The references with their limbs moved, before the model: (b, 3, h, w)."""
+    joints, seen = cases.joints, cases.seen
+    moved = move_parts(
+        halve(cases.references), (joints[:, 0], seen[:, 0]), (joints[:, 1], seen[:, 1])
+    )
+    return autoencoder.decode(fold(moved.whole))
+
+
 def baselines(cases: Cases, autoencoder: Autoencoder) -> dict[str, Figures]:
-    """What copying, the clue alone and the autoencoder's limit are worth."""
+    """What copying, the guess alone and the autoencoder's limit are worth."""
     with torch.inference_mode():
         through = autoencoder(cases.targets)
-        moved = autoencoder(cases.warped)
     return {
         "copy": measure(cases.references, cases),
-        "warped": measure(moved, cases),
+        "moved": measure(guesses(cases, autoencoder), cases),
         "autoencoder": measure(through, cases),
     }
 

@@ -1,0 +1,194 @@
+"""A rough guess of a frame: each body part of the reference moved to where it is asked for.
+
+A drawn figure is cut along its joints. Every segment between two joints carries the pixels
+around it, turned, stretched and moved from where it lies in the reference to where it lies
+in the frame; the parts are laid over a background in which the reference's figure is filled
+up with the colours around it. The guess knows no sleeves, skirts or hidden sides: the
+network gets it, and the single parts, as a clue, and has to know better.
+
+Shapes: b pictures, 18 joints in OpenPose's order, h and w pixels, s segments.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from animcli.networks.limbs import body_size, with_middles
+
+# (from, to, reach, width in torso lengths, part, how near the viewer it usually is); 18 is
+# the middle of the hips, 19 that of the head. Reach goes on to fingertips, toes and crown.
+_SEGMENTS: Final = (
+    (2, 3, 1.0, 0.18, 0, 1.6), (3, 4, 1.35, 0.16, 0, 1.8),
+    (5, 6, 1.0, 0.18, 1, 1.6), (6, 7, 1.35, 0.16, 1, 1.8),
+    (8, 9, 1.0, 0.24, 2, 1.0), (9, 10, 1.15, 0.20, 2, 1.0),
+    (11, 12, 1.0, 0.24, 3, 1.0), (12, 13, 1.15, 0.20, 3, 1.0),
+    (1, 18, 1.0, 0.45, 4, 0.8), (1, 19, 1.5, 0.42, 5, 1.2),
+)  # fmt: skip
+_STARTS = [segment[0] for segment in _SEGMENTS]
+_STOPS = [segment[1] for segment in _SEGMENTS]
+_PARTS = [[n for n, s in enumerate(_SEGMENTS) if s[4] == part] for part in range(6)]
+_TRUNK, _R_SHOULDER, _L_SHOULDER = 8, 2, 5
+
+PARTS: Final = len(_PARTS)
+"""Right and left arm, right and left leg, trunk, head."""
+
+_BACKGROUND: Final = 0.02
+"""The nearness below which a pixel belongs to no part: about one width from the bone."""
+
+Person = tuple[Tensor, Tensor]
+"""Joints `(b, 18, 2)` with x and y in 0..1 of the picture, and which are seen `(b, 18)`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """whole: `(b, 3, h, w)`, the guess. parts: `(b, PARTS, 3, h, w)`, each part moved, and
+    zero where it isn't.
+    """
+
+    whole: Tensor
+    parts: Tensor
+
+
+def move_parts(pictures: Tensor, reference: Person, target: Person) -> Moved:
+    """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`."""
+    height, width = pictures.shape[-2:]
+    # Places and nearness change slowly: every other pixel is enough.
+    cells = (height // 2, width // 2)
+    shape = pictures.new_tensor([width / height, 1.0])
+    there, here = (_Bones.of(joints * shape, seen) for joints, seen in (reference, target))
+    near, u, v = here.coordinates(cells)
+    near = near * (here.known & there.known)[..., None, None]
+    places = there.place(u, v, here)  # (b, s, 2, h / 2, w / 2)
+
+    flows, weights = [], []
+    front = pictures.new_tensor([segment[5] for segment in _SEGMENTS])[:, None, None]
+    for part in _PARTS:
+        share = near[:, part] + 1e-9  # (b, 1 or 2, h / 2, w / 2)
+        share = share / share.sum(dim=1, keepdim=True)
+        flows.append((share[:, :, None] * places[:, part]).sum(dim=1))
+        weights.append((near[:, part] * front[part]).amax(dim=1))
+    flow = _double(torch.cat(flows, dim=1))
+    weight = _double(torch.stack(weights, dim=1))  # (b, PARTS, h, w)
+    grid = flow.unflatten(1, (PARTS, 2)).permute(1, 0, 3, 4, 2) / shape * 2 - 1
+    parts = torch.stack(
+        [
+            F.grid_sample(pictures, each, padding_mode="border", align_corners=False)
+            for each in grid
+        ],
+        dim=1,
+    )
+    # Sharp enough that the nearest part hides the others, soft enough for smooth edges.
+    share = F.pad(weight, (0, 0, 0, 0, 1, 0), value=_BACKGROUND).pow(3)
+    share = (share / share.sum(dim=1, keepdim=True))[:, :, None]
+    behind = fill_figure(pictures, there)
+    whole = share[:, 0] * behind + (share[:, 1:] * parts).sum(dim=1)
+    return Moved(whole, parts * (weight / _BACKGROUND).clamp(max=1)[:, :, None])
+
+
+def _double(planes: Tensor) -> Tensor:
+    return F.interpolate(planes, scale_factor=2, mode="bilinear")
+
+
+def fill_figure(pictures: Tensor, bones: "_Bones") -> Tensor:
+    """The pictures with the colours around it where their figure is.
+
+    Means of what is known of 2, 4, 8... pixels, from coarse to fine ("push and pull").
+    """
+    near, _, _ = bones.coordinates((pictures.shape[-2] // 2, pictures.shape[-1] // 2))
+    near = _double((near * bones.known[..., None, None]).amax(dim=1, keepdim=True))
+    known = 1 - (near / (0.2 * _BACKGROUND)).clamp(max=1)
+    sums, shares = [pictures * known], [known]
+    while min(sums[-1].shape[-2:]) > 1:
+        sums.append(F.avg_pool2d(sums[-1], 2, ceil_mode=True))
+        shares.append(F.avg_pool2d(shares[-1], 2, ceil_mode=True))
+    filled = sums[-1] / shares[-1].clamp_min(1e-4)
+    for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
+        coarse = F.interpolate(filled, total.shape[-2:], mode="bilinear")
+        filled = total + (1 - share) * coarse
+    return filled
+
+
+@dataclass(frozen=True, eq=False)
+class _Bones:
+    """The segments of people. Lengths are in picture heights.
+
+    starts, along, across: `(b, s, 2)`; the latter two of length 1. lengths, widths,
+    known: `(b, s)`. shoulders: `(b,)`, how far the left one lies across the trunk's axis
+    from the right one.
+    """
+
+    starts: Tensor
+    along: Tensor
+    across: Tensor
+    lengths: Tensor
+    widths: Tensor
+    known: Tensor
+    shoulders: Tensor
+
+    @classmethod
+    def of(cls, joints: Tensor, seen: Tensor) -> "_Bones":
+        points, known = with_middles(joints, seen)
+        starts, bones = points[:, _STARTS], points[:, _STOPS] - points[:, _STARTS]
+        along = bones / bones.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
+        reach, wide = points.new_tensor([segment[2:4] for segment in _SEGMENTS]).T
+        between = points[:, _L_SHOULDER] - points[:, _R_SHOULDER]
+        return cls(
+            starts,
+            along,
+            across,
+            (reach * bones.norm(dim=-1)).clamp_min(1e-2),
+            wide * body_size(points, known),
+            known[:, _STARTS] & known[:, _STOPS],
+            (between * across[:, _TRUNK]).sum(dim=-1),
+        )
+
+    def coordinates(self, cells: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each pixel on each segment, `(b, s, h, w)`: how near, 0..1; how far along and
+        how far across, in picture heights.
+        """
+        height, width = cells
+        like = self.starts
+        steps = torch.arange(max(cells), device=like.device, dtype=like.dtype)
+        y = ((steps[:height] + 0.5) / height)[:, None]
+        x = ((steps[:width] + 0.5) / height)[None]
+
+        def axis(direction: Tensor) -> Tensor:
+            at = (self.starts * direction).sum(dim=-1)[..., None, None]
+            dx, dy = (direction[..., n, None, None] for n in (0, 1))
+            return dx * x + (dy * y - at)
+
+        u, v = axis(self.along), axis(self.across)
+        past = u - u.clamp_min(0).minimum(self.lengths[..., None, None])
+        squared = past.square() + v.square()
+        near = torch.exp(squared * (-4 / self.widths.square())[..., None, None])
+        return near, u, v
+
+    def place(self, u: Tensor, v: Tensor, here: "_Bones") -> Tensor:
+        """Where the pixels at `u` along and `v` across the segments of `here` lie on these,
+        `(b, s, 2, h, w)`.
+
+        A segment is stretched between its joints, but neither across nor beyond them: a
+        foreshortened arm stays as thick. The trunk is as wide as its shoulders are, and
+        mirrored where these have changed sides.
+        """
+        ratio = self.widths / here.widths  # (b, s)
+        least = 0.4 * here.lengths[:, _TRUNK]
+        mirrored = torch.where(self.shoulders * here.shoulders < 0, -1.0, 1.0)
+        turned = (self.shoulders.abs().maximum(least * ratio[:, _TRUNK])) / (
+            here.shoulders.abs().maximum(least)
+        )
+        across = ratio.clone()
+        across[:, _TRUNK] = turned * mirrored
+        inside = u.clamp_min(0).minimum(here.lengths[..., None, None])
+        far = (self.lengths / here.lengths)[..., None, None] * inside
+        far = far + ratio[..., None, None] * (u - inside)
+        wide = across[..., None, None] * v
+        return (
+            self.starts[..., None, None]
+            + self.along[..., None, None] * far[:, :, None]
+            + self.across[..., None, None] * wide[:, :, None]
+        )
