@@ -28,7 +28,7 @@ from animcli.rendering.denoise import PredictWindow, StartStep
 from animcli.rendering.device import free_memory
 from animcli.rendering.diffusion import Workplace, render_clip
 from animcli.rendering.features import FrameFeatures
-from animcli.rendering.guidance import Guidance
+from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.latents import to_unit
 from animcli.rendering.loading import load_image_encoder, load_network
 from animcli.rendering.renderer import (
@@ -181,31 +181,24 @@ def predictor(
 ) -> StartStep:
     """How to predict a window; what doesn't change over windows and steps is done here.
 
-    together: both halves of guidance in one call, faster on a GPU, in twice the memory.
+    together: both halves of guidance in one call.
     """
     nothing = torch.zeros_like(token)
     with torch.inference_mode():
-        shown = unet.see(token, features)
-        plain = unet.see(nothing)
-        both = unet.see(torch.cat([nothing, token]), features) if together else {}
+        both = unet.see(torch.cat([nothing, token]), features) if together else None
+        views = Views(unet.see(nothing), unet.see(token, features), both)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
         guided = guidance.works_at(step, steps)
         time = timestep.to(token.device)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            clip = part.transpose(0, 1)[None].to(token)  # (1, c, f, h, w)
             hint = pose.stack(window.frames).transpose(0, 1)[None].to(token)
 
-            def ask(sight: Sight, rows: int = 1) -> Tensor:
-                said = unet(clip.expand(rows, -1, -1, -1, -1), time, sight, pose=hint)
-                return said.transpose(1, 2).float()  # (rows, f, c, h, w)
+            def ask(clips: Tensor, sight: Sight) -> Tensor:
+                return unet(clips, time, sight, pose=hint)
 
-            if not guided:
-                return ask(shown)[0]
-            if together:
-                return guidance.combine(*ask(both, rows=2))
-            return guidance.combine(ask(plain)[0], ask(shown)[0])
+            return guidance.predict(part.to(token), views, ask, guided=guided)
 
         return predict
 

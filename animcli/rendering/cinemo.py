@@ -7,7 +7,7 @@ length and size, one noise for each frame, any sampler; what docs/renderers.md l
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar, Final, NamedTuple
 
@@ -24,7 +24,7 @@ from animcli.rendering.cinemo_text import read_prompts
 from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
 from animcli.rendering.device import dtype_on, enough_memory, open_device
 from animcli.rendering.diffusion import REMEDY, Workplace
-from animcli.rendering.guidance import Guidance
+from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.inversion import Inversion
 from animcli.rendering.latents import Autoencoder
 from animcli.rendering.loading import load_network
@@ -91,16 +91,13 @@ class Told(NamedTuple):
     """The network, and what stays the same over parts, windows and steps.
 
     motion: what it hears of how much motion there is, (1, time_width).
-    plain, shown: what it sees of the negative prompt and of the prompt.
-    both: the two together, empty where they are asked one after the other.
+    views: what it sees of the negative prompt, and of the prompt.
     source: what it sees of the words about the clip whose motion is taken.
     """
 
     unet: MotionUNet
     motion: Tensor
-    plain: Sight
-    shown: Sight
-    both: Sight
+    views: Views
     source: Sight
 
 
@@ -115,9 +112,9 @@ def tell(
     frames: residuals in a window.
     """
     plain, shown, source = (unet.see_clip(text[None], frames) for text in texts)
-    both = unet.see_clip(texts[:2], frames) if together else {}
+    both = unet.see_clip(texts[:2], frames) if together else None
     heard = unet.add_embedding(torch.tensor([motion], device=texts.device))
-    return Told(unet, heard, plain, shown, both, source)
+    return Told(unet, heard, Views(plain, shown, both), source)
 
 
 def motion_id(preset: Preset) -> float:
@@ -139,23 +136,11 @@ def predictor(told: Told, first: Tensor, guidance: Guidance, steps: int) -> Star
         guided, time = guidance.works_at(step, steps), timestep.to(given.device)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            clip = part.transpose(0, 1)[None].to(given)  # (1, c, f, h, w)
+            def ask(clips: Tensor, sight: Sight) -> Tensor:
+                rows = given.expand(len(clips), -1, -1, -1, -1)
+                return told.unet(clips, time, sight, first=rows, motion=told.motion)
 
-            def ask(sight: Sight, rows: int = 1) -> Tensor:
-                said = told.unet(
-                    clip.expand(rows, -1, -1, -1, -1),
-                    time,
-                    sight,
-                    first=given.expand(rows, -1, -1, -1, -1),
-                    motion=told.motion,
-                )
-                return said.transpose(1, 2).float()  # (rows, f, c, h, w)
-
-            if not guided:
-                return ask(told.shown)[0]
-            if told.both:
-                return guidance.combine(*ask(told.both, rows=2))
-            return guidance.combine(ask(told.plain)[0], ask(told.shown)[0])
+            return guidance.predict(part.to(given), told.views, ask, guided=guided)
 
         return predict
 
@@ -222,7 +207,7 @@ class Animation:
 
         def start() -> StartStep:
             told = self.networks()
-            told = told._replace(shown=told.source)
+            told = told._replace(views=replace(told.views, shown=told.source))
             return predictor(told, first, Guidance(1), preset.steps)
 
         return clean_latents(

@@ -3,9 +3,28 @@
 Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from animcli.networks.levels import Sight
+
+Ask = Callable[[Tensor, Sight], Tensor]
+"""(noisy clips (rows, c, f, h, w), what to look at) -> the prediction, same shape."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a network looks at, without the condition and with it.
+
+    both: the two as rows of one call, faster on a GPU, in twice the memory; None where they
+        are asked for one after the other.
+    """
+
+    plain: Sight
+    shown: Sight
+    both: Sight | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,24 @@ class Guidance:
     def works_at(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` needs the unconditional prediction too."""
         return self.scale > 1 and self.start <= step / steps < self.stop
+
+    def predict(self, part: Tensor, views: Views, ask: Ask, *, guided: bool) -> Tensor:
+        """What the network predicts for a window (f, c, h, w), same shape, float32.
+
+        part: on the network's device, in its dtype.
+        guided: whether `works_at` says so of the step.
+        """
+        clip = part.transpose(0, 1)[None]  # (1, c, f, h, w)
+
+        def said(sight: Sight, rows: int = 1) -> Tensor:
+            answer = ask(clip.expand(rows, -1, -1, -1, -1), sight)
+            return answer.transpose(1, 2).float()  # (rows, f, c, h, w)
+
+        if not guided:
+            return said(views.shown)[0]
+        if views.both is not None:
+            return self.combine(*said(views.both, rows=2))
+        return self.combine(said(views.plain)[0], said(views.shown)[0])
 
     def combine(self, plain: Tensor, shown: Tensor) -> Tensor:
         """The prediction from those without and with the condition, (f, c, h, w) each."""

@@ -22,7 +22,7 @@ from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet
 from animcli.rendering.denoise import PredictWindow, StartStep
 from animcli.rendering.diffusion import Workplace, render_clip
-from animcli.rendering.guidance import Guidance
+from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.latents import to_unit
 from animcli.rendering.loading import load_network, load_text_encoder
 from animcli.rendering.renderer import (
@@ -135,7 +135,7 @@ def predictor(
     """How to predict a window; what doesn't change over the windows of a step is done once.
 
     reference: latents (1, 4, h, w).
-    together: both halves of guidance in one call, faster on a GPU, in twice the memory.
+    together: both halves of guidance in one call; what is shown is for its last row only.
     """
     with torch.inference_mode():
         encoder_sight, control_sight = encoder.see(text), controlnet.see(text)
@@ -146,21 +146,16 @@ def predictor(
         features = encoder(reference, time, encoder_sight)
         # Differs from Animate Anyone: the way down doesn't look at the reference.
         shown = unet.see(text, {p: x for p, x in features.items() if p[:4] != "down"})
+        views = Views(plain, shown, shown if together else None)
         residuals = FrameResiduals(controlnet, control_sight, time, latents, picture, text)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            clip = part.transpose(0, 1)[None].to(text)  # (1, c, f, h, w)
             steer = residuals.of(window.frames)
 
-            def ask(sight: Sight, rows: int = 1) -> Tensor:
-                said = unet(clip.expand(rows, -1, -1, -1, -1), time, sight, residuals=steer)
-                return said.transpose(1, 2).float()  # (rows, f, c, h, w)
+            def ask(clips: Tensor, sight: Sight) -> Tensor:
+                return unet(clips, time, sight, residuals=steer)
 
-            if not guided:
-                return ask(shown)[0]
-            if together:
-                return guidance.combine(*ask(shown, rows=2))
-            return guidance.combine(ask(plain)[0], ask(shown)[0])
+            return guidance.predict(part.to(text), views, ask, guided=guided)
 
         return predict
 

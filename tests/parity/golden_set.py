@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -92,6 +93,11 @@ class GoldenSet:
             ):
                 found.append(Case(name, self.folder, entry))
         return found
+
+    def each(self, *names: str) -> pytest.MarkDecorator:
+        """Run a test with each of those cases, as `case`."""
+        found = self.cases(*names)
+        return pytest.mark.parametrize("case", found, ids=lambda case: case.name)
 
     @cached_property
     def _stored(self) -> dict[str, Tensor]:

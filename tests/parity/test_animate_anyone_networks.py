@@ -1,6 +1,5 @@
 """The networks of Animate Anyone give what the original ones give, to the last digits."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,15 +14,7 @@ from animcli.networks.unet import UNet
 
 SET = golden_set("animate_anyone")
 
-
-def cases(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +28,7 @@ def reference_unet() -> ReferenceUNet:
     return SET.load(ReferenceUNet(config), "reference_unet")
 
 
-@cases("in_pose", "out")
+@SET.each("in_pose", "out")
 def test_the_pose_guider(case: Case) -> None:
     shape = SET.shapes["pose_guider"]
     guider = PoseGuider(
@@ -47,7 +38,7 @@ def test_the_pose_guider(case: Case) -> None:
     close(case, guider(case.tensors["in_pose"]), "out")
 
 
-@cases("in", "out", "out_first_frame_only")
+@SET.each("in", "out", "out_first_frame_only")
 def test_the_motion_module(case: Case) -> None:
     config = case.entry["config"]
     module = MotionModule(
@@ -68,7 +59,7 @@ def over_clip(module: MotionModule, clip: Tensor) -> Tensor:
     return out.unflatten(0, (len(clip), -1)).transpose(1, 2)
 
 
-@cases("in_sample", "in_ehs", "in_pose_fea", "out")
+@SET.each("in_sample", "in_ehs", "in_pose_fea", "out")
 def test_the_unet(case: Case, unet: UNet) -> None:
     t = case.tensors
     latents, step, sight = t["in_sample"], t["in_timestep"], unet.see(t["in_ehs"])
@@ -80,7 +71,7 @@ def test_the_unet(case: Case, unet: UNet) -> None:
     close(case, unet(latents, step, five, pose=t["in_pose_fea"]), "out_ehs_5tokens")
 
 
-@cases("odd_in_sample", "odd_out")
+@SET.each("odd_in_sample", "odd_out")
 def test_the_unet_at_sizes_that_are_no_multiple_of_eight(case: Case, unet: UNet) -> None:
     t = case.tensors
     sight = unet.see(t["in_ehs"][:1])
@@ -88,7 +79,7 @@ def test_the_unet_at_sizes_that_are_no_multiple_of_eight(case: Case, unet: UNet)
     close(case, out, "odd_out")
 
 
-@cases("in_ref_latents", "bank_cfg/**")
+@SET.each("in_ref_latents", "bank_cfg/**")
 def test_what_the_reference_network_shows(
     case: Case, reference_unet: ReferenceUNet
 ) -> None:
@@ -104,7 +95,7 @@ def test_what_the_reference_network_shows(
         close(case, rows, name)
 
 
-@cases("in_ref_latents", "out_cfg", "out_nocfg")
+@SET.each("in_ref_latents", "out_cfg", "out_nocfg")
 @pytest.mark.parametrize("rounded", [False, True], ids=["exact", "as-float16"])
 def test_looking_at_a_reference(
     case: Case, rounded: bool, unet: UNet, reference_unet: ReferenceUNet
@@ -131,7 +122,7 @@ def test_looking_at_a_reference(
     torch.testing.assert_close(plain, out[:1], rtol=0, atol=case.tolerance)
 
 
-@cases("stage1/in_latents")
+@SET.each("stage1/in_latents")
 @pytest.mark.parametrize("stage", ["stage1", "stage2"])
 @pytest.mark.parametrize("shown", ["cond", "uncond"])
 def test_losses_and_gradients_of_training(case: Case, stage: str, shown: str) -> None:

@@ -30,17 +30,10 @@ from animcli.rendering.sampling import ANIMATE_ANYONE, Schedule, Solver, make_sc
 from animcli.rendering.windows import Window, uniform_windows
 
 SET = golden_set("animate_anyone")
+
+pytestmark = pytest.mark.usefixtures("no_gradients")
+
 CPU = torch.device("cpu")
-
-
-def cases(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
 
 
 class Pipeline:
@@ -113,7 +106,7 @@ class Pipeline:
             yield latents.transpose(0, 1)[None]
 
 
-@cases("in_pose_blocks_u8", "latents_after_step0")
+@SET.each("in_pose_blocks_u8", "latents_after_step0")
 def test_what_the_networks_look_at(case: Case) -> None:
     pipeline = Pipeline(case)
     token = pipeline.token()
@@ -125,7 +118,7 @@ def test_what_the_networks_look_at(case: Case) -> None:
     close(case, pipeline.pose.stack([len(pipeline.poses) - 1]), "mid_pose_fea_frame_last")
 
 
-@cases("in_pose_blocks_u8", "latents_after_step0")
+@SET.each("in_pose_blocks_u8", "latents_after_step0")
 def test_every_step_and_the_picture(case: Case) -> None:
     pipeline = Pipeline(case)
     windows = pipeline.windows()
@@ -143,7 +136,7 @@ def test_every_step_and_the_picture(case: Case) -> None:
         close(case, picture[None], "out_video_frame0")
 
 
-@cases("in_pose_blocks_u8", "latents_last_bank_fp16")
+@SET.each("in_pose_blocks_u8", "latents_last_bank_fp16")
 def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
     pipeline = Pipeline(case)
     if pipeline.config["guidance_scale"] <= 1:
@@ -152,7 +145,7 @@ def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
     close(case, latents, "latents_last_bank_fp16")
 
 
-@cases("in_pose_blocks_u8", "model_output_step0_after_cfg")
+@SET.each("in_pose_blocks_u8", "model_output_step0_after_cfg")
 def test_frames_of_several_windows_are_averaged_without_guidance_too(case: Case) -> None:
     """Differs: upstream adds the predictions up and only divides them with guidance on."""
     pipeline = Pipeline(case)
@@ -173,7 +166,7 @@ def test_frames_of_several_windows_are_averaged_without_guidance_too(case: Case)
     torch.testing.assert_close(first, expected, rtol=0, atol=case.tolerance)
 
 
-@cases("*/alphas_cumprod", "step_in_sample")
+@SET.each("*/alphas_cumprod", "step_in_sample")
 def test_the_schedules(case: Case) -> None:
     t = case.tensors
     schedules = {
@@ -220,7 +213,7 @@ def test_the_published_windows() -> None:
         assert [list(window.frames) for window in windows] == row["windows"], row
 
 
-@cases("in", "out_linear_x*", "out_slerp_x*")
+@SET.each("in", "out_linear_x*", "out_slerp_x*")
 def test_frames_between_frames(case: Case) -> None:
     frames = case.tensors["in"][0].transpose(0, 1)
     for way, short in [("linear", "linear"), ("spherical", "slerp")]:

@@ -22,11 +22,7 @@ from animcli.networks.frame_attention import (
 )
 from animcli.networks.motion_unet import MotionUNet
 
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.no_grad():
-        yield
+pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
 def predicted(case: Case, part: str, strength: float = 1.0) -> Tensor:
@@ -114,8 +110,8 @@ def test_what_tells_frames_apart(case: Case) -> None:
     angles = frame_angles(frames)
     close(case, angles[1], "rotary.freqs", rtol=0, atol=1e-6)  # of frame 1: the frequencies
     bias = RelativeBias(config["heads"])
-    weights = case.under("sd.time_rel_pos_bias.")
-    bias.load_state_dict(weights)
+    learned = "relative_attention_bias.weight"
+    bias.load_state_dict({learned: weights_of(case)[f"time_rel_pos_bias.{learned}"]})
     order = FrameOrder(bias(frames), angles.cos(), angles.sin())
     close(case, turn(t["rotary.in"], order), "rotary.out")
     assert torch.equal(order.bias, t["relbias.out"])

@@ -1,7 +1,5 @@
 """The networks of MagicAnimate give what the original ones give, to the last digits."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from golden_set import Case, close, golden_set, unet_config
@@ -13,15 +11,7 @@ from animcli.networks.unet import Residuals, UNet
 
 SET = golden_set("magic_animate")
 
-
-def cases(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +34,7 @@ def residuals(case: Case) -> Residuals:
     )
 
 
-@cases("in_sample", "out", "in_mid_residual")
+@SET.each("in_sample", "out", "in_mid_residual")
 def test_the_unet(case: Case, unet: UNet) -> None:
     t = case.tensors
     close(case, unet(t["in_sample"], t["in_timestep"], unet.see(t["in_ehs"])), "out")
@@ -57,7 +47,7 @@ def test_the_unet(case: Case, unet: UNet) -> None:
     close(case, out, "out_with_residuals")
 
 
-@cases("bank/**", "out_midup")
+@SET.each("bank/**", "out_midup")
 def test_looking_at_the_reference(
     case: Case, unet: UNet, appearance_encoder: ReferenceUNet
 ) -> None:
@@ -87,7 +77,7 @@ def test_looking_at_the_reference(
     close(case, both_rows(rounded), "out_midup_bank_fp16")
 
 
-@cases("in_cond_blocks_u8", "out_mid")
+@SET.each("in_cond_blocks_u8", "out_mid")
 def test_the_controlnet(case: Case) -> None:
     t, shape = case.tensors, SET.shapes["controlnet"]
     controlnet = SET.load(

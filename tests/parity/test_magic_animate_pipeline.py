@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from golden_set import Case, close, golden_set, unet_config
 from torch import Tensor, nn
@@ -23,15 +22,7 @@ from animcli.rendering.windows import Window, uniform_windows
 
 SET = golden_set("magic_animate")
 
-
-def cases(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", SET.cases(*names), ids=lambda case: case.name)
-
-
-@pytest.fixture(autouse=True)
-def _no_gradients() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
+pytestmark = pytest.mark.usefixtures("no_gradients")
 
 
 class TextEncoder(nn.Module):
@@ -98,7 +89,7 @@ class Pipeline:
             yield latents.transpose(0, 1)[None]
 
 
-@cases("in_control_blocks_u8", "latents_after_step0")
+@SET.each("in_control_blocks_u8", "latents_after_step0")
 def test_what_the_networks_look_at(case: Case) -> None:
     pipeline = Pipeline(case)
     listed = case.entry["windows_unet"]
@@ -118,7 +109,7 @@ def test_what_the_networks_look_at(case: Case) -> None:
     close(case, first.middle[0].transpose(0, 1), "mid_controlnet_first_window_mid")
 
 
-@cases("in_control_blocks_u8", "latents_after_step0")
+@SET.each("in_control_blocks_u8", "latents_after_step0")
 def test_every_step_and_the_picture(case: Case) -> None:
     pipeline = Pipeline(case)
     assert pipeline.solver.timesteps.tolist() == case.tensors["timesteps"].tolist()
@@ -144,7 +135,7 @@ class RoundedFeatures(ReferenceUNet):
         return {path: rows.half().float() for path, rows in super().forward(*seen).items()}
 
 
-@cases("in_control_blocks_u8", "latents_last_bank_fp16")
+@SET.each("in_control_blocks_u8", "latents_last_bank_fp16")
 def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
     encoder = RoundedFeatures(unet_config(SET.shapes["appearance_encoder"]))
     SET.load(encoder, "appearance_encoder")
@@ -152,13 +143,13 @@ def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
     close(case, latents, "latents_last_bank_fp16", tolerance(case))
 
 
-@cases("in_control_blocks_u8", "latents_after_step0")
+@SET.each("in_control_blocks_u8", "latents_after_step0")
 def test_the_halves_of_guidance_may_go_one_after_the_other(case: Case) -> None:
     first = next(Pipeline(case).steps(together=False))
     close(case, first, "latents_after_step0", tolerance(case))
 
 
-@cases("alphas_cumprod", "step_in_sample")
+@SET.each("alphas_cumprod", "step_in_sample")
 def test_the_schedule_and_its_inversion(case: Case) -> None:
     t = case.tensors
     scheduler = make_scheduler("ddim", MAGIC_ANIMATE)
