@@ -79,9 +79,26 @@ def unet_of(file: str) -> MotionUNet:
 
 
 def weights_of(case: Case) -> dict[str, Tensor]:
-    """The weights in a case, without the angles' frequencies, which are no weights."""
+    """The weights of a case, without the angles' frequencies, which are no weights.
+
+    The small set has the recipe in their place.
+    """
+    if recipe := case.entry.get("weights"):
+        random = torch.Generator().manual_seed(recipe["seed"])
+        shapes = recipe["shapes"].items()
+        return {name: drawn(name, torch.Size(shape), random) for name, shape in shapes}
     state = case.under("sd.")
     return {name: x for name, x in state.items() if not name.endswith("rotary_emb.freqs")}
+
+
+def drawn(name: str, shape: torch.Size, random: torch.Generator) -> Tensor:
+    """A weight as the set's were made: in the order of upstream's modules."""
+    numbers = torch.randn(shape, generator=random)
+    if name.endswith("relative_attention_bias.weight"):
+        return numbers
+    if len(shape) > 1:
+        return numbers / shape[1:].numel() ** 0.5
+    return 1 + 0.2 * numbers if name.endswith("weight") else 0.1 * numbers
 
 
 def steps_of(case: Case, prefix: str) -> list[tuple[str, int]]:
