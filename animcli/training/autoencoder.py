@@ -56,7 +56,7 @@ def _edges(x: Tensor) -> Tensor:
 class AutoencoderRecipe:
     """What an autoencoder learns from."""
 
-    clips: int = key(8, "Clips of which an update sees a picture.", low=1)
+    clips: int = key(4, "Clips of which an update sees four crops.", low=1)
 
 
 @dataclass(eq=False)
@@ -103,30 +103,27 @@ class AutoencoderCourse:
         return Judgement(measure(made, self.cases), (self.cases.targets, made))
 
 
-CROPS = 2  # of each picture
+CROPS = 4  # of each clip
 AHEAD = 4  # updates whose pictures are being made
 
 
 def cut(clip: Callable[[int], Footage], number: int) -> NDArray[np.uint8]:
-    """Crops of half a side, (CROPS, h, w, 4), of one picture and its mask, varied."""
+    """Crops of half a side, (CROPS, h, w, 4), of a clip's pictures and masks, varied."""
     chance = np.random.default_rng([7, number])
     footage = clip(number)
-    which = int(chance.integers(len(footage.pictures)))
-    picture = footage.pictures[which].astype(np.float32)
-    if chance.random() < 0.15:  # other contrast and colours
-        shift = chance.normal(0, 20, 3)
-        picture = (picture - 128) * chance.uniform(0.5, 1.4) + 128 + shift
-    if chance.random() < 0.1:
-        picture = picture + chance.normal(0, chance.uniform(2, 12), picture.shape)
-    planes = np.dstack([picture, footage.masks[which]]).clip(0, 255).astype(np.uint8)
-    if chance.random() < 0.5:
-        planes = planes[:, ::-1]
-    height, width = (side // 16 * 8 for side in planes.shape[:2])
-    tops = chance.integers(0, planes.shape[0] - height + 1, CROPS)
-    lefts = chance.integers(0, planes.shape[1] - width + 1, CROPS)
-    return np.stack(
-        [
-            planes[top : top + height, left : left + width]
-            for top, left in zip(tops, lefts, strict=True)
-        ]
-    )
+    count, height, width = footage.masks.shape
+    height, width = height // 16 * 8, width // 16 * 8
+    crops: list[NDArray[np.uint8]] = []
+    for which in chance.choice(count, CROPS, replace=count < CROPS):
+        top = chance.integers(0, footage.masks.shape[1] - height + 1)
+        left = chance.integers(0, footage.masks.shape[2] - width + 1)
+        place = (which, slice(top, top + height), slice(left, left + width))
+        picture = footage.pictures[place].astype(np.float32)
+        if chance.random() < 0.15:  # other contrast and colours
+            shift = chance.normal(0, 20, 3)
+            picture = (picture - 128) * chance.uniform(0.5, 1.4) + 128 + shift
+        if chance.random() < 0.1:
+            picture = picture + chance.normal(0, chance.uniform(2, 12), picture.shape)
+        planes = np.dstack([picture, footage.masks[place]]).clip(0, 255).astype(np.uint8)
+        crops.append(planes[:, ::-1] if chance.random() < 0.5 else planes)
+    return np.stack(crops)
