@@ -1,23 +1,28 @@
 """The one training loop: every stage brings its networks, its batches and its loss.
 
-A batch is a function of the step alone and every random number of a step is drawn from a
-generator seeded by (seed, step). A run that was stopped therefore goes on with the same
-losses as one that was not, and only the networks, their averages and the optimiser's
-moments have to be kept.
+A batch is a function of its number alone and every random number of it is drawn from a
+generator seeded by (seed, number). A run that was stopped therefore goes on with the same
+losses as one that was not, and only what learns, its averages and the optimiser's moments
+have to be kept. Several processes take turns with the numbers.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from animcli.errors import ProjectError
 from animcli.keys import key
+from animcli.training.processes import ALONE, Processes
+
+N = TypeVar("N", bound=nn.Module)
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -48,7 +53,10 @@ class Schedule:
         0.99, "How long AdamW remembers squares of gradients.", low=0, high=0.99999
     )
     ema: float = key(
-        0.999, "How much of the averaged weights stays at an update.", low=0, high=1
+        0.999,
+        "How much of the averaged weights stays at an update; 0 keeps no average.",
+        low=0,
+        high=1,
     )
     clip: float = key(1.0, "Largest norm of all gradients together.", low=0)
     bfloat16: bool = key(True, "Whether to multiply in bfloat16.")
@@ -89,14 +97,14 @@ class Course(Protocol):
 
     @property
     def average(self) -> nn.Module:
-        """A copy of it, to follow it."""
+        """A copy of it, to follow it; or itself, where no average is wanted."""
 
     @property
     def samples(self) -> int:
         """Pictures of an update."""
 
     def loss(self, step: int, random: torch.Generator) -> Tensor:
-        """The loss of a step's batch, a scalar."""
+        """The loss of the batch with this number, a scalar."""
 
     def judge(self) -> Judgement:
         """How good the averaged weights are."""
@@ -111,67 +119,97 @@ class Progress:
     seconds: float
 
 
-def train(course: Course, schedule: Schedule, checkpoint: Checkpoint) -> Iterator[Progress]:
+def follower(network: N) -> N:
+    """A copy for the averages of what learns; what doesn't learn, the two share."""
+    shared: dict[int, object] = {
+        id(each): each for each in network.parameters() if not each.requires_grad
+    }
+    return copy.deepcopy(network, shared).requires_grad_(False)
+
+
+def train(
+    course: Course, schedule: Schedule, checkpoint: Checkpoint, processes: Processes = ALONE
+) -> Iterator[Progress]:
     """Update the course's network until the schedule ends, yielding after each update.
 
     Its average, a copy, follows slowly, and is the one to use afterwards. Goes on from
-    `checkpoint`, and saves there before it yields. Only parameters with `requires_grad`
-    learn.
+    `checkpoint`, and saves there before it yields; of several processes the first does.
+    Only parameters with `requires_grad` learn.
+
+    Raises ProjectError where `checkpoint` is of another network.
     """
-    network, average = course.network, course.average
+    network = course.network
     learning = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(
         learning, schedule.learning_rate, (0.9, schedule.beta2), 1e-8, schedule.weight_decay
     )
-    start = _restore(network, average, optimiser, learning, checkpoint.load())
+    start = _restore(course, optimiser, learning, checkpoint.load())
+    device = learning[0].device.type
     random = torch.Generator()
     for step in range(start, schedule.updates):
         began = time.perf_counter()
-        random.manual_seed(schedule.seed * 1_000_003 + step)
+        batch = step * processes.count + processes.index
+        random.manual_seed(schedule.seed * 1_000_003 + batch)
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
-        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
-            value = course.loss(step, random)
+        with torch.autocast(device, torch.bfloat16, enabled=schedule.bfloat16):
+            value = course.loss(batch, random)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
+        processes.average_gradients(learning)
         nn.utils.clip_grad_norm_(learning, schedule.clip)
         optimiser.step()
-        _follow(average, network, schedule.keep(step))
+        _follow(course.average, network, schedule.keep(step))
         done = step + 1
-        if done % schedule.save_every == 0 or done == schedule.updates:
-            checkpoint.save(_state(network, average, optimiser, learning, done))
+        saves = done % schedule.save_every == 0 or done == schedule.updates
+        if saves and processes.index == 0:
+            checkpoint.save(_state(course, optimiser, learning, done))
         yield Progress(done, value.item(), time.perf_counter() - began)
 
 
 @torch.no_grad()
 def _follow(average: nn.Module, network: nn.Module, keep: float) -> None:
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - keep)
+        if slow is not fast:
+            slow.lerp_(fast, 1 - keep)
     for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
         kept.copy_(buffer)
 
 
+def _kept(course: Course) -> dict[str, Tensor]:
+    """What of the networks has to be kept: all but what doesn't learn."""
+    network, average = course.network, course.average
+    still = {name for name, p in network.named_parameters() if not p.requires_grad}
+    modules = {"network": network}
+    if average is not network:
+        modules["average"] = average
+    return {
+        f"{which}.{name}": tensor
+        for which, module in modules.items()
+        for name, tensor in module.state_dict().items()
+        if name not in still
+    }
+
+
 def _state(
-    network: nn.Module,
-    average: nn.Module,
+    course: Course,
     optimiser: torch.optim.Optimizer,
     learning: list[nn.Parameter],
     step: int,
 ) -> dict[str, NDArray[np.generic]]:
     """All that a run needs to go on, as arrays by name."""
     state: dict[str, NDArray[np.generic]] = {"step": np.array(step)}
-    for name, module in (("network", network), ("average", average)):
-        for place, tensor in module.state_dict().items():
-            state[f"{name}.{place}"] = tensor.numpy()
+    for name, tensor in _kept(course).items():
+        state[name] = tensor.cpu().numpy()
     for index, parameter in enumerate(learning):
         for moment, tensor in optimiser.state[parameter].items():
-            state[f"optimiser.{index}.{moment}"] = tensor.numpy()
+            state[f"optimiser.{index}.{moment}"] = tensor.cpu().numpy()
     return state
 
 
+@torch.no_grad()
 def _restore(
-    network: nn.Module,
-    average: nn.Module,
+    course: Course,
     optimiser: torch.optim.Optimizer,
     learning: list[nn.Parameter],
     state: dict[str, NDArray[np.generic]] | None,
@@ -179,10 +217,20 @@ def _restore(
     """Put a saved run back; gives the updates that it had done."""
     if state is None:
         return 0
-    for name, module in (("network", network), ("average", average)):
-        module.load_state_dict(_part(state, name + "."))
+    for name, tensor in _kept(course).items():
+        if name not in state or state[name].shape != tensor.shape:
+            raise ProjectError(
+                f"what was trained here before is another network (first: {name})",
+                "go on with the settings it had, or train in another folder",
+            )
+        tensor.copy_(torch.from_numpy(np.asarray(state[name])))
     for index, parameter in enumerate(learning):
-        optimiser.state[parameter] = _part(state, f"optimiser.{index}.")
+        saved = _part(state, f"optimiser.{index}.")
+        optimiser.state[parameter] = {
+            # AdamW counts its steps on the processor.
+            moment: tensor.to(parameter.device) if tensor.ndim else tensor
+            for moment, tensor in saved.items()
+        }
     return int(state["step"])
 
 

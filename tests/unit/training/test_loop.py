@@ -1,60 +1,13 @@
 """The loop: rates, averages, and going on after a kill."""
 
-import copy
-from collections.abc import Mapping
-
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from line_course import SHORT, Kept, Line, losses
+from torch import nn
 
-from animcli.training.loop import Judgement, Schedule, train
-
-Arrays = dict[str, NDArray[np.generic]]
-
-
-class Line:
-    """A course: a linear layer learns to double, from numbers drawn at each step."""
-
-    samples = 8
-
-    def __init__(self) -> None:
-        torch.manual_seed(0)
-        self.network: nn.Module = nn.Linear(3, 3)
-        self.average: nn.Module = copy.deepcopy(self.network)
-
-    def loss(self, step: int, random: torch.Generator) -> Tensor:
-        x = torch.randn(8, 3, generator=random) + step
-        return (self.network(x) - 2 * x).square().mean()
-
-    def judge(self) -> Judgement:
-        return Judgement({}, ())
-
-
-class Kept:
-    """A checkpoint in memory."""
-
-    def __init__(self) -> None:
-        self.arrays: Arrays | None = None
-
-    def load(self) -> Arrays | None:
-        return self.arrays
-
-    def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        self.arrays = {name: np.array(array) for name, array in arrays.items()}
-
-
-SHORT = Schedule(updates=12, learning_rate=0.1, warmup=2, save_every=5, bfloat16=False)
-
-
-def losses(course: Line, kept: Kept, most: int = 12) -> list[float]:
-    found = []
-    for progress in train(course, SHORT, kept):
-        found.append(progress.loss)
-        if progress.step == most:
-            break
-    return found
+from animcli.errors import ProjectError
+from animcli.training.loop import Schedule, follower, train
 
 
 @pytest.mark.parametrize("killed_after", [1, 5, 7, 11])
@@ -86,3 +39,52 @@ def test_averages_forget_the_beginning() -> None:
     schedule = Schedule(ema=0.99)
     assert schedule.keep(0) == 0.1
     assert schedule.keep(10_000) == 0.99
+
+
+class Half(Line):
+    """Only the second of two layers learns."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        self.network[0].requires_grad_(False)
+        self.average = follower(self.network)
+
+
+def test_what_does_not_learn_is_shared_and_not_kept() -> None:
+    course, kept = Half(), Kept()
+    assert course.average[0].weight is course.network[0].weight
+    assert course.average[1].weight is not course.network[1].weight
+    before = [p.clone() for p in course.network.parameters()]
+    losses(course, kept)
+    after = list(course.network.parameters())
+    assert [torch.equal(x, y) for x, y in zip(before, after, strict=True)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert kept.arrays is not None
+    assert {name for name in kept.arrays if not name.startswith("optimiser")} == {
+        "step", "network.1.weight", "network.1.bias", "average.1.weight", "average.1.bias",
+    }  # fmt: skip
+    again = Half()
+    assert losses(again, kept) == []  # it is done
+    torch.testing.assert_close(again.network[1].weight, after[2], rtol=0, atol=0)
+    assert again.average[0].weight is again.network[0].weight
+
+
+def test_without_an_average_the_network_is_kept_once() -> None:
+    course, kept = Line(), Kept()
+    course.average = course.network
+    whole = losses(course, kept, 5)
+    assert whole == losses(Line(), Kept(), 5)
+    assert kept.arrays is not None
+    assert not any(name.startswith("average") for name in kept.arrays)
+    again = Line()
+    again.average = again.network
+    assert losses(again, kept) == losses(Line(), Kept())[5:]
+
+
+def test_what_another_network_left_is_refused() -> None:
+    kept = Kept()
+    losses(Line(), kept)
+    with pytest.raises(ProjectError, match=r"another network \(first: network\.1\.weight"):
+        losses(Half(), kept)
