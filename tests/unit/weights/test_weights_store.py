@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from weight_builders import FakeHub, entry, file, pickled, safetensors, tensors
 
 from animcli.errors import StorageError, WeightsError
-from animcli.weights.catalog import Entry
+from animcli.weights.catalog import Entry, Packaged
 from animcli.weights.recognise import sha256_of
 from animcli.weights.store import WeightsStore, default_root
 
@@ -51,6 +51,27 @@ def test_what_is_there_isnt_pulled_again(tmp_path: Path) -> None:
     store.pull("toy")
     store.pull("toy")
     assert hub.asked == 1
+
+
+def test_packaged_weights_are_used_where_they_are(tmp_path: Path) -> None:
+    packaged = replace(
+        entry(file("catalog.toml")), name="own", source=Packaged(folder="weights")
+    )
+    store = store_of(tmp_path, packaged)
+    assert store.has("own")
+    folder = store.pull("own")
+    assert "[blazepose]" in (folder / "catalog.toml").read_text()
+    assert store.digests("own") == {"catalog.toml": sha256_of(folder / "catalog.toml")}
+    assert not (folder / "stamp.json").exists()
+    with pytest.raises(WeightsError, match="come with animcli"):
+        store.import_files("own", [folder / "catalog.toml"])
+
+
+def test_packaged_weights_that_are_lost_come_with_a_new_install(tmp_path: Path) -> None:
+    lost = replace(entry(file("lost.bin")), name="own", source=Packaged(folder="weights"))
+    with pytest.raises(WeightsError) as caught:
+        store_of(tmp_path, lost).path("own")
+    assert caught.value.hint == "install animcli again"
 
 
 def test_absent_weights_say_how_large_they_are_and_how_to_get_them(tmp_path: Path) -> None:
