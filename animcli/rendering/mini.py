@@ -26,7 +26,7 @@ from animcli.pose.skeleton import BODY
 from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
 from animcli.rendering.device import dtype_on, enough_memory, open_device
 from animcli.rendering.features import FrameFeatures
-from animcli.rendering.guidance import Guidance
+from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.latents import SHRINK, to_signed
 from animcli.rendering.loading import load_network
 from animcli.rendering.noise import clip_noise
@@ -123,8 +123,7 @@ class Mini:
             preset.guidance_rescale,
         )
         with torch.inference_mode():
-            shown = model.unet.see(None, guide.look())
-            plain = model.unet.see()
+            views = Views(model.unet.see(), model.unet.see(None, guide.look()))
         told = FrameFeatures(guide.frame)
         width = self.model.widths[0]
 
@@ -133,15 +132,15 @@ class Mini:
             time = timestep.to(device)
 
             def predict(part: Tensor, window: Window) -> Tensor:
-                noisy = part.transpose(0, 1)[None].to(device, dtype)  # (1, z, f, h, w)
                 both = told.stack(window.frames).transpose(0, 1)[None].to(device, dtype)
                 pose, moved = both[:, :width], both[:, width:]
 
-                def ask(sight: Sight) -> Tensor:
-                    clean = model(noisy, time, sight, pose, moved)
-                    return clean[0].transpose(0, 1).float()  # (f, z, h, w)
+                def ask(noisy: Tensor, sight: Sight) -> Tensor:
+                    clean: Tensor = model(noisy, time, sight, pose, moved)
+                    return clean
 
-                return guidance.combine(ask(plain), ask(shown)) if guided else ask(shown)
+                noisy = part.to(device, dtype)
+                return guidance.predict(noisy, views, ask, guided=guided)
 
             return predict
 
