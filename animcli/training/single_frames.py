@@ -1,10 +1,9 @@
-"""Stage 1: single frames. Denoising network, reference network and guider learn together.
+"""Stage 1 of the small model: single frames. All its parts learn together.
 
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117, section 3.3, for the small model.
 """
 
 import copy
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor
 from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder, fold
 from animcli.networks.limbs import limb_code
-from animcli.networks.mini import MiniModel, clean_shares, make_clue
+from animcli.networks.mini import MOVED_ERROR, MiniModel, clean_shares, make_clue
 from animcli.networks.warp import move_parts
 from animcli.training.loop import Judgement
 from animcli.training.shards import Batch, ShardFolder
@@ -34,7 +33,7 @@ class Recipe:
         low=0.01,
     )
     no_clue: float = key(
-        0.25,
+        0.15,
         "Share of clips without the clue, so that reference attention has to find the "
         "appearance.",
         low=0,
@@ -47,15 +46,18 @@ class Recipe:
         0.004, "How far joints are moved, in pictures: found ones are off.", low=0
     )
     snr_limit: float = key(5.0, "Clamp of the loss weight, from 1 to this.", low=1)
+    shared_noise: float = key(
+        0.0, "Share of the noise's variance that the frames of a clip share.", low=0, high=1
+    )
 
 
-def single_frame_loss(
+def denoising_loss(
     model: MiniModel, batch: Batch, recipe: Recipe, shares: Tensor, random: torch.Generator
 ) -> Tensor:
     """The weighted error of the clean latents that the model sees in noisy ones.
 
-    Each reference serves all targets of its clip as if they were frames of a sample, but
-    with a time step of its own per clip.
+    Each reference serves all targets of its clip as if they were frames of a sample, and
+    a clip has one time step. A model without motion modules sees each by itself.
     """
     targets, reference = fold(batch.targets), fold(batch.reference)
     clips, frames, _, height, width = targets.shape
@@ -63,6 +65,10 @@ def single_frame_loss(
     timestep = (len(shares) * chance[0] ** recipe.late).long().clamp_max(len(shares) - 1)
     share = shares[timestep][:, None, None, None, None]
     noise = torch.randn(targets.shape, generator=random)
+    if recipe.shared_noise:
+        common = torch.randn(targets[:, :1].shape, generator=random)
+        own = (1 - recipe.shared_noise) ** 0.5
+        noise = own * noise + recipe.shared_noise**0.5 * common
     noisy = share.sqrt() * targets + (1 - share).sqrt() * noise
 
     shaken = batch.joints + recipe.jitter * torch.randn(
@@ -100,8 +106,10 @@ def single_frame_loss(
         moved[order].permute(frames_second),
     ).permute(frames_second)
     error = (clean.float() - targets[order]).square() * batch.weights[order]
-    snr = (shares / (1 - shares))[timestep[order]].clamp(1, recipe.snr_limit)
-    return (error.mean(dim=(1, 2, 3, 4)) * snr).mean()
+    snr = (shares / (1 - shares))[timestep].clamp(1, recipe.snr_limit)
+    # In units of what the guess leaves open, or clips without a clue drown the others.
+    weight = snr / torch.where(told.flatten(), MOVED_ERROR, 1.0)
+    return (error.mean(dim=(1, 2, 3, 4)) * weight[order]).mean()
 
 
 @dataclass(eq=False)
@@ -124,8 +132,7 @@ class SingleFrames:
 
     def loss(self, step: int, random: torch.Generator) -> Tensor:
         """Of a batch of the clips that are there; waits for those that must be."""
-        while (shards := self.folder.at(step)) is None:
-            time.sleep(1)
+        shards = self.folder.wait(step)
         chance = np.random.default_rng([self.seed, step])
         clips = chance.choice(len(shards), self.recipe.clips, replace=False)
         targets = [
@@ -133,7 +140,7 @@ class SingleFrames:
             for _ in clips
         ]
         batch = shards.batch(clips.tolist(), targets)
-        return single_frame_loss(self.network, batch, self.recipe, self._shares, random)
+        return denoising_loss(self.network, batch, self.recipe, self._shares, random)
 
     def judge(self) -> Judgement:
         """With different numbers of steps, and with something wrong or left out."""
