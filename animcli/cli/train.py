@@ -49,6 +49,8 @@ class Train:
                 run.autoencoder()
             if self.stage in (None, "1"):
                 run.frames()
+            if self.stage in (None, "2"):
+                run.clips()
             return Answer((str(self.folder),), ({"path": str(self.folder)},))
 
         return Planned((*map(Step, poses), Act(train)), thread)

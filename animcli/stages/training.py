@@ -12,10 +12,10 @@ from PIL import Image, ImageDraw, ImageFont
 from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.charts import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from animcli.training.loop import Judgement
-from animcli.training.procedural import VALIDATION_SEEDS, draw_footage
-from animcli.training.run import Run
+from animcli.training.procedural import VALIDATION_SEEDS, draw_clip, draw_footage
+from animcli.training.run import Clip, Run
 from animcli.training.settings import TrainSettings
-from animcli.training.shards import Footage
+from animcli.training.teaching import School
 from animcli.training.validation import to_bytes
 from animcli.training.videos import Film, VideoClips
 from animcli.video.picture import write_picture
@@ -33,20 +33,15 @@ def open_run(
 ) -> Run:
     """A run on videos, or without any on characters that the package draws."""
     data, validation = settings.data, VALIDATION_SEEDS.start
-    clip: Callable[[int], Footage] = partial(
-        draw_footage, targets=data.targets, size=data.size
-    )
+    frames = settings.clips.data.frames
+    single: Clip = partial(draw_footage, targets=data.targets, size=data.size)
+    on_end: Clip = partial(draw_clip, frames=frames, size=data.size)
     if films:
-        clip = VideoClips(tuple(films), validation, data.targets, data.size)
-    return Run(
-        folder,
-        settings,
-        clip,
-        validation,
-        FileCheckpoint,
-        report,
-        show,
-    )
+        shown = tuple(films)
+        single = VideoClips(shown, validation, data.targets, data.size)
+        on_end = VideoClips(shown, validation, frames, data.size, on_end=True)
+    school = School(FileCheckpoint, report, show)
+    return Run(folder, settings, single, on_end, validation, school)
 
 
 def show(home: Path, curve: list[dict[str, float]], found: Judgement) -> None:

@@ -30,6 +30,18 @@ class Preparation:
     clips: int
     shards: int
 
+    def is_done(self) -> bool:
+        """Whether all shards are there."""
+        paths = (shard_path(self.folder, number) for number in range(self.shards))
+        return all(path.is_file() for path in paths)
+
+    def make(self, number: int) -> None:
+        """Write shard `number`, unless it is there."""
+        path = shard_path(self.folder, number)
+        if not path.is_file():
+            first = number * self.clips
+            prepare(map(self.clip, range(first, first + self.clips)), path)
+
     def start(self) -> multiprocessing.process.BaseProcess:
         """Begin, in a process that ends with this one at the latest."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -48,11 +60,6 @@ def as_worker() -> None:
 def _work(preparation: Preparation, parent: int) -> None:
     as_worker()
     for number in range(preparation.shards):
-        path = shard_path(preparation.folder, number)
-        if path.is_file():
-            continue
         if os.getppid() != parent:  # it was killed, and couldn't end this process
             return
-        first = number * preparation.clips
-        footage = map(preparation.clip, range(first, first + preparation.clips))
-        prepare(footage, path)
+        preparation.make(number)

@@ -1,6 +1,7 @@
 """Footage of people that the package draws itself."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from animcli.characters.clip import Scene
 from animcli.characters.draw import Artist
@@ -12,15 +13,31 @@ VALIDATION_SEEDS = range(800_000, 900_000)
 
 
 def draw_footage(seed: int, targets: int, size: int = 256) -> Footage:
-    """The person of this seed at `1 + targets` moments; the first is the reference.
+    """The person of this seed at `1 + targets` moments; the first is the reference."""
+    chance = np.random.default_rng([seed, 11])
+    return _draw(seed, chance.uniform(0, 12, 1 + targets), size, chance)
+
+
+def draw_clip(seed: int, frames: int, size: int = 256) -> Footage:
+    """The person of this seed at some moment, the reference, then `frames` on end, 12 to 24
+    a second.
+    """
+    chance = np.random.default_rng([seed, 17])
+    reference, start = chance.uniform(0, 12, 2)
+    moments = start + np.arange(frames) / chance.uniform(12, 24)
+    return _draw(seed, np.array([reference, *moments]), size, chance)
+
+
+def _draw(
+    seed: int, moments: NDArray[np.float64], size: int, chance: np.random.Generator
+) -> Footage:
+    """The person of this seed at `moments` (seconds).
 
     In one clip of four, each hidden joint counts as unseen one time in three: detectors
     guess most of them.
     """
-    chance = np.random.default_rng([seed, 11])
     scene = Scene.from_seed(seed)
     artist = Artist(scene.figure, scene.shot, (size, size))
-    moments = chance.uniform(0, 12, 1 + targets)  # seconds
     drawn = [artist.draw(pose) for pose in scene.dance.poses(scene.figure, moments)]
     joints = np.stack([drawing.joints for drawing in drawn]) / np.float32(size)
     inside = ((joints > -0.02) & (joints < 1.02)).all(axis=-1)

@@ -1,136 +1,157 @@
-"""A training run in a folder of its own: data, stages, and what can be seen of them.
+"""A training run of the small model in a folder of its own.
 
-Everything lands in the folder: shards, checkpoints, weights, and for each stage a curve
-(JSON lines), and pictures of it and of validation. The same command goes on from there.
+Everything lands in the folder: shards, checkpoints, weights, and for each stage what can be
+seen of it. The same command goes on from there.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from animcli.errors import WeightsError
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig
 from animcli.networks.mini import MiniConfig, MiniModel
 from animcli.training.autoencoder import AutoencoderCourse
-from animcli.training.loop import Checkpoint, Course, Judgement, Schedule, train
+from animcli.training.clips import Clips, with_motion
+from animcli.training.loop import Course, Schedule
 from animcli.training.preparing import Preparation, as_worker
 from animcli.training.settings import TrainSettings
-from animcli.training.shards import Footage, ShardFolder
+from animcli.training.shards import Footage, Growth, ShardFolder
 from animcli.training.single_frames import SingleFrames
+from animcli.training.teaching import School, keep_weights
 from animcli.training.validation import Cases, baselines, make_cases
 
 AUTOENCODER = "autoencoder.safetensors"
-MODEL = "frames.safetensors"
+FRAMES = "frames.safetensors"
+MODEL = "model.safetensors"
 
-Report = Callable[[str, int, int], None]
-Show = Callable[[Path, list[dict[str, float]], Judgement], None]
-"""(folder of the stage, its curve so far, what validation found) -> pictures there."""
+Clip = Callable[[int], Footage]
+"""Number of a clip -> its footage. New processes import it."""
+
+
+def one_worker() -> Executor:
+    """Another process."""
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=as_worker)
 
 
 @dataclass(frozen=True)
 class Run:
     """A folder, and how to train in it.
 
-    clip: number of a clip -> its footage; new processes import it. The numbers from
-        `validation` on are kept for validation.
-    open_checkpoint: file -> where arrays are kept in it.
-    show: draws what can be seen.
+    single: footage of moments apart. on_end: footage of moments that follow one another.
+        The numbers from `validation` on are kept for validation.
+    workers: where pictures are made ahead.
     """
 
     folder: Path
     settings: TrainSettings
-    clip: Callable[[int], Footage]
+    single: Clip
+    on_end: Clip
     validation: int
-    open_checkpoint: Callable[[Path], Checkpoint]
-    report: Report
-    show: Show
+    school: School
+    workers: Callable[[], Executor] = one_worker
 
     def autoencoder(self) -> None:
         """Stage `autoencoder`: ends with its weights in the folder."""
         stage, home = self.settings.autoencoder, self._home("autoencoder")
         torch.manual_seed(stage.schedule.seed)
         network = Autoencoder(AutoencoderConfig())
-        with _workers() as workers:
+        workers = self.workers()
+        try:
             course = AutoencoderCourse(
                 network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-                self.clip,
+                self.single,
                 workers,
                 stage.recipe,
                 self._cases(),
             )
             self._teach(course, stage.schedule, home)
-        self._keep(course.average.state_dict(), AUTOENCODER)
+        finally:
+            workers.shutdown(cancel_futures=True)
+        keep_weights(course.average.state_dict(), self.folder / AUTOENCODER)
 
     def frames(self) -> None:
         """Stage `1`: ends with the model of single frames in the folder."""
-        stage, home, data = self.settings.frames, self._home("1"), self.settings.data
-        autoencoder = Autoencoder(AutoencoderConfig())
-        autoencoder.load_state_dict(self._weights(AUTOENCODER))
-        shards = self.folder / "shards"
-        preparing = Preparation(
-            self.clip,
-            shards,
-            data.shard_clips,
-            stage.growth.at(stage.schedule.updates),
-        ).start()
-        torch.manual_seed(stage.schedule.seed)
-        cases = self._cases()
-        model = MiniModel(MiniConfig(positions=0))
-        course = SingleFrames(
-            model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-            autoencoder.requires_grad_(False),
-            ShardFolder(shards, stage.growth),
-            stage.recipe,
-            cases,
-            stage.schedule.seed,
-        )
-        (home / "baselines.json").write_text(
-            json.dumps(baselines(cases, autoencoder), indent=1), encoding="utf-8"
-        )
-        self._teach(course, stage.schedule, home)
-        self._keep(course.average.state_dict(), MODEL)
-        preparing.terminate()
+        stage, home = self.settings.frames, self._home("1")
+        autoencoder = self._coder()
+        with self._shards("shards", self.single, stage.growth, stage.schedule) as shards:
+            torch.manual_seed(stage.schedule.seed)
+            cases = self._cases()
+            model = MiniModel(MiniConfig(positions=0))
+            course = SingleFrames(
+                model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+                autoencoder,
+                shards,
+                stage.recipe,
+                cases,
+                stage.schedule.seed,
+            )
+            (home / "baselines.json").write_text(
+                json.dumps(baselines(cases, autoencoder), indent=1), encoding="utf-8"
+            )
+            self._teach(course, stage.schedule, home)
+        keep_weights(course.average.state_dict(), self.folder / FRAMES)
+
+    def clips(self) -> None:
+        """Stage `2`: ends with the whole model in the folder, motion modules and all."""
+        stage, home = self.settings.clips, self._home("2")
+        autoencoder, frames = self._coder(), self._weights(FRAMES)
+        with self._shards("clips", self.on_end, stage.growth, stage.schedule) as shards:
+            torch.manual_seed(stage.schedule.seed)
+            clips = range(self.validation, self.validation + stage.data.validation)
+            footage = [self.on_end(number) for number in clips]
+            course = Clips(
+                with_motion(frames).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+                autoencoder,
+                shards,
+                stage.recipe,
+                make_cases(footage, stage.data.frames),
+                stage.data.frames,
+                stage.schedule.seed,
+            )
+            before = course.judge().figures  # of the model of single frames
+            (home / "baselines.json").write_text(
+                json.dumps(before, indent=1), encoding="utf-8"
+            )
+            self._teach(course, stage.schedule, home)
+        keep_weights(course.average.state_dict(), self.folder / MODEL)
 
     def _teach(self, course: Course, schedule: Schedule, home: Path) -> None:
         torch.set_num_threads(1)  # the other core prepares data
-        checkpoint = self.open_checkpoint(home / "checkpoint.npz")
-        curve: list[dict[str, float]] = []
-        recent: list[float] = []
-        seconds = 0.0
-        for progress in train(course, schedule, checkpoint):
-            if not curve:
-                curve = _curve_before(home / "curve.jsonl", progress.step)
-            recent.append(progress.loss)
-            seconds += progress.seconds
-            self.report(f"training {home.name}", progress.step, schedule.updates)
-            last = progress.step == schedule.updates
-            if progress.step % schedule.show_every == 0 or last:
-                found = course.judge()
-                row = {
-                    "updates": progress.step,
-                    "samples": progress.step * course.samples,
-                    "samples_per_second": len(recent) * course.samples / seconds,
-                    "loss": sum(recent) / len(recent),
-                    **found.figures,
-                }
-                curve.append(row)
-                with (home / "curve.jsonl").open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row) + "\n")
-                self.show(home, curve, found)
-                recent, seconds = [], 0.0
+        self.school.teach(course, schedule, home)
+
+    @contextmanager
+    def _shards(
+        self, name: str, clip: Clip, growth: Growth, schedule: Schedule
+    ) -> Iterator[ShardFolder]:
+        """Shards in a folder of the run, prepared while they are used."""
+        folder, clips = self.folder / name, self.settings.data.shard_clips
+        preparation = Preparation(clip, folder, clips, growth.at(schedule.updates))
+        process = None if preparation.is_done() else preparation.start()
+        try:
+            yield ShardFolder(folder, growth)
+        finally:
+            if process is not None:
+                process.terminate()
+
+    def _coder(self) -> Autoencoder:
+        """The autoencoder that stage `autoencoder` left."""
+        coder = Autoencoder(AutoencoderConfig())
+        coder.load_state_dict(self._weights(AUTOENCODER))
+        return coder.requires_grad_(False)
 
     def _cases(self) -> Cases:
         data = self.settings.data
         clips = range(self.validation, self.validation + data.validation_clips)
-        footage = [self.clip(number) for number in clips]
+        footage = [self.single(number) for number in clips]
         return make_cases(footage, min(data.validation_targets, data.targets))
 
     def _home(self, stage: str) -> Path:
@@ -143,29 +164,3 @@ class Run:
         if not path.is_file():
             raise WeightsError(f"{path} isn't there", "train the stage before it first")
         return load_file(path)
-
-    def _keep(self, weights: dict[str, Tensor], name: str) -> None:
-        part = self.folder / f"{name}.part"
-        save_file({key: value.contiguous() for key, value in weights.items()}, part)
-        part.replace(self.folder / name)
-
-
-def _curve_before(path: Path, step: int) -> list[dict[str, float]]:
-    """What a stopped run wrote before `step`, the rest of which comes again."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows: list[dict[str, float]] = [json.loads(line) for line in lines]
-    kept = [row for row in rows if row["updates"] < step]
-    path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
-    return kept
-
-
-@contextmanager
-def _workers() -> Iterator[ProcessPoolExecutor]:
-    """One process that makes footage ahead."""
-    pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=as_worker)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)

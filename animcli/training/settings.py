@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from animcli.errors import ProjectError
 from animcli.keys import changed, check_table, key, keys_of, read_toml
 from animcli.training.autoencoder import AutoencoderRecipe
+from animcli.training.clips import ClipData
 from animcli.training.loop import Schedule
 from animcli.training.shards import Growth
 from animcli.training.single_frames import Recipe
@@ -47,15 +48,28 @@ class FrameStage:
 
 
 @dataclass(frozen=True)
+class ClipStage:
+    """The settings of stage `2`."""
+
+    schedule: Schedule = field(default_factory=lambda: Schedule(updates=10_000, ema=0.998))
+    recipe: Recipe = field(
+        default_factory=lambda: Recipe(clips=2, targets=12, shared_noise=0.5)
+    )
+    data: ClipData = field(default_factory=ClipData)
+    growth: Growth = field(default_factory=Growth)
+
+
+@dataclass(frozen=True)
 class TrainSettings:
-    """A whole run."""
+    """A whole run of the small model."""
 
     data: Data = Data()
     autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
     frames: FrameStage = field(default_factory=FrameStage)
+    clips: ClipStage = field(default_factory=ClipStage)
 
 
-TABLES: Final = {"data": "data", "autoencoder": "autoencoder", "1": "frames"}
+TABLES: Final = {"data": "data", "autoencoder": "autoencoder", "1": "frames", "2": "clips"}
 """Table of the file -> field of `TrainSettings`."""
 
 

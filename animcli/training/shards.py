@@ -6,6 +6,7 @@ folded: these are kept, as bytes. A shard is a safetensors file, whole or absent
 read through the page cache, so that the data may be larger than memory.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,12 @@ class ShardFolder:
                 return None
             self._open, self._files = Shards(paths), wanted
         return self._open
+
+    def wait(self, step: int) -> Shards:
+        """The shards that update `step` draws from, once they are all there."""
+        while (shards := self.at(step)) is None:
+            time.sleep(1)
+        return shards
 
 
 def shard_path(folder: Path, number: int) -> Path:

@@ -70,6 +70,25 @@ def measure(made: Tensor, cases: Cases) -> Figures:
     }
 
 
+def measure_motion(made: Tensor, cases: Cases, frames: int) -> Figures:
+    """What pictures on end, `frames` to a clip, are worth as a clip, in levels of 0..255.
+
+    flicker: how much the background changes from frame to frame, beyond the true one.
+    change: how far the change from frame to frame is from the true one, everywhere.
+    """
+    shape = (-1, frames)
+    clip, true, masks = (
+        each.unflatten(0, shape) for each in (made.clamp(-1, 1), cases.targets, cases.masks)
+    )
+    change, right = (127.5 * each.diff(dim=1) for each in (clip, true))
+    still = 1 - torch.maximum(masks[:, 1:], masks[:, :-1]).expand_as(change)
+    beyond = (change.abs() - right.abs()) * still
+    return {
+        "flicker": float(beyond.sum() / still.sum().clamp_min(1)),
+        "change": float((change - right).abs().mean()),
+    }
+
+
 def _decibels(squared: Tensor) -> float:
     """Of squared errors (b,) of pictures in -1..1: each picture's, then the mean."""
     return float((10 * torch.log10(4 / squared.clamp_min(1e-10))).mean())
@@ -123,9 +142,19 @@ def paint(
     shares: Tensor,
     steps: int,
     shown: Shown = LOOKS[""],
+    frames: int = 1,
+    shared: float = 0.0,
 ) -> Tensor:
-    """Pictures (b, 3, h, w) that the model makes of the cases, in `steps` steps of DDIM."""
+    """Pictures (b, 3, h, w) that the model makes of the cases, in `steps` steps of DDIM.
+
+    frames: so many cases on end are a clip of one reference.
+    shared: how much of the variance of their noise they share.
+    """
     b, _, height, width = cases.targets.shape
+
+    def to_clips(rows: Tensor) -> Tensor:
+        return rows.unflatten(0, (-1, frames)).transpose(1, 2)  # (clips, c, frames, h, w)
+
     cells = (height // 4, width // 4)
     there = limb_code(cases.joints[:, 0], cases.seen[:, 0], cells)
     here = limb_code(cases.joints[:, 1], cases.seen[:, 1], cells)
@@ -133,7 +162,7 @@ def paint(
     other = (right + b // 2) % b
     features: dict[str, Tensor] = {}
     if shown.attention is not None:
-        which = right if shown.attention else other
+        which = (right if shown.attention else other)[::frames]
         features = model.look(autoencoder.encode(cases.references[which]), there[which])
     moved = clue = None
     if shown.clue is not None:
@@ -145,16 +174,22 @@ def paint(
             (cases.joints[:, 1], cases.seen[:, 1]),
         )
         clue = make_clue(guess, fold(small), there[which])
-        moved = fold(guess.whole)[:, :, None]
-    pose = model.guider(here, clue)[:, :, None]
+        moved = to_clips(fold(guess.whole))
+    pose = to_clips(model.guider(here, clue))
     sight = model.unet.see(None, features)
 
     def clean(noisy: Tensor, timestep: int) -> Tensor:
         time = torch.tensor(timestep)
-        return model(noisy[:, :, None], time, sight, pose, moved)[:, :, 0]
+        made = model(to_clips(noisy), time, sight, pose, moved)
+        return made.transpose(1, 2).flatten(0, 1)
 
     shape = (b, LATENT_CHANNELS, height // 8, width // 8)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    random = torch.Generator().manual_seed(1)
+    noise = torch.randn(shape, generator=random)
+    if shared:
+        common = torch.randn(b // frames, *shape[1:], generator=random)
+        common = common.repeat_interleave(frames, 0)
+        noise = (1 - shared) ** 0.5 * noise + shared**0.5 * common
     return autoencoder.decode(descend(noise, clean, shares, steps))
 
 

@@ -1,5 +1,6 @@
 """Footage from anybody's videos of one person each, with the joints found in them."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +9,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from animcli.errors import InputError
 from animcli.networks.limbs import limb_code
 from animcli.pose.posefile import read_pose
+from animcli.pose.sequence import PoseSequence
 from animcli.pose.skeleton import BODY
 from animcli.training.shards import Footage
 from animcli.video.read import open_footage
 
 APART = 30  # frames between reference and target, where there are as many; the authors'
+RATES = (12.0, 24.0)  # frames a second of clips
 LEAST_SEEN = 8  # joints of the body, for a frame to be of use
+NEIGHBOURS = 8  # frames apart; those between are decoded rather than skipped
 NEAR = 0.2  # of a limb's code: inside the figure, roughly
 
 
@@ -33,15 +38,21 @@ class VideoClips:
 
     The numbers from `validation` on are of the last film, the others of those before it; of
     one film alone all numbers are.
+
+    on_end: targets follow one another, 12 to 24 a second, wherever they are.
     """
 
     films: tuple[Film, ...]
     validation: int
     targets: int
     size: int
+    on_end: bool = False
 
     def __call__(self, number: int) -> Footage:
-        """A reference, and targets away from it; all cut alike, nearly all of the frame."""
+        """A reference, and targets; all cut alike, nearly all of the frame.
+
+        Raises InputError for a film with fewer frames than there are to follow one another.
+        """
         chance = np.random.default_rng([number, 13])
         known = self.films[:-1] or self.films
         film = (
@@ -55,14 +66,17 @@ class VideoClips:
         if len(usable) == 0:
             usable = np.arange(len(motion))
         reference = int(chance.choice(usable))
-        far = usable[np.abs(usable - reference) >= min(APART, len(motion))]
-        targets = chance.choice(far if len(far) else usable, self.targets)
+        if self.on_end:
+            targets = follow(motion, self.targets, film, chance)
+        else:
+            far = usable[np.abs(usable - reference) >= min(APART, len(motion))]
+            targets = chance.choice(far if len(far) else usable, self.targets)
         chosen = [reference, *map(int, targets)]
 
         matrix = self._square(motion.size, chance)
         pictures = {
-            frame: _cut(_read(film.video, frame), matrix, self.size)
-            for frame in sorted(set(chosen))
+            frame: _cut(picture, matrix, self.size)
+            for frame, picture in read_frames(film.video, chosen)
         }
         placed = points[chosen] @ matrix[:, :2].T + matrix[:, 2]
         joints = (placed / self.size).astype(np.float32)
@@ -86,6 +100,40 @@ class VideoClips:
         return np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
 
 
+def follow(
+    motion: PoseSequence, frames: int, film: Film, chance: np.random.Generator
+) -> NDArray[np.int64]:
+    """Which frames of a film to take for a clip, 12 to 24 a second if it is long enough.
+
+    Raises InputError for a film with fewer frames.
+    """
+    most = (len(motion) - 1) // max(frames - 1, 1)  # frames from one to the next
+    if len(motion) < frames:
+        raise InputError(
+            f"{film.video} has {len(motion)} frames, clips of {frames} are wanted",
+            "give longer videos, or set fewer frames",
+        )
+    seconds = float((motion.ticks[-1] - motion.ticks[0]) * motion.time_base)
+    rate = (len(motion) - 1) / seconds
+    step = min(max(1, round(rate / chance.uniform(*RATES))), max(most, 1))
+    start = int(chance.integers(0, len(motion) - step * (frames - 1)))
+    return start + step * np.arange(frames)
+
+
+def read_frames(
+    video: Path, frames: Iterable[int]
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Each of `frames` once, in their order in the video."""
+    wanted = sorted(set(frames))
+    gaps = np.flatnonzero(np.diff(wanted) > NEIGHBOURS) + 1
+    with open_footage(video) as reader:
+        for near in np.split(np.array(wanted), gaps):
+            chosen = set(near.tolist())
+            for frame in reader.frames(min(chosen), max(chosen) + 1):
+                if frame.index in chosen:
+                    yield frame.index, frame.picture
+
+
 def figure_masks(
     joints: NDArray[np.float32], seen: NDArray[np.bool_], size: int
 ) -> NDArray[np.uint8]:
@@ -106,8 +154,3 @@ def _cut(
     shift = np.array([[1, 0, matrix[0, 2]], [0, 1, matrix[1, 2]]])
     cut = cv2.warpAffine(scaled, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cut, np.uint8)
-
-
-def _read(video: Path, frame: int) -> NDArray[np.uint8]:
-    with open_footage(video) as reader:
-        return next(reader.frames(frame, frame + 1)).picture

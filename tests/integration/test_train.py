@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 
 from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.training import show
-from animcli.training.procedural import draw_footage
+from animcli.training.preparing import Preparation
+from animcli.training.procedural import draw_clip, draw_footage
 from animcli.training.run import Run
 from animcli.training.settings import TrainSettings, read_settings
+from animcli.training.teaching import School
 
 TINY = """
 [data]
@@ -37,7 +40,23 @@ first = 1
 every = 2
 save_every = 1
 show_every = 2
+
+[2]
+updates = 4
+clips = 1
+targets = 3
+frames = 4
+validation = 1
+first = 1
+every = 2
+save_every = 1
+show_every = 2
 """
+STAGES = {
+    "autoencoder": "autoencoder.safetensors",
+    "1": "frames.safetensors",
+    "2": "model.safetensors",
+}
 
 
 class KilledError(Exception):
@@ -55,8 +74,15 @@ class Mortal(FileCheckpoint):
 
 
 def run_in(folder: Path, settings: TrainSettings, checkpoint: type[FileCheckpoint]) -> Run:
-    clip = partial(draw_footage, targets=2, size=64)
-    return Run(folder, settings, clip, 800_000, checkpoint, lambda *_: None, show)
+    single = partial(draw_footage, targets=2, size=64)
+    on_end = partial(draw_clip, frames=4, size=64)
+    for name, clip in (("shards", single), ("clips", on_end)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(3):
+            Preparation(clip, folder / name, 2, 3).make(number)
+    school = School(checkpoint, lambda *_: None, show)
+    workers = partial(ThreadPoolExecutor, 1)
+    return Run(folder, settings, single, on_end, 800_000, school, workers)
 
 
 @pytest.fixture
@@ -69,26 +95,24 @@ def test_a_run_goes_on_after_a_kill_as_if_nothing_had_been(
     tmp_path: Path, tiny: TrainSettings
 ) -> None:
     whole = run_in(tmp_path / "whole", tiny, FileCheckpoint)
-    whole.autoencoder()
-    whole.frames()
-
     broken = run_in(tmp_path / "broken", tiny, Mortal)
     resumed = run_in(tmp_path / "broken", tiny, FileCheckpoint)
-    for stage in ("autoencoder", "frames"):
+    for stage in ("autoencoder", "frames", "clips"):
+        getattr(whole, stage)()
         with pytest.raises(KilledError):
             getattr(broken, stage)()
         getattr(resumed, stage)()
 
-    for name in ("autoencoder.safetensors", "frames.safetensors"):
-        there, here = (tmp_path / each / name for each in ("whole", "broken"))
+    for stage, weights in STAGES.items():
+        there, here = (tmp_path / each / weights for each in ("whole", "broken"))
         assert there.read_bytes() == here.read_bytes()
-    for stage in ("autoencoder", "1"):
         curves = [rows(tmp_path / each / stage) for each in ("whole", "broken")]
         assert [row["updates"] for row in curves[0]] == [2, 4]
-        assert (
-            curves[0][-1]["psnr_1" if stage == "1" else "psnr"]
-            == (curves[1][-1]["psnr_1" if stage == "1" else "psnr"])
-        )
+        figures = [
+            {name: curve[-1][name] for name in curve[-1] if name.startswith("psnr")}
+            for curve in curves
+        ]
+        assert figures[0] == figures[1] != {}
         assert (tmp_path / "whole" / stage / "sheet.png").is_file()
         assert (tmp_path / "whole" / stage / "curve.png").is_file()
 

@@ -73,3 +73,16 @@ def test_the_last_film_is_for_validation(film: Film, tmp_path: Path) -> None:
     assert len(VideoClips((film, missing), 1000, 1, 64)(999).pictures) == 2
     with pytest.raises(InputError, match=r"gone\.mp4"):
         VideoClips((film, missing), 1000, 1, 64)(1000)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_clip_follows_its_film_at_an_even_pace(film: Film, number: int) -> None:
+    clip = VideoClips((film,), 1000, targets=6, size=64, on_end=True)(number)
+    frames = [frame_of(picture) for picture in clip.pictures[1:]]
+    assert set(np.diff(frames)) in ({1}, {2})  # 24 or 12 of its 24 frames a second
+
+
+def test_a_film_that_is_too_short_is_named(film: Film) -> None:
+    assert VideoClips((film,), 1000, FRAMES, 64, on_end=True)(0).pictures.any()
+    with pytest.raises(InputError, match="has 40 frames, clips of 41 are wanted"):
+        VideoClips((film,), 1000, FRAMES + 1, 64, on_end=True)(0)
