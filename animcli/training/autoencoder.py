@@ -118,7 +118,7 @@ def cut(clip: Callable[[int], Footage], number: int) -> NDArray[np.uint8]:
         top = chance.integers(0, footage.masks.shape[1] - height + 1)
         left = chance.integers(0, footage.masks.shape[2] - width + 1)
         place = (which, slice(top, top + height), slice(left, left + width))
-        picture = footage.pictures[place].astype(np.float32)
+        picture = footage.pictures[place].astype(np.float64)
         if chance.random() < 0.15:  # other contrast and colours
             shift = chance.normal(0, 20, 3)
             picture = (picture - 128) * chance.uniform(0.5, 1.4) + 128 + shift
