@@ -9,26 +9,36 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from animcli.networks.motion_unet import MotionUNet
+from animcli.training.diffusion import Diffusion
 
 DROP_TEXT: Final = 0.5
 """Share of the clips that are shown without their text, so that guidance works."""
+
+PUBLISHED: Final = Diffusion(
+    prediction="epsilon",
+    betas="linear",
+    beta_start=0.0001,
+    beta_end=0.02,
+    zero_snr=False,
+    snr_weights="none",
+    noise_offset=0,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Clips to learn from, and how much noise each gets.
 
-    latents: clean, (b, c, 1 + f, h, w); the first frame is shown as it is.
+    clips: clean latents, (b, c, 1 + f, h, w); the first frame is shown as it is.
     text: what the text encoder says of each clip, (b, m, context channels).
     motion: the number for how much each clip moves, (b,); see `stages.likeness`.
     noise: (b, c, f, h, w).
     timesteps: (b,), whole numbers.
     """
 
-    latents: Tensor
+    clips: Tensor
     text: Tensor
     motion: Tensor
     noise: Tensor
@@ -37,35 +47,38 @@ class Batch:
     @property
     def first(self) -> Tensor:
         """The first frame, (b, c, 1, h, w)."""
-        return self.latents[:, :, :1]
+        return self.clips[:, :, :1]
 
     @property
-    def residuals(self) -> Tensor:
-        """How the others differ from it, (b, c, f, h, w)."""
-        return self.latents[:, :, 1:] - self.first
-
-    def noisy(self, signal: Tensor) -> Tensor:
-        """The residuals with their noise, (b, c, f, h, w).
-
-        signal: how much of the variance is signal at each timestep (alphas_cumprod).
-        """
-        share = signal.to(self.latents)[self.timesteps, None, None, None, None]
-        return share.sqrt() * self.residuals + (1 - share).sqrt() * self.noise
-
-    def predict(self, unet: MotionUNet, signal: Tensor) -> Tensor:
-        """What the network takes for the noise, (b, c, f, h, w)."""
-        return unet(
-            self.noisy(signal),
-            self.timesteps,
-            unet.see_clip(self.text, self.noise.shape[2]),
-            first=self.first,
-            motion=unet.add_embedding(self.motion),
-        )
+    def latents(self) -> Tensor:
+        """How the others differ from it, (b, c, f, h, w): what noise is added to."""
+        return self.clips[:, :, 1:] - self.first
 
 
-def animation_loss(unet: MotionUNet, batch: Batch, signal: Tensor) -> Tensor:
-    """The mean squared error of the predicted noise, a scalar."""
-    return F.mse_loss(batch.predict(unet, signal), batch.noise)
+def predict(
+    unet: MotionUNet, batch: Batch, noisy: Tensor, *, checkpointing: bool
+) -> Tensor:
+    """What the network tells of noisy residuals (b, c, f, h, w), same shape.
+
+    checkpointing: recompute in the backward pass instead of keeping.
+    """
+    return unet(
+        noisy,
+        batch.timesteps,
+        unet.see_clip(batch.text, noisy.shape[2]),
+        first=batch.first,
+        motion=unet.add_embedding(batch.motion),
+        checkpointing=checkpointing,
+    )
+
+
+def animation_loss(
+    unet: MotionUNet, batch: Batch, diffusion: Diffusion, *, checkpointing: bool = False
+) -> Tensor:
+    """The weighted error of what the network tells of a batch's residuals, a scalar."""
+    noisy = diffusion.mix(batch.latents, batch.noise, batch.timesteps)
+    told = predict(unet, batch, noisy, checkpointing=checkpointing)
+    return diffusion.loss(told, batch.latents, batch.noise, batch.timesteps)
 
 
 def drop_text(

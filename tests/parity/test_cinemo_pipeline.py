@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cinemo_set import cases, close, close_latents, steps_of, unet_of
+from cinemo_set import BLOCK, cases, close, close_latents, steps_of, unet_of
 from golden_set import Case
 from torch import Tensor, nn
 
@@ -20,7 +20,7 @@ from animcli.rendering.inversion import Inversion
 from animcli.rendering.latents import SCALE
 from animcli.rendering.sampling import CINEMO, Solver, make_scheduler
 from animcli.rendering.windows import Window
-from animcli.training.cinemo import Batch, animation_loss
+from animcli.training.cinemo import PUBLISHED, Batch, animation_loss, predict
 from animcli.video.likeness import likeness, neighbour_likeness
 
 
@@ -163,33 +163,42 @@ def test_preprocessing(case: Case) -> None:
 
 
 @cases("in.latents", "out.eps_pred", "out.mse")
-def test_the_training_objective(case: Case) -> None:
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_training_objective(case: Case, checkpointing: bool) -> None:
     t = case.tensors
     batch = Batch(
-        latents=t["in.latents"],
+        clips=t["in.latents"],
         text=t["in.encoder_hidden_states"],
         motion=t["in.motion_ids"],
         noise=t["in.noise"],
         timesteps=t["in.timesteps"],
     )
     unet = unet_of(case.entry["config"]["unet"])
-    alphas = make_scheduler("ddim", CINEMO).alphas_cumprod
-    close(case, batch.residuals, "mid.residual")
-    close(case, batch.noisy(alphas), "mid.noisy_residual")
+    close(case, batch.latents, "mid.residual")
+    noisy = PUBLISHED.mix(batch.latents, batch.noise, batch.timesteps)
+    close(case, noisy, "mid.noisy_residual")
     with torch.no_grad():
-        close(case, batch.predict(unet, alphas), "out.eps_pred")
-    loss = animation_loss(unet, batch, alphas)
+        told = predict(unet, batch, noisy, checkpointing=checkpointing)
+        close(case, told, "out.eps_pred")
+    loss = animation_loss(unet, batch, PUBLISHED, checkpointing=checkpointing)
     close(case, loss.detach().reshape(1), "out.mse")
-    silent = [
-        name
-        for (name, _), gradient in zip(
-            unet.named_parameters(),
-            torch.autograd.grad(loss, list(unet.parameters())),
-            strict=True,
-        )
-        if not gradient.any()
-    ]
-    assert silent == []
+
+    # The set has no gradients: those of its formula, of its own noisy residuals.
+    first = t["in.latents"][:, :, :1]
+    expected = unet(
+        t["mid.noisy_residual"],
+        t["in.timesteps"],
+        unet.see_clip(t["in.encoder_hidden_states"], t["in.noise"].shape[2]),
+        first=first,
+        motion=unet.add_embedding(t["in.motion_ids"]),
+    )
+    weights = list(unet.parameters())
+    wanted = torch.autograd.grad(((expected - t["in.noise"]) ** 2).mean(), weights)
+    for (name, _), found, right in zip(
+        unet.named_parameters(), torch.autograd.grad(loss, weights), wanted, strict=True
+    ):
+        assert found.any(), name
+        torch.testing.assert_close(found, right, **BLOCK)
 
 
 @cases("in.clip_uint8_thwc", "out.adjacent_gray_f64")
