@@ -38,6 +38,7 @@ PROMPTED: Final = frozenset({"cinemo"})
 """Renderers that follow words instead of a motion."""
 
 CINEMO: Final = ("cinemo",)
+FOLLOWING: Final = ("animate-anyone", "magic-animate")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,24 @@ class Preset:
         "independent",
         "Noise of its own for every frame, repeated, or partly in common.",
         diffusion=True,
+    )
+    latent_spacing: int = key(
+        1,
+        "Denoise every Nth frame, and fill in the latents between.",
+        low=1,
+        high=16,
+        only=FOLLOWING,
+    )
+    latent_filling: Literal["linear", "spherical"] = key(
+        "spherical", "Fill in along a line, or along an arc.", only=FOLLOWING
+    )
+    halves: Literal["auto", "together", "apart"] = key(
+        "auto",
+        "Guidance in one call of the network, or in two; by the device's memory.",
+        diffusion=True,
+    )
+    compiled: bool = key(
+        False, "Compile the network first: minutes, for faster steps.", diffusion=True
     )
     dtype: Literal["float32", "bfloat16", "float16"] = key(
         "float32", "Precision of the networks.", diffusion=True

@@ -131,8 +131,8 @@ def retarget(
 
 @app.command()
 @takes(
-    "preset", "fps", *RENDER_KEYS, "fit", "device", "detector", "person", "camera",
-    "stay_inside", "codec", "quality", "audio",
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector", "person",
+    "camera", "stay_inside", "codec", "quality", "audio",
 )  # fmt: skip
 def render(
     reference: Reference,
@@ -257,7 +257,7 @@ def train(
         Path, typer.Argument(metavar="FOLDER", help="For data, checkpoints and weights.")
     ],
     stage: Annotated[
-        Literal["autoencoder", "1"] | None,
+        Literal["autoencoder", "1", "2"] | None,
         typer.Option(help="One alone; otherwise all, one after the other."),
     ] = None,
     settings: Annotated[

@@ -26,6 +26,30 @@ class Meter(Protocol):
         """Leave the screen to others."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """When something began, and how much of it was done then.
+
+    at: seconds by the same clock as `now` later.
+    """
+
+    at: float
+    done: int
+
+    def pace(self, done: int, of: int, now: float) -> str:
+        """How fast it is since then, and how long the rest takes; empty while unknown.
+
+        Parts that take more than a second are given by their time, others by their rate.
+        """
+        spent, made = now - self.at, done - self.done
+        if spent <= 0 or made <= 0:
+            return ""
+        each = spent / made
+        rate = f"{1 / each:.1f}/s" if each <= 1 else f"{duration(each)} each"
+        left = f", {duration(each * (of - done))} left" if of > done else ""
+        return rate + left
+
+
 @dataclass
 class Lines:
     """Plain lines, for logs: each tenth of the work, or when thirty seconds went by.
@@ -37,8 +61,7 @@ class Lines:
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     what: str = ""
-    begun: float = 0.0
-    first: int = 0
+    start: Start = Start(0, 0)
     tenth: int = 0
     said: float = 0.0
 
@@ -46,7 +69,7 @@ class Lines:
         """Say it, if it is time."""
         now = self.clock()
         if what != self.what:
-            self.what, self.begun, self.first, self.said = what, now, done, now
+            self.what, self.start, self.said = what, Start(now, done), now
             self.tenth = LINE_EVERY_PART * done // of if of else 0
         tenth = LINE_EVERY_PART * done // of if of else 0
         wait = LINE_AFTER_S if tenth > self.tenth else LINE_EVERY_S
@@ -54,14 +77,8 @@ class Lines:
             return
         self.tenth, self.said = tenth, now
         share = f" of {of} ({100 * done // of} %)" if of else ""
-        self.say(f"{what}: {done}{share}{self._pace(done, of, now)}")
-
-    def _pace(self, done: int, of: int, now: float) -> str:
-        spent, made = now - self.begun, done - self.first
-        if spent <= 0 or made <= 0:
-            return ""
-        left = f", {duration(spent * (of - done) / made)} left" if of > done else ""
-        return f", {made / spent:.1f}/s{left}"
+        pace = self.start.pace(done, of, now)
+        self.say(f"{what}: {done}{share}{', ' if pace else ''}{pace}")
 
     def end(self) -> None:
         """Lines leave nothing behind."""
@@ -71,19 +88,22 @@ class Lines:
 class Bar:
     """A bar with count, rate and time left, redrawn in place."""
 
+    clock: Callable[[], float] = time.monotonic
     what: str = ""
+    start: Start = Start(0, 0)
     live: "Progress | None" = field(default=None)
 
     def show(self, what: str, done: int, of: int) -> None:
         """Redraw the bar; another `what` begins another one."""
+        now = self.clock()
         if what != self.what:
             self.end()
         if self.live is None:
-            self.what, self.live = what, _bar()
-            self.live.add_task(what, total=of or None, completed=done)
+            self.what, self.start, self.live = what, Start(now, done), _bar()
+            self.live.add_task(what, total=of or None, completed=done, pace="")
             self.live.start()
-        task = self.live.tasks[0]
-        self.live.update(task.id, completed=done, total=of or None)
+        task, pace = self.live.tasks[0], self.start.pace(done, of, now)
+        self.live.update(task.id, completed=done, total=of or None, pace=pace)
 
     def end(self) -> None:
         """Stop redrawing; what is drawn goes away."""
@@ -98,25 +118,14 @@ def _bar() -> "Progress":
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        ProgressColumn,
-        Task,
         TextColumn,
-        TimeRemainingColumn,
     )
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        """Units in a second."""
-
-        def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.1f}/s" if task.speed else "", style="dim")
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[pace]}", style="dim"),
         console=Console(file=sys.stderr),
         transient=True,
     )

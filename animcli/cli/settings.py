@@ -31,6 +31,9 @@ class Options:
 
     preset: str | None = key(None, "How to render; otherwise the best with weights here.")
     device: Literal["auto", "cpu", "cuda", "mps"] = key("auto", "Where networks run.")
+    offload: bool = key(
+        False, "Keep networks off the device while others work: slower, in less memory."
+    )
     detector: Literal["blazepose", "dwpose"] = key("blazepose", "What finds the joints.")
     person: str | None = key(None, "Who, with DWPose: largest, center, or a number from 1.")
     every: int | None = key(

@@ -4,20 +4,27 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from animcli.cli.cache_answers import megabytes
 from animcli.cli.console import Console, shown
 from animcli.cli.plan import Desk, Planned, Thread
+from animcli.cli.progress import duration
 from animcli.cli.request import Act, LineOptions, Request
 from animcli.cli.settings import read_layers
 from animcli.cli.stopping import Stop
 from animcli.errors import BatchError, InputError
+from animcli.presets import DIFFUSION
 from animcli.project.project import find_project
 from animcli.project.writing import storing
 from animcli.stages.deliver import Step, check_steps, deliver
+from animcli.stages.render import RenderStage
 from animcli.stages.stage import Outcome, Report, Stage
-from animcli.stages.workshop import State, Workshop
+from animcli.stages.workshop import Forecast, State, Workshop
 from animcli.weights.store import WeightsStore, default_root
+
+if TYPE_CHECKING:  # torch
+    from animcli.stages.outlook import Outlook
 
 
 def do(
@@ -157,20 +164,36 @@ class Work:
             if out is None and line.stage in self._told:
                 continue
             self._told.append(line.stage)
+            ahead = self.look_ahead(line)
             text = f"{line.stage.name:<13} {line.state.value}"
             if line.state is not State.DONE and line.lacks:
                 pulls = ", ".join(f"anim weights pull {name}" for name in line.lacks)
                 text += f"; lacks weights ({pulls})"
             if out is not None:
                 text += f" -> {shown(out)}"
-            data = {
+            data: dict[str, object] = {
                 "stage": line.stage.name,
                 "state": line.state.value,
                 "key": line.key,
                 "lacks": list(line.lacks),
                 "path": None if out is None else str(out),
             }
-            self.console.result([text], [data])
+            lines = [text]
+            if ahead is not None:
+                time = f", {duration(ahead.seconds)} left" if ahead.seconds else ""
+                lines.append(f"{'':<13} {ahead.told()}{time}")
+                data["cost"] = ahead.data()
+            self.console.result(lines, [data])
+
+    def look_ahead(self, line: Forecast) -> "Outlook | None":
+        """What a render costs that would run."""
+        if not isinstance(line.stage, RenderStage) or line.state is State.DONE:
+            return None
+        if line.stage.preset.renderer not in DIFFUSION:  # known without loading torch
+            return None
+        from animcli.stages.outlook import outlook
+
+        return outlook(line.stage, self.workshop, line.key)
 
 
 def steps_of(planned: Planned) -> list[Step]:

@@ -94,22 +94,26 @@ class Store:
             entry.replace(aside)
         self.warn(f"{entry} is damaged; it was set aside as {aside.name}")
 
+    def work_of(self, key: str) -> Path:
+        """Where `work_folder` is or would be."""
+        return self.root / "work" / key
+
     def work_folder(self, key: str) -> Path:
         """The folder for what helps to go on with `key`; made if it isn't there."""
         if not self.root.is_dir():
             make_folder(self.root)
             write_file(self.root / ".gitignore", b"*\n")
-        work = make_folder(self.root / "work" / key)
+        work = make_folder(self.work_of(key))
         remove_abandoned(work.rglob(f"{PART}*"))
         return work
 
     def is_started(self, key: str) -> bool:
         """Whether an earlier run left something to go on from."""
-        return (self.root / "work" / key).is_dir()
+        return self.work_of(key).is_dir()
 
     def drop_work(self, key: str) -> None:
         """Remove what helped to go on with `key`; `clear` takes what stays behind."""
-        shutil.rmtree(self.root / "work" / key, ignore_errors=True)
+        shutil.rmtree(self.work_of(key), ignore_errors=True)
 
     def place_for(self, recipe: Recipe, suffix: str) -> Path:
         """Where the artifact is to be made, so that `commit` finds it."""
@@ -120,7 +124,7 @@ class Store:
         """Move what was made at `place_for` into the store, and drop its work folder."""
         key = recipe.key
         entry = self._entry(key)
-        made = self.root / "work" / key / ENTRY / f"{recipe.stage}{suffix}"
+        made = self.work_of(key) / ENTRY / f"{recipe.stage}{suffix}"
         with storing(made):
             record = Record(recipe, suffix, parts_of(made), seconds)
         write_file(made.parent / RECORD, record.to_json())

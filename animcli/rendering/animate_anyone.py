@@ -10,6 +10,7 @@ is in memory at a time; the autoencoder stays, to decode.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -24,11 +25,13 @@ from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.pose_guider import PoseGuider
 from animcli.networks.unet import ANIMATE_ANYONE, UNet
 from animcli.pose.draw import draw_pose
+from animcli.presets import Preset
 from animcli.rendering.denoise import PredictWindow, StartStep
-from animcli.rendering.device import free_memory
+from animcli.rendering.device import AtWork, free_memory
 from animcli.rendering.diffusion import Workplace, render_clip
 from animcli.rendering.features import FrameFeatures
 from animcli.rendering.guidance import Guidance, Views
+from animcli.rendering.key_frames import key_frames
 from animcli.rendering.latents import to_unit
 from animcli.rendering.loading import load_image_encoder, load_network
 from animcli.rendering.renderer import (
@@ -67,6 +70,14 @@ class AnimateAnyone:
         """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
         return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
 
+    def resident(self) -> list[nn.Module]:
+        """The network that is in memory while it denoises, besides the autoencoder."""
+        return [UNet(self.unet)]
+
+    def clips(self, preset: Preset, frames: int) -> list[int]:
+        """Frames of what is denoised at once: all that aren't filled in afterwards."""
+        return [len(key_frames(frames, preset.latent_spacing))]
+
     def look(self, place: Workplace) -> StartStep:
         """Look at the reference and the motion, and be ready to predict."""
         request, device, dtype = place.request, place.device, place.dtype
@@ -89,7 +100,7 @@ class AnimateAnyone:
             dtype,
             unused=unused_parts(self.unet),
         )
-        features = show(reference_unet, place.autoencoder.encode(request.reference), token)
+        features = show(reference_unet, place.encode(request.reference), token)
         del reference_unet
         free_memory(device)
 
@@ -97,10 +108,10 @@ class AnimateAnyone:
         guider = load_network(
             lambda: PoseGuider(self.unet.widths[0], self.guider_widths),
             {"": folder / "pose_guider.safetensors"},
-            device,
+            place.home,
             dtype,
         )
-        pose = pose_features(guider, drawn(request), device, dtype)
+        pose = pose_features(guider, drawn(request), device, dtype, place.at_work)
 
         place.report(what, 3, parts)
         files = {
@@ -108,6 +119,7 @@ class AnimateAnyone:
             "": folder / "denoising_unet.safetensors",
         }
         unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        place.ready(unet)
         place.report(what, 4, parts)
         return predictor(
             unet,
@@ -116,7 +128,7 @@ class AnimateAnyone:
             pose,
             place.guidance,
             request.preset.steps,
-            together=place.together,
+            together=place.together(self.unet, unet, place.autoencoder.network),
         )
 
 
@@ -138,13 +150,15 @@ def pose_features(
     picture: Callable[[int], NDArray[np.uint8]],
     device: torch.device,
     dtype: torch.dtype,
+    at_work: AtWork = nullcontext,
 ) -> FrameFeatures:
     """What the guider says of each frame's skeleton, (widths[0], h, w), worked out once."""
 
     @torch.inference_mode()
     def guide(frame: int) -> Tensor:
         pixels = to_unit(picture(frame))[:, :, None].to(device, dtype)
-        return guider(pixels)[0, :, 0].cpu()
+        with at_work(guider):
+            return guider(pixels)[0, :, 0].cpu()
 
     return FrameFeatures(guide)
 

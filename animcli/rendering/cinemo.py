@@ -12,7 +12,7 @@ from functools import cache
 from typing import ClassVar, Final, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.motion_unet import CINEMO, MOTION_WAVES, MotionUNet
@@ -66,7 +66,15 @@ class Cinemo:
         networks = cache(lambda: self.open_networks(place))
         with enough_memory("denoising", REMEDY):
             latents = Animation(place, networks, checkpoint).latents()
-        return decoded(vae, preset.decoder, latents)
+        return decoded(vae, preset.decoder, latents, place.at_work)
+
+    def resident(self) -> list[nn.Module]:
+        """The network that is in memory while it denoises, besides the autoencoder."""
+        return [MotionUNet(self.unet, self.motion_waves)]
+
+    def clips(self, preset: Preset, frames: int) -> list[int]:
+        """Frames of the parts that are denoised one after another."""
+        return [len(part) for part in cut_parts(frames, preset.window, preset.lengthen)]
 
     def open_networks(self, place: Workplace) -> "Told":
         """The network, told what to do; the text encoder isn't kept."""
@@ -84,7 +92,9 @@ class Cinemo:
             dtype,
         )
         place.report(what, 2, parts)
-        return tell(unet, texts, motion_id(preset), preset.window, together=place.together)
+        place.ready(unet)
+        together = place.together(self.unet, unet, place.autoencoder.network)
+        return tell(unet, texts, motion_id(preset), preset.window, together=together)
 
 
 class Told(NamedTuple):
@@ -174,7 +184,7 @@ class Animation:
 
     def picture(self) -> Tensor:
         """The latents (1, c, h, w) of the first frame."""
-        return self.place.autoencoder.encode(self.place.request.reference).float().cpu()
+        return self.place.encode(self.place.request.reference).float().cpu()
 
     def made(self, clip: Tensor, part: range, chapter: int, chapters: int) -> Tensor:
         """The frames (part, c, h, w) that go on from the last of `clip`."""
@@ -226,7 +236,7 @@ class Animation:
             raise ValueError("there is no clip to take the motion from")
         at = min(frame, request.frames - 1)
         (picture,) = request.control(range(at, at + 1))
-        return self.place.autoencoder.encode(picture)[0].float().cpu()
+        return self.place.encode(picture)[0].float().cpu()
 
     def counting(self, chapter: int, chapters: int) -> Report:
         """The report of one run, as a share of all."""

@@ -7,6 +7,7 @@ all in float32, where upstream has float64 and float16; pixels are rounded, not 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from animcli.rendering.device import enough_memory
+from animcli.rendering.device import AtWork, enough_memory
 from animcli.rendering.latents import SCALE, Autoencoder
 from animcli.rendering.loading import load_autoencoder, load_network, read_config
 from animcli.rendering.renderer import FrameSource
@@ -44,18 +45,23 @@ def open_autoencoder(folder: Path, decoder: Decoder, device: torch.device) -> nn
     )
 
 
-def decoded(network: nn.Module, decoder: Decoder, latents: Tensor) -> FrameSource:
+def decoded(
+    network: nn.Module, decoder: Decoder, latents: Tensor, at_work: AtWork = nullcontext
+) -> FrameSource:
     """The frames of latents (frames, c, h, w)."""
-    if decoder == "temporal":
-        chunk = last_kept(lambda number: decode_chunk(network, latents, number))
-        return lambda span: (chunk(i // CHUNK)[i % CHUNK] for i in span)
+    chunk = last_kept(lambda number: decode_chunk(network, latents, number))
     autoencoder = Autoencoder(network)
 
+    def picture(index: int) -> NDArray[np.uint8]:
+        if decoder == "temporal":
+            return chunk(index // CHUNK)[index % CHUNK]
+        with enough_memory("decoding", "a smaller --size needs less"):
+            return autoencoder.picture(latents[index])
+
     def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-        for index in span:
-            with enough_memory("decoding", "a smaller --size needs less"):
-                picture = autoencoder.picture(latents[index])
-            yield picture
+        with at_work(network):
+            for index in span:
+                yield picture(index)
 
     return frames
 

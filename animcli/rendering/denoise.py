@@ -1,10 +1,11 @@
 """Turn noise into latents: the one denoising loop that every diffusion renderer shares.
 
 The latents of the whole clip rest in host memory; a window at a time is on the device.
-They are kept after every step, with what the sampler remembers, and a stopped render goes
-on from there with the same bits.
+They are kept after every step, with what the sampler remembers and the seconds that the
+steps took so far, and a stopped render goes on from there with the same bits.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -78,19 +79,27 @@ def clean_latents(
     `noise` (of variance 1) and `start_step` are only called if there are steps left: what
     they load is large.
     """
-    kept, steps = checkpoint.load(), len(solver.timesteps)
+    kept, steps, seconds = checkpoint.load(), len(solver.timesteps), 0.0
     if kept is None:
         done, latents = 0, noise() * solver.start
     else:
-        done = int(kept["done"])
+        done, seconds = int(kept["done"]), float(kept["seconds"])
         latents = torch.from_numpy(np.asarray(kept["latents"]))
         solver.recall(kept, done)
     if done == steps:
         return latents
     with torch.inference_mode():
-        for less_noisy in denoise(latents, solver, start_step(), cut, done):
+        first = start_step()
+        report("denoising", done, steps)  # so that the first step's time is known
+        begun = time.perf_counter() - seconds
+        for less_noisy in denoise(latents, solver, first, cut, done):
             latents, done = less_noisy, done + 1
-            arrays = {"done": np.asarray(done), "latents": latents.numpy()}
+            spent = time.perf_counter() - begun
+            arrays = {
+                "done": np.asarray(done),
+                "seconds": np.asarray(spent),
+                "latents": latents.numpy(),
+            }
             checkpoint.save(arrays | solver.memory())
             report("denoising", done, steps)
     return latents

@@ -1,14 +1,21 @@
 """Where the networks run, in which precision, and what to say when memory ends."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, Literal
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
+from typing import Final, Literal, TypeAlias
 
 import torch
+from torch import nn
 
 from animcli.errors import DeviceError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+
+AtWork: TypeAlias = Callable[[nn.Module], AbstractContextManager[object]]
+"""A stretch in which a network works, and is on the device."""
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     "float32": torch.float32,
@@ -72,6 +79,41 @@ def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def memory_of(device: torch.device) -> int | None:
+    """Bytes that the device has in all; None where it shares the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
+    return None
+
+
+@contextmanager
+def visit(device: torch.device, network: nn.Module) -> Iterator[None]:
+    """Have a network on the device, and afterwards in the machine's memory again."""
+    network.to(device)
+    try:
+        yield
+    finally:
+        network.to("cpu")
+        free_memory(device)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Raise DeviceError where nothing can compile a network for the device."""
+    if device.type == "cuda":
+        found, wanted = find_spec("triton") is not None, "the package triton"
+    else:
+        names = (os.environ.get("CXX"), "g++", "clang++", "cl")
+        found = any(shutil.which(name) for name in names if name)
+        wanted = "a C++ compiler"
+    if not found:
+        raise DeviceError(
+            f"compiling a network for {device.type} takes {wanted}, which isn't here",
+            "--no-compiled renders without",
+        )
 
 
 def free_memory(device: torch.device) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from animcli.networks.levels import Sight
+from animcli.presets import Preset
 
 Ask = Callable[[Tensor, Sight], Tensor]
 """(noisy clips (rows, c, f, h, w), what to look at) -> the prediction, same shape."""
@@ -42,6 +43,16 @@ class Guidance:
     start: float = 0
     stop: float = 1
     rescale: float = 0
+
+    @classmethod
+    def of(cls, preset: Preset) -> "Guidance":
+        """What a preset says about it."""
+        return cls(
+            preset.guidance,
+            preset.guidance_start,
+            preset.guidance_stop,
+            preset.guidance_rescale,
+        )
 
     def works_at(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` needs the unconditional prediction too."""

@@ -4,14 +4,12 @@ Source: Rombach et al., arXiv:2112.10752, in the version `sd-vae-ft-mse` that th
 systems use. Latents are 1/8 of a picture's width and height.
 """
 
-from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 SCALE: Final = 0.18215
 """Makes the latents of the training pictures' variance 1 (arXiv:2112.10752, section G)."""
@@ -39,16 +37,16 @@ class Autoencoder:
 
     def __init__(self, network: nn.Module) -> None:
         """`network` is diffusers' AutoencoderKL."""
-        self._network = network
+        self.network = network
 
     @property
     def _like(self) -> Tensor:
-        return next(self._network.parameters())
+        return next(self.network.parameters())
 
     @torch.inference_mode()
     def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         """The latents (1, 4, h / 8, w / 8) of a picture (h, w, 3), without chance."""
-        posterior = self._network.encode(to_signed(picture).to(self._like)).latent_dist  # type: ignore[operator]
+        posterior = self.network.encode(to_signed(picture).to(self._like)).latent_dist  # type: ignore[operator]
         return posterior.mode() * SCALE
 
     @torch.inference_mode()
@@ -59,45 +57,11 @@ class Autoencoder:
         """
         pixels = latents.shape[-1] * latents.shape[-2] * SHRINK**2
         if pixels > WHOLE:
-            self._network.enable_tiling()  # type: ignore[operator]
-        decoded = self._network.decode(latents[None].to(self._like) / SCALE).sample  # type: ignore[operator]
+            self.network.enable_tiling()  # type: ignore[operator]
+        decoded = self.network.decode(latents[None].to(self._like) / SCALE).sample  # type: ignore[operator]
         return (decoded[0].float() / 2 + 0.5).clamp(0, 1).cpu()
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """The picture (h, w, 3) uint8 of one frame's latents (4, h / 8, w / 8)."""
         shown = (self.decode(latents) * 255).round().to(torch.uint8)
         return shown.permute(1, 2, 0).contiguous().numpy()
-
-
-def interpolate_latents(
-    latents: Tensor, factor: int, way: Literal["linear", "spherical"] = "linear"
-) -> Tensor:
-    """Put `factor - 1` frames between each two of `latents` (frames, c, h, w).
-
-    spherical: along the arc between two frames taken as vectors, which keeps their length;
-        where they point almost the same way, along the line (Shoemake, "Animating Rotation
-        with Quaternion Curves", 1985).
-    """
-    if factor < 2 or len(latents) < 2:
-        return latents
-    between = spherical if way == "spherical" else torch.lerp
-    made = [
-        between(left, right, latents.new_tensor(part / factor))
-        for left, right in pairwise(latents)
-        for part in range(factor)
-    ]
-    return torch.stack([*made, latents[-1]])
-
-
-ALMOST_PARALLEL: Final = 0.9995  # cosine; beyond it the arc's formula divides by nothing
-
-
-def spherical(left: Tensor, right: Tensor, part: Tensor) -> Tensor:
-    """The point `part` of the way along the arc from `left` to `right`."""
-    cosine = F.cosine_similarity(left.flatten(), right.flatten(), dim=0)
-    if cosine.abs() > ALMOST_PARALLEL:
-        return torch.lerp(left, right, part)
-    angle = torch.acos(cosine)
-    return (torch.sin((1 - part) * angle) * left + torch.sin(part * angle) * right) / (
-        torch.sin(angle)
-    )

@@ -8,6 +8,7 @@ their own, which changes nothing, since it looks at each frame by itself.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -20,9 +21,12 @@ from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet
+from animcli.presets import Preset
 from animcli.rendering.denoise import PredictWindow, StartStep
+from animcli.rendering.device import AtWork
 from animcli.rendering.diffusion import Workplace, render_clip
 from animcli.rendering.guidance import Guidance, Views
+from animcli.rendering.key_frames import key_frames
 from animcli.rendering.latents import to_unit
 from animcli.rendering.loading import load_network, load_text_encoder
 from animcli.rendering.renderer import (
@@ -60,6 +64,24 @@ class MagicAnimate:
         """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
         return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
 
+    def resident(self) -> list[nn.Module]:
+        """The networks that are in memory while it denoises, besides the autoencoder."""
+        spatial = self.spatial
+        return [
+            UNet(self.unet),
+            ReferenceUNet(spatial),
+            ControlNet(spatial, self.condition_widths),
+        ]
+
+    def clips(self, preset: Preset, frames: int) -> list[int]:
+        """Frames of what is denoised at once: all that aren't filled in afterwards."""
+        return [len(key_frames(frames, preset.latent_spacing))]
+
+    @property
+    def spatial(self) -> UNetConfig:
+        """The shape of the networks that look at single pictures."""
+        return replace(self.unet, motion=None, across_frames=False)
+
     def look(self, place: Workplace) -> StartStep:
         """Load the networks, and be ready to predict."""
         request, device, dtype = place.request, place.device, place.dtype
@@ -68,7 +90,7 @@ class MagicAnimate:
             raise ValueError("MagicAnimate follows a DensePose video, got none")
         own, base = request.weights["magic-animate"], request.weights["sd15"]
         file = "diffusion_pytorch_model.safetensors"
-        spatial = replace(self.unet, motion=None, across_frames=False)
+        spatial = self.spatial
         what, parts = "loading networks", 4
 
         place.report(what, 0, parts)
@@ -80,14 +102,14 @@ class MagicAnimate:
         encoder = load_network(
             lambda: ReferenceUNet(spatial),
             {"": own / "appearance_encoder" / file},
-            device,
+            place.home,
             dtype,
         )
         place.report(what, 2, parts)
         controlnet = load_network(
             lambda: ControlNet(spatial, self.condition_widths),
             {"": own / "densepose_controlnet" / file},
-            device,
+            place.home,
             dtype,
         )
         place.report(what, 3, parts)
@@ -96,17 +118,21 @@ class MagicAnimate:
             "": base / "unet" / file,
         }
         unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        place.ready(unet)
         place.report(what, 4, parts)
         return predictor(
             unet,
             encoder,
             controlnet,
             text,
-            place.autoencoder.encode(request.reference),
+            place.encode(request.reference),
             lambda frame: next(iter(control(range(frame, frame + 1)))),
             place.guidance,
             request.preset.steps,
-            together=place.together,
+            together=place.together(
+                self.unet, unet, encoder, controlnet, place.autoencoder.network
+            ),
+            at_work=place.at_work,
         )
 
 
@@ -131,6 +157,7 @@ def predictor(
     steps: int,
     *,
     together: bool,
+    at_work: AtWork = nullcontext,
 ) -> StartStep:
     """How to predict a window; what doesn't change over the windows of a step is done once.
 
@@ -138,16 +165,22 @@ def predictor(
     together: both halves of guidance in one call; what is shown is for its last row only.
     """
     with torch.inference_mode():
-        encoder_sight, control_sight = encoder.see(text), controlnet.see(text)
+        with at_work(encoder):
+            encoder_sight = encoder.see(text)
+        with at_work(controlnet):
+            control_sight = controlnet.see(text)
         plain = unet.see(text)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
         guided, time = guidance.works_at(step, steps), timestep.to(text.device)
-        features = encoder(reference, time, encoder_sight)
+        with at_work(encoder):
+            features = encoder(reference, time, encoder_sight)
         # Differs from Animate Anyone: the way down doesn't look at the reference.
         shown = unet.see(text, {p: x for p, x in features.items() if p[:4] != "down"})
         views = Views(plain, shown, shown if together else None)
-        residuals = FrameResiduals(controlnet, control_sight, time, latents, picture, text)
+        residuals = FrameResiduals(
+            controlnet, control_sight, time, latents, picture, text, at_work
+        )
 
         def predict(part: Tensor, window: Window) -> Tensor:
             steer = residuals.of(window.frames)
@@ -176,6 +209,7 @@ class FrameResiduals:
         latents: Tensor,
         picture: ControlPicture,
         like: Tensor,
+        at_work: AtWork = nullcontext,
     ) -> None:
         """`latents` (frames, c, h, w) are the whole clip's; `like` has device and dtype."""
         self._controlnet = controlnet
@@ -184,6 +218,7 @@ class FrameResiduals:
         self._latents = latents
         self._picture = picture
         self._like = like
+        self._at_work = at_work
         self._kept: dict[int, list[Tensor]] = {}
 
     def of(self, frames: Sequence[int]) -> Residuals:
@@ -205,4 +240,7 @@ class FrameResiduals:
     def _ask(self, frames: Sequence[int]) -> Residuals:
         clip = self._latents[list(frames)].transpose(0, 1)[None].to(self._like)
         pictures = torch.stack([to_unit(self._picture(i)) for i in frames], dim=2)
-        return self._controlnet(clip, self._timestep, self._sight, pictures.to(self._like))
+        with self._at_work(self._controlnet):
+            return self._controlnet(
+                clip, self._timestep, self._sight, pictures.to(self._like)
+            )

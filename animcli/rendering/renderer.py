@@ -58,6 +58,8 @@ class RenderRequest:
     size: `(width, height)` of the result.
     weights: name of each weights entry that the renderer asked for -> its folder.
     device: `cuda`, `mps` or `cpu`.
+    offload: whether networks leave the device while others work; on a processor they have
+        nowhere to go.
     """
 
     reference: NDArray[np.uint8]
@@ -70,6 +72,7 @@ class RenderRequest:
     preset: Preset
     weights: Mapping[str, Path]
     device: str
+    offload: bool = False
 
 
 class Renderer(Protocol):

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
-from animcli.presets import Preset
+from animcli.presets import PROMPTED, Preset
 from animcli.stages.likeness import MeasureMotion, motion_number, read_likeness
 from animcli.stages.reference import FindPose, Fit, FitClip, FitPicture
 from animcli.stages.retarget import RetargetStage
@@ -14,10 +14,18 @@ from animcli.stages.stage import Bench, Source, plain, settings_of
 
 if TYPE_CHECKING:  # numpy; this module is read to build a plan, too
     from animcli.pose.sequence import PoseSequence
+    from animcli.rendering.estimate import Estimate
 
 
 DEFAULT_FRAMES: Final = 16
 """Of what follows no motion, and so has no length of its own."""
+
+CHECKPOINT: Final = "checkpoint.npz"
+"""In the work folder: what denoising goes on from."""
+
+OFFLOAD_ON_CPU: Final = (
+    "--offload changes nothing on a processor, whose memory the networks are in anyway"
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class RenderStage:
         motion it takes. At another rate some of its frames are left out or shown twice.
     like: a clip that has as much motion as is wanted, for a renderer that follows words.
     camera, stay_inside: see `RetargetStage`, whose `fit` the latter is.
+    offload: keep networks off the device while others work; the frames are the same.
     """
 
     name: ClassVar[str] = "render"
@@ -59,6 +68,7 @@ class RenderStage:
     like: Source | None = None
     camera: str = "auto"
     stay_inside: bool = True
+    offload: bool = False
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -118,7 +128,9 @@ class RenderStage:
             if key.name not in ("name", "about") and self.preset.listens_to(key.name)
         }
         revision = renderer_entry(self.preset.renderer).revision
-        return {**settings_of(self), "preset": heard, "renderer_revision": revision}
+        settings = {**settings_of(self), "preset": heard, "renderer_revision": revision}
+        del settings["offload"]  # which changes no bit
+        return settings
 
     def moves(self, bench: Bench) -> "PoseSequence":
         """The joints of every frame of the result, in its pixels and at its rate."""
@@ -174,11 +186,34 @@ class RenderStage:
             preset=self.as_wanted(bench),
             weights=bench.weights,
             device=self.device,
+            offload=self.offload,
         )
-        checkpoint = FileCheckpoint(bench.work / "checkpoint.npz", bench.may_stop)
+        if (cost := self.cost(frames)) is not None:
+            bench.note(cost.told())
+        if self.offload and self.device == "cpu":
+            bench.note(OFFLOAD_ON_CPU)
+        checkpoint = FileCheckpoint(bench.work / CHECKPOINT, bench.may_stop)
         renderer = load_renderer(self.preset.renderer)
         source = renderer.prepare(request, checkpoint, bench.report)
         make_frames(bench, "rendering", source, frames, self.size, rate)
+
+    def cost(self, frames: int) -> "Estimate | None":
+        """What so many frames cost, where the renderer denoises."""
+        from animcli.rendering.catalog import load_renderer
+        from animcli.rendering.estimate import Denoiser, estimate
+
+        renderer = load_renderer(self.preset.renderer)
+        if not isinstance(renderer, Denoiser):
+            return None
+        moved_alike = self.control is not None and self.preset.renderer in PROMPTED
+        return estimate(
+            self.preset,
+            frames,
+            renderer,
+            self.device,
+            offload=self.offload,
+            inverted=moved_alike,
+        )
 
     def as_wanted(self, bench: Bench) -> Preset:
         """The preset, with as much motion as the clip has that was given for it."""

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.keys import bounds_of, keys_of
-from animcli.presets import Preset, advice, load_preset, shipped_presets
+from animcli.presets import CINEMO, FOLLOWING, Preset, advice, load_preset, shipped_presets
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -60,12 +60,14 @@ TABLES = """\
 KEYS = """
 ## Keys
 
-Those marked ° are for renderers that denoise, those marked ¹ for Cinemo. Others ignore them
-in variables and in `anim.toml`, and refuse them as flags and in a preset.
+Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, those marked ² for
+Animate Anyone and MagicAnimate. Others ignore them in variables and in `anim.toml`, and
+refuse them as flags and in a preset.
 
 | key | default | is |
 |---|---|---|
 """
+MARKS = {CINEMO: "¹", FOLLOWING: "²"}
 
 
 def tables() -> str:
@@ -77,7 +79,7 @@ def tables() -> str:
     page += KEYS
     for name, each in keys_of(Preset).items():
         bounds = bounds_of(each)
-        mark = "¹" if bounds.only else "°" if bounds.diffusion else ""
+        mark = MARKS.get(bounds.only, "°" if bounds.diffusion else "")
         default = toml_value(each.default) or "none"
         page += f"| `{name}`{mark} | `{default}` | {bounds.help} |\n"
     return page

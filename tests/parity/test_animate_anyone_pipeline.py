@@ -25,7 +25,8 @@ from animcli.rendering.animate_anyone import (
 )
 from animcli.rendering.denoise import denoise
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.latents import Autoencoder, interpolate_latents, to_unit
+from animcli.rendering.key_frames import fill_between
+from animcli.rendering.latents import Autoencoder, to_unit
 from animcli.rendering.sampling import ANIMATE_ANYONE, Schedule, Solver, make_scheduler
 from animcli.rendering.windows import Window, uniform_windows
 
@@ -218,6 +219,6 @@ def test_frames_between_frames(case: Case) -> None:
     frames = case.tensors["in"][0].transpose(0, 1)
     for way, short in [("linear", "linear"), ("spherical", "slerp")]:
         for factor in case.under(f"out_{short}_x"):
-            made = interpolate_latents(frames, int(factor), way).transpose(0, 1)[None]
+            places = range(0, len(frames) * int(factor), int(factor))
+            made = fill_between(frames, places, way).transpose(0, 1)[None]
             close(case, made, f"out_{short}_x{factor}")
-            assert len(made[0, 0]) == (len(frames) - 1) * int(factor) + 1

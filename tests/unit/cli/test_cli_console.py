@@ -131,9 +131,9 @@ def test_slow_work_shows_that_it_lives() -> None:
         clock.now = frame * 31.0
         lines.show("denoising", frame, 1000)
     assert said == [
-        "denoising: 1 of 1000 (0 %), 0.0/s, 8 h 36 min left",
-        "denoising: 2 of 1000 (0 %), 0.0/s, 8 h 36 min left",
-        "denoising: 3 of 1000 (0 %), 0.0/s, 8 h 35 min left",
+        "denoising: 1 of 1000 (0 %), 31 s each, 8 h 36 min left",
+        "denoising: 2 of 1000 (0 %), 31 s each, 8 h 36 min left",
+        "denoising: 3 of 1000 (0 %), 31 s each, 8 h 35 min left",
     ]
 
 
@@ -152,12 +152,15 @@ def test_the_bar_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich draws on what it takes for a terminal
     monkeypatch.setenv("COLUMNS", "100")
-    bar = Bar()
-    bar.show("rendering", 1, 12)
-    bar.show("rendering", 6, 12)
+    clock = Clock()
+    bar = Bar(clock)
+    bar.show("denoising", 0, 12)
+    clock.now = 90.0
+    bar.show("denoising", 1, 12)  # the time left is known from the first step on
     bar.end()
-    assert "rendering" in screen.getvalue()
-    assert "6/12" in screen.getvalue()
+    assert "denoising" in screen.getvalue()
+    assert "1/12" in screen.getvalue()
+    assert "90 s each, 16 min left" in screen.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,71 @@
 
 from dataclasses import replace
 
-from animcli.networks.unet import ANIMATE_ANYONE
 from animcli.presets import Preset
-from animcli.rendering.estimate import estimate
+from animcli.rendering.animate_anyone import AnimateAnyone
+from animcli.rendering.cinemo import Cinemo
+from animcli.rendering.estimate import Estimate, estimate
+from animcli.rendering.magic_animate import MagicAnimate
 
 PRESET = Preset(
     "published", renderer="animate-anyone", width=512, height=784, steps=30, guidance=3.5,
     window=24, overlap=4,
 )  # fmt: skip
+AUTOENCODER = 83.7  # millions of parameters, by the published file
+
+
+def cost(frames: int, preset: Preset = PRESET, **how: bool) -> Estimate:
+    return estimate(preset, frames, AnimateAnyone(), "cuda", **how)
 
 
 def test_the_published_render_in_numbers() -> None:
-    cost = estimate(PRESET, 240, ANIMATE_ANYONE)
-    assert cost.windows == 12
-    assert cost.calls == 12 * 30 * 2
+    whole = cost(240)
+    assert whole.windows == 12
+    assert whole.calls == 12 * 30 * 2
     # 859.5 M spatial and 453.2 M temporal parameters, by the published files' manifests.
-    assert round(cost.weights / 4e6, 1) == 1312.7
-    assert cost.latents == 240 * 4 * 64 * 98 * 4
+    assert round(whole.networks / 4e6, 1) == round(859.5 + 453.2 + AUTOENCODER, 1)
+    assert whole.latents == 240 * 4 * 64 * 98 * 4
+    assert whole.told().startswith(
+        "240 frames in 12 windows of 24, 30 steps, 720 calls of the network; about"
+    )
 
 
 def test_memory_on_the_device_does_not_grow_with_the_clip() -> None:
-    short, long = (estimate(PRESET, frames, ANIMATE_ANYONE) for frames in (48, 4800))
-    assert short.features == long.features
-    assert short.weights == long.weights
+    assert cost(48).memory == cost(4800).memory
 
 
 def test_half_the_precision_is_half_the_memory() -> None:
-    half = estimate(replace(PRESET, dtype="bfloat16"), 48, ANIMATE_ANYONE)
-    full = estimate(PRESET, 48, ANIMATE_ANYONE)
-    assert (half.weights * 2, half.features * 2) == (full.weights, full.features)
+    half, full = cost(48, replace(PRESET, dtype="bfloat16")), cost(48)
+    assert (half.networks * 2, half.features * 2) == (full.networks, full.features)
     assert half.latents == full.latents
 
 
 def test_calls_are_counted_where_guidance_works() -> None:
-    never = estimate(replace(PRESET, guidance=1.0), 240, ANIMATE_ANYONE)
-    mostly = estimate(replace(PRESET, guidance_stop=0.8), 240, ANIMATE_ANYONE)
-    assert never.calls == 12 * 30
-    assert mostly.calls == 12 * 30 + 12 * 24
+    assert cost(240, replace(PRESET, guidance=1.0)).calls == 12 * 30
+    assert cost(240, replace(PRESET, guidance_stop=0.8)).calls == 12 * 30 + 12 * 24
+
+
+def test_frames_that_are_filled_in_cost_no_calls() -> None:
+    every_other = cost(239, replace(PRESET, latent_spacing=2))
+    assert every_other.calls == cost(120).calls
+    assert every_other.latents == cost(120).latents
+
+
+def test_offloading_leaves_the_network_that_denoises_and_one_visitor() -> None:
+    magic = replace(PRESET, renderer="magic-animate", window=16)
+    all_there, offloaded = (
+        estimate(magic, 48, MagicAnimate(), "cuda", offload=offload)
+        for offload in (False, True)
+    )
+    # ControlNet and the autoencoder go; the appearance encoder is larger.
+    gone = (all_there.networks - offloaded.networks) / 4e6
+    assert round(gone) == round(361.3 + AUTOENCODER)
+    assert offloaded.features == all_there.features
+
+
+def test_taking_a_motion_walks_back_first_without_guidance() -> None:
+    preset = Preset("c", renderer="cinemo", steps=10, guidance=7.5, window=15, overlap=3)
+    forth = estimate(preset, 16, Cinemo(), "cuda")
+    both_ways = estimate(preset, 16, Cinemo(), "cuda", inverted=True)
+    assert (forth.runs, forth.calls) == (1, 20)
+    assert (both_ways.runs, both_ways.calls) == (2, 30)

@@ -1,0 +1,146 @@
+"""Networks that aren't at work may leave the device."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_animate_anyone import render, request
+from tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny_weights
+from torch import nn
+
+from animcli.networks.appearance import ReferenceUNet
+from animcli.networks.controlnet import ControlNet
+from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.unet import UNet
+from animcli.rendering.animate_anyone import pose_features
+from animcli.rendering.denoise import denoise
+from animcli.rendering.device import visit
+from animcli.rendering.diffusion import Workplace
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.latents import Autoencoder
+from animcli.rendering.magic_animate import predictor
+from animcli.rendering.sampling import MAGIC_ANIMATE, Solver
+from animcli.rendering.windows import uniform_windows
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+
+CPU, FAR = torch.device("cpu"), torch.device("meta")
+
+
+class Traveller(nn.Linear):
+    """Notes where it is sent, and stays."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 1)
+        self.sent: list[str] = []
+
+    def to(self, device: object) -> "Traveller":
+        self.sent.append(str(device))
+        return self
+
+
+def test_a_visit_ends_at_home_even_after_a_failure() -> None:
+    network = Traveller()
+    with pytest.raises(ZeroDivisionError), visit(FAR, network):
+        1 / len(network.sent[1:])  # it was sent once so far
+    assert network.sent == ["meta", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("device", "offload", "sent"),
+    [(FAR, True, ["meta", "cpu"]), (FAR, False, []), (CPU, True, []), (CPU, False, [])],
+)
+def test_networks_travel_where_there_is_somewhere_to_go_and_it_was_asked_for(
+    device: torch.device, offload: bool, sent: list[str], tmp_path: Path
+) -> None:
+    asked = replace(request(write_tiny_weights(tmp_path), 2), offload=offload)
+    network = Traveller()
+    place = Workplace(
+        asked, Autoencoder(network), device, torch.float32, lambda what, done, of: None
+    )
+    with place.at_work(network):
+        pass
+    assert network.sent == sent
+    assert place.home == (CPU if offload else device)
+
+
+class Roll:
+    """Which networks are at work, and which were when something was computed."""
+
+    def __init__(self) -> None:
+        self.here: set[str] = set()
+        self.calls: set[tuple[str, frozenset[str]]] = set()
+
+    @contextmanager
+    def at_work(self, network: nn.Module) -> Iterator[None]:
+        self.here.add(type(network).__name__)
+        yield
+        self.here.remove(type(network).__name__)
+
+    def watch(self, network: nn.Module) -> nn.Module:
+        name = type(network).__name__
+
+        def note(module: nn.Module, given: object) -> None:
+            self.calls.add((name, frozenset(self.here)))
+
+        network.register_forward_pre_hook(note)
+        return network
+
+
+def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_unet() -> None:
+    torch.manual_seed(0)
+    roll = Roll()
+    unet, encoder, controlnet = (
+        roll.watch(random(network).eval().requires_grad_(False))
+        for network in (
+            UNet(TINY_MAGIC.unet),
+            ReferenceUNet(SPATIAL),
+            ControlNet(SPATIAL, (4, 4, 4, 4)),
+        )
+    )
+    start_step = predictor(
+        unet,
+        encoder,
+        controlnet,
+        torch.randn(1, 3, 8),
+        torch.randn(1, 4, 8, 8),
+        lambda frame: np.full((64, 64, 3), frame, np.uint8),
+        Guidance(2.0),
+        2,
+        together=False,
+        at_work=roll.at_work,
+    )
+    windows = uniform_windows(9, 6, 2)
+    with torch.inference_mode():
+        list(
+            denoise(
+                torch.randn(9, 4, 8, 8),
+                Solver("ddim", MAGIC_ANIMATE, 2),
+                start_step,
+                lambda step: windows,
+            )
+        )
+    assert roll.calls == {
+        ("UNet", frozenset()),
+        ("ReferenceUNet", frozenset({"ReferenceUNet"})),
+        ("ControlNet", frozenset({"ControlNet"})),
+    }
+
+
+def test_the_pose_guider_visits_for_the_frames_that_are_not_known_yet() -> None:
+    roll = Roll()
+    guider = roll.watch(PoseGuider(16, TINY.guider_widths).eval())
+    picture = np.zeros((64, 64, 3), np.uint8)
+    features = pose_features(guider, lambda i: picture, CPU, torch.float32, roll.at_work)
+    features.stack([0, 1])
+    assert roll.calls == {("PoseGuider", frozenset({"PoseGuider"}))}
+    assert roll.here == set()
+
+
+def test_offloading_changes_no_bit(tmp_path: Path) -> None:
+    asked = request(write_tiny_weights(tmp_path), 3)
+    assert np.array_equal(render(replace(asked, offload=True)), render(asked))
