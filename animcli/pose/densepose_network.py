@@ -124,7 +124,8 @@ def open_torchscript(file: Path, device: str) -> Ask:
     except RuntimeError as error:
         if "torchvision" in str(error):
             raise WeightsError(
-                f"{file}: needs the operators of torchvision", "pip install torchvision"
+                f"{file}: needs the operators of torchvision",
+                "pip install 'animcli[densepose]'",
             ) from error
         raise WeightsError(
             f"{file}: isn't a whole TorchScript that this torch can run",
