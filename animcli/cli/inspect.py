@@ -59,8 +59,6 @@ class Inspect:
             raise UsageError(f"{flag(next(iter(self.chosen)))} is for --pose")
         if self.pose and is_pose:
             raise UsageError(f"--pose is for footage, and {self.thing} is a pose already")
-        from animcli.stages.detectors import finds_everybody  # numpy
-
         place = self.folder or Path()
         name = name_of(self.thing)
         entries: list[Entry] = []
@@ -77,9 +75,8 @@ class Inspect:
             check_joints(motion)
             found_there = motion.source
             entries += pose_pictures(found_there, self.thing, name, place)
-            if finds_everybody(options.detector):
-                people = PeopleStage(found_there, self.thing)
-                entries.append(Step(people, place / f"{name}-people.png"))
+            people = PeopleStage(found_there, self.thing)
+            entries.append(Step(people, place / f"{name}-people.png"))
         return Planned(tuple(entries), thread, folder=self.folder)
 
 

@@ -11,7 +11,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from animcli.cli.plan_detector import check_detector, check_device, detector_device
+from animcli.cli.plan_detector import (
+    check_detector,
+    check_device,
+    check_person,
+    detector_device,
+)
 from animcli.cli.request import Act, LineOptions
 from animcli.cli.settings import Layers, Options
 from animcli.errors import UsageError
@@ -130,6 +135,7 @@ class ExtractPose:
         ]
         for motion in motions:
             check_joints(motion)
+            check_person(self.chosen, motion.source, motion.name)
         steps = tuple(posed(motion, self.out, motion.name) for motion in motions)
         handed_on = motions[0] if len(motions) == 1 else None
         return Planned(steps, replace(thread, motion=handed_on), independent=len(steps) > 1)
@@ -151,8 +157,7 @@ class Retarget:
             self.motion, thread, options, "anim retarget MOTION --to PICTURE"
         )
         check_joints(motion)
-        if "person" in self.chosen and isinstance(motion.source, Path):
-            raise UsageError(f"--person is for footage, and {motion.source} has one person")
+        check_person(self.chosen, motion.source, motion.name)
         stage = RetargetStage(
             motion.source,
             self.reference,

@@ -35,7 +35,7 @@ class Options:
         False, "Keep networks off the device while others work: slower, in less memory."
     )
     detector: Literal["blazepose", "dwpose"] = key("blazepose", "What finds the joints.")
-    person: str | None = key(None, "Who, with DWPose: largest, center, or a number from 1.")
+    person: str | None = key(None, "Who: largest, center, or a number from 1.")
     every: int | None = key(
         None,
         "With DWPose: frames from one search for people to the next.",

@@ -1,8 +1,8 @@
 """BlazePose: one person's body, hands and face in pictures, on the processor.
 
 A detector finds the person once; from then on each frame is looked for where the last one
-was. The person followed is therefore the same one until it is lost, and what a frame gives
-depends on the square (`state`) that the frame before it left behind.
+was. What a frame gives therefore depends on the square (`state`) that the frame before it
+left behind. `blazepose_people` follows several like that.
 
 Source: Bazarevsky et al., "BlazePose", arXiv:2006.10204; models of MediaPipe 0.10.21.
 """
@@ -34,6 +34,10 @@ DRAW_THRESHOLD = 0.5
 BODY_FOUND = 0.5
 PERSON_FOUND = (0.5, 0.3)
 """First the published threshold; then one that also finds drawn half figures (0.39)."""
+
+DOUBT = 0.9
+"""A square that slides from one person to another, as they touch, shows in a body less sure
+than this (0.72 to 0.85 where all others of a clip had 0.98); the detector then decides."""
 
 NEAR = 1.5
 """How far around its last square a lost person is searched before the whole picture is."""
@@ -111,11 +115,17 @@ class BlazePose:
 
     def detect(self, picture: NDArray[np.uint8]) -> Detection | None:
         """The person in a picture `(h, w, 3)` RGB, or None if there's none to be found."""
-        body = self._find_body(picture, self._roi)
+        body = None if self._roi is None else self.body_near(picture, self._roi)
+        if body is None:
+            body = self.body_anywhere(picture)
         if body is None:
             self._roi = None
             return None
         self._roi = body_roi(body.hips, body.rim)
+        return self.detail(picture, body)
+
+    def detail(self, picture: NDArray[np.uint8], body: Body) -> Detection:
+        """A body with its hands and face, where they are wanted."""
         left = right = face = None
         if self._hands is not None:
             left = self._hands.read(picture, body, LEFT)
@@ -126,40 +136,48 @@ class BlazePose:
         points, scores = to_skeleton(body, face, left, right, (width, height))
         return Detection(points, scores, body, face, left, right)
 
-    def people(self, picture: NDArray[np.uint8]) -> tuple[Detection, ...]:
-        """The person that it follows, alone or not there."""
-        found = self.detect(picture)
-        return () if found is None else (found,)
+    def squares(self, picture: NDArray[np.uint8]) -> list[Roi]:
+        """The square about each person whom a picture shows for sure."""
+        return find_people(self._detector, picture, whole(picture), PERSON_FOUND[0])
 
     def count(self, picture: NDArray[np.uint8]) -> int:
         """How many people a still picture shows for sure; `detect` may find one more."""
-        everywhere = whole(picture)
-        return len(find_people(self._detector, picture, everywhere, PERSON_FOUND[0]))
+        return len(self.squares(picture))
 
     def segment(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """How surely each pixel `(h, w)` of a still picture belongs to the person in it,
         0..1, or None if there's nobody. Whom `detect` follows isn't touched.
         """
-        body = self._find_body(picture, None)
+        body = self.body_anywhere(picture)
         if body is None:
             return None
         return outline(self._body, picture, body_roi(body.hips, body.rim))
 
-    def _find_body(self, picture: NDArray[np.uint8], roi: Roi | None) -> Body | None:
-        """The body where the last one was, or else near there, or else anywhere."""
-        everywhere = whole(picture)
-        regions = [everywhere]
-        if roi is not None:
-            body = self._body.read(picture, roi)
-            if body.sure > BODY_FOUND:
-                return body
-            regions.insert(0, replace(roi.grown(NEAR), angle=0.0))  # the same person first
-        for region in regions:
-            for threshold in PERSON_FOUND:
-                people = find_people(self._detector, picture, region, threshold)
-                if people:
-                    body = self._body.read(picture, people[0])
-                    if body.sure > BODY_FOUND:
-                        return body
-        body = self._body.read(picture, everywhere)
+    def body_in(self, picture: NDArray[np.uint8], roi: Roi) -> Body | None:
+        """The body in a square, or None if there is none."""
+        body = self._body.read(picture, roi)
         return body if body.sure > BODY_FOUND else None
+
+    def body_near(self, picture: NDArray[np.uint8], roi: Roi) -> Body | None:
+        """The body where the last one was, or a surer one around there."""
+        body = self.body_in(picture, roi)
+        if body is not None and body.sure > DOUBT:
+            return body
+        other = self._body_within(picture, replace(roi.grown(NEAR), angle=0.0))
+        if body is None or (other is not None and other.sure > body.sure):
+            return other
+        return body
+
+    def body_anywhere(self, picture: NDArray[np.uint8]) -> Body | None:
+        """The surest body of a picture."""
+        everywhere = whole(picture)
+        body = self._body_within(picture, everywhere)
+        return self.body_in(picture, everywhere) if body is None else body
+
+    def _body_within(self, picture: NDArray[np.uint8], region: Roi) -> Body | None:
+        """The surest body that the detector finds in a region."""
+        for threshold in PERSON_FOUND:
+            people = find_people(self._detector, picture, region, threshold)
+            if people and (body := self.body_in(picture, people[0])) is not None:
+                return body
+        return None

@@ -68,19 +68,19 @@ class Entry:
         the score up to which joints aren't drawn.
     weights: the weights entry with its models; empty for one without.
     library: the package that runs them.
-    everybody: whether it finds all people, and listens to all of `Manner`. The first file
-        of its weights entry is then the one that finds people, the second their joints.
+    onnx: whether ONNX Runtime runs it. It then listens to all of `Manner`, and the first
+        file of its weights entry finds people, the second their joints.
     """
 
     place: str
     weights: str
     library: str = "ai-edge-litert"
-    everybody: bool = False
+    onnx: bool = False
 
 
 DETECTORS: Final[dict[str, Entry]] = {
-    "blazepose": Entry("animcli.pose.blazepose:BlazePose", "blazepose"),
-    "dwpose": Entry("animcli.pose.dwpose:DWPose", "dwpose", "onnxruntime", everybody=True),
+    "blazepose": Entry("animcli.pose.blazepose_people:BlazePeople", "blazepose"),
+    "dwpose": Entry("animcli.pose.dwpose:DWPose", "dwpose", "onnxruntime", onnx=True),
 }
 
 
@@ -95,9 +95,9 @@ def libraries_of(name: str) -> tuple[str, ...]:
     return (_entry(name).library, "numpy", "opencv-python-headless")
 
 
-def finds_everybody(name: str) -> bool:
-    """Whether a detector finds all people, so that one may choose among them."""
-    return _entry(name).everybody
+def runs_on_onnx(name: str) -> bool:
+    """Whether ONNX Runtime runs a detector, so that one may choose how."""
+    return _entry(name).onnx
 
 
 def open_detector(name: str, models: Path | None, manner: Manner) -> Detector:
@@ -105,7 +105,7 @@ def open_detector(name: str, models: Path | None, manner: Manner) -> Detector:
     entry = _entry(name)
     module, _, kind = entry.place.partition(":")
     options: dict[str, object] = {"hands": manner.hands, "face": manner.face}
-    if entry.everybody:
+    if entry.onnx:
         from animcli.pose.dwpose import Channels  # loads onnxruntime
 
         options |= {"device": manner.device, "every": manner.every}

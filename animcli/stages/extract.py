@@ -17,12 +17,12 @@ class ExtractStage:
     clean: fill short gaps and take out the trembling.
     keep_going: leave damaged frames out instead of stopping at them.
     picture_rate: frames per second of a folder of pictures, which doesn't say.
-    person: `largest`, `center`, or a number from 1, where the detector finds everybody.
+    person: `largest`, `center`, or a number from 1.
     device, every, channels: see `DWPose`; other detectors know none of them.
     """
 
     name: ClassVar[str] = "extract-pose"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     suffix: ClassVar[str] = ".pose"
 
     video: Source

@@ -27,7 +27,7 @@ class FitPicture:
     """
 
     name: ClassVar[str] = "fit-picture"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
@@ -72,7 +72,7 @@ class FitClip:
     """
 
     name: ClassVar[str] = "fit-clip"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = (
@@ -138,7 +138,7 @@ class FindPose:
     """Finds the joints of the one person in a picture: a motion of one frame."""
 
     name: ClassVar[str] = "find-pose"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     suffix: ClassVar[str] = ".pose"
 
     picture: Source

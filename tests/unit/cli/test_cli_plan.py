@@ -119,7 +119,7 @@ def test_choices_of_dwpose_reach_the_stage(desk: Desk) -> None:
 
 def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> None:
     for chosen, message in (
-        ({"person": "center"}, "--person means nothing to the detector blazepose"),
+        ({"every": 5}, "--every means nothing to the detector blazepose"),
         ({"device": "cuda"}, "the detector blazepose runs on the processor only"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -129,6 +129,18 @@ def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> No
     )
     with pytest.raises(DeviceError, match="dwpose doesn't run on mps"):
         on_mps.plan(desk, Thread())
+
+
+def test_a_person_can_be_chosen_only_where_joints_are_found(desk: Desk) -> None:
+    chosen = {"person": "2"}
+    pose, picture = Path("a.pose"), Path("ref.png")
+    for request in (
+        ExtractPose((pose,), Path("b.json"), False, chosen),
+        Retarget(picture, pose, None, chosen),
+        rendering(motion=pose, chosen=chosen),
+    ):
+        with pytest.raises(UsageError, match="--person is for footage, and a holds one"):
+            request.plan(desk, Thread())
 
 
 def test_a_motion_is_written_as_its_name_says(desk: Desk) -> None:
