@@ -18,6 +18,8 @@ from animcli.cli.plan import (
     name_of,
     place,
 )
+from animcli.cli.plan_detector import check_person
+from animcli.cli.plan_words import WANDERING, as_chosen, check_words
 from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError
 from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, load_preset
@@ -50,11 +52,15 @@ BEST_FIRST: Final = ("animate-anyone", "cutout")
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a render comes to: its frames, what it is called, whose sound goes along."""
+    """What a render comes to: its frames, what it is called, whose sound goes along.
+
+    note: what is worth knowing before it starts.
+    """
 
     stage: RenderStage
     name: str
     sound: Path | None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class Render:
             beside = named(film, self.out, options)
             beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
             steps.append(Step(encoding(row, beside, options), beside, manifest=True))
-        note = "" if options.preset else note
+        note = made.note if options.preset else note
         return Planned(tuple(steps), replace(thread, film=film), note=note)
 
     def driven(self, settings: Settings, thread: Thread) -> Rendering:
@@ -113,6 +119,7 @@ class Render:
         )
         if motion.drawn != DRAWINGS.get(settings.preset.renderer):
             check_joints(motion)
+        check_person(self.chosen, motion.source, motion.name)
         retarget = self.retarget and motion.fitted_to != self.reference
         stage = RenderStage(
             self.reference,
@@ -128,6 +135,7 @@ class Render:
             control=motion.source if motion.drawn is not None else None,
             camera=options.camera,
             stay_inside=options.stay_inside,
+            offload=options.offload,
         )
         name = f"{name_of(self.reference)}-{motion.name}"
         return Rendering(stage, name, motion.video if options.audio else None)
@@ -140,15 +148,18 @@ class Render:
                 f"the preset {preset.name} follows words, and no --motion",
                 "leave --motion out; --motion-from FILE takes the motion of a clip",
             )
-        if self.motion_like and {"motion_strength", "motion_id"} & self.chosen.keys():
-            raise UsageError(
-                "--motion-like says how much moves, and so does another flag",
-                "give one of --motion-like, --motion-strength and --motion-id",
-            )
+        check_words(
+            preset,
+            self.chosen,
+            self.motion_from,
+            self.motion_like,
+            loop=self.loop,
+            retarget=self.retarget,
+        )
         stage = RenderStage(
             self.reference,
             None,
-            preset,
+            as_chosen(preset, self.chosen),
             frames=self.frames,
             loop=self.loop,
             rate=options.fps,
@@ -156,10 +167,12 @@ class Render:
             device=device_for(settings),
             control=self.motion_from,
             like=self.motion_like,
+            offload=options.offload,
         )
         other = name_of(self.motion_from) if self.motion_from else preset.name
         sound = self.motion_from if options.audio else None
-        return Rendering(stage, f"{name_of(self.reference)}-{other}", sound)
+        note = "" if preset.prompt or self.motion_from else WANDERING
+        return Rendering(stage, f"{name_of(self.reference)}-{other}", sound, note)
 
 
 @dataclass(frozen=True)

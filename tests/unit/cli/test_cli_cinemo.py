@@ -88,6 +88,46 @@ def test_how_much_moves_is_said_once(desk: Desk) -> None:
         planned(desk, {"motion_strength": 3}, motion_like=Path("clip.mp4"))
 
 
+def test_two_strengths_on_one_line_are_refused(desk: Desk) -> None:
+    with pytest.raises(UsageError, match=r"--motion-strength says .* does --motion-id"):
+        planned(desk, {"motion_strength": 3, "motion_id": 95.0})
+
+
+def test_a_strength_on_the_line_outdoes_a_motion_id_from_elsewhere(desk: Desk) -> None:
+    layers = Layers({"motion_id": 95.0}, {"motion_id": "anim.toml:1"}, (), Path())
+    elsewhere = replace(desk, layers=layers)
+    assert planned(elsewhere)[0].preset.motion_id == 95.0
+    stage, _ = planned(elsewhere, {"motion_strength": 3})
+    assert (stage.preset.motion_id, stage.preset.motion_strength) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "changes", "said"),
+    [
+        ({"detector": "dwpose"}, {}, "--detector is about joints"),
+        ({}, {"retarget": False}, "--no-retarget is about joints"),
+        ({}, {"loop": True}, "--loop is about the clip whose motion is taken"),
+        ({"source_prompt": "a dog"}, {}, "--source-prompt is about the clip"),
+    ],
+    ids=["detector", "retarget", "loop", "source-prompt"],
+)
+def test_what_nothing_would_hear_is_refused(
+    desk: Desk, chosen: Mapping[str, object], changes: Mapping[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        planned(desk, chosen, **changes)
+
+
+def test_a_picture_without_words_goes_as_it_likes_and_that_is_said(desk: Desk) -> None:
+    def note(chosen: Mapping[str, object], **changes: object) -> str:
+        asked = rendering({"preset": "cinemo", **chosen}, motion=None, **changes)
+        return asked.plan(desk, Thread()).note
+
+    assert "no --prompt" in note({})
+    assert note({"prompt": "rain"}) == ""
+    assert note({}, motion_from=Path("clip.mp4")) == ""
+
+
 @pytest.mark.parametrize("strength", ["0", "21"])
 def test_a_strength_is_1_to_20(strength: str) -> None:
     line = f"render ref.png --preset cinemo --motion-strength {strength}"
