@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from animcli.errors import UsageError
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.stages.reference import Fit
+from animcli.video.cover import cover, covering
 
 USUAL_RATES: Final = tuple(
     Fraction(rate)
@@ -32,22 +33,31 @@ USUAL_RATES: Final = tuple(
 class Placement:
     """Where a picture comes to lie in the result.
 
-    width, height: that it is scaled to, in pixels.
+    scale: pixels of the result for one of the picture, across and down.
     left, top: of its corner, in pixels of the result; negative where it is cut.
     """
 
-    width: int
-    height: int
+    scale: tuple[float, float]
     left: int
     top: int
 
 
 def place(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
-    """Keep the proportions and centre; PAD leaves room beside, CROP cuts what is over."""
+    """Keep the proportions and centre; PAD leaves room beside, the others cut what is over.
+
+    With PAD and CROP the scaled picture is a whole number of pixels wide and high.
+    """
+    if fit is Fit.COVER:
+        even, (left, top) = covering(source, size)
+        return Placement((even, even), -left, -top)
     across, down = size[0] / source[0], size[1] / source[1]
     scale = min(across, down) if fit is Fit.PAD else max(across, down)
     width, height = round(source[0] * scale), round(source[1] * scale)
-    return Placement(width, height, (size[0] - width) // 2, (size[1] - height) // 2)
+    return Placement(
+        (width / source[0], height / source[1]),
+        (size[0] - width) // 2,
+        (size[1] - height) // 2,
+    )
 
 
 def fit_picture(
@@ -55,14 +65,13 @@ def fit_picture(
 ) -> NDArray[np.uint8]:
     """A picture `(h, w, channels)` at `size`; room beside it continues its border."""
     if fit is Fit.COVER:
-        from animcli.rendering.cinemo_picture import cover  # torch takes seconds
-
         return cover(pixels, size)
     source = (pixels.shape[1], pixels.shape[0])
     at = place(source, size, fit)
+    width, height = (round(s * side) for s, side in zip(at.scale, source, strict=True))
     # Averages where it gets smaller, so that fine patterns don't turn into others.
-    smooth = cv2.INTER_AREA if at.width < source[0] else cv2.INTER_CUBIC
-    scaled = cv2.resize(pixels, (at.width, at.height), interpolation=smooth)
+    smooth = cv2.INTER_AREA if width < source[0] else cv2.INTER_CUBIC
+    scaled = cv2.resize(pixels, (width, height), interpolation=smooth)
     cut = scaled[max(-at.top, 0) :, max(-at.left, 0) :][: size[1], : size[0]]
     top, left = max(at.top, 0), max(at.left, 0)
     bottom, right = size[1] - top - cut.shape[0], size[0] - left - cut.shape[1]
@@ -76,11 +85,10 @@ def fit_picture(
 
 def fit_motion(motion: PoseSequence, size: tuple[int, int], fit: Fit) -> PoseSequence:
     """A motion in pixels of a result of `size`, placed as its picture would be."""
-    if motion.size == size:
+    if motion.size == size and fit is not Fit.COVER:  # which enlarges all the same
         return motion
     at = place(motion.size, size, fit)
-    scale = np.array([at.width / motion.size[0], at.height / motion.size[1]])
-    points = motion.points * scale + np.array([at.left, at.top])
+    points = motion.points * np.array(at.scale) + np.array([at.left, at.top])
     return replace(motion, points=points.astype(np.float32), size=size)
 
 

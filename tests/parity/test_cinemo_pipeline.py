@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from animcli.rendering.cinemo import predictor, tell
 from animcli.rendering.cinemo_clip import decoded
 from animcli.rendering.cinemo_noise import dct_matrix, low_pass, refine
-from animcli.rendering.cinemo_picture import cover, cover_exactly
 from animcli.rendering.denoise import Steps, denoise
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.inversion import Inversion
@@ -21,6 +20,7 @@ from animcli.rendering.latents import SCALE
 from animcli.rendering.sampling import CINEMO, Solver, make_scheduler
 from animcli.rendering.windows import Window
 from animcli.training.cinemo import PUBLISHED, Batch, animation_loss, predict
+from animcli.video.cover import cover, cover_exactly
 from animcli.video.likeness import likeness, neighbour_likeness
 
 
@@ -155,7 +155,8 @@ def test_decoding(case: Case) -> None:
 def test_preprocessing(case: Case) -> None:
     picture = case.tensors["in.image_uint8"][0].permute(1, 2, 0).numpy()
     height, width = case.entry["config"]["target"]
-    covered = cover_exactly(picture, (width, height))
+    exact = torch.from_numpy(cover_exactly(picture, (width, height)))
+    covered = exact.permute(2, 0, 1)[None]
     close(case, covered, "out.cropped_0_1", rtol=0, atol=1e-6)
     close(case, covered * 2 - 1, "out.normalized", rtol=0, atol=2e-6)
     rounded = torch.from_numpy(cover(picture, (width, height))).permute(2, 0, 1)[None] / 255
