@@ -19,6 +19,7 @@ from animcli.networks.pose_guider import PoseGuider
 from animcli.networks.unet import UNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.recompute import run
+from animcli.training.takes import Rows, sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +93,37 @@ def follow_loss(
     noisy = diffusion.mix(batch.latents, batch.noise, batch.timesteps)
     told = networks(batch, noisy, checkpointing=checkpointing)
     return diffusion.loss(told, batch.latents, batch.noise, batch.timesteps)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Animate Anyone, taught from takes; guidance strengthens the reference."""
+
+    def batch(
+        self, rows: Rows, shown: int, diffusion: Diffusion, random: torch.Generator
+    ) -> Batch:
+        """Takes made ready; the last `shown` with their reference."""
+        latents = sample(rows["latents"], random).transpose(1, 2)
+        reference = sample(rows["reference"], random)
+        timesteps, noise = diffusion.draw(latents.shape, random)
+        hidden = len(latents) - shown
+        token = rows["context"]
+        return Batch(
+            latents,
+            noise.to(latents.device),
+            timesteps.to(latents.device),
+            reference[hidden:],
+            torch.cat([torch.zeros_like(token[:hidden]), token[hidden:]]),
+            rows["conditions"].transpose(1, 2).float() / 255,
+        )
+
+    def tell(
+        self, network: Networks, batch: Batch, noisy: Tensor, *, checkpointing: bool
+    ) -> Tensor:
+        """The prediction for `noisy` (b, 4, f, h, w), same shape."""
+        told: Tensor = network(batch, noisy, checkpointing=checkpointing)
+        return told
+
+    def clip(self, batch: Batch, clean: Tensor) -> Tensor:
+        """The same: it cleans the frames themselves."""
+        return clean

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from animcli.networks.motion_unet import MotionUNet
 from animcli.training.diffusion import Diffusion
+from animcli.training.takes import Rows, sample
 
 DROP_TEXT: Final = 0.5
 """Share of the clips that are shown without their text, so that guidance works."""
@@ -81,9 +82,38 @@ def animation_loss(
     return diffusion.loss(told, batch.latents, batch.noise, batch.timesteps)
 
 
-def drop_text(
-    text: Tensor, nothing: Tensor, random: torch.Generator, share: float = DROP_TEXT
-) -> Tensor:
-    """`text` (b, m, width), a share of whose rows say `nothing` (1, m, width) instead."""
-    dropped = torch.rand(len(text), generator=random) < share
-    return torch.where(dropped[:, None, None].to(text.device), nothing, text)
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Cinemo, taught from takes; guidance strengthens the text.
+
+    nothing: what the text encoder says of no text, (1, m, context channels).
+    """
+
+    nothing: Tensor
+
+    def batch(
+        self, rows: Rows, shown: int, diffusion: Diffusion, random: torch.Generator
+    ) -> Batch:
+        """Takes made ready; the last `shown` with their text."""
+        clips = sample(rows["latents"], random).transpose(1, 2)
+        timesteps, noise = diffusion.draw(clips[:, :, 1:].shape, random)
+        text = rows["context"]
+        hidden = len(clips) - shown
+        silent = self.nothing.to(text).expand(hidden, -1, -1)
+        return Batch(
+            clips,
+            torch.cat([silent, text[hidden:]]),
+            rows["motion"],
+            noise.to(clips.device),
+            timesteps.to(clips.device),
+        )
+
+    def tell(
+        self, network: MotionUNet, batch: Batch, noisy: Tensor, *, checkpointing: bool
+    ) -> Tensor:
+        """The prediction for `noisy` (b, 4, f, h, w), same shape."""
+        return predict(network, batch, noisy, checkpointing=checkpointing)
+
+    def clip(self, batch: Batch, clean: Tensor) -> Tensor:
+        """The first frame, and after it all that differ from it by `clean`."""
+        return torch.cat([batch.first, batch.first + clean], dim=2)

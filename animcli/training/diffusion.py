@@ -87,6 +87,11 @@ class Diffusion:
             noise = noise + self.noise_offset * level
         return noise
 
+    def draw(self, shape: torch.Size, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Time steps (b,), all as likely, and noise for latents of `shape`."""
+        timesteps = torch.randint(0, STEPS, shape[:1], generator=random)
+        return timesteps, self.noise(shape, random)
+
     def mix(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """`latents` (b, c, f, h, w) with their noise; timesteps: (b,)."""
         signal, rest = self._roots(timesteps, latents)

@@ -18,6 +18,7 @@ from animcli.networks.controlnet import ControlNet
 from animcli.networks.unet import Residuals, UNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.recompute import run
+from animcli.training.takes import Rows, sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,3 +114,40 @@ def draw_kind(pictures: float, frames: float, random: torch.Generator) -> Kind:
     if r < pictures:
         return "picture"
     return "frame" if r < pictures + frames else "clip"
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """MagicAnimate, taught from takes; guidance strengthens the reference.
+
+    text: what the text encoder says of no text, (1, m, context channels).
+    """
+
+    text: Tensor
+
+    def batch(
+        self, rows: Rows, shown: int, diffusion: Diffusion, random: torch.Generator
+    ) -> Batch:
+        """Takes made ready; the last `shown` with their reference."""
+        latents = sample(rows["latents"], random).transpose(1, 2)
+        reference = sample(rows["reference"], random)
+        timesteps, noise = diffusion.draw(latents.shape, random)
+        return Batch(
+            latents,
+            noise.to(latents.device),
+            timesteps.to(latents.device),
+            reference[len(latents) - shown :],
+            self.text.to(latents),
+            rows["conditions"].transpose(1, 2).float() / 255,
+        )
+
+    def tell(
+        self, network: Networks, batch: Batch, noisy: Tensor, *, checkpointing: bool
+    ) -> Tensor:
+        """The prediction for `noisy` (b, 4, f, h, w), same shape."""
+        told: Tensor = network(batch, noisy, checkpointing=checkpointing)
+        return told
+
+    def clip(self, batch: Batch, clean: Tensor) -> Tensor:
+        """The same: it cleans the frames themselves."""
+        return clean

@@ -1,6 +1,6 @@
 """Everything that one may choose about a training run: one TOML file, a table per stage."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -8,6 +8,13 @@ from animcli.errors import ProjectError
 from animcli.keys import changed, check_table, key, keys_of, read_toml
 from animcli.training.autoencoder import AutoencoderRecipe
 from animcli.training.clips import ClipData
+from animcli.training.large_settings import (
+    ANIMATE_ANYONE,
+    CINEMO,
+    MAGIC_ANIMATE,
+    LargeSettings,
+    Model,
+)
 from animcli.training.loop import Schedule
 from animcli.training.shards import Growth
 from animcli.training.single_frames import Recipe
@@ -63,37 +70,63 @@ class ClipStage:
 class TrainSettings:
     """A whole run of the small model."""
 
+    model: Model = field(default_factory=Model)
     data: Data = Data()
     autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
     frames: FrameStage = field(default_factory=FrameStage)
     clips: ClipStage = field(default_factory=ClipStage)
 
 
-TABLES: Final = {"data": "data", "autoencoder": "autoencoder", "1": "frames", "2": "clips"}
-"""Table of the file -> field of `TrainSettings`."""
+DEFAULTS: Final[dict[str, TrainSettings | LargeSettings]] = {
+    "mini": TrainSettings(),
+    "animate-anyone": ANIMATE_ANYONE,
+    "magic-animate": MAGIC_ANIMATE,
+    "cinemo": CINEMO,
+}
+"""What holds for a model where nothing is said."""
 
 
-def read_settings(path: Path) -> TrainSettings:
-    """The settings in a file; what it doesn't say is as usual.
+def tables_of(settings: TrainSettings | LargeSettings) -> dict[str, str]:
+    """Table of the file -> field of the settings."""
+    if isinstance(settings, LargeSettings):
+        tables = {"model": "model", "data": "data", "1": "first"}
+        return tables if settings.second is None else {**tables, "2": "second"}
+    names = {"frames": "1", "clips": "2"}
+    return {names.get(each.name, each.name): each.name for each in fields(settings)}
+
+
+def parts_of(table: Any) -> dict[str, Any]:
+    """The dataclasses whose keys a table holds, by field; itself under no name."""
+    return {"": table} if keys_of(type(table)) else dict(vars(table))
+
+
+def read_settings(path: Path) -> TrainSettings | LargeSettings:
+    """The settings in a file; what it doesn't say is as usual for its model.
 
     Raises ProjectError, naming the file, the key and its value.
     """
     tables, text = read_toml(path, ProjectError)
-    settings = TrainSettings()
+    model = tables.get("model", {})
+    about = model if isinstance(model, dict) else {}
+    checked = check_table(
+        dict.fromkeys(keys_of(Model), Model), about, path, text, ProjectError
+    )
+    settings = DEFAULTS[str(checked.get("name", Model().name))]
+    known = tables_of(settings)
     values: dict[str, object] = {}
     for table, keys in tables.items():
-        if table not in TABLES or not isinstance(keys, dict):
+        if table not in known or not isinstance(keys, dict):
             raise ProjectError(
-                f"{path}: no table [{table}]", f"the tables are {', '.join(TABLES)}"
+                f"{path}: no table [{table}]", f"the tables are {', '.join(known)}"
             )
-        now = getattr(settings, TABLES[table])
-        parts = {"": now} if table == "data" else dict(vars(now))
+        now = getattr(settings, known[table])
+        parts = parts_of(now)
         homes = {
             name: type(part) for part in parts.values() for name in keys_of(type(part))
         }
         checked = check_table(homes, keys, path, text, ProjectError)
         made = {name: _with(part, checked) for name, part in parts.items()}
-        values[TABLES[table]] = made[""] if table == "data" else type(now)(**made)
+        values[known[table]] = made[""] if "" in made else type(now)(**made)
     return changed(settings, values)
 
 

@@ -75,7 +75,7 @@ class VideoClips:
 
         matrix = self._square(motion.size, chance)
         pictures = {
-            frame: _cut(picture, matrix, self.size)
+            frame: cut(picture, matrix, (self.size, self.size))
             for frame, picture in read_frames(film.video, chosen)
         }
         placed = points[chosen] @ matrix[:, :2].T + matrix[:, 2]
@@ -143,14 +143,28 @@ def figure_masks(
     return ((near > NEAR).to(torch.uint8) * 255).numpy()
 
 
-def _cut(
-    picture: NDArray[np.uint8], matrix: NDArray[np.float64], size: int
+def cut(
+    picture: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    size: tuple[int, int],
+    *,
+    mix: bool = True,
 ) -> NDArray[np.uint8]:
-    """A square of a frame; what lies beyond its border continues it."""
+    """A part of a frame at `size` (width, height); beyond its border its edge goes on.
+
+    matrix: 2x3, from the frame to the part, without turning. mix: whether colours may be
+        mixed.
+    """
     scale = float(matrix[0, 0])
+    if not mix:
+        near = cv2.INTER_NEAREST
+        drawn = cv2.warpAffine(
+            picture, matrix, size, flags=near, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(drawn, np.uint8)
     # Averages where it gets smaller, so that fine patterns don't turn into others.
     smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     scaled = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=smooth)
     shift = np.array([[1, 0, matrix[0, 2]], [0, 1, matrix[1, 2]]])
-    cut = cv2.warpAffine(scaled, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cut, np.uint8)
+    part = cv2.warpAffine(scaled, shift, size, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(part, np.uint8)
