@@ -2,7 +2,9 @@
 
 Limbs have mass: of the two ways to name them in each frame, the one with the smaller
 accelerations over the whole clip is right. Limbs that cross keep their speed when they keep
-their names; names that were exchanged make both jump.
+their names; names that were exchanged make both jump. Only short exchanges are believed:
+legs that pass slowly, or cover each other while somebody turns, look alike under either
+names afterwards, and then the detector, which sees the whole body, knows better.
 """
 
 from itertools import product
@@ -17,6 +19,9 @@ from animcli.pose.bones import complete
 Pairs = tuple[tuple[int, int], ...]
 
 PENALTY: Final = 0.03  # of the height and joint, for exchanging names: noise must not do it
+LONGEST: Final = 24
+"""Frames: no detector was seen to keep wrong names for longer. Without this limit, whole
+turns were counted: 116 to 158 and 156 to 204 of a street clip, whose names are right."""
 
 
 def mirror_pairs() -> tuple[Pairs, ...]:
@@ -45,7 +50,8 @@ def find_swaps(
     """`(frames,)`: where the sides of `pairs` are exchanged.
 
     points: `(frames, 134, 2)`. seen: `(frames, 134)`. height: of the figure, pixels.
-    The names of most frames are taken to be right.
+    The names of most frames are taken to be right, and so are those that are kept for more
+    than LONGEST frames.
     """
     frames = len(points)
     body = [pair for pair in pairs if max(pair) < s.FEET.start]
@@ -61,7 +67,11 @@ def find_swaps(
         cost[a, b, c] = np.linalg.norm(push, axis=3).sum(axis=(1, 2))
         cost[a, b, c] += (b != c) * PENALTY * height * 2 * len(body)
     ways = cheapest(cost)
-    return ways if ways.mean() <= 0.5 else ~ways
+    if ways.mean() > 0.5:
+        ways = ~ways
+    for run in np.split(np.arange(frames), np.flatnonzero(np.diff(ways)) + 1):
+        ways[run] &= len(run) <= LONGEST
+    return ways
 
 
 def cheapest(cost: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -98,6 +98,16 @@ def test_legs_that_truly_cross_keep_their_names() -> None:
     assert result.origin.smoothing["swapped_frames"] == 0
 
 
+def test_names_that_are_kept_for_long_are_believed() -> None:
+    motion = truth(44)
+    points = motion.points.copy()
+    left, right = LEGS
+    points[60:100, left + right] = points[60:100, right + left]
+    result = clean(replace(motion, points=points), smoothing=False)
+    np.testing.assert_array_equal(result.points, points)
+    assert result.origin.smoothing["swapped_frames"] == 0
+
+
 def test_a_single_frames_jump_is_repaired() -> None:
     motion = truth(46)
     points = motion.points.copy()
