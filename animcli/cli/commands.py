@@ -94,7 +94,7 @@ def extract_pose(
     `-o NAME_keypoints` the former, `-o NAME.mp4` a video of the skeleton. Of several
     videos, each is done even if another can't be; the exit code is then 9.
     """
-    from animcli.cli.plan import ExtractPose
+    from animcli.cli.plan_motion import ExtractPose
 
     if kind is FoundKind.DENSEPOSE:
         from animcli.cli.plan_densepose import ExtractDensePose
@@ -124,7 +124,7 @@ def retarget(
 
     dance.pose and ref.png -> ref-dance.pose
     """
-    from animcli.cli.plan import Retarget
+    from animcli.cli.plan_motion import Retarget
 
     return Retarget(reference, motion, output, chosen)
 
@@ -268,10 +268,11 @@ def train(
         typer.Option(metavar="FOLDER", help="Videos of one person each to learn from."),
     ] = None,
 ) -> Request:
-    """Train the embedded model on characters that the package draws, or on videos.
+    """Train the embedded model on drawn characters or on videos, or a large system.
 
     FOLDER gets its weights, and for each stage a curve and a sheet of pictures. The same
-    command goes on from where the last one was stopped, or killed.
+    command goes on from where the last one was stopped, or killed. docs/training.md has
+    all that TOML may say: the model to train, for one.
     """
     from animcli.cli.train import Train
 

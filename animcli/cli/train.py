@@ -1,8 +1,12 @@
-"""`anim train`: the embedded model, again, longer, or on one's own footage."""
+"""`anim train`: the embedded model, or a large system, on one's own footage."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from animcli.cli.plan import Desk, Planned, Thread
 from animcli.cli.request import Act, Answer
@@ -10,7 +14,16 @@ from animcli.errors import UsageError
 from animcli.stages.deliver import Step
 from animcli.stages.extract import ExtractStage
 
+if TYPE_CHECKING:  # torch
+    from animcli.training.large_settings import LargeSettings
+    from animcli.training.takes import Reel
+
 VIDEOS: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"})
+PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+DENSEPOSE: Final = "-densepose"
+"""How the name of DensePose footage ends that lies beside what it was found in."""
+
+StageName = Literal["autoencoder", "1", "2"]
 
 
 @dataclass(frozen=True)
@@ -18,52 +31,153 @@ class Train:
     """`anim train`.
 
     stage: one of them alone, or None for all, one after the other.
-    data: a folder of videos; None is for characters that the package draws.
+    data: a folder of footage; None is for characters that the package draws.
     """
 
     folder: Path
-    stage: str | None
+    stage: StageName | None
     settings: Path | None
     data: Path | None
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Find the poses of all videos, then train; settings are read now."""
+        from animcli.training.large_settings import LargeSettings
         from animcli.training.settings import TrainSettings, read_settings
 
         chosen = TrainSettings() if self.settings is None else read_settings(self.settings)
-        options = desk.layers.options({})
-        poses = [ExtractStage(video, options.detector) for video in self.videos()]
+        if isinstance(chosen, LargeSettings):
+            return self._plan_large(chosen, desk, thread)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError(
+                "the embedded model trains in one process", "start it without a launcher"
+            )
+        videos = [] if self.data is None else footage(self.data, VIDEOS)
+        poses = self._poses(videos, desk)
 
         def train(desk: Desk) -> Answer:
             from animcli.stages.training import open_run
-            from animcli.stages.workshop import Workshop
             from animcli.training.videos import Film
 
-            workshop = Workshop(desk.project, desk.weights, desk.report)
             films = [
-                Film(video, workshop.make(pose).path)
-                for video, pose in zip(self.videos(), poses, strict=True)
+                Film(video, pose)
+                for video, pose in zip(videos, made(poses, desk), strict=True)
             ]
             run = open_run(self.folder, chosen, films, desk.report)
-            if self.stage in (None, "autoencoder"):
-                run.autoencoder()
-            if self.stage in (None, "1"):
-                run.frames()
-            if self.stage in (None, "2"):
-                run.clips()
-            return Answer((str(self.folder),), ({"path": str(self.folder)},))
+            for name, stage in (
+                ("autoencoder", run.autoencoder),
+                ("1", run.frames),
+                ("2", run.clips),
+            ):
+                if self.stage in (None, name):
+                    stage()
+            return self._answer()
 
         return Planned((*map(Step, poses), Act(train)), thread)
 
-    def videos(self) -> list[Path]:
-        """The videos to learn from. Raises UsageError for a folder without any."""
+    def _plan_large(self, chosen: LargeSettings, desk: Desk, thread: Thread) -> Planned:
+        name = chosen.model.name
         if self.data is None:
-            return []
-        found = sorted(
-            path.absolute()
-            for path in self.data.glob("*")
-            if path.suffix.lower() in VIDEOS and path.is_file()
-        )
-        if not found:
-            raise UsageError(f"{self.data} holds no video", "give a folder of videos")
-        return found
+            raise UsageError(f"{name} learns from footage", "say where: --data FOLDER")
+        if self.stage == "autoencoder":
+            raise UsageError(f"{name} takes its autoencoder as it is", "--stage 1")
+        if self.stage == "2" and chosen.second is None:
+            raise UsageError(f"{name} has one stage", "--stage 1")
+        videos = footage(self.data, VIDEOS)
+        poses = self._poses(videos, desk) if name == "animate-anyone" else []
+        joint = name == "magic-animate"
+        pictures = footage(self.data, PICTURES, needed=False) if joint else []
+        known = [described(name, each) for each in videos]
+        single = [described(name, each) for each in pictures]
+
+        def train(desk: Desk) -> Answer:
+            from dataclasses import replace
+
+            from animcli.stages.train_large import LargeRun
+            from animcli.stages.train_systems import SYSTEMS
+            from animcli.stages.training import open_school
+            from animcli.training.processes import open_processes
+
+            reels = known
+            if poses:
+                found = zip(known, made(poses, desk), strict=True)
+                reels = [replace(reel, pose=pose) for reel, pose in found]
+            processes = open_processes(os.environ, chosen.model.device)
+            run = LargeRun(
+                self.folder,
+                chosen,
+                SYSTEMS[name],
+                tuple(reels),
+                tuple(single),
+                desk.weights.path,
+                open_school(desk.report, processes),
+            )
+            if self.stage in (None, "1"):
+                run.stage("1")
+            if self.stage in (None, "2") and chosen.second is not None:
+                run.stage("2")
+            return self._answer()
+
+        return Planned((*map(Step, poses), Act(train)), thread)
+
+    def _poses(self, videos: Sequence[Path], desk: Desk) -> list[ExtractStage]:
+        options = desk.layers.options({})
+        return [ExtractStage(video, options.detector) for video in videos]
+
+    def _answer(self) -> Answer:
+        return Answer((str(self.folder),), ({"path": str(self.folder)},))
+
+
+def footage(folder: Path, suffixes: frozenset[str], *, needed: bool = True) -> list[Path]:
+    """The videos or pictures in a folder, without those that are drawn.
+
+    Raises UsageError for a folder without any, where some are `needed`.
+    """
+    found = sorted(
+        path.absolute()
+        for path in folder.glob("*")
+        if path.suffix.lower() in suffixes
+        and path.is_file()
+        and not path.stem.endswith(DENSEPOSE)
+    )
+    if needed and not found:
+        raise UsageError(f"{folder} holds no video", "give a folder of videos")
+    return found
+
+
+def described(name: str, path: Path) -> Reel:
+    """Footage, with what a system wants to know and lies beside it.
+
+    Raises UsageError where it doesn't.
+    """
+    from animcli.training.takes import Reel
+
+    if name == "magic-animate":
+        beside = [
+            each
+            for each in path.parent.iterdir()
+            if each.stem == path.stem + DENSEPOSE
+            and each.suffix.lower() in VIDEOS | PICTURES
+        ]
+        if not beside:
+            raise UsageError(
+                f"{path} has no DensePose beside it, {path.stem}{DENSEPOSE}.*",
+                f"anim extract-pose {path} --kind densepose",
+            )
+        return Reel(path, drawn=beside[0])
+    if name == "cinemo":
+        words = path.with_suffix(".txt")
+        if not words.is_file():
+            raise UsageError(
+                f"{path} has no words beside it, {words.name}",
+                "write there what is to be seen",
+            )
+        return Reel(path, text=words.read_text(encoding="utf-8").strip())
+    return Reel(path)
+
+
+def made(poses: Sequence[ExtractStage], desk: Desk) -> list[Path]:
+    """The files of poses, made now if they aren't there."""
+    from animcli.stages.workshop import Workshop
+
+    workshop = Workshop(desk.project, desk.weights, desk.report)
+    return [workshop.make(pose).path for pose in poses]

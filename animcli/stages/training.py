@@ -1,6 +1,6 @@
 """Training: what a run learns from, where it lives, and what it shows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,10 @@ from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.charts import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from animcli.training.loop import Judgement
 from animcli.training.procedural import VALIDATION_SEEDS, draw_clip, draw_footage
+from animcli.training.processes import ALONE, Processes
 from animcli.training.run import Clip, Run
 from animcli.training.settings import TrainSettings
-from animcli.training.teaching import School
+from animcli.training.teaching import Report, School
 from animcli.training.validation import to_bytes
 from animcli.training.videos import Film, VideoClips
 from animcli.video.picture import write_picture
@@ -29,7 +30,7 @@ def open_run(
     folder: Path,
     settings: TrainSettings,
     films: Sequence[Film],
-    report: Callable[[str, int, int], None],
+    report: Report,
 ) -> Run:
     """A run on videos, or without any on characters that the package draws."""
     data, validation = settings.data, VALIDATION_SEEDS.start
@@ -40,8 +41,14 @@ def open_run(
         shown = tuple(films)
         single = VideoClips(shown, validation, data.targets, data.size)
         on_end = VideoClips(shown, validation, frames, data.size, on_end=True)
-    school = School(FileCheckpoint, report, show)
+    school = open_school(report, ALONE)
     return Run(folder, settings, single, on_end, validation, school)
+
+
+def open_school(report: Report, processes: Processes) -> School:
+    """Checkpoints in files, charts, and reports of the first process only."""
+    heard = report if processes.index == 0 else lambda what, done, of: None
+    return School(FileCheckpoint, heard, show, processes)
 
 
 def show(home: Path, curve: list[dict[str, float]], found: Judgement) -> None:

@@ -1,7 +1,7 @@
 """Writes what can be written by itself of the documents: `python tests/docs/reference.py`.
 
-docs/commands.md is the help of every command. docs/presets.md ends in tables of the presets
-and keys; what stands above them is written by hand.
+docs/commands.md is the help of every command. docs/presets.md and docs/training.md end in
+tables of presets and keys; what stands above them is written by hand.
 """
 
 import io
@@ -16,6 +16,7 @@ from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.keys import bounds_of, keys_of
 from animcli.presets import CINEMO, FOLLOWING, Preset, advice, load_preset, shipped_presets
+from animcli.training.settings import DEFAULTS, parts_of, tables_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -85,7 +86,32 @@ def tables() -> str:
     return page
 
 
+TRAINING = """\
+## All settings
+
+`train.toml` has a table for the model, one for the data and one for each stage. What it
+doesn't say is as below.
+"""
+
+
+def training_tables() -> str:
+    """The end of docs/training.md."""
+    page = TRAINING
+    for name, settings in DEFAULTS.items():
+        page += f"\n### {name}\n\n"
+        page += "| table | key | default | is |\n|---|---|---|---|\n"
+        for table, field in tables_of(settings).items():
+            for part in parts_of(getattr(settings, field)).values():
+                for key, each in keys_of(type(part)).items():
+                    value = toml_value(getattr(part, key))
+                    help = bounds_of(each).help
+                    page += f"| `[{table}]` | `{key}` | `{value}` | {help} |\n"
+    return page
+
+
 if __name__ == "__main__":
     (DOCS / "commands.md").write_text(reference())
     by_hand, _, _ = (DOCS / "presets.md").read_text().partition(TABLES.splitlines()[0])
     (DOCS / "presets.md").write_text(by_hand + tables())
+    by_hand, _, _ = (DOCS / "training.md").read_text().partition(TRAINING.splitlines()[0])
+    (DOCS / "training.md").write_text(by_hand + training_tables())

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from reference import DOCS, commands, reference, tables
+from reference import DOCS, commands, reference, tables, training_tables
 
 import animcli.errors
 from animcli.cli.settings import HOMES
@@ -50,6 +50,10 @@ def test_signals_and_bugs_are_documented() -> None:
 
 def test_the_tables_of_presets_and_keys_are_up_to_date() -> None:
     assert (DOCS / "presets.md").read_text().endswith(tables())
+
+
+def test_the_tables_of_training_are_up_to_date() -> None:
+    assert (DOCS / "training.md").read_text().endswith(training_tables())
 
 
 @pytest.mark.parametrize("name", [*find_presets(), *keys_of(Preset)])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from animcli.errors import ProjectError
+from animcli.training.large_settings import MAGIC_ANIMATE, LargeSettings, Model
 from animcli.training.settings import TrainSettings, read_settings
 
 
@@ -32,5 +33,37 @@ def test_a_mistake_is_named_with_its_line(
     text: str, complaint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(ProjectError, match=complaint):
+        read_settings(tmp_path / "a.toml")
+
+
+def test_a_large_system_has_its_own_tables_and_defaults(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        "[model]\nname = 'magic-animate'\ndevice = 'cuda'\n"
+        "[2]\nprediction = 'v'\npictures = 0.1\nupdates = 5\n"
+    )
+    settings = read_settings(tmp_path / "a.toml")
+    assert isinstance(settings, LargeSettings)
+    assert settings.second is not None
+    assert settings.second.diffusion.prediction == "v"
+    assert settings.second.recipe.pictures == 0.1
+    assert settings.second.schedule.updates == 5
+    assert settings.first == MAGIC_ANIMATE.first
+    assert settings.model == Model("magic-animate", device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[autoencoder]\nupdates = 7\n", r"no table \[autoencoder\]"),
+        ("[2]\nprediction = 'epsilon'\n", "zero_snr doesn't go with"),
+        ("[1]\npictures = 0.7\nsingles = 0.5\n", "are more than 1"),
+        ("[data]\nwidth = 500\n", "width is a multiple of 8"),
+    ],
+)
+def test_mistakes_about_large_systems_are_named(
+    text: str, complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.toml").write_text(f"[model]\nname = 'animate-anyone'\n{text}")
     with pytest.raises(ProjectError, match=complaint):
         read_settings(tmp_path / "a.toml")

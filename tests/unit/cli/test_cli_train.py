@@ -1,0 +1,82 @@
+"""`anim train`: what it finds in a folder, and what it refuses before any work."""
+
+from pathlib import Path
+
+import pytest
+
+from animcli.cli.main import main
+from animcli.cli.train import PICTURES, VIDEOS, described, footage
+from animcli.errors import UsageError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for name in (
+        "b.mp4", "a.mov", "a-densepose.mp4", "b.txt", "c.png", "c-densepose.png", "n.json",
+    ):  # fmt: skip
+        (tmp_path / name).write_text("walks \n")
+    return tmp_path
+
+
+def test_drawn_footage_is_not_learnt_from(data: Path) -> None:
+    assert [each.name for each in footage(data, VIDEOS)] == ["a.mov", "b.mp4"]
+    assert [each.name for each in footage(data, PICTURES)] == ["c.png"]
+    assert footage(data, frozenset({".webm"}), needed=False) == []
+    with pytest.raises(UsageError, match="holds no video"):
+        footage(data, frozenset({".webm"}))
+
+
+def test_what_lies_beside_footage_is_found_or_named(data: Path) -> None:
+    assert described("magic-animate", data / "a.mov").drawn == data / "a-densepose.mp4"
+    assert described("magic-animate", data / "c.png").drawn == data / "c-densepose.png"
+    assert described("cinemo", data / "b.mp4").text == "walks"
+    assert described("animate-anyone", data / "b.mp4").drawn is None
+    with pytest.raises(UsageError, match=r"b\.mp4 has no DensePose beside it"):
+        described("magic-animate", data / "b.mp4")
+    with pytest.raises(UsageError, match=r"a\.mov has no words beside it, a\.txt"):
+        described("cinemo", data / "a.mov")
+
+
+@pytest.mark.parametrize(
+    ("toml", "flags", "complaint"),
+    [
+        ("name = 'animate-anyone'", [], "animate-anyone learns from footage"),
+        ("name = 'cinemo'", ["--stage", "2", "--data", "."], "cinemo has one stage"),
+        (
+            "name = 'cinemo'",
+            ["--stage", "autoencoder", "--data", "."],
+            "cinemo takes its autoencoder as it is",
+        ),
+        ("device = 'cuda'", [], "start and device are for the large systems"),
+        ("name = 'cinemo'\nstart = 'sd15'", [], "Cinemo can't begin with sd15"),
+        ("name = 'maxi'", [], "name is one of mini, animate-anyone"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    toml: str,
+    flags: list[str],
+    complaint: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = tmp_path / "train.toml"
+    settings.write_text(f"[model]\n{toml}\n")
+    line = [
+        "-p",
+        str(tmp_path),
+        "train",
+        str(tmp_path / "run"),
+        "--settings",
+        str(settings),
+    ]
+    assert main([*line, *flags]) in (2, 4)
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_embedded_model_refuses_a_launcher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["-p", str(tmp_path), "train", str(tmp_path / "run")]) == 2
+    assert "the embedded model trains in one process" in capsys.readouterr().err
