@@ -39,12 +39,13 @@ class MiniConfig:
 
     positions: most frames of a window; 0 for a model of single frames.
 
-    There is no attention at the full size: on a processor it took six sevenths of an update
-    (2.3 samples a second with it, 15 without), and the clue brings the fine detail.
+    The first level has few channels and many positions, where single pixels of limbs and
+    clothes are told from what is behind them; there and on the next there is no attention:
+    at 32x32 alone it took six sevenths of an update, and the clue brings the fine detail.
     """
 
-    widths: tuple[int, ...] = (64, 80, 96)
-    attention: tuple[bool, ...] = (False, True, True)
+    widths: tuple[int, ...] = (32, 64, 96, 96)
+    attention: tuple[bool, ...] = (False, False, True, True)
     layers: int = 1
     heads: int = 2
     groups: int = 16
@@ -71,35 +72,33 @@ class LimbGuider(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(CODE, 48, 3, padding=1)
-        self.conv_down = nn.Conv2d(48, width, 4, stride=2, padding=1)
-        self.conv_clue = nn.Conv2d(CLUE, width, 3, padding=1)
+        self.conv_in = nn.Conv2d(CODE, width, 1)
+        self.conv_clue = nn.Conv2d(CLUE, width, 1)
         self.conv_out = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, code: Tensor, clue: Tensor | None = None) -> Tensor:
-        """`code` (b, CODE, 2 h, 2 w) and `clue`, see below, to (b, width, h, w).
+        """`code` (b, CODE, h, w) and `clue` (b, CLUE, h, w) to (b, width, h, w).
 
         Rows of `clue` that are all zero say that there is none.
         """
-        x = self.conv_down(F.silu(self.conv_in(code)))
+        x = self.conv_in(code)
         if clue is not None:
             x = x + self.conv_clue(clue)
         return self.conv_out(F.silu(x))
 
 
-CLUE: Final = 12 * PARTS + 2 * LATENT_CHANNELS + CODE
-"""Channels of a clue: the parts at a quarter of the picture's size, two by two pixels of
-three colours in a position; the guess and the reference as latents; its limbs."""
+CLUE: Final = (PARTS + 2) * LATENT_CHANNELS + CODE
+"""Channels of a clue: the parts, the guess and the reference as latents, and its limbs."""
 
 
 def make_clue(moved: Moved, reference: Tensor, code: Tensor) -> Tensor:
     """What can be said of a frame before looking: (b, CLUE, h, w).
 
     moved: what `move_parts` made of the halved reference. reference: `(b, z, h, w)`, its
-    latent. code: `(b, CODE, 2 h, 2 w)`, its limbs.
+    latent. code: `(b, CODE, h, w)`, its limbs.
     """
-    parts = F.pixel_unshuffle(F.avg_pool2d(moved.parts.flatten(1, 2), 2), 2)
-    return torch.cat([parts, fold(moved.whole), reference, F.avg_pool2d(code, 2)], dim=1)
+    parts = fold(moved.parts.flatten(1, 2))
+    return torch.cat([parts, fold(moved.whole), reference, code], dim=1)
 
 
 def clean_shares(steps: int = 1000) -> Tensor:
@@ -139,7 +138,7 @@ class MiniModel(nn.Module):
                     module.block.attn1.to_k.weight.copy_(module.block.attn1.to_q.weight)
 
     def look(self, reference: Tensor, code: Tensor) -> dict[str, Tensor]:
-        """Features of references (r, z, h, w) with their limb codes (r, CODE, 2 h, 2 w)."""
+        """Features of references (r, z, h, w) with their limb codes (r, CODE, h, w)."""
         clean = torch.zeros((), device=reference.device)
         return look_at(self.unet, reference, clean, self.unet.see(), self.guider(code))
 

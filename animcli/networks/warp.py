@@ -99,7 +99,7 @@ def fill_figure(pictures: Tensor, bones: "_Bones") -> Tensor:
     """
     near, _, _ = bones.coordinates((pictures.shape[-2] // 2, pictures.shape[-1] // 2))
     near = _double((near * bones.known[..., None, None]).amax(dim=1, keepdim=True))
-    known = 1 - (near / (0.2 * _BACKGROUND)).clamp(max=1)
+    known = 1 - (near / _BACKGROUND).clamp(max=1)
     sums, shares = [pictures * known], [known]
     while min(sums[-1].shape[-2:]) > 1:
         sums.append(F.avg_pool2d(sums[-1], 2, ceil_mode=True))

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from animcli.errors import PresetError
-from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve
+from animcli.networks.autoencoder import (
+    SHRINK,
+    Autoencoder,
+    AutoencoderConfig,
+    fold,
+    halve,
+)
 from animcli.networks.levels import Sight
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel, make_clue
@@ -27,7 +33,7 @@ from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
 from animcli.rendering.device import dtype_on, enough_memory, open_device
 from animcli.rendering.features import FrameFeatures
 from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.latents import SHRINK, to_signed
+from animcli.rendering.latents import to_signed
 from animcli.rendering.loading import load_network
 from animcli.rendering.noise import clip_noise
 from animcli.rendering.renderer import (
@@ -164,7 +170,7 @@ class Guide:
         joints, seen = body_joints(pose)
         self._still = (joints[:1].to(device), seen[:1].to(device))
         width, height = request.size
-        self._cells = (height // SHRINK * 2, width // SHRINK * 2)
+        self._cells = (height // SHRINK, width // SHRINK)
         with torch.inference_mode():
             self._picture = halve(to_signed(request.reference).to(device))
             joints, seen = self._still

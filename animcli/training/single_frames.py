@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder, fold
@@ -25,9 +26,9 @@ class Recipe:
     """How noise and conditions are chosen."""
 
     clips: int = key(6, "References of an update.", low=1)
-    targets: int = key(4, "Frames for each of them.", low=1)
+    targets: int = key(3, "Frames for each of them.", low=1)
     late: float = key(
-        0.5,
+        0.2,
         "The time step is 1000 u^late: below 1 most are near pure noise, where pose and "
         "appearance are decided.",
         low=0.01,
@@ -75,7 +76,7 @@ def denoising_loss(
         batch.joints.shape, generator=random
     )
     code = limb_code(
-        shaken.flatten(0, 1), batch.seen.flatten(0, 1), (2 * height, 2 * width)
+        shaken.flatten(0, 1), batch.seen.flatten(0, 1), (height, width)
     ).unflatten(0, (clips, frames + 1))
 
     def repeated(rows: Tensor) -> Tensor:
@@ -105,7 +106,9 @@ def denoising_loss(
         pose.unflatten(0, (clips, frames)).permute(frames_second),
         moved[order].permute(frames_second),
     ).permute(frames_second)
-    error = (clean.float() - targets[order]).square() * batch.weights[order]
+    figure = F.interpolate(batch.weights.flatten(0, 1), (height, width))
+    weights = figure.unflatten(0, (clips, frames))
+    error = (clean.float() - targets[order]).square() * weights[order]
     snr = (shares / (1 - shares))[timestep].clamp(1, recipe.snr_limit)
     # In units of what the guess leaves open, or clips without a clue drown the others.
     weight = snr / torch.where(told.flatten(), MOVED_ERROR, 1.0)

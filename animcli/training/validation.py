@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from animcli.networks.autoencoder import LATENT_CHANNELS, Autoencoder, fold, halve
+from animcli.networks.autoencoder import (
+    LATENT_CHANNELS,
+    SHRINK,
+    Autoencoder,
+    fold,
+    halve,
+)
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
 from animcli.networks.warp import move_parts
@@ -155,7 +161,7 @@ def paint(
     def to_clips(rows: Tensor) -> Tensor:
         return rows.unflatten(0, (-1, frames)).transpose(1, 2)  # (clips, c, frames, h, w)
 
-    cells = (height // 4, width // 4)
+    cells = (height // SHRINK, width // SHRINK)
     there = limb_code(cases.joints[:, 0], cases.seen[:, 0], cells)
     here = limb_code(cases.joints[:, 1], cases.seen[:, 1], cells)
     right = torch.arange(b)
@@ -183,7 +189,7 @@ def paint(
         made = model(to_clips(noisy), time, sight, pose, moved)
         return made.transpose(1, 2).flatten(0, 1)
 
-    shape = (b, LATENT_CHANNELS, height // 8, width // 8)
+    shape = (b, LATENT_CHANNELS, height // SHRINK, width // SHRINK)
     random = torch.Generator().manual_seed(1)
     noise = torch.randn(shape, generator=random)
     if shared:
