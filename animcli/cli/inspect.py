@@ -6,17 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animcli.cli.cache_answers import megabytes
-from animcli.cli.plan import (
-    POSE,
-    Desk,
-    Entry,
-    Planned,
-    Thread,
-    check_joints,
-    found,
-    name_of,
-    video_of,
-)
+from animcli.cli.plan import Desk, Entry, Planned, Thread, name_of
+from animcli.cli.plan_motion import POSE, check_joints, found, video_of
 from animcli.cli.request import Act, Answer
 from animcli.cli.settings import flag
 from animcli.errors import UsageError

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from animcli.cli.plan import POSE, Desk, Film, Motion, Planned, Thread, name_of
+from animcli.cli.plan import Desk, Film, Motion, Planned, Thread, name_of
+from animcli.cli.plan_motion import POSE
 from animcli.cli.plan_video import encoding, named
 from animcli.cli.settings import flag
 from animcli.errors import DeviceError, UsageError

@@ -8,17 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-from animcli.cli.plan import (
-    Desk,
-    Film,
-    Planned,
-    Thread,
-    check_joints,
-    motion_of,
-    name_of,
-    place,
-)
+from animcli.cli.plan import Desk, Film, Planned, Thread, name_of, place
 from animcli.cli.plan_detector import check_person
+from animcli.cli.plan_motion import check_joints, motion_of
 from animcli.cli.plan_words import WANDERING, as_chosen, check_words
 from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError

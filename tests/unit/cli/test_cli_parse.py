@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from animcli.cli.main import main, parse
-from animcli.cli.plan import ExtractPose, Retarget
+from animcli.cli.plan_motion import ExtractPose, Retarget
 from animcli.cli.plan_video import Render
 from animcli.cli.request import LineOptions
 

@@ -9,7 +9,8 @@ import pytest
 from pose_builders import random_pose
 from video_builders import tiny_clip
 
-from animcli.cli.plan import Desk, ExtractPose, Motion, Retarget, Thread, name_of, video_of
+from animcli.cli.plan import Desk, Motion, Thread, name_of
+from animcli.cli.plan_motion import ExtractPose, Retarget, video_of
 from animcli.cli.plan_video import Encode, Film, Render, usual_preset
 from animcli.cli.request import LineOptions
 from animcli.cli.settings import Layers
