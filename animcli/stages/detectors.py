@@ -91,8 +91,9 @@ def weights_of(name: str) -> tuple[str, ...]:
 
 
 def libraries_of(name: str) -> tuple[str, ...]:
-    """The packages whose version may change what a detector finds."""
-    return (_entry(name).library, "numpy", "opencv-python-headless")
+    """The packages whose version, or code, may change what a detector finds."""
+    ours = ("animcli.pose", "animcli.video")
+    return (_entry(name).library, "numpy", "opencv-python-headless", *ours)
 
 
 def runs_on_onnx(name: str) -> bool:

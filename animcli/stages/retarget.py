@@ -24,7 +24,7 @@ class RetargetStage:
     revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("numpy", "scipy")
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
 
     motion: Source
     reference: Source

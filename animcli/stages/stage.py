@@ -72,7 +72,9 @@ class Stage(Protocol):
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        """Packages whose version may change the bits of the result."""
+        """Packages whose version may change the bits of the result. Of our own, such as
+        `animcli.pose`, the code itself counts.
+        """
 
     def inputs(self) -> "Mapping[str, Source]":
         """What it reads, by name."""

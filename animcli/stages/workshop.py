@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Final
 
 from animcli.errors import InputError, OutputError, StorageError
+from animcli.project.code import code_of
 from animcli.project.inputs import Inputs
 from animcli.project.lock import locked
 from animcli.project.project import Project
@@ -15,6 +17,8 @@ from animcli.project.record import Artifact, Recipe
 from animcli.project.store import Store
 from animcli.stages.stage import Bench, MayStop, Note, Outcome, Report, Source, Stage
 from animcli.weights.store import WeightsStore
+
+OURS: Final = "animcli."
 
 
 class State(Enum):
@@ -243,6 +247,8 @@ class Workshop:
 
 
 def _version(library: str) -> str:
+    if library.startswith(OURS):
+        return code_of(library)
     try:
         return version(library)
     except PackageNotFoundError:

@@ -11,7 +11,11 @@ from stage_builders import Shout, WriteWord, shouted, workshop
 
 from animcli.errors import InputError, OutputError, StorageError
 from animcli.project import fault
+from animcli.project.code import code_of
 from animcli.project.record import Artifact
+from animcli.stages.extract import ExtractStage
+from animcli.stages.reference import FindPose
+from animcli.stages.retarget import RetargetStage
 from animcli.stages.stage import Outcome, Stage
 from animcli.stages.workshop import State, Workshop
 
@@ -54,6 +58,32 @@ def test_the_same_stage_runs_once(tmp_path: Path) -> None:
 def test_another_setting_or_input_runs_again(tmp_path: Path, other: Shout) -> None:
     make(tmp_path, SHOUT)
     assert ("shout", Outcome.RAN) in make(tmp_path, other)[1].done
+
+
+def test_other_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "animcli_detector" / "finder.py"
+    file.parent.mkdir()
+    file.write_text("STEP = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Shout, "libraries", ("animcli_detector",))
+    monkeypatch.setattr("animcli.stages.workshop.OURS", "animcli_")
+    make(tmp_path, SHOUT)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+    file.write_text("STEP = 2")
+    code_of.cache_clear()  # as in another process
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.RAN)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ExtractStage(Path("dance.mp4")),
+        FindPose(Path("ref.png")),
+        RetargetStage(Path("dance.pose"), Path("ref.png")),
+    ],
+)
+def test_what_finds_and_fits_motions_depends_on_our_code(stage: Stage) -> None:
+    assert "animcli.pose" in stage.libraries
 
 
 def test_another_revision_runs_again(
