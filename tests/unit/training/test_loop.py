@@ -88,3 +88,27 @@ def test_what_another_network_left_is_refused() -> None:
     losses(Line(), kept)
     with pytest.raises(ProjectError, match=r"another network \(first: network\.1\.weight"):
         losses(Half(), kept)
+
+
+def test_an_average_follows_by_its_recursion() -> None:
+    course, schedule = Line(), Schedule(updates=4, learning_rate=0.1, warmup=1, ema=0.15)
+    expected = course.average.weight.detach().double().clone()
+    for progress in train(course, schedule, Kept()):
+        keep = min(0.15, progress.step / (9 + progress.step))
+        weight = course.network.weight.detach().double()
+        expected = keep * expected + (1 - keep) * weight
+        torch.testing.assert_close(course.average.weight.double(), expected)
+
+
+def test_bfloat16_rounds_the_products() -> None:
+    exact, rounded = (
+        next(train(Line(), Schedule(updates=1, bfloat16=on), Kept())).loss
+        for on in (False, True)
+    )
+    x = torch.randn(8, 3, generator=torch.Generator().manual_seed(12580 * 1_000_003))
+    line = Line().network.requires_grad_(False)
+    short = (x.bfloat16() @ line.weight.bfloat16().T + line.bias.bfloat16()).float()
+    assert exact == pytest.approx(float((line(x) - 2 * x).square().mean()), rel=1e-6)
+    # The bias may be added before or after rounding to 8 bits.
+    assert rounded == pytest.approx(float((short - 2 * x).square().mean()), rel=1e-2)
+    assert rounded != exact

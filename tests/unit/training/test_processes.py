@@ -11,6 +11,7 @@ import torch
 from line_course import SHORT, Kept, Line, losses
 from torch import Tensor
 
+from animcli.errors import DeviceError
 from animcli.training.loop import train
 from animcli.training.processes import ALONE, open_processes
 
@@ -29,6 +30,14 @@ class Pair(Line):
 def test_one_process_wants_no_accelerate() -> None:
     assert open_processes({}, "cpu") is ALONE
     assert open_processes({"WORLD_SIZE": "1"}, "cpu") is ALONE
+
+
+def test_several_processes_without_accelerate_are_told_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(DeviceError, match="wants accelerate"):
+        open_processes({"WORLD_SIZE": "2"}, "cpu")
 
 
 @pytest.mark.slow  # two interpreters import torch and accelerate
