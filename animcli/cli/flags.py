@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, get_args, get_origin
 
 import typer
@@ -15,6 +16,14 @@ from animcli.presets import find_presets
 
 Word: TypeAlias = str | bool | None
 Command: TypeAlias = Callable[..., object]
+
+Chosen: TypeAlias = Mapping[str, object]
+"""Key -> value of the flags that were used, checked."""
+
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PATH", help="The file to make, or its folder."),
+]
 
 
 def takes(*names: str) -> Callable[[Command], Command]:
