@@ -1,4 +1,4 @@
-"""Asking `integration/resume_runner.py` for runs, and comparing what they made."""
+"""Asking the runners in `integration/` for runs, and comparing what they made."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import av
 
 TESTS = Path(__file__).parent
 RUNNER = TESTS / "integration" / "resume_runner.py"
+CINEMO_RUNNER = TESTS / "integration" / "cinemo_runner.py"
 
 
 class Runner:
@@ -35,14 +36,15 @@ class Runner:
 
 def environment() -> dict[str, str]:
     """One thread each, and the tests' own modules."""
-    return {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(TESTS), str(TESTS / "unit" / "rendering")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager
-def runner() -> Iterator[Runner]:
+def runner(script: Path = RUNNER) -> Iterator[Runner]:
     """A runner for as long as the block lasts."""
     process = subprocess.Popen(
-        [sys.executable, str(RUNNER)],
+        [sys.executable, str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

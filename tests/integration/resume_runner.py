@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -67,13 +68,15 @@ def run(folder: Path, **options: object) -> None:
         deliver(at, step, force=False, command=["anim", "render"])
 
 
-def in_a_fork(folder: Path, planned: str, kill_after: float | None) -> int:
-    """The status of a run in a process of its own."""
+def in_a_fork(
+    work: Callable[[Path], None], folder: Path, planned: str, kill_after: float | None
+) -> int:
+    """The status of `work` in a process of its own."""
     child = os.fork()
     if child == 0:
         fault.planned = fault.planned_fault(planned)
         try:
-            run(folder)
+            work(folder)
         except AnimError as error:
             os._exit(error.exit_code)
         os._exit(0)
@@ -100,19 +103,19 @@ def once(folder: Path) -> None:
             sys.exit(stopped.exit_code)
 
 
-def main() -> None:
-    """Answer requests until there are no more."""
-    register()
-    if sys.argv[1:2] == ["once"]:
-        once(Path(sys.argv[2]))
-        return
+def serve(work: Callable[[Path], None]) -> None:
+    """Answer requests for runs of `work` until there are no more."""
     for line in sys.stdin:
         request = json.loads(line)
         folder = Path(request["folder"])
-        status = in_a_fork(folder, request["fault"], request["kill_after"])
+        status = in_a_fork(work, folder, request["fault"], request["kill_after"])
         sys.stdout.write(json.dumps({"status": status}) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main()
+    register()
+    if sys.argv[1:2] == ["once"]:
+        once(Path(sys.argv[2]))
+    else:
+        serve(run)

@@ -1,6 +1,7 @@
 """Cinemo with networks of a few thousand random weights, in the published layout."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from animcli.networks.levels import UNetConfig
 from animcli.networks.motion_unet import MotionUNet
+from animcli.rendering.catalog import RENDERERS
 from animcli.rendering.cinemo import Cinemo
 
 TINY_CINEMO = Cinemo(
@@ -27,6 +29,16 @@ TEMPORAL = {
     "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1,
     "down_block_types": ["DownEncoderBlock2D"] * 4, "block_out_channels": [32] * 4,
 }  # fmt: skip
+
+
+def tiny_cinemo() -> Cinemo:
+    """What the catalog of renderers is told to call."""
+    return TINY_CINEMO
+
+
+def register_tiny_cinemo() -> None:
+    """Let `--preset cinemo` render with these networks while the process lasts."""
+    RENDERERS["cinemo"] = replace(RENDERERS["cinemo"], place="tiny_cinemo:tiny_cinemo")
 
 
 def write_tiny_cinemo(root: Path, cinemo: Cinemo = TINY_CINEMO) -> dict[str, Path]:
