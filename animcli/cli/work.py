@@ -1,7 +1,7 @@
 """A line of requests, planned and done."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from animcli.cli.progress import duration
 from animcli.cli.request import Act, LineOptions, Request
 from animcli.cli.settings import read_layers
 from animcli.cli.stopping import Stop
-from animcli.errors import BatchError, InputError
+from animcli.errors import BatchError, InputError, WeightsError
 from animcli.presets import DIFFUSION
 from animcli.project.project import find_project
 from animcli.project.writing import storing
@@ -101,9 +101,22 @@ class Work:
         for note in (planned.note for planned in plans if planned.note):
             self.console.note(note)
         if not self.desk.line.dry_run:
-            needed = (name for step in steps for name in weights_of(step.stage))
+            needed = [name for step in steps for name in weights_of(step.stage)]
+            self.check_weights(dict.fromkeys(needed))
             for name in dict.fromkeys(needed):
                 self.get_weights(name)
+
+    def check_weights(self, names: Iterable[str]) -> None:
+        """Raise WeightsError where several must be asked for: once for all of them."""
+        weights = self.desk.weights
+        entries = [weights.entry(name) for name in names if not weights.has(name)]
+        lacking = [entry for entry in entries if not entry.on_first_use]
+        if len(lacking) > 1:
+            each = ", ".join(f"{x.name} ({megabytes(x.bytes).strip()})" for x in lacking)
+            raise WeightsError(
+                f"weights aren't here: {each}",
+                f"get them with: anim weights pull {' '.join(x.name for x in lacking)}",
+            )
 
     def get_weights(self, name: str) -> None:
         """Have the weights here; WeightsError where they must be asked for."""

@@ -93,3 +93,10 @@ def test_without_the_network_nothing_is_begun(here: Path, capsys: Capture) -> No
     assert main(["extract-pose", "dance", "--kind", "densepose"]) == 5
     assert "anim weights pull densepose" in capsys.readouterr().err
     assert not (here / "dance-densepose.mp4").exists()
+
+
+def test_all_lacking_weights_are_named_at_once(capsys: Capture) -> None:
+    assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mkv"]) == 0
+    assert main(["render", "ref.png", "-m", "parts.mkv", PRESET]) == 5
+    said = capsys.readouterr().err
+    assert "anim weights pull magic-animate sd15 sd-vae-ft-mse" in said
