@@ -8,7 +8,7 @@ read through the page cache, so that the data may be larger than memory.
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,21 @@ class Batch:
     joints: Tensor
     seen: Tensor
     weights: Tensor
+
+    def halved(self) -> "Batch":
+        """The same at half the size."""
+
+        def half(x: Tensor) -> Tensor:
+            return halve(x.flatten(0, -4)).reshape(
+                *x.shape[:-2], x.shape[-2] // 2, x.shape[-1] // 2
+            )
+
+        return replace(
+            self,
+            reference=half(self.reference),
+            targets=half(self.targets),
+            weights=half(self.weights),
+        )
 
 
 def prepare(footage: Iterable[Footage], path: Path) -> None:

@@ -46,6 +46,9 @@ class Recipe:
     jitter: float = key(
         0.004, "How far joints are moved, in pictures: found ones are off.", low=0
     )
+    small_until: int = key(
+        0, "Updates that see pictures at half the size, in a quarter of the time.", low=0
+    )
     snr_limit: float = key(5.0, "Clamp of the loss weight, from 1 to this.", low=1)
     shared_noise: float = key(
         0.0, "Share of the noise's variance that the frames of a clip share.", low=0, high=1
@@ -143,6 +146,8 @@ class SingleFrames:
             for _ in clips
         ]
         batch = shards.batch(clips.tolist(), targets)
+        if step < self.recipe.small_until:
+            batch = batch.halved()
         return denoising_loss(self.network, batch, self.recipe, self._shares, random)
 
     def judge(self) -> Judgement:

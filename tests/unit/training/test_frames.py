@@ -140,6 +140,19 @@ def test_shards_give_back_what_was_prepared(tmp_path: Path) -> None:
     torch.testing.assert_close(batch.targets[0], halve(picture), rtol=0, atol=0.5 / 127)
 
 
+def test_half_a_batch_is_of_pictures_half_the_size(tmp_path: Path) -> None:
+    prepare([draw_footage(seed, 2, 64) for seed in (1, 2)], shard_path(tmp_path, 0))
+    shards = ShardFolder(tmp_path, Growth(first=1, every=5, most=1)).at(0)
+    assert shards is not None
+    batch = shards.batch([0, 1], [[0, 1], [1, 0]])
+    small = batch.halved()
+    assert small.targets.shape == (2, 2, 3, 16, 16)
+    assert small.weights.shape == (2, 2, 1, 4, 4)
+    torch.testing.assert_close(small.reference, halve(batch.reference))
+    torch.testing.assert_close(small.targets[1, 1], halve(batch.targets[1, 1]))
+    torch.testing.assert_close(small.joints, batch.joints)
+
+
 def test_a_clue_holds_its_parts() -> None:
     moved = Moved(torch.randn(1, 3, 16, 16), torch.randn(1, PARTS, 3, 16, 16))
     still = torch.randn(1, 12, 8, 8)
