@@ -35,9 +35,9 @@ class ClipData:
     validation: int = key(4, "Clips that are kept for validation.", low=1)
 
 
-def with_motion(frames: Mapping[str, Tensor]) -> MiniModel:
+def with_motion(frames: Mapping[str, Tensor], config: MiniConfig) -> MiniModel:
     """The model whose spatial part is that of single `frames`; only the rest learns."""
-    model = MiniModel(MiniConfig())
+    model = MiniModel(config)
     fresh = {name: x for name, x in model.state_dict().items() if "motion_modules" in name}
     model.load_state_dict({**fresh, **frames})
     for name, parameter in model.named_parameters():
@@ -84,6 +84,8 @@ class Clips:
         starts = chance.integers(0, last + 1, len(clips)).tolist()
         targets = [range(start, start + self.recipe.targets) for start in starts]
         batch = shards.batch(clips.tolist(), targets)
+        if step < self.recipe.small_until:
+            batch = batch.halved()
         return denoising_loss(self.network, batch, self.recipe, self._shares, random)
 
     def judge(self) -> Judgement:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Run:
     single: footage of moments apart. on_end: footage of moments that follow one another.
         The numbers from `validation` on are kept for validation.
     workers: where pictures are made ahead.
+    model, coder: another shape than that of the weights shipped is for one's own.
     """
 
     folder: Path
@@ -58,12 +59,14 @@ class Run:
     validation: int
     school: School
     workers: Callable[[], Executor] = one_worker
+    model: MiniConfig = field(default_factory=MiniConfig)
+    coder: AutoencoderConfig = field(default_factory=AutoencoderConfig)
 
     def autoencoder(self) -> None:
         """Stage `autoencoder`: ends with its weights in the folder."""
         stage, home = self.settings.autoencoder, self._home("autoencoder")
         torch.manual_seed(stage.schedule.seed)
-        network = Autoencoder(AutoencoderConfig())
+        network = Autoencoder(self.coder)
         workers = self.workers()
         try:
             course = AutoencoderCourse(
@@ -85,7 +88,7 @@ class Run:
         with self._shards("shards", self.single, stage.growth, stage.schedule) as shards:
             torch.manual_seed(stage.schedule.seed)
             cases = self._cases()
-            model = MiniModel(MiniConfig(positions=0))
+            model = MiniModel(replace(self.model, positions=0))
             course = SingleFrames(
                 model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
                 autoencoder,
@@ -109,7 +112,7 @@ class Run:
             clips = range(self.validation, self.validation + stage.data.validation)
             footage = [self.on_end(number) for number in clips]
             course = Clips(
-                with_motion(frames).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+                with_motion(frames, self.model).to(memory_format=torch.channels_last),  # type: ignore[call-overload]
                 autoencoder,
                 shards,
                 stage.recipe,
@@ -144,7 +147,7 @@ class Run:
 
     def _coder(self) -> Autoencoder:
         """The autoencoder that stage `autoencoder` left."""
-        coder = Autoencoder(AutoencoderConfig())
+        coder = Autoencoder(self.coder)
         coder.load_state_dict(self._weights(AUTOENCODER))
         return coder.requires_grad_(False)
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from animcli.networks.autoencoder import AutoencoderConfig
+from animcli.networks.mini import MiniConfig
 from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.training import show
 from animcli.training.preparing import Preparation
@@ -52,6 +54,8 @@ every = 2
 save_every = 1
 show_every = 2
 """
+SMALL = MiniConfig((8, 16), (False, True), groups=4)
+SMALL_CODER = AutoencoderConfig((16, 16), (1, 1))
 STAGES = {
     "autoencoder": "autoencoder.safetensors",
     "1": "frames.safetensors",
@@ -82,7 +86,9 @@ def run_in(folder: Path, settings: TrainSettings, checkpoint: type[FileCheckpoin
             Preparation(clip, folder / name, 2, 3).make(number)
     school = School(checkpoint, lambda *_: None, show)
     workers = partial(ThreadPoolExecutor, 1)
-    return Run(folder, settings, single, on_end, 800_000, school, workers)
+    return Run(
+        folder, settings, single, on_end, 800_000, school, workers, SMALL, SMALL_CODER
+    )
 
 
 @pytest.fixture

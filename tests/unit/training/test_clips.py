@@ -42,7 +42,7 @@ def coder() -> Autoencoder:
 def test_motion_begins_by_changing_nothing(
     single: MiniModel, cases: Cases, coder: Autoencoder
 ) -> None:
-    model = with_motion(single.state_dict())
+    model = with_motion(single.state_dict(), MiniConfig())
     alone = paint(single, coder, cases, SHARES, 2)
     together = paint(model, coder, cases, SHARES, 2, frames=FRAMES)
     # Batches of other sizes are multiplied in another order.
@@ -55,7 +55,7 @@ def test_only_motion_modules_learn(
     folder = ShardFolder(tmp_path, Growth(first=1, every=100, most=1))
     Preparation(partial(draw_clip, frames=FRAMES, size=64), tmp_path, 2, 1).make(0)
     recipe = Recipe(clips=2, targets=3, shared_noise=0.5)
-    model = with_motion(single.state_dict())
+    model = with_motion(single.state_dict(), MiniConfig())
     course = Clips(model, coder, folder, recipe, cases, FRAMES, seed=1)
     course.loss(0, torch.Generator().manual_seed(0)).backward()
     learnt = {n for n, p in model.named_parameters() if p.grad is not None}
@@ -75,7 +75,15 @@ def test_more_frames_than_there_are_are_refused(
 ) -> None:
     folder = ShardFolder(tmp_path, Growth())
     with pytest.raises(ProjectError, match="targets = 5 is more than frames = 4"):
-        Clips(with_motion(single.state_dict()), coder, folder, Recipe(1, 5), cases, 4, 1)
+        Clips(
+            with_motion(single.state_dict(), MiniConfig()),
+            coder,
+            folder,
+            Recipe(1, 5),
+            cases,
+            4,
+            1,
+        )
 
 
 def test_flicker_is_what_the_background_changes(cases: Cases) -> None:
