@@ -51,7 +51,6 @@ def name_bones() -> tuple[str, ...]:
 BONE_OF: Final = name_bones()
 
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
-MARGIN: Final = 0.02  # of the width, between a figure's joints and the picture's edge
 SHOWN: Final = 6  # frames of the source that the result remembers
 OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
 
@@ -69,12 +68,18 @@ def retarget(
     fit: keep the figure in the picture: move it aside as a whole, and if more of it still
     leaves than OUTSIDE says, shrink it towards the ground, unless it is half a figure.
     What was measured and guessed is in the result's `origin.retarget`, what a user should
-    know of it under `notes`. Raises InputError if one of the two shows no figure.
+    know of it under `notes`. Raises InputError if one of the two shows no figure, or the
+    reference less of one than can be moved.
     """
     if not len(motion) or not motion.seen[:, s.BODY].any():
         raise InputError("the motion shows nobody", "see it with `anim inspect`")
     if not len(reference) or not reference.seen[0, s.BODY].any():
         raise InputError("the reference shows nobody", "give a picture of a whole person")
+    if is_bust(reference.seen[:1]) and not is_bust(motion.seen):
+        raise InputError(
+            "the reference shows a head and shoulders only, the motion a whole body",
+            "give a picture that shows the arms or the hips too",
+        )
     looks = measure(motion.points.astype(np.float64), motion.seen)
     places, known = complete(motion.points.astype(np.float64), motion.seen)
     scale = scale_of(looks, len(motion))
@@ -134,6 +139,12 @@ def retarget(
             },
         ),
     )
+
+
+def is_bust(seen: NDArray[np.bool_]) -> bool:
+    """Whether neither hips nor elbows are seen in most of some frames `(frames, 134)`."""
+    below = seen[:, [s.RIGHT_HIP, s.LEFT_HIP, s.RIGHT_ELBOW, s.LEFT_ELBOW]].any(axis=1)
+    return bool(below.mean() < 0.5)
 
 
 def spread(frames: int) -> list[int]:
@@ -202,19 +213,16 @@ def place(
 def room_aside(figure: NDArray[np.float64], seen: NDArray[np.bool_], width: int) -> float:
     """How far to move the figure across, in pixels, so that it stays in the picture.
 
-    figure: `(frames, 136, 2)`. Nothing where it stays there anyway; where it wants more
-    than the whole width, both sides lack the same. One frame in a hundred may be wrong.
+    figure: `(frames, 136, 2)`. As little as leaves no more of its joints outside than
+    OUTSIDE says: a hand that reaches out for a moment isn't worth a character that stands
+    beside its place. Where nothing leaves so few outside, what leaves fewest.
     """
-    shown = seen.any(axis=1)
-    if not shown.any():
-        return 0.0
-    across = figure[shown, : s.JOINTS, 0]
-    left = np.percentile(np.where(seen[shown], across, np.inf).min(axis=1), 1)
-    right = np.percentile(np.where(seen[shown], across, -np.inf).max(axis=1), 99)
-    left, right = float(left) - MARGIN * width, float(right) + MARGIN * width
-    if right - left > width:
-        return (width - left - right) / 2
-    return max(-left, 0.0) - max(right - width, 0.0)
+    across = np.sort(figure[:, s.BODY, 0][seen[:, s.BODY]])
+    shifts = np.arange(-width, width + 1)
+    shifts = shifts[np.argsort(np.abs(shifts), kind="stable")]  # the shortest way first
+    inside = np.searchsorted(across, width - shifts) - np.searchsorted(across, -shifts)
+    enough = np.minimum(inside.max(), np.ceil((1 - OUTSIDE) * len(across)))
+    return float(shifts[np.argmax(inside >= enough)])
 
 
 def outside(

@@ -21,7 +21,7 @@ class RetargetStage:
     """
 
     name: ClassVar[str] = "retarget"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
