@@ -1,14 +1,18 @@
 """What our pose files say beside the joints, as ASCII JSON."""
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose.sequence import Origin, PoseSequence
+from animcli.pose.skeleton import BODY
 
 FAMILY = "anim.pose/"
 SCHEMA = FAMILY + "1"
@@ -95,6 +99,8 @@ class Meta:
             origin=Origin(**{part: dict(said[part]) for part in parts}),
         )
         runs = [times for _, times in meta.steps]
+        check_people(meta.origin.person)
+        check_snapshots(meta.origin.retarget, frames)
         # Checked before any list that long is made.
         if min(runs, default=1) < 1 or sum(runs) != max(frames - 1, 0):
             raise ValueError(f"frame times for another clip than one of {frames} frames")
@@ -121,6 +127,43 @@ def fraction(text: str) -> Fraction:
     if top <= 0 or bottom <= 0:
         raise ValueError(f"{text} isn't a positive fraction")
     return Fraction(top, bottom)
+
+
+def check_people(person: Mapping[str, Any]) -> None:
+    """Raise a TypeError, LookupError or ValueError unless it tells of people as we do."""
+    tracks = person.get("tracks", [])
+    if not isinstance(tracks, list):
+        raise TypeError(f"tracks are a list, not {tracks!r}")
+    for track in tracks:
+        for name in ("number", "frames", "first", "last", "largest_in"):
+            if type(track[name]) is not int:
+                raise TypeError(f"{name} of a track is a whole number")
+        _check_numbers(track["box"], (0, 4))
+
+
+def check_snapshots(retarget: Mapping[str, Any], frames: int) -> None:
+    """Raise a TypeError, LookupError or ValueError unless its bodies can be drawn."""
+    if "reference" not in retarget:
+        return
+    source, reference = retarget["source"], retarget["reference"]
+    for frame in source["frames"]:
+        if type(frame) is not int or not 0 <= frame < frames:
+            raise ValueError(f"a snapshot of frame {frame!r}")
+    if len(source["points"]) != len(source["frames"]) or len(reference["points"]) != 1:
+        raise ValueError("as many bodies as snapshots")
+    for body in [*reference["points"], *source["points"]]:
+        if len(body) > BODY.stop:
+            raise ValueError(f"a body of {len(body)} joints")
+        for point in body:
+            _check_numbers(point, (0, 2))
+
+
+def _check_numbers(values: Any, lengths: tuple[int, ...]) -> None:
+    if not isinstance(values, list) or len(values) not in lengths:
+        raise ValueError(f"{values!r} isn't a list of as many numbers as it should be")
+    for value in values:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise TypeError(f"{value!r} isn't a number")
 
 
 class NewerSchemaError(ValueError):

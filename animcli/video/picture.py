@@ -5,6 +5,7 @@ for a pattern and reads the neighbours.
 """
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -84,8 +85,11 @@ def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: is not a picture ({looks_like(real)})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Pillow gives the number of pixels in its message only
+        told = re.search(r"\d+", str(error))
+        size = f"{int(told[0]) / 1e6:.4g} Mpx" if told else "its size"
         raise InputError(
-            f"{path}: is over the limit of {limits.pixels / 1e6:g} Mpx",
+            f"{path}: {size} is over the limit of {limits.pixels / 1e6:g} Mpx",
             "scale it down first",
         ) from error
     except BROKEN as error:

@@ -190,6 +190,44 @@ def test_a_meta_of_nonsense_is_damage(file: Path, old: bytes, new: bytes) -> Non
     assert error_of(file) == f"{file}: the META of the pose file is damaged"
 
 
+TRACK = {"number": 1, "frames": 9, "first": 0, "last": 8, "largest_in": 3, "box": []}
+BODIES = {"size": [9, 9], "frames": [0], "points": [[[1.0, 2.0], []]]}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("person", {"tracks": "two"}),
+        ("person", {"tracks": [7]}),
+        ("person", {"tracks": [{"number": 1}]}),
+        ("person", {"tracks": [{**TRACK, "frames": "many"}]}),
+        ("person", {"tracks": [{**TRACK, "box": [1, 2, 3]}]}),
+        ("person", {"tracks": [{**TRACK, "box": [1, 2, 3, None]}]}),
+        ("retarget", {"reference": BODIES}),
+        ("retarget", {"reference": BODIES, "source": "dance"}),
+        ("retarget", {"reference": BODIES, "source": {**BODIES, "frames": [12]}}),
+        ("retarget", {"reference": BODIES, "source": {**BODIES, "points": []}}),
+        ("retarget", {"reference": BODIES, "source": {**BODIES, "points": [[["a", 1]]]}}),
+        ("retarget", {"reference": BODIES, "source": {**BODIES, "points": [[[1.0]]]}}),
+    ],
+)
+def test_a_meta_whose_parts_cannot_be_shown_is_damage(
+    file: Path, part: str, said: dict[str, object]
+) -> None:
+    sequence = random_pose()
+    origin = replace(sequence.origin, **{part: said})
+    write_pose(file, replace(sequence, origin=origin))
+    assert error_of(file) == f"{file}: the META of the pose file is damaged"
+
+
+def test_people_and_snapshots_that_are_whole_are_read(file: Path) -> None:
+    sequence = random_pose()
+    person, retarget = {"tracks": [TRACK]}, {"reference": BODIES, "source": BODIES}
+    origin = replace(sequence.origin, person=person, retarget=retarget)
+    write_pose(file, replace(sequence, origin=origin))
+    assert read_pose(file).origin == origin
+
+
 def test_a_file_cut_off_anywhere_is_refused(file: Path) -> None:
     write_pose(file, random_pose(frames=2))
     whole = file.read_bytes()

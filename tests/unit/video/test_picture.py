@@ -1,6 +1,7 @@
 """Pictures of every usual kind become 8-bit sRGB, upright, or are refused by name."""
 
 import io
+import struct
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_a_bomb_is_refused_before_it_is_decoded(
     (tmp_path / "a.png").write_bytes(bomb(*size))
     with pytest.raises(InputError, match="is over the limit of 40 Mpx"):
         read_picture(tmp_path / "a.png")
+
+
+def test_a_bomb_of_a_gif_is_told_by_its_size(tmp_path: Path) -> None:
+    screen = struct.pack("<HHBBB", 20000, 20000, 0, 0, 0)
+    frame = b",\0\0\0\0" + struct.pack("<HHB", 20000, 20000, 0) + b"\x02\x02\x4c\x01\x00;"
+    (tmp_path / "a.gif").write_bytes(b"GIF89a" + screen + frame)
+    with pytest.raises(InputError, match="400 Mpx is over the limit of 40 Mpx"):
+        read_picture(tmp_path / "a.gif")
 
 
 def saved(kind: str) -> bytes:
