@@ -96,8 +96,11 @@ def measure(
         raise SystemExit(f"{picture}: nobody found")
     figure = mask > 0.5
     at = place((read.pixels.shape[1], read.pixels.shape[0]), size, Fit.PAD)
-    figure[: at.top], figure[at.top + at.height :] = False, False
-    figure[:, : at.left], figure[:, at.left + at.width :] = False, False
+    tall, wide = (
+        round(s * n) for s, n in zip(at.scale[::-1], read.pixels.shape, strict=False)
+    )
+    figure[: at.top], figure[at.top + tall :] = False, False
+    figure[:, : at.left], figure[:, at.left + wide :] = False, False
     rows = np.flatnonzero(figure.any(axis=1))
     height = float(rows[-1] - rows[0])
     request = RenderRequest(
