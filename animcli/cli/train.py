@@ -88,6 +88,11 @@ class Train:
         pictures = footage(self.data, PICTURES, needed=False) if joint else []
         known = [described(name, each) for each in videos]
         single = [described(name, each) for each in pictures]
+        if not desk.line.dry_run:
+            from animcli.stages.train_systems import SYSTEMS
+
+            for entry in SYSTEMS[name].wants(chosen.model.start):
+                desk.weights.path(entry)  # or the error that says how to get it
 
         def train(desk: Desk) -> Answer:
             from dataclasses import replace

@@ -38,6 +38,9 @@ WHOLE = "diffusion_pytorch_model.safetensors"
 class System(Protocol):
     """A large system as it is trained."""
 
+    def wants(self, start: str) -> tuple[str, ...]:
+        """The weights entries that it begins with."""
+
     def vae(self, entries: Entries) -> Path:
         """The folder of its autoencoder."""
 
@@ -63,6 +66,10 @@ class AnimateAnyone:
 
     unet: UNetConfig = ANIMATE_ANYONE
     guider_widths: tuple[int, ...] = (16, 32, 96, 256)
+
+    def wants(self, start: str) -> tuple[str, ...]:
+        own = "sd15" if start == "sd15" else "animate-anyone"
+        return (own, "sd-vae-ft-mse", "clip-image-encoder")
 
     def vae(self, entries: Entries) -> Path:
         return entries("sd-vae-ft-mse")
@@ -119,6 +126,10 @@ class MagicAnimate:
     unet: UNetConfig = MAGIC_ANIMATE
     condition_widths: tuple[int, ...] = (16, 32, 96, 256)
 
+    def wants(self, start: str) -> tuple[str, ...]:
+        own = ("magic-animate",) if start == "published" else ()
+        return (*own, "sd15", "sd-vae-ft-mse")
+
     def vae(self, entries: Entries) -> Path:
         return entries("sd-vae-ft-mse")
 
@@ -174,6 +185,9 @@ class Cinemo:
 
     unet: UNetConfig = CINEMO
     motion_waves: int = MOTION_WAVES
+
+    def wants(self, start: str) -> tuple[str, ...]:
+        return ("cinemo",)
 
     def vae(self, entries: Entries) -> Path:
         return entries("cinemo") / "vae"

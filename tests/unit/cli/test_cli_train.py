@@ -80,3 +80,23 @@ def test_the_embedded_model_refuses_a_launcher(
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["-p", str(tmp_path), "train", str(tmp_path / "run")]) == 2
     assert "the embedded model trains in one process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("start", "lacking"), [("published", "animate-anyone"), ("sd15", "sd15")]
+)
+def test_weights_that_are_lacking_are_named_before_any_work(
+    start: str,
+    lacking: str,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ANIM_WEIGHTS", str(data / "no-weights"))
+    settings = data / "train.toml"
+    settings.write_text(f"[model]\nname = 'animate-anyone'\nstart = '{start}'\n")
+    line = ["-p", str(data), "train", str(data / "run"), "--settings", str(settings)]
+    assert main([*line, "--data", str(data)]) == 5
+    said = capsys.readouterr().err
+    assert f"the weights {lacking} aren't here" in said
+    assert f"anim weights pull {lacking}" in said
