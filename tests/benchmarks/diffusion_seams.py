@@ -1,15 +1,17 @@
 """How much windows show: steps between frames at window borders against steps elsewhere.
 
     python tests/benchmarks/diffusion_seams.py --frames 96 --steps 20 --seeds 6
+    python tests/benchmarks/diffusion_seams.py --system magic-animate
 
 renders latents with tiny random networks in which motion modules speak loudly, once for
-each way to cut windows. A figure of 1 is a border that nobody sees. `joined` is the step
-from the last frame to the first against all others: the smaller it is, the more the end was
-pulled towards the start.
+each way to cut windows. A system brings its norms, its schedule and its length of windows.
+A figure of 1 is a border that nobody sees. `joined` is the step from the last frame to the
+first against all others: the smaller it is, the more the end was pulled towards the start.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -18,36 +20,59 @@ from animcli.networks.levels import MotionConfig, UNetConfig
 from animcli.networks.unet import UNet
 from animcli.rendering.denoise import PredictWindow, denoise
 from animcli.rendering.noise import frame_noise
-from animcli.rendering.sampling import ANIMATE_ANYONE, Solver
+from animcli.rendering.sampling import ANIMATE_ANYONE, MAGIC_ANIMATE, Schedule, Solver
 from animcli.rendering.windows import Window, moving_windows, uniform_windows
 
 SIDE = 8  # latent positions each way
+WIDTHS = (16, 32)
+MOTION = MotionConfig(positions=32, heads=2, groups=4)
 CONFIG = UNetConfig(
-    widths=(16, 32), layers=1, attention=(True, False), heads=2, groups=4, context=0,
-    motion=MotionConfig(positions=32, heads=2, groups=4),
+    widths=WIDTHS, layers=1, attention=(True, False), heads=2, groups=4, context=0,
+    motion=MOTION,
 )  # fmt: skip
 
 Cut = Callable[[int], list[Window]]
 
 
-def random_unet(seed: int) -> UNet:
+@dataclass(frozen=True)
+class System:
+    """What of a published system decides how much windows show."""
+
+    config: UNetConfig
+    schedule: Schedule
+    window: int
+
+
+SYSTEMS: Mapping[str, System] = {
+    "animate-anyone": System(CONFIG, ANIMATE_ANYONE, 24),
+    "magic-animate": System(
+        replace(
+            CONFIG, across_frames=True, motion=replace(MOTION, positions=24, middle=False)
+        ),
+        MAGIC_ANIMATE,
+        16,
+    ),
+}
+
+
+def random_unet(config: UNetConfig, seed: int) -> UNet:
     """A network whose motion modules change what goes through them."""
     torch.manual_seed(seed)
-    unet = UNet(CONFIG).eval().requires_grad_(False)
+    unet = UNet(config).eval().requires_grad_(False)
     for name, parameter in unet.named_parameters():
         if "temporal_transformer.proj_out.weight" in name:
             nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     return unet
 
 
-def render(unet: UNet, cut: Cut, frames: int, steps: int, seed: int) -> Tensor:
+def render(unet: UNet, solver: Solver, cut: Cut, frames: int, seed: int) -> Tensor:
     """Clean latents (frames, 4, h, w), following a condition that moves evenly.
 
     All frames start from the same noise, so that they differ by condition and windows only.
     """
     sight = unet.see()
     turn = torch.linspace(0, 6.28, frames)[:, None, None, None]
-    place = torch.rand(1, CONFIG.widths[0], SIDE, SIDE) * 6.28
+    place = torch.rand(1, WIDTHS[0], SIDE, SIDE) * 6.28
     pose = torch.sin(turn + place)  # (frames, widths[0], h, w)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
@@ -60,7 +85,7 @@ def render(unet: UNet, cut: Cut, frames: int, steps: int, seed: int) -> Tensor:
 
     noise = frame_noise((CONFIG.channels, SIDE, SIDE), seed, frame=0)
     start = noise.expand(frames, -1, -1, -1)
-    *_, latents = denoise(start, Solver("ddim", ANIMATE_ANYONE, steps), start_step, cut)
+    *_, latents = denoise(start, solver, start_step, cut)
     return latents
 
 
@@ -75,13 +100,16 @@ def borders(windows: list[Window], frames: int) -> set[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--system", choices=SYSTEMS, default="animate-anyone")
     parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--window", type=int, default=24)
+    parser.add_argument("--window", type=int, help="frames; otherwise as published")
     parser.add_argument("--overlap", type=int, default=4)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--seeds", type=int, default=6)
     chosen = parser.parse_args()
-    frames, size, overlap = chosen.frames, chosen.window, chosen.overlap
+    system = SYSTEMS[chosen.system]
+    frames, size = chosen.frames, chosen.window or system.window
+    overlap = chosen.overlap
 
     fixed = uniform_windows(frames, size, overlap)
     ways: dict[str, Cut] = {
@@ -96,8 +124,9 @@ def main() -> None:
         for way, cut in ways.items():
             figures = []
             for seed in range(chosen.seeds):
-                unet = random_unet(seed)
-                latents = render(unet, cut, frames, chosen.steps, seed)
+                unet = random_unet(system.config, seed)
+                solver = Solver("ddim", system.schedule, chosen.steps)
+                latents = render(unet, solver, cut, frames, seed)
                 jump = (latents[1:] - latents[:-1]).square().mean((1, 2, 3)).sqrt()
                 wrap = (latents[0] - latents[-1]).square().mean().sqrt()
                 figures.append(

@@ -1,10 +1,11 @@
 """How much of the machine's arithmetic the denoising UNet gets out of it.
 
-    python tests/benchmarks/diffusion_speed.py --size 256 --frames 8 --threads 2
+    python tests/benchmarks/diffusion_speed.py --size 256x256 --frames 8 --threads 2
+    python tests/benchmarks/diffusion_speed.py --system cinemo --size 512x320 --frames 16
 
-prints the floating point operations of one call at Stable Diffusion 1.5's size, the time
-that it takes, and the share of the machine's peak: the better of a large matrix product and
-a large convolution, measured just before and after in the same dtype with the same threads.
+prints the floating point operations of one call at the published shape, the time that it
+takes, and the share of the machine's peak: the better of a large matrix product and a large
+convolution, measured just before and after in the same dtype with the same threads.
 
 Times are processor time divided by the threads, so that others who use the machine in the
 meantime aren't counted; they still share its caches and memory.
@@ -13,14 +14,17 @@ meantime aren't counted; they still share its caches and memory.
 import argparse
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from animcli.networks.levels import UNetConfig
+from animcli.networks.motion_unet import CINEMO, MotionUNet
 from animcli.networks.unet import ANIMATE_ANYONE, UNet
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def best_time(work: Callable[[], object], rounds: int) -> float:
@@ -56,10 +60,10 @@ def operations(work: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def new_unet(config: UNetConfig, dtype: torch.dtype) -> UNet:
-    """A UNet with small random weights, made without the minutes of initialising."""
+def new_network(build: Callable[[], N], dtype: torch.dtype) -> N:
+    """A network with small equal weights, made without the minutes of initialising."""
     with torch.device("meta"):
-        unet = UNet(config)
+        unet = build()
     unet = unet.to(dtype).to_empty(device="cpu")
     for parameter in unet.parameters():
         nn.init.constant_(parameter, 0.01)
@@ -75,7 +79,8 @@ def peak_memory() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, default=256, help="pixels each way")
+    parser.add_argument("--system", choices=CALLS, default="animate-anyone")
+    parser.add_argument("--size", default="256x256", help="of a frame, in pixels")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=2)
@@ -85,21 +90,9 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     dtype = getattr(torch, chosen.dtype)
 
-    unet, side = new_unet(ANIMATE_ANYONE, dtype), chosen.size // 8
-    latents = torch.randn(1, 4, chosen.frames, side, side, dtype=dtype)
-    pose = torch.randn(1, 320, chosen.frames, side, side, dtype=dtype)
-    token = torch.randn(1, 1, 768, dtype=dtype)
+    width, height = (int(side) // 8 for side in chosen.size.split("x"))
     with torch.inference_mode():
-        reference = {
-            path: torch.randn(1, rows.shape[1], rows.shape[2], dtype=dtype)
-            for path, rows in looked_at(unet, side, dtype).items()
-        }
-        sight = unet.see(token, reference)
-        time_step = torch.tensor(500)
-
-        def call() -> Tensor:
-            return unet(latents, time_step, sight, pose=pose)
-
+        call = CALLS[chosen.system](chosen.frames, height, width, dtype)
         before_call = peak_memory()
         flops = operations(call)
         grown = peak_memory() - before_call
@@ -111,8 +104,8 @@ def main() -> None:
                 call()
             print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=25))
     rates = {name: max(before[name], after[name]) for name in before}
-    size = f"{chosen.size} px, {chosen.frames} frames"
-    print(f"{chosen.dtype}, {chosen.threads} threads, {size}")
+    size = f"{chosen.size}, {chosen.frames} frames"
+    print(f"{chosen.system}, {chosen.dtype}, {chosen.threads} threads, {size}")
     speed = flops / seconds
     print(f"one call: {flops / 1e12:.3f} TFLOP, {seconds:.2f} s, {speed / 1e9:.0f} GFLOP/s")
     print(f"memory beyond the weights: {grown / 2**20:.0f} MiB")
@@ -121,8 +114,37 @@ def main() -> None:
     print(f"share of the peak: {speed / max(rates.values()):.0%}")
 
 
-def looked_at(unet: UNet, side: int, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Reference features of the right shapes: one row of each level's positions."""
+Call = Callable[[], Tensor]
+
+
+def animate_anyone(frames: int, height: int, width: int, dtype: torch.dtype) -> Call:
+    """One call for a window, at latent positions, with a reference and a pose."""
+    unet = new_network(lambda: UNet(ANIMATE_ANYONE), dtype)
+    latents = torch.randn(1, 4, frames, height, width, dtype=dtype)
+    pose = torch.randn(1, 320, frames, height, width, dtype=dtype)
+    reference = looked_at(unet, height, width, dtype)
+    sight = unet.see(torch.randn(1, 1, 768, dtype=dtype), reference)
+    return lambda: unet(latents, torch.tensor(500), sight, pose=pose)
+
+
+def cinemo(frames: int, height: int, width: int, dtype: torch.dtype) -> Call:
+    """The same with a first frame, and words."""
+    unet = new_network(lambda: MotionUNet(CINEMO), dtype)
+    residuals = torch.randn(1, 4, frames - 1, height, width, dtype=dtype)
+    first = torch.randn(1, 4, 1, height, width, dtype=dtype)
+    sight = unet.see_clip(torch.randn(1, 77, 768, dtype=dtype), frames - 1)
+    motion = unet.add_embedding(torch.tensor([90.0]).to(dtype))
+    return lambda: unet(residuals, torch.tensor(500), sight, first=first, motion=motion)
+
+
+CALLS: Mapping[str, Callable[[int, int, int, torch.dtype], Call]] = {
+    "animate-anyone": animate_anyone,
+    "cinemo": cinemo,
+}
+
+
+def looked_at(unet: UNet, height: int, width: int, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Reference features of the right shapes, for every transformer."""
     from animcli.networks.attention import SpatialTransformer
 
     found = {}
@@ -134,8 +156,8 @@ def looked_at(unet: UNet, side: int, dtype: torch.dtype) -> dict[str, Tensor]:
             level = {"down_blocks": number, "up_blocks": levels - 1 - number}.get(
                 kind, levels - 1
             )
-            positions = (side >> level) ** 2
-            found[path] = torch.empty(1, positions, module.norm.num_channels, dtype=dtype)
+            positions = (height >> level) * (width >> level)
+            found[path] = torch.randn(1, positions, module.norm.num_channels, dtype=dtype)
     return found
 
 
