@@ -14,7 +14,7 @@ from animcli.rendering.guidance import Guidance
 from animcli.rendering.latents import SHRINK
 from animcli.rendering.windows import windows_of
 
-LIVE: Final[Mapping[str, float]] = {"cpu": 20.5, "cuda": 29.5, "mps": 29.5}
+LIVE: Final[Mapping[str, float]] = {"cpu": 17.1, "cuda": 28.1, "mps": 28.1}
 """Values that are alive at once, for each latent position of a window and each channel at
 the full size. On a processor the feed-forward layers work in parts. Measured by
 tests/benchmarks/diffusion_memory.py, which counts the tensors of a call."""
@@ -22,8 +22,9 @@ tests/benchmarks/diffusion_memory.py, which counts the tensors of a call."""
 AUTOENCODER: Final = 83_653_863
 """Parameters of sd-vae-ft-mse, by its manifest."""
 
-LIBRARIES: Final = 600_000_000
-"""Bytes of a process that has imported torch, diffusers and transformers, measured."""
+LIBRARIES: Final = 494_000_000
+"""Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB by
+tests/benchmarks/diffusion_cost.py."""
 
 
 @runtime_checkable

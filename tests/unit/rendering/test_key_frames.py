@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_animate_anyone import PRESET, render, request
 from tiny_networks import write_tiny_weights
+from tiny_renders import PRESET, render, request
 
 from animcli.rendering.key_frames import fill_between, key_frames, only_frames
 

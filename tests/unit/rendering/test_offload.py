@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_animate_anyone import render, request
 from tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny_weights
+from tiny_renders import render, request
 from torch import nn
 
 from animcli.networks.appearance import ReferenceUNet
