@@ -23,8 +23,8 @@ AUTOENCODER: Final = 83_653_863
 """Parameters of sd-vae-ft-mse, by its manifest."""
 
 LIBRARIES: Final = 494_000_000
-"""Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB by
-tests/benchmarks/diffusion_cost.py."""
+"""Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB
+by tests/benchmarks/diffusion_cost.py."""
 
 
 @runtime_checkable
