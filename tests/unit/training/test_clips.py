@@ -69,6 +69,12 @@ def test_only_motion_modules_learn(
     assert course.loss(0, random) != other.loss(0, random.manual_seed(0))
     assert course.samples == 6
 
+    small = Recipe(2, 3, small_until=1)
+    halved = Clips(model, coder, folder, small, cases, FRAMES, seed=1)
+    early, late = (halved.loss(n, random.manual_seed(0)).item() for n in (0, 1))
+    assert early != other.loss(0, random.manual_seed(0)).item()
+    assert late == other.loss(1, random.manual_seed(0)).item()
+
 
 def test_more_frames_than_there_are_are_refused(
     single: MiniModel, cases: Cases, coder: Autoencoder, tmp_path: Path
