@@ -52,6 +52,7 @@ BONE_OF: Final = name_bones()
 
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
 SHOWN: Final = 6  # frames of the source that the result remembers
+SMALLEST: Final = 50  # percent: smaller, it wouldn't be the character any more
 OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
 
 
@@ -112,7 +113,8 @@ def retarget(
     if fit and share > OUTSIDE and level == "ground":  # half a figure is cut off anyway
         figure, shrunk = shrink(figure, motion, reference.size)
         notes.append(f"shrunk to {shrunk:.0%} to stay in the picture")
-    elif share > OUTSIDE:
+        share = outside(figure, motion, reference.size)
+    if share > OUTSIDE:
         notes.append(f"{share:.0%} of the joints leave the picture")
     return PoseSequence(
         points=figure[:, : s.JOINTS].astype(np.float32),
@@ -237,10 +239,14 @@ def outside(
 def shrink(
     figure: NDArray[np.float64], motion: PoseSequence, size: tuple[int, int]
 ) -> tuple[NDArray[np.float64], float]:
-    """The figure scaled about its mean place on the ground, as little as will do."""
+    """The figure scaled about its mean place on the ground, as little as will do.
+
+    Ground that lies outside of the picture is replaced by what is nearest to it inside.
+    """
     feet = figure[:, list(FEET)]
-    spot = np.array([figure[:, PELVIS, 0].mean(), feet[..., 1].max()])
-    for percent in range(98, 20, -2):
+    ground = np.array([figure[:, PELVIS, 0].mean(), feet[..., 1].max()])
+    spot = ground.clip(0, np.array(size) - 1)
+    for percent in range(98, SMALLEST - 2, -2):
         smaller = spot + (figure - spot) * (percent / 100)
         if outside(smaller, motion, size) <= OUTSIDE:
             break

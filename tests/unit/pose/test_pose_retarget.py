@@ -266,6 +266,14 @@ def test_a_figure_that_leaves_the_picture_is_told_and_shrunk_on_demand() -> None
     assert fitted.origin.retarget["shrunk"] < 1
 
 
+def test_a_figure_that_walks_out_of_the_picture_is_shrunk_into_it() -> None:
+    motion, reference = filmed(21), dancer.portrait(USUAL)
+    nearer = np.linspace(0, 400, len(motion), dtype=np.float32)  # px farther down
+    points = motion.points + np.stack([0 * nearer, nearer], axis=1)[:, None]
+    fitted = retarget(replace(motion, points=points), reference, fit=True)
+    assert 0.4 < fitted.origin.retarget["shrunk"] < 1
+
+
 def with_room(reference: PoseSequence) -> PoseSequence:
     """The same picture with 500 px more on both sides."""
     points = reference.points + np.array([500, 0], np.float32)
