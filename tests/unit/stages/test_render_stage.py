@@ -28,7 +28,7 @@ from animcli.rendering.renderer import RenderRequest
 from animcli.stages.compare import CompareStage
 from animcli.stages.extract import ExtractStage
 from animcli.stages.frames import SEGMENT, open_frames
-from animcli.stages.render import RenderStage
+from animcli.stages.render import OFFLOAD_ON_CPU, RenderStage
 from animcli.video.picture import write_picture
 
 register()
@@ -103,6 +103,17 @@ def test_a_presets_name_changes_nothing_and_its_seed_everything(
     reseeded = replace(one, preset=replace(one.preset, seed=43))
     assert renamed.settings() == one.settings()
     assert reseeded.settings() != one.settings()
+
+
+def test_offloading_changes_no_frame_and_on_a_processor_says_so(
+    tmp_path: Path, reference: Path, motion: Path
+) -> None:
+    notes: list[str] = []
+    usual = gradient_render(reference, motion, frames=3)
+    offloaded = replace(usual, offload=True)
+    made = workshop(tmp_path, note=notes.append).make(offloaded)
+    assert notes == [OFFLOAD_ON_CPU]
+    assert workshop(tmp_path).make(usual).path == made.path
 
 
 def test_an_uneven_motion_is_resampled_and_it_is_said(
