@@ -1,42 +1,13 @@
 """Stopped by a signal or joined by a second process, a run ends with the same frames."""
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from resume_builders import RUNNER, Runner, decoded, environment, runner
-from resume_runner import prepare
-
-
-@pytest.fixture(scope="module")
-def runs() -> Iterator[Runner]:
-    with runner() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("material")
-    prepare(folder / "project")
-    return folder / "project"
-
-
-@pytest.fixture(scope="module")
-def unbroken(runs: Runner, material: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("unbroken") / "project"
-    shutil.copytree(material, folder)
-    assert runs.run(folder) == 0
-    return decoded(folder / "out.mp4")
-
-
-@pytest.fixture
-def project(material: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(material, tmp_path / "project"))
+from resume_builders import RUNNER, Runner, decoded, environment
 
 
 def started(folder: Path) -> "subprocess.Popen[str]":

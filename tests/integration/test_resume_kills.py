@@ -3,34 +3,12 @@
 import random
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
 
 import pytest
-from resume_builders import Runner, decoded, runner
-from resume_runner import prepare
-
-
-@pytest.fixture(scope="module")
-def runs() -> Iterator[Runner]:
-    with runner() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("material")
-    prepare(folder / "project")
-    return folder / "project"
-
-
-@pytest.fixture(scope="module")
-def unbroken(runs: Runner, material: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("unbroken") / "project"
-    shutil.copytree(material, folder)
-    assert runs.run(folder) == 0
-    return decoded(folder / "out.mp4")
+from resume_builders import Runner, decoded
 
 
 def killed_until_done(runs: Runner, folder: Path, faults: Iterable[str]) -> int:
@@ -44,23 +22,18 @@ def killed_until_done(runs: Runner, folder: Path, faults: Iterable[str]) -> int:
 
 
 def test_a_kill_now_and_then_changes_nothing(
-    runs: Runner, material: Path, unbroken: str, tmp_path: Path
+    runs: Runner, project: Path, unbroken: str
 ) -> None:
-    shutil.copytree(material, tmp_path / "project")
     faults = ["any:9:kill", "any:23:torn", "any:40:kill", "any:12:torn", ""]
-    assert killed_until_done(runs, tmp_path / "project", faults) == 4
-    assert decoded(tmp_path / "project" / "out.mp4") == unbroken
-    assert not list((tmp_path / "project" / ".anim" / "work").iterdir())
+    assert killed_until_done(runs, project, faults) == 4
+    assert decoded(project / "out.mp4") == unbroken
+    assert not list((project / ".anim" / "work").iterdir())
 
 
-def test_every_run_gets_further_than_the_one_before(
-    runs: Runner, material: Path, tmp_path: Path
-) -> None:
+def test_every_run_gets_further_than_the_one_before(runs: Runner, project: Path) -> None:
     """Killed at the n-th operation each time, a run that lost more than a unit of work
     would never end; the largest unit takes 14 (a stage's end and the next one's start)."""
-    shutil.copytree(material, tmp_path / "project")
-
-    assert killed_until_done(runs, tmp_path / "project", repeat("any:20:kill", 20)) > 3
+    assert killed_until_done(runs, project, repeat("any:20:kill", 20)) > 3
 
 
 @pytest.mark.slow  # minutes: every run starts an encoder
