@@ -25,7 +25,7 @@ SAME_SQUARE: Final = 0.15  # of its side: a find whose middle is nearer is follo
 SAME_BODY: Final = 0.1  # of its size, mean over landmarks: two nearer to each other are one
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class State:
     """All that the next frame depends on.
 

@@ -148,7 +148,7 @@ def test_the_pose_of_a_result_is_inspected(capsys: Capture) -> None:
     ]
     assert [each["path"] for each in results[1:]] == [
         f"look/ref-dance-{name}"
-        for name in ("sheet.png", "overlay.mp4", "overlay.png", "curves.png")
+        for name in ("sheet.png", "overlay.mp4", "overlay.png", "curves.png", "people.png")
     ]
     assert frames_of("look/ref-dance-overlay.mp4") == FRAMES
 

@@ -67,17 +67,6 @@ def pairs() -> list[NDArray[np.uint8]]:
 
 
 @pytest.mark.blazepose
-def test_somebody_who_comes_in_is_followed_from_the_next_look_on(
-    people: BlazePeople, pairs: list[NDArray[np.uint8]]
-) -> None:
-    people.restore((-1,))
-    found = [people.people(picture) for picture in pairs]
-    assert [len(each) for each in found] == [1] * EVERY + [2] * (len(pairs) - EVERY)
-    left, right = (person.points[NECK, 0] for person in found[-1])
-    assert left < SIZE[0] < right
-
-
-@pytest.mark.blazepose
 def test_going_on_from_a_state_finds_the_same_people(
     people: BlazePeople, pairs: list[NDArray[np.uint8]]
 ) -> None:
