@@ -40,12 +40,11 @@ class MiniConfig:
     positions: most frames of a window; 0 for a model of single frames.
 
     The first level has few channels and many positions, where single pixels of limbs and
-    clothes are told from what is behind them; there and on the next there is no attention:
-    at 32x32 alone it took six sevenths of an update, and the clue brings the fine detail.
+    clothes are told from what is behind them, and where attention would cost too much.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 96)
-    attention: tuple[bool, ...] = (False, False, True, True)
+    attention: tuple[bool, ...] = (False, True, True, True)
     layers: int = 1
     heads: int = 2
     groups: int = 16

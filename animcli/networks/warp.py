@@ -52,15 +52,23 @@ class Moved:
     parts: Tensor
 
 
-def move_parts(pictures: Tensor, reference: Person, target: Person) -> Moved:
-    """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`."""
+def move_parts(
+    pictures: Tensor, reference: Person, target: Person, hidden: Tensor | None = None
+) -> Moved:
+    """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`.
+
+    hidden: `(b, PARTS)` bool, parts that aren't moved, as if their joints weren't seen.
+    """
     height, width = pictures.shape[-2:]
     # Places and nearness change slowly: every other pixel is enough.
     cells = (height // 2, width // 2)
     shape = pictures.new_tensor([width / height, 1.0])
     there, here = (_Bones.of(joints * shape, seen) for joints, seen in (reference, target))
     near, u, v = here.coordinates(cells)
-    near = near * (here.known & there.known)[..., None, None]
+    shown = here.known & there.known
+    if hidden is not None:
+        shown = shown & ~hidden[:, [segment[4] for segment in _SEGMENTS]]
+    near = near * shown[..., None, None]
     places = there.place(u, v, here)  # (b, s, 2, h / 2, w / 2)
 
     flows, weights = [], []

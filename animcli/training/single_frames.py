@@ -15,7 +15,7 @@ from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder, fold
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MOVED_ERROR, MiniModel, clean_shares, make_clue
-from animcli.networks.warp import move_parts
+from animcli.networks.warp import PARTS, move_parts
 from animcli.training.loop import Judgement
 from animcli.training.shards import Batch, ShardFolder
 from animcli.training.validation import LOOKS, Cases, guesses, measure, paint
@@ -34,9 +34,16 @@ class Recipe:
         low=0.01,
     )
     no_clue: float = key(
-        0.15,
+        0.1,
         "Share of clips without the clue, so that reference attention has to find the "
         "appearance.",
+        low=0,
+        high=1,
+    )
+    hidden_parts: float = key(
+        0.25,
+        "Chance of each part to be missing in the clue of every second clip, so that "
+        "reference attention has to find its appearance.",
         low=0,
         high=1,
     )
@@ -85,10 +92,13 @@ def denoising_loss(
     def repeated(rows: Tensor) -> Tensor:
         return rows.repeat_interleave(frames, 0)
 
+    chances = torch.rand(clips, 1 + PARTS, generator=random)
+    hidden = (chances[:, 1:] < recipe.hidden_parts) & (chances[:, :1] < 0.5)
     guess = move_parts(
         repeated(batch.reference),
         (repeated(shaken[:, 0]), repeated(batch.seen[:, 0])),
         (shaken[:, 1:].flatten(0, 1), batch.seen[:, 1:].flatten(0, 1)),
+        repeated(hidden),
     )
     told = (chance[1] >= recipe.no_clue)[:, None, None, None]
     clue = repeated(told) * make_clue(guess, repeated(reference), repeated(code[:, 0]))
