@@ -1,12 +1,14 @@
 """Opening video files as the untrusted things they are."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import av
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
@@ -29,17 +31,21 @@ BROKEN: Final = (av.error.FFmpegError, UnicodeDecodeError, MemoryError)
 def opened(source: Path, path: Path) -> Iterator[InputContainer]:
     """The container at the absolute `path`, which the user called `source`."""
     try:
-        container = av.open(
-            str(path),
-            mode="r",
-            options=dict(SAFE_OPENING),
-            metadata_errors="replace",
-            timeout=TIMEOUT_S,
-        )
+        container = _safely_opened(str(path))
     except BROKEN as error:
         raise _refusal(source, path, error) from error
     with container:
         yield container
+
+
+def _safely_opened(path: str) -> InputContainer:
+    return av.open(
+        path,
+        mode="r",
+        options=dict(SAFE_OPENING),
+        metadata_errors="replace",
+        timeout=TIMEOUT_S,
+    )
 
 
 def picture_stream(source: Path, container: InputContainer) -> VideoStream:
@@ -52,8 +58,9 @@ def picture_stream(source: Path, container: InputContainer) -> VideoStream:
     stream = container.streams.best("video")
     chosen = stream if isinstance(stream, VideoStream) and stream in moving else moving[0]
     if chosen.codec_context is None:
+        name = _codec_of(container, chosen.index)
         raise InputError(
-            f"{source}: its codec is not in this build of FFmpeg",
+            f"{source}: its codec{name and ' ' + name} is not in this build of FFmpeg",
             "convert it to H.264 first",
         )
     return chosen
@@ -63,6 +70,33 @@ def moving_streams(container: InputContainer) -> list[VideoStream]:
     """The video streams that are more than a cover picture."""
     still = Disposition.attached_pic
     return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
+def _codec_of(container: InputContainer, index: int) -> str:
+    """What the file calls the codec of a stream without a decoder; empty if unknown.
+
+    PyAV tells nothing of such a stream, but FFmpeg says it in passing when it opens a file:
+    the four letters of most containers, or Matroska's own name. It is silent on codecs that
+    it knows and this build leaves out.
+    """
+    repeats = av.logging.get_skip_repeated()
+    level = av.logging.get_level()
+    av.logging.set_skip_repeated(False)  # else what it said of the file before is missing
+    av.logging.set_level(av.logging.INFO)
+    try:
+        with av.logging.Capture() as lines, suppress(*BROKEN):
+            _safely_opened(container.name).close()
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(repeats)
+    said = "".join(text for _, _, text in lines)
+    for pattern in (
+        rf"stream {index} \(Video: none \((.+?) / 0x",
+        r"Unknown/unsupported AVCodecID (V_[\w/.-]+?)\.?\n",
+    ):
+        if match := re.search(pattern, said, re.ASCII):
+            return match[1]
+    return ""
 
 
 def reason(error: BaseException) -> str:

@@ -187,7 +187,10 @@ HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nlocal.ts\n#EXT-X-ENDLIST\n"
             id="9",
         ),
         pytest.param(
-            "dance.mkv", clip_of_unknown_codec, ["codec is not in this build"], id="10"
+            "dance.mkv",
+            clip_of_unknown_codec,
+            ["its codec V_MPEG4/ISO/XYZ is not in this build"],
+            id="10",
         ),
         pytest.param(
             "dance.mov",

@@ -13,6 +13,7 @@ from video_builders import (
     INTERLACED,
     clip_of_tracks,
     clip_of_unknown_codec,
+    clip_of_unknown_letters,
     moving_picture,
     tiny_clip,
 )
@@ -200,9 +201,28 @@ def test_a_cover_picture_alone_is_no_video(tmp_path: Path) -> None:
         open_footage(clip_of_tracks(tmp_path / "a.mp4", "mjpeg"))
 
 
-def test_a_codec_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="codec is not in this build of FFmpeg"):
-        open_footage(clip_of_unknown_codec(tmp_path / "a.mkv"))
+def test_a_codec_that_nobody_knows_is_refused_by_its_name(tmp_path: Path) -> None:
+    clip = clip_of_unknown_codec(tmp_path / "a.mkv")
+    for _ in range(2):  # FFmpeg doesn't say a thing twice in a row unless it is told to
+        with pytest.raises(InputError, match=r"a\.mkv: its codec V_MPEG4/ISO/XYZ is not"):
+            open_footage(clip)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_codec_that_nobody_knows_is_refused_by_its_letters(
+    tmp_path: Path, suffix: str
+) -> None:
+    clip = clip_of_unknown_letters(tmp_path / f"a{suffix}")
+    with pytest.raises(InputError, match="its codec Qq9X is not in this build of FFmpeg"):
+        open_footage(clip)
+
+
+def test_a_codec_that_ffmpeg_knows_and_lacks_is_refused(tmp_path: Path) -> None:
+    clip = tiny_clip(tmp_path / "a.mp4", 6)
+    before, found, after = clip.read_bytes().partition(b"stsd")
+    clip.write_bytes(before + found + after.replace(b"avc1", b"lvc1"))  # LCEVC, enhancement
+    with pytest.raises(InputError, match="its codec is not in this build of FFmpeg"):
+        open_footage(clip)
 
 
 def test_a_long_clip_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
