@@ -58,11 +58,7 @@ def picture_stream(source: Path, container: InputContainer) -> VideoStream:
     stream = container.streams.best("video")
     chosen = stream if isinstance(stream, VideoStream) and stream in moving else moving[0]
     if chosen.codec_context is None:
-        name = _codec_of(container, chosen.index)
-        raise InputError(
-            f"{source}: its codec{name and ' ' + name} is not in this build of FFmpeg",
-            "convert it to H.264 first",
-        )
+        raise _lacking_codec(source, _codec_of(container, chosen.index))
     return chosen
 
 
@@ -70,6 +66,13 @@ def moving_streams(container: InputContainer) -> list[VideoStream]:
     """The video streams that are more than a cover picture."""
     still = Disposition.attached_pic
     return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
+def _lacking_codec(source: Path, name: str) -> InputError:
+    codec = f"its codec {name}" if name else "its codec"
+    return InputError(
+        f"{source}: {codec} is not in this build of FFmpeg", "convert it to H.264 first"
+    )
 
 
 def _codec_of(container: InputContainer, index: int) -> str:
