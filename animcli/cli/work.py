@@ -21,7 +21,7 @@ from animcli.stages.deliver import Step, check_steps, deliver
 from animcli.stages.render import RenderStage
 from animcli.stages.stage import Outcome, Report, Stage
 from animcli.stages.workshop import Forecast, State, Workshop
-from animcli.weights.store import WeightsStore, default_root
+from animcli.weights.store import WeightsStore, amount, default_root
 
 if TYPE_CHECKING:  # torch
     from animcli.stages.outlook import Outlook
@@ -112,7 +112,7 @@ class Work:
         entries = [weights.entry(name) for name in names if not weights.has(name)]
         lacking = [entry for entry in entries if not entry.on_first_use]
         if len(lacking) > 1:
-            each = ", ".join(f"{x.name} ({megabytes(x.bytes).strip()})" for x in lacking)
+            each = ", ".join(f"{x.name} ({amount(x.bytes)})" for x in lacking)
             raise WeightsError(
                 f"weights aren't here: {each}",
                 f"get them with: anim weights pull {' '.join(x.name for x in lacking)}",

@@ -181,7 +181,7 @@ class WeightsStore:
             packaged = isinstance(entry.source, Packaged)
             get = f"get them with: anim weights pull {name}"
             raise WeightsError(
-                f"the weights {name} aren't here ({_amount(entry.bytes)}, {entry.licence})",
+                f"the weights {name} aren't here ({amount(entry.bytes)}, {entry.licence})",
                 self._again(name) if packaged else get,
             )
         stamp, again = read_stamp(folder), self._again(name)
@@ -230,8 +230,8 @@ class WeightsStore:
         wanted = ROOM * entry.bytes
         if free < wanted:
             raise StorageError(
-                f"{self.root} has {_amount(free)} free; getting {entry.name} takes "
-                f"{_amount(wanted)} for a while",
+                f"{self.root} has {amount(free)} free; getting {entry.name} takes "
+                f"{amount(wanted)} for a while",
                 "free some space, or set ANIM_WEIGHTS to a folder on another disk",
             )
 
@@ -308,7 +308,7 @@ def _storing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _amount(size: int) -> str:
+def amount(size: int) -> str:
     """Bytes as a person reads them."""
     for unit, name in ((10**9, "GB"), (10**6, "MB")):
         if size >= unit:
