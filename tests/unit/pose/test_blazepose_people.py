@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import two_dancers
 from numpy.typing import NDArray
 
 from animcli.characters.clip import clip
 from animcli.pose.blazepose_body import Body
 from animcli.pose.blazepose_crop import Roi
 from animcli.pose.blazepose_people import (
+    DRAW_THRESHOLD,
     EVERY,
     BlazePeople,
     State,
@@ -17,6 +19,7 @@ from animcli.pose.blazepose_people import (
     the_largest,
 )
 from animcli.pose.skeleton import NECK
+from animcli.pose.track import Tracker
 from animcli.video.read import open_footage
 
 SIZE = (256, 384)
@@ -82,6 +85,20 @@ def test_going_on_from_a_state_finds_the_same_people(
         for one, other in zip(people.people(picture), expected, strict=True):
             np.testing.assert_array_equal(one.points, other.points)
             np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@pytest.mark.blazepose
+def test_two_far_apart_are_followed_and_keep_their_numbers(people: BlazePeople) -> None:
+    pair = two_dancers.dance(EVERY + 2)
+    people.restore((-1,))
+    tracker = Tracker(DRAW_THRESHOLD)
+    for index, picture in enumerate(pair.pictures):
+        found = people.people(picture)
+        tracks = tracker.update(index, found)
+        assert {track.number for track in tracks} == {1, 2}
+        for one, track in zip(found, tracks, strict=True):
+            truth = (pair.left if track.number == 1 else pair.right)[index]
+            assert two_dancers.typical_error(one.points, truth) < two_dancers.NEAR
 
 
 @pytest.mark.blazepose
