@@ -12,8 +12,8 @@ SIZE = (960, 512)
 RATE = 12.0
 SEEDS = (1, 2)
 START = 1 / 6
-"""Seconds into the dances. The person detector, made for photographs, misses one or the other
-drawing; counted from here, none of frames 0, 10 and 20, at which it looks.
+"""Seconds into the dances. The person detector, made for photographs, misses one drawing or
+another; counted from here, none of frames 0, 10 and 20, at which it looks.
 """
 PLACES = (-0.6, 0.6)
 ROOM = 3
