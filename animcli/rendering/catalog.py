@@ -31,6 +31,7 @@ RENDERERS: Final[dict[str, Entry]] = {
         1,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
+    "mini": Entry("animcli.rendering.mini:Mini", 1, ("torch", "diffusers", "numpy")),
     "animate-anyone": Entry(
         "animcli.rendering.animate_anyone:AnimateAnyone",
         1,

@@ -104,6 +104,21 @@ def test_results_are_named_after_what_they_are_made_of(capsys: Capture) -> None:
     assert frames_of("ref-dance-gif.gif") == 3
 
 
+def test_the_embedded_model_moves_the_picture_without_any_weights_to_get(
+    capsys: Capture,
+) -> None:
+    line = "render ref.png -m dance.pose --preset mini --frames 4 -o mini.mp4"
+    results = answer(line.split(), capsys)["results"]
+    assert [each["path"] for each in results] == ["mini.mp4"]
+    with open_footage(Path("mini.mp4")) as reader:
+        pictures = [frame.picture.astype(np.int16) for frame in reader.frames()]
+    assert len(pictures) == 4
+    still = read_picture(Path("ref.png")).pixels.astype(np.int16)
+    if still.shape == pictures[0].shape:
+        assert np.median(np.abs(pictures[0] - still)) < 8  # levels: the same room
+    assert np.abs(pictures[3] - pictures[0]).max() > 20
+
+
 def test_a_video_is_encoded_again_at_another_size(capsys: Capture) -> None:
     line = "render ref.png -m dance.pose -o whole.mp4 --quiet"
     assert main(line.split()) == 0
