@@ -98,10 +98,10 @@ class Graph:
         onnx.save(model, file)
 
 
-def write_models(folder: Path, *, batch: object = "n") -> Path:
+def write_models(folder: Path, *, batch: object = "n", rest: float = 0.0) -> Path:
     """Both models, into `folder`."""
     write_detector(folder / DETECTOR_FILE)
-    write_pose(folder / POSE_FILE, batch)
+    write_pose(folder / POSE_FILE, batch, rest=rest)
     return folder
 
 
@@ -155,8 +155,13 @@ def write_detector(file: Path, side: int = 640) -> None:
     g.save(file, [1, 3, side, side], {"output": [1, cells, 85]})
 
 
-def write_pose(file: Path, batch: object, size: tuple[int, int] = (384, 288)) -> None:
-    """Wants normalised RGB; gives how near each class is to the centre of a joint's dot."""
+def write_pose(
+    file: Path, batch: object, size: tuple[int, int] = (384, 288), rest: float = 0.0
+) -> None:
+    """Wants normalised RGB; gives how near each class is to the centre of a joint's dot.
+
+    rest: score of the joints without a dot, those of face and hands, wherever they are.
+    """
     height, width = size
     g = Graph()
     levels = g.add(
@@ -212,8 +217,8 @@ def write_pose(file: Path, batch: object, size: tuple[int, int] = (384, 288)) ->
             g.constant([JOINTS - DOTS, 2 * axis_size], np.int64),
             axis=0,
         )
-        rest = g.add("Expand", g.constant(0.0), rest_shape)
-        g.add("Concat", found, rest, axis=1, out=name)
+        others = g.add("Expand", g.constant(rest), rest_shape)
+        g.add("Concat", found, others, axis=1, out=name)
     g.save(
         file,
         [batch, 3, height, width],
