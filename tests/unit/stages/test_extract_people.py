@@ -1,23 +1,25 @@
 """DWPose on a clip: everybody is found, one is taken, and a stop loses nothing."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-from figure_models import draw, figure, write_models
+from figure_models import draw, figure, write_detector, write_models, write_pose
 
 from animcli.errors import DeviceError, InputError
 from animcli.pose.dwpose import DETECTOR_FILE, POSE_FILE
 from animcli.pose.posefile import read_pose
 from animcli.pose.skeleton import NOSE
 from animcli.project.project import find_project
+from animcli.stages.detectors import DETECTORS, Entry
 from animcli.stages.extract import ExtractStage
 from animcli.stages.people import PeopleStage, tracks_in
 from animcli.stages.stage import MayStop
 from animcli.stages.workshop import Workshop
 from animcli.video.picture import read_picture, write_picture
-from animcli.weights.catalog import read_catalog
+from animcli.weights.catalog import load_catalog, read_catalog
 from animcli.weights.store import WeightsStore
 
 FRAMES = 54  # a chunk of 48, and some
@@ -29,6 +31,14 @@ licence = "none"
 needed_by = []
 source = {{ kind = "hub", repository = "nobody/nothing", revision = "main" }}
 files = [{{ name = "{DETECTOR_FILE}" }}, {{ name = "{POSE_FILE}" }}]
+"""
+OTHERS = """
+[rtmw]
+about = "stand-ins"
+licence = "none"
+needed_by = []
+source = { kind = "hub", repository = "nobody/nothing", revision = "main" }
+files = [{ name = "yolox_m.onnx" }, { name = "rtmw-l_256x192.onnx" }]
 """
 
 
@@ -120,6 +130,31 @@ def test_everybody_is_shown_where_they_were_largest(
         crop = sheet[gap:-28, left : left + tile].astype(int)
         grey = (np.abs(crop - 128) < 8).all(axis=2)
         assert np.median(np.abs(crop[~grey][:, 2] - blue)) < 60
+
+
+def test_other_whole_body_models_want_a_catalog_entry_and_a_line(
+    tmp_path: Path, crossing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    write_detector(models / "yolox_m.onnx", side=416)
+    write_pose(models / "rtmw-l_256x192.onnx", "n", (256, 192))
+    catalog = read_catalog(OTHERS)
+    store = WeightsStore(tmp_path / "weights", catalog)
+    store.import_files("rtmw", [models])
+    monkeypatch.setitem(load_catalog(), "rtmw", catalog["rtmw"])
+    entry = Entry("animcli.pose.dwpose:DWPose", "rtmw", "onnxruntime", onnx=True)
+    monkeypatch.setitem(DETECTORS, "rtmw", entry)
+    stage = replace(extraction(crossing), detector="rtmw")
+    found = read_pose(workshop(tmp_path / "project", store).make(stage).path)
+    there = found.scores[:, NOSE] > 0
+    assert there.mean() > 0.9
+    truth = np.array([large(t)[NOSE] for t in range(FRAMES)])
+    away = np.linalg.norm(found.points[:, NOSE] - truth, axis=1)[there]
+    assert np.median(away) < 1.5  # px; a class is half as wide again as of 384 x 288
+    assert found.origin.detector["backend"] == "rtmw"
+    models_told = {"rtmw/yolox_m.onnx", "rtmw/rtmw-l_256x192.onnx"}
+    assert set(found.origin.detector["models"]) == models_told
 
 
 def test_somebody_who_isnt_there_cant_be_taken(
