@@ -31,16 +31,16 @@ BROKEN: Final = (av.error.FFmpegError, UnicodeDecodeError, MemoryError)
 def opened(source: Path, path: Path) -> Iterator[InputContainer]:
     """The container at the absolute `path`, which the user called `source`."""
     try:
-        container = _safely_opened(str(path))
+        container = _safely_opened(path)
     except BROKEN as error:
         raise _refusal(source, path, error) from error
     with container:
         yield container
 
 
-def _safely_opened(path: str) -> InputContainer:
+def _safely_opened(path: Path) -> InputContainer:
     return av.open(
-        path,
+        str(path),
         mode="r",
         options=dict(SAFE_OPENING),
         metadata_errors="replace",
@@ -88,7 +88,7 @@ def _codec_of(container: InputContainer, index: int) -> str:
     av.logging.set_level(av.logging.INFO)
     try:
         with av.logging.Capture() as lines, suppress(*BROKEN):
-            _safely_opened(container.name).close()
+            _safely_opened(Path(container.name)).close()
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(repeats)
