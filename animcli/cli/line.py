@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from animcli.cli.request import LineOptions
+from animcli.cli.settings import PIXELS
+from animcli.video.limits import MOST_PIXELS
 
 
 def show_version(wanted: bool) -> None:
@@ -60,6 +62,15 @@ def line(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Don't wait for another process's work.")
     ] = False,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=PIXELS.low,
+            max=PIXELS.high,
+            help=f"{PIXELS.help[:-1]}; usually {MOST_PIXELS}.",
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option("--version", callback=show_version, is_eager=True, help="Show it."),
@@ -72,5 +83,8 @@ def line(
     These options may stand anywhere in the line.
     """
     context.obj.append(
-        LineOptions(project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait)
+        LineOptions(
+            project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait,
+            max_pixels,
+        )
     )  # fmt: skip

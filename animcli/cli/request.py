@@ -18,6 +18,7 @@ class LineOptions:
     cache: another place for the cache than the project.
     verbosity: how often -v was said.
     wait: for another process that is making the same thing.
+    max_pixels: of a picture, where the line says it.
     """
 
     project: Path | None = None
@@ -28,6 +29,7 @@ class LineOptions:
     dry_run: bool = False
     force: bool = False
     wait: bool = True
+    max_pixels: int | None = None
 
 
 class Request(Protocol):

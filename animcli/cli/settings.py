@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from animcli.errors import ProjectError, UsageError
 from animcli.keys import (
+    bounds_of,
     changed,
     check_table,
     key,
@@ -19,6 +20,7 @@ from animcli.keys import (
     read_word,
 )
 from animcli.presets import Preset, load_preset
+from animcli.video.limits import MOST_PIXELS
 
 PREFIX: Final = "ANIM_"
 OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIGHTS"})
@@ -68,7 +70,16 @@ class Options:
         high=63,
     )
     audio: bool = key(True, "Take the sound of the driving video along.")
+    max_pixels: int = key(
+        MOST_PIXELS,
+        "The most pixels that a picture or a frame may have.",
+        low=4096,
+        high=1_000_000_000,
+    )
 
+
+PIXELS: Final = bounds_of(keys_of(Options)["max_pixels"])
+"""Of the one key whose flag is about the whole line."""
 
 HOMES: Final[Mapping[str, type]] = {
     **dict.fromkeys(keys_of(Options), Options),

@@ -25,7 +25,13 @@ LINE_FLAGS: Final = frozenset(
         "--no-wait",
     }
 )
-LINE_VALUES: Final = frozenset({"--project", "-p", "--cache-dir"})
+LINE_VALUES: Final = {
+    "--project": "folder",
+    "-p": "folder",
+    "--cache-dir": "folder",
+    "--max-pixels": "number",
+}
+LINE_JOINED: Final = tuple(f"{each}=" for each in LINE_VALUES if each.startswith("--"))
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -43,12 +49,12 @@ def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
             literal = False
         elif literal:
             parts[-1].append(word)
-        elif word in LINE_FLAGS or word.startswith(("--project=", "--cache-dir=")):
+        elif word in LINE_FLAGS or word.startswith(LINE_JOINED):
             line.append(word)
         elif word in LINE_VALUES:
             value = next(rest, THEN)
             if value == THEN:
-                raise UsageError(f"{word} lacks its folder")
+                raise UsageError(f"{word} lacks its {LINE_VALUES[word]}")
             line += [word, value]
         else:
             literal = word == "--"

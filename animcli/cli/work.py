@@ -21,6 +21,7 @@ from animcli.stages.deliver import Step, check_steps, deliver
 from animcli.stages.render import RenderStage
 from animcli.stages.stage import Outcome, Report, Stage
 from animcli.stages.workshop import Forecast, State, Workshop
+from animcli.video.limits import allowing
 from animcli.weights.store import WeightsStore, amount, default_root
 
 if TYPE_CHECKING:  # torch
@@ -36,6 +37,18 @@ def do(
 ) -> int:
     """Plan all requests, then do them in turn; the exit code."""
     desk = set_up(options, console.report)
+    said = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
+    with allowing(desk.layers.options(said).max_pixels):
+        return _do_at(desk, requests, words, console, stop)
+
+
+def _do_at(
+    desk: Desk,
+    requests: Sequence[Request],
+    words: Sequence[str],
+    console: Console,
+    stop: Stop,
+) -> int:
     for doubt in desk.layers.doubts:
         console.note(doubt)
     plans = plan(requests, desk)
@@ -45,7 +58,7 @@ def do(
 
     workshop = Workshop(
         desk.project, desk.weights, console.report, console.note, stop.may_stop, done,
-        options.wait,
+        desk.line.wait,
     )  # fmt: skip
     work = Work(desk, workshop, console, stop, tuple(words))
     work.prepare(plans)

@@ -50,7 +50,7 @@ class DensePoseStage:
         from animcli.pose.densepose import paint
         from animcli.pose.densepose_network import DensePoseNetwork
         from animcli.stages.frames import make_frames
-        from animcli.video.footage import Limits
+        from animcli.video.limits import Limits
         from animcli.video.read import open_footage
 
         network = DensePoseNetwork(bench.weights["densepose"], device=self.device)

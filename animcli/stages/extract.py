@@ -62,7 +62,7 @@ class ExtractStage:
         from animcli.pose.posefile import write_pose
         from animcli.stages.detection import find_motion, shown_spans
         from animcli.stages.detectors import Manner, draw_threshold, open_detector
-        from animcli.video.footage import Limits
+        from animcli.video.limits import Limits
         from animcli.video.read import open_footage
 
         models = next(iter(bench.weights.values()), None)

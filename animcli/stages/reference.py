@@ -101,7 +101,7 @@ class FitClip:
 
         from animcli.stages.fitting import fit_picture
         from animcli.stages.frames import INDEX, make_frames, open_frames
-        from animcli.video.footage import Limits
+        from animcli.video.limits import Limits
         from animcli.video.read import open_footage
 
         check_size(self.size)

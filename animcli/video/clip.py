@@ -24,7 +24,8 @@ from animcli.video.container import (
     picture_stream,
     reason,
 )
-from animcli.video.footage import Frame, Limits, Lost, VideoInfo
+from animcli.video.footage import Frame, Lost, VideoInfo
+from animcli.video.limits import Limits
 from animcli.video.local import regular_file
 from animcli.video.timeline import read_timeline
 
@@ -182,7 +183,8 @@ class Clip:
                 stream = picture_stream(self._source, container)
                 self._limits.check_picture(self._source, stream.width, stream.height)
                 context = stream.codec_context
-                context.options = {"max_pixels": str(self._limits.pixels)}
+                # Decoders count what they round a width up to, which is 64 pixels or less.
+                context.options = {"max_pixels": str(2 * self._limits.pixels)}
                 # One thread: with more, a damaged frame takes its neighbours with it, and
                 # not the same ones each time.
                 context.thread_count = 1

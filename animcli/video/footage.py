@@ -4,57 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from animcli.errors import InputError
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large footage may be before it is refused: a small file can hold a huge one.
-
-    pixels: of one picture. frames, seconds: of the clip. least_frames: 2 where one picture
-    isn't a motion.
-    """
-
-    pixels: int = 40_000_000
-    frames: int = 1_000_000
-    seconds: int = 4 * 3600
-    least_frames: int = 1
-
-    def check_picture(self, source: Path, width: int, height: int) -> None:
-        """Raise InputError if a picture of this size is too large."""
-        if width * height > self.pixels:
-            limit = f"{self.pixels / 1e6:g} Mpx"
-            raise InputError(
-                f"{source}: {width}x{height} is over the limit of {limit}",
-                "scale it down first",
-            )
-
-    def check_length(self, source: Path, frames: int, duration: Fraction | None) -> None:
-        """Raise InputError if a clip of this length is too long, or too short."""
-        if frames > self.frames:
-            raise InputError(
-                f"{source}: more than {self.frames} frames", "cut it into shorter clips"
-            )
-        if duration is not None and duration > self.seconds:
-            length = f"{float(duration):.0f} s"
-            raise InputError(
-                f"{source}: {length} long, over the limit of {self.seconds} s",
-                "cut it into shorter clips",
-            )
-        if frames < self.least_frames:
-            plural = "" if frames == 1 else "s"
-            raise InputError(
-                f"{source}: has {frames} frame{plural}, needs at least {self.least_frames}",
-                "give a video, an animated picture or a folder of pictures",
-            )
-
-
-LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from animcli.errors import InputError, StorageError
-from animcli.video.footage import LIMITS, Limits
+from animcli.video.limits import TOO_LARGE, Limits
 from animcli.video.local import looks_like, regular_file
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF")
@@ -62,12 +62,13 @@ class Picture:
     notes: tuple[str, ...]
 
 
-def read_picture(path: Path, limits: Limits = LIMITS) -> Picture:
+def read_picture(path: Path, limits: Limits | None = None) -> Picture:
     """Read a still picture of any usual kind, upright, in sRGB.
 
-    Raises InputError for what isn't a picture, is damaged, or is over `limits.pixels`.
+    Raises InputError for what isn't a picture, is damaged, or is over `limits.pixels`
+    (of the usual limits if none are given).
     """
-    with opened(path, limits) as image:
+    with opened(path, limits or Limits()) as image:
         return decoded(image)
 
 
@@ -75,6 +76,7 @@ def read_picture(path: Path, limits: Limits = LIMITS) -> Picture:
 def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """A picture file, opened and not decoded; what goes wrong inside is an InputError."""
     real = regular_file(path, "a picture")
+    _raise_pillow_limit(limits.pixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -90,13 +92,19 @@ def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
         size = f"{int(told[0]) / 1e6:.4g} Mpx" if told else "its size"
         raise InputError(
             f"{path}: {size} is over the limit of {limits.pixels / 1e6:g} Mpx",
-            "scale it down first",
+            TOO_LARGE,
         ) from error
     except BROKEN as error:
         raise InputError(
             f"{path}: is damaged ({error or type(error).__name__})",
             "make or download it again",
         ) from error
+
+
+def _raise_pillow_limit(pixels: int) -> None:
+    """Let Pillow open what we allow; its own limit, one for the process, is 89 Mpx."""
+    if Image.MAX_IMAGE_PIXELS is not None and pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = pixels
 
 
 @cache

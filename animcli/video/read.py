@@ -12,11 +12,12 @@ from types import TracebackType
 
 from animcli.errors import InputError
 from animcli.video.clip import Clip
-from animcli.video.footage import LIMITS, Footage, Frame, Limits, Lost, VideoInfo
+from animcli.video.footage import Footage, Frame, Lost, VideoInfo
+from animcli.video.limits import Limits
 from animcli.video.local import local_path
 from animcli.video.stills import Animation, PictureFolder, is_animation
 
-__all__ = ["LIMITS", "Frame", "Limits", "Lost", "Reader", "VideoInfo", "open_footage"]
+__all__ = ["Frame", "Limits", "Lost", "Reader", "VideoInfo", "open_footage"]
 
 
 class Reader:
@@ -101,19 +102,21 @@ def open_footage(
     source: Path,
     *,
     keep_going: bool = False,
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
     rate: Fraction = Fraction(24),
     quick: bool = False,
 ) -> Reader:
     """Open a video, an animated picture or a folder of pictures.
 
     keep_going: leave damaged frames out instead of stopping at them.
+    limits: the usual ones if none are given.
     rate: frames per second of a folder of pictures, which doesn't say; ignored otherwise.
     quick: colours of a video may be off by a level or so, for those who only measure.
 
     Raises InputError for everything that isn't footage, or is over a limit.
     """
     path = local_path(source, "a video")
+    limits = limits or Limits()
     footage: Footage
     if path.is_dir():
         footage = PictureFolder(source, limits, rate)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.video.container import BROKEN, opened, picture_stream, reason
-from animcli.video.footage import LIMITS
+from animcli.video.limits import Limits
 from animcli.video.local import regular_file
 from animcli.video.stills import is_animation
 from animcli.video.timeline import read_timeline
@@ -82,7 +82,7 @@ def add_sound(
     path = regular_file(sound.source, "a video")
     with opened(sound.source, path) as source:
         pictures = picture_stream(sound.source, source)
-        timeline = read_timeline(sound.source, source, pictures, LIMITS)
+        timeline = read_timeline(sound.source, source, pictures, Limits())
     begin = int(timeline.ticks[0]) * timeline.time_base + sound.start
     with opened(sound.source, path) as source:
         track = _first_track(source)

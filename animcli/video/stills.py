@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from animcli.errors import InputError
-from animcli.video.footage import Frame, Limits, Lost, VideoInfo
+from animcli.video.footage import Frame, Lost, VideoInfo
+from animcli.video.limits import Limits
 from animcli.video.local import local_path
 from animcli.video.picture import SUFFIXES, Picture, decoded, opened, read_picture
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.video.container import BROKEN
-from animcli.video.footage import Limits
+from animcli.video.limits import Limits
 
 ONE_FRAME_A_PACKET: Final = frozenset(
     {"h264", "hevc", "av1", "libdav1d", "vp9", "mpeg2video", "mjpeg", "prores", "dnxhd"}

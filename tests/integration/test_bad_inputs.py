@@ -231,6 +231,40 @@ def test_what_is_no_footage_is_named(
     assert not Path("new.pose").exists()
 
 
+@pytest.mark.parametrize(
+    ("flag", "variable", "toml", "code"),
+    [
+        ("", "", "", 0),
+        ("", "", "5000", 3),
+        ("", "6144", "5000", 0),
+        ("--max-pixels 5000", "6144", "6144", 3),
+        ("--max-pixels=6144", "5000", "5000", 0),
+        ("--max-pixels 12", "", "", 2),
+        ("", "12", "", 4),
+        ("", "", "12", 4),
+    ],
+)
+def test_row_17_how_many_pixels_are_too_many_is_a_setting(
+    flag: str,
+    variable: str,
+    toml: str,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    tiny_clip(Path("a.mp4"), width=96, height=64)
+    Path("anim.toml").write_text(f"max_pixels = {toml}\n" if toml else "")
+    if variable:
+        monkeypatch.setenv("ANIM_MAX_PIXELS", variable)
+    said = {
+        0: [],
+        2: ["4096", "--max-pixels"],
+        3: ["a.mp4: 96x64 is over the limit of 0.005 Mpx", "--max-pixels"],
+        4: ["max_pixels is at least 4096, not 12"],
+    }
+    told(f"inspect a.mp4 {flag}", code, said[code], capsys)
+
+
 # Rows 9, 11, 13 to 16: footage that can be used, and what is said about it.
 
 

@@ -16,8 +16,9 @@ from video_builders import clip_with_tone, moving_picture, tiny_clip
 
 import animcli
 from animcli.errors import InputError
+from animcli.video.limits import Limits
 from animcli.video.picture import read_picture
-from animcli.video.read import Limits, open_footage
+from animcli.video.read import open_footage
 
 
 class Server(HTTPServer):

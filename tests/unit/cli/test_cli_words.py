@@ -15,6 +15,7 @@ from animcli.errors import UsageError
         ("-p x a then b", ["-p", "x"], [["a"], ["b"]]),
         ("a then b --project=x --force", ["--project=x", "--force"], [["a"], ["b"]]),
         ("a --cache-dir y then b", ["--cache-dir", "y"], [["a"], ["b"]]),
+        ("a --max-pixels 9000 then b", ["--max-pixels", "9000"], [["a"], ["b"]]),
         ("a -- --json then b --json", ["--json"], [["a", "--", "--json"], ["b"]]),
         ("then then", [], [[], [], []]),
     ],
@@ -27,6 +28,11 @@ def test_a_line_is_cut(text: str, line: list[str], parts: list[list[str]]) -> No
 def test_a_place_that_is_not_said_is_missed(text: str) -> None:
     with pytest.raises(UsageError, match="lacks its folder"):
         split(text.split())
+
+
+def test_a_number_that_is_not_said_is_missed() -> None:
+    with pytest.raises(UsageError, match="--max-pixels lacks its number"):
+        split(["a", "--max-pixels"])
 
 
 def test_bash_completes_the_command_behind_the_last_then() -> None:

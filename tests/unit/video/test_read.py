@@ -19,7 +19,8 @@ from video_builders import (
 )
 
 from animcli.errors import InputError
-from animcli.video.read import Limits, open_footage
+from animcli.video.limits import Limits
+from animcli.video.read import open_footage
 
 
 def test_frames_come_in_order_with_what_was_drawn_on_them(tmp_path: Path) -> None:
