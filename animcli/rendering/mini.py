@@ -122,12 +122,7 @@ class Mini:
         )
         guide = Guide(model, request, device)
         preset = request.preset
-        guidance = Guidance(
-            preset.guidance,
-            preset.guidance_start,
-            preset.guidance_stop,
-            preset.guidance_rescale,
-        )
+        guidance = Guidance.of(preset)
         with torch.inference_mode():
             views = Views(model.unet.see(), model.unet.see(None, guide.look()))
         told = FrameFeatures(guide.frame)

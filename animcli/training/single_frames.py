@@ -3,7 +3,6 @@
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117, section 3.3, for the small model.
 """
 
-import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +15,7 @@ from animcli.networks.autoencoder import Autoencoder, fold
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MOVED_ERROR, MiniModel, clean_shares, make_clue
 from animcli.networks.warp import PARTS, move_parts
-from animcli.training.loop import Judgement
+from animcli.training.loop import Judgement, follower
 from animcli.training.shards import Batch, ShardFolder
 from animcli.training.validation import LOOKS, Cases, guesses, measure, paint
 
@@ -143,7 +142,7 @@ class SingleFrames:
     _shares: Tensor = field(default_factory=clean_shares, init=False)
 
     def __post_init__(self) -> None:
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.average = follower(self.network)
         self.samples = self.recipe.clips * self.recipe.targets
 
     def loss(self, step: int, random: torch.Generator) -> Tensor:
