@@ -51,7 +51,7 @@ class RenderStage:
     """
 
     name: ClassVar[str] = "render"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ""
 
     reference: Source

@@ -1,50 +1,40 @@
 """Tell a figure's arms from the body that they lie on.
 
-A pixel is arm by three signs: how near it is to the arm's middle, how much more its colour
-is one of the arm's than one of the body's, and what its neighbours are that no edge parts
-it from. Joints are only found to within a part of an arm's thickness, so the arm's middle
-is first looked for beside its bones.
+Each pixel goes to the bones that reach it over the least distance and the least change of
+colour (a geodesic segmentation, after Bai and Sapiro, "Geodesic matting", 2009), and a
+graph cut moves the border between arm and body onto the picture's edges. Joints are only
+found to within a part of an arm's thickness, so the arm's middle is first looked for beside
+its bones.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
 
 from animcli.pose import skeleton as joint
 from animcli.rendering.cutout.bones import Bone, Rest
-from animcli.rendering.cutout.walk import colour_odds, walk
+from animcli.rendering.cutout.graph_cut import (
+    BACK,
+    FRONT,
+    MAYBE_BACK,
+    MAYBE_FRONT,
+    graph_cut,
+)
 
+_COLOUR: Final = 0.35  # pixels of way that one level of colour difference (CIE Lab) costs
 _HALF_THICKNESS: Final = (0.05, 0.18)  # of an arm, as a share of the trunk's length
 _REACH: Final = (
     1.6  # half thicknesses from its middle to which an arm, sleeve and all, goes
 )
-_BESIDE: Final = 6.0  # half thicknesses from it to which the body's colours are looked at
-_PLACE: Final = 2.0  # odds (natural logarithm) that a pixel is arm, for each half
-# thickness that it is nearer to the middle than an arm's edge
-_WITHIN: Final = 0.7  # and the most it says, as something may lie over an arm
-_HIDDEN: Final = 0.02  # how much the colours count that may be of what lies over the arm
-_SURE: Final = 8.0  # odds of what leaves no doubt
-_TUBE: Final = 0.9  # half thicknesses from its middle to which an arm surely goes
 _FINGER: Final = 0.35  # half thicknesses that a finger's middle is nearer to its edge
 
 Arm = tuple[Bone, Bone, Bone]
 """Upper arm, forearm, hand."""
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """Where the arms of a figure are.
-
-    labels: `(h, w)` uint8, 0 for the body, 1 and 2 for the first and the second arm.
-    tubes: for each arm, `(h, w)` bool, where its upper part is, covered or not.
-    """
-
-    labels: NDArray[np.uint8]
-    tubes: tuple[NDArray[np.bool_], ...]
 
 
 def label_arms(
@@ -53,56 +43,23 @@ def label_arms(
     rest: Rest,
     arms: list[Arm],
     radius: float,
-) -> Labelled:
-    """Which pixels of the figure are arms, in the order of `arms`; `radius` is half an
-    arm's thickness in pixels.
-    """
+) -> NDArray[np.uint8]:
+    """`(h, w)`: 0 for the body, 1 and 2 for the arms, in the order of `arms`."""
     labels = np.zeros(inside.shape, np.uint8)
     if not arms:
-        return Labelled(labels, ())
-    bones = [_away_from_arm(inside, rest, arm, radius) for arm in arms]
-    gaps = [away.min(axis=0) for away in bones]
-    nearest = np.min(gaps, axis=0)
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
-    body = inside & (nearest > _REACH)
-    core = _body_core(inside.shape, rest) & inside & (nearest > 1)
-    for index, (away, gap) in enumerate(zip(bones, gaps, strict=True)):
-        near = inside & (gap < _REACH) & (gap <= nearest)
-        place = np.minimum(_PLACE * (1 - gap), _WITHIN)
-        odds = place + _colour_odds(colour, inside, body, away, radius)
-        odds[~near | core] = -_SURE
-        mine = near & walk(colour, inside & (gap < _REACH + 1), odds)
+        return labels
+    seeds = _body_seeds(inside.shape, rest)
+    seeds[~inside] = 0
+    gaps = [_away_from_arm(inside, rest, arm, radius) for arm in arms]
+    for index, gap in enumerate(gaps):
+        seeds[(gap < 1) & (seeds == 1)] = 0  # what crosses the body is an arm
+        seeds[(gap < 0.35) & inside] = index + 2
+    nearest = _nearest_seed(picture, inside, seeds)
+    for index, gap in enumerate(gaps):
+        mine = (nearest == index + 2) & (gap < _REACH)
+        mine = _to_edges(picture, inside, mine, gap)
         labels[_without_slivers(mine, inside, gap, radius)] = index + 1
-    upper = tuple(away[0] <= away.min(axis=0) for away in bones)
-    tubes = tuple(
-        (gap < _TUBE) & mine & inside for gap, mine in zip(gaps, upper, strict=True)
-    )
-    return Labelled(labels, tubes)
-
-
-def _colour_odds(
-    colour: NDArray[np.uint8],
-    inside: NDArray[np.bool_],
-    body: NDArray[np.bool_],
-    away: NDArray[np.float32],
-    radius: float,
-) -> NDArray[np.float64]:
-    """`(h, w)`: what each pixel's colour says for the arm, bone by bone, as a sleeve's
-    colour says nothing about the hand; a bone of which too little shows goes by all.
-    """
-    gap = away.min(axis=0)
-    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
-    # where the figure ends beside an arm it is the arm that ends; further in, cloth or
-    # hair may lie over it
-    weight = np.where(depth < radius / 2, 1.0, _HIDDEN) * (inside & (gap < 0.8))
-    beside = body & (gap < _BESIDE)
-    odds = np.zeros(inside.shape)
-    for bone in range(len(away)):
-        mine = away[bone] <= gap
-        few = (weight * mine).sum() < radius**2
-        odds[mine] = colour_odds(colour, weight * (mine | few), beside)[mine]
-    return odds
+    return labels
 
 
 def half_thickness(inside: NDArray[np.bool_], rest: Rest, arms: list[Arm]) -> float:
@@ -183,10 +140,9 @@ def _middle(
 def _away_from_arm(
     inside: NDArray[np.bool_], rest: Rest, arm: Arm, radius: float
 ) -> NDArray[np.float32]:
-    """`(bones, h, w)`: how far from the middle of each of the arm's bones, from the upper
-    arm on, in half thicknesses.
+    """`(h, w)`: how far from the arm's middle, in half thicknesses.
 
-    Fingers, where they are known, count as a hand that is thinner.
+    Fingers, where they are known, count as bones that are thinner.
     """
     hand = arm[2]
     fingers = joint.RIGHT_HAND if hand is Bone.RIGHT_HAND else joint.LEFT_HAND
@@ -198,25 +154,20 @@ def _away_from_arm(
     lines[0] = lines[0][min(round(radius), len(lines[0]) // 2) :]  # where the body ends
     if rest.present[hand] and not pairs:
         lines.append(np.stack([lines[-1][-1], rest.end[hand]]))
-    away = [_away(inside.shape, [list(line)]) / radius for line in lines]
+    free = np.full(inside.shape, 255, np.uint8)
+    _draw(free, list(np.concatenate(lines)), 0, 1)
+    gap = cv2.distanceTransform(free, cv2.DIST_L2, 5) / radius
     if pairs:
-        spread = [[rest.joints[a], rest.joints[b]] for a, b in pairs]
-        away.append(_away(inside.shape, spread) / radius + _FINGER)
-    return np.stack(away)
+        free = np.full(inside.shape, 255, np.uint8)
+        for a, b in pairs:
+            _draw(free, [rest.joints[a], rest.joints[b]], 0, 1)
+        away = cv2.distanceTransform(free, cv2.DIST_L2, 5) / radius
+        gap = np.minimum(gap, away + _FINGER)
+    return np.asarray(gap)
 
 
-def _away(
-    shape: tuple[int, ...], lines: list[list[NDArray[np.float64]]]
-) -> NDArray[np.float32]:
-    """`(h, w)`: pixels to the nearest of `lines`."""
-    free = np.full(shape, 255, np.uint8)
-    for line in lines:
-        _draw(free, line, 0, 1)
-    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 5))
-
-
-def _body_core(shape: tuple[int, ...], rest: Rest) -> NDArray[np.bool_]:
-    """`(h, w)`, where the picture is surely body: the trunk's core, head and legs."""
+def _body_seeds(shape: tuple[int, ...], rest: Rest) -> NDArray[np.uint8]:
+    """`(h, w)`, 1 where the picture is surely body: the trunk's core, head and legs."""
     seeds = np.zeros(shape, np.uint8)
     wide = max(1, round(0.06 * rest.trunk))
     hips, neck = rest.start[Bone.PELVIS], rest.start[Bone.CHEST]
@@ -233,7 +184,7 @@ def _body_core(shape: tuple[int, ...], rest: Rest) -> NDArray[np.bool_]:
         _draw(seeds, line, 1, wide)
     if rest.present[Bone.HEAD]:
         _draw(seeds, [neck, rest.end[Bone.HEAD]], 1, 2 * wide)
-    return seeds > 0
+    return seeds
 
 
 def _draw(
@@ -242,6 +193,75 @@ def _draw(
     for near, far in pairwise(line):
         a, b = (round(near[0]), round(near[1])), (round(far[0]), round(far[1]))
         cv2.line(canvas, a, b, value, max(1, width))
+
+
+def _nearest_seed(
+    picture: NDArray[np.uint8], inside: NDArray[np.bool_], seeds: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """`(h, w)`: for each pixel inside, the seed nearest to it over way and colour."""
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float32)
+    number = np.full(inside.shape, -1, np.int32)
+    number[inside] = np.arange(inside.sum())
+    from_, to, cost = [], [], []
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        here, there = _neighbours(number, down, right)
+        one, other = _neighbours(colour, down, right)
+        both = (here >= 0) & (there >= 0)
+        change = np.linalg.norm(one - other, axis=-1)[both]
+        from_.append(here[both])
+        to.append(there[both])
+        cost.append(np.hypot(down, right) + _COLOUR * change)
+    count = int(inside.sum())
+    graph = coo_array(
+        (np.concatenate(cost), (np.concatenate(from_), np.concatenate(to))), (count, count)
+    ).tocsr()
+    sown = np.flatnonzero(seeds[inside])
+    _, _, source = dijkstra(
+        graph, directed=False, indices=sown, min_only=True, return_predecessors=True
+    )
+    values = np.where(source >= 0, seeds[inside][np.maximum(source, 0)], 1)
+    nearest = np.zeros(inside.shape, np.uint8)
+    nearest[inside] = values
+    return nearest
+
+
+_Grid = TypeVar("_Grid", NDArray[np.int32], NDArray[np.float32])
+
+
+def _neighbours(grid: _Grid, down: int, right: int) -> tuple[_Grid, _Grid]:
+    """`grid` and its neighbour `down` rows and `right` columns on, where both exist."""
+    height, width = grid.shape[:2]
+    left, stop = max(0, -right), width - max(0, right)
+    return grid[: height - down, left:stop], grid[down:, left + right : stop + right]
+
+
+def _to_edges(
+    picture: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    arm: NDArray[np.bool_],
+    gap: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """`arm` with its border to the body moved onto the picture's edges, by graph cut.
+
+    gap: from the arm's bones, in half thicknesses.
+    """
+    rows, columns = np.nonzero((gap < _REACH + 1) & inside)
+    if len(rows) == 0 or not arm.any():
+        return arm
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    body = inside & ~arm
+    if not body[box].any():
+        return arm
+    seen = picture[box].copy()
+    # the cut is between arm and body: what is neither must not look like a third thing
+    seen[~inside[box]] = np.median(picture[box][body[box]], axis=0).astype(np.uint8)
+    labels = np.where(arm, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
+    labels[arm & (gap < 0.2)] = FRONT
+    labels[~inside | (gap > _REACH)] = BACK
+    cut = arm.copy()
+    cut[box] = graph_cut(seen, labels[box], rounds=2)
+    return cut & inside
 
 
 def _without_slivers(
@@ -257,25 +277,16 @@ def _without_slivers(
     smooth |= arm & (gap < 0.8)
     arm = _largest(smooth)
     body = inside & ~arm
-    wide = 2 * max(1, round(0.12 * radius)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk)
-    thin = body & ~(cv2.dilate(solid, disk) > 0)
-    arm = arm | (thin & (gap < _REACH))
+    solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0
+    solid = _largest(solid)
+    thin = body & ~(cv2.dilate(solid.astype(np.uint8), disk) > 0)
+    _, pieces = cv2.connectedComponents(body.astype(np.uint8))
+    off = body & ~np.isin(pieces, np.unique(pieces[solid]))
+    arm = arm | (thin & (gap < _REACH)) | (off & (gap < 2 * _REACH))
     # a border without the steps of the pixels that it was found on
     even = cv2.GaussianBlur(arm.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
     whole = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
-    arm = inside & (even > 0.5 * whole)
-    # what isn't one with the body is no part of it where it is a crumb beside the arm, or
-    # lies wholly on it, as a bracelet does
-    body = inside & ~arm
-    _, pieces = cv2.connectedComponents(body.astype(np.uint8))
-    many = np.bincount(pieces.ravel())
-    on_arm = np.bincount(pieces.ravel(), (gap < 0.6).ravel()) > 0.5 * many
-    crumb = many < 0.15 * radius**2
-    return np.asarray(
-        arm | (body & (on_arm[pieces] | (crumb[pieces] & (gap < 2 * _REACH))))
-    )
+    return np.asarray(inside & (even > 0.5 * whole))
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
