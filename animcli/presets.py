@@ -59,7 +59,11 @@ class Preset:
     seed: int = key(42, "Where the noise comes from.", low=0, high=2**63 - 1)
     steps: int = key(25, "Denoising steps.", low=1, high=1000, diffusion=True)
     guidance: float = key(
-        3.5, "How far to lean on the reference; 1 is off.", low=1, high=30, diffusion=True
+        3.5,
+        "How far to lean on the reference; Cinemo, on the words. 1 is off.",
+        low=1,
+        high=30,
+        diffusion=True,
     )
     guidance_start: float = key(
         0.0, "Fraction of the steps before guidance.", low=0, high=1, diffusion=True
