@@ -86,8 +86,6 @@ class Clips:
         batch = shards.batch(clips.tolist(), targets)
         if step < self.recipe.small_until:
             batch = batch.halved()
-        if step < self.recipe.small_until:
-            batch = batch.halved()
         return denoising_loss(self.network, batch, self.recipe, self._shares, random)
 
     def judge(self) -> Judgement:
