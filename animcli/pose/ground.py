@@ -23,8 +23,10 @@ LIFTED: Final = (
 SPEED_WINDOW: Final = 5  # frames
 
 # Weights of the path: of a resting foot per frame, of the source's own steps where none
-# rests, and of staying near the source's path in the long run.
-HELD, STEPS, NEAR = 1e4, 1.0, 1e-4
+# rests, and of staying near the source's path in the long run. Across, the path is a guess.
+# Down, every frame tells how far the lower foot is from the ground: the errors of noisy
+# steps fade within the root of HELD / NEAR_DOWN frames, a hundred, and don't add up.
+HELD, STEPS, NEAR, NEAR_DOWN = 1e4, 1.0, 1e-4, 1.0
 
 FEET: Final = (s.RIGHT_ANKLE, s.LEFT_ANKLE)
 
@@ -105,25 +107,32 @@ def root_path(
     steps = np.where(held[:, None] > 0, steps, np.diff(path, axis=0))
     weight = np.where(held > 0, HELD, STEPS)
     return np.stack(
-        [follow(path[:, axis], steps[:, axis], weight) for axis in (0, 1)], axis=1
+        [
+            follow(path[:, axis], steps[:, axis], weight, near)
+            for axis, near in ((0, NEAR), (1, NEAR_DOWN))
+        ],
+        axis=1,
     )
 
 
 def follow(
-    path: NDArray[np.float64], steps: NDArray[np.float64], weight: NDArray[np.float64]
+    path: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    near: float = NEAR,
 ) -> NDArray[np.float64]:
     """The line nearest to `path` whose steps are nearest to `steps`, by `weight`.
 
-    It minimises sum(NEAR (x - path)^2) + sum(weight (x[t+1] - x[t] - steps[t])^2), which
+    It minimises sum(near (x - path)^2) + sum(weight (x[t+1] - x[t] - steps[t])^2), which
     is one tridiagonal system.
     """
     frames = len(path)
     if frames < 2:
         return path
-    diagonal = np.full(frames, NEAR)
+    diagonal = np.full(frames, near)
     diagonal[:-1] += weight
     diagonal[1:] += weight
-    right = NEAR * path
+    right = near * path
     right[:-1] -= weight * steps
     right[1:] += weight * steps
     upper = np.concatenate([[0.0], -weight])

@@ -21,7 +21,7 @@ class RetargetStage:
     """
 
     name: ClassVar[str] = "retarget"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
