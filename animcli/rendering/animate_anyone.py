@@ -29,6 +29,7 @@ from animcli.presets import Preset
 from animcli.rendering.denoise import PredictWindow, StartStep
 from animcli.rendering.device import AtWork, free_memory
 from animcli.rendering.diffusion import Workplace, render_clip
+from animcli.rendering.estimate import Decoder, frame_decoder
 from animcli.rendering.features import FrameFeatures
 from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.key_frames import key_frames
@@ -77,6 +78,10 @@ class AnimateAnyone:
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
         return [len(key_frames(frames, preset.latent_spacing))]
+
+    def decoder(self, preset: Preset, frames: int) -> Decoder:
+        """Frames are decoded one by one."""
+        return frame_decoder(preset)
 
     def look(self, place: Workplace) -> StartStep:
         """Look at the reference and the motion, and be ready to predict."""

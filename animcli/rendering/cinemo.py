@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from animcli.networks.levels import Sight, UNetConfig
 from animcli.networks.motion_unet import CINEMO, MOTION_WAVES, MotionUNet
 from animcli.presets import Preset
-from animcli.rendering.cinemo_clip import decoded, open_autoencoder
+from animcli.rendering.cinemo_clip import CHUNK, decoded, open_autoencoder
 from animcli.rendering.cinemo_noise import refine
 from animcli.rendering.cinemo_parts import Chapter, chapter_of, cut_parts
 from animcli.rendering.cinemo_text import read_prompts
 from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
 from animcli.rendering.device import dtype_on, enough_memory, open_device
 from animcli.rendering.diffusion import REMEDY, Workplace
+from animcli.rendering.estimate import Decoder, clip_decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.inversion import Inversion
 from animcli.rendering.latents import Autoencoder
@@ -75,6 +76,12 @@ class Cinemo:
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of the parts that are denoised one after another."""
         return [len(part) for part in cut_parts(frames, preset.window, preset.lengthen)]
+
+    def decoder(self, preset: Preset, frames: int) -> Decoder:
+        """One by one, or many at once; always in float32."""
+        if preset.decoder == "frame":
+            return frame_decoder(replace(preset, dtype="float32"))
+        return clip_decoder(preset, min(frames, CHUNK))
 
     def open_networks(self, place: Workplace) -> "Told":
         """The network, told what to do; the text encoder isn't kept."""

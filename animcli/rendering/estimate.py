@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -11,16 +11,38 @@ from animcli.networks.levels import UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.device import DTYPES
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.latents import SHRINK
+from animcli.rendering.latents import SHRINK, WHOLE
 from animcli.rendering.windows import windows_of
 
-LIVE: Final[Mapping[str, float]] = {"cpu": 17.1, "cuda": 28.1, "mps": 28.1}
-"""Values that are alive at once, for each latent position of a window and each channel at
-the full size. On a processor the feed-forward layers work in parts. Measured by
-tests/benchmarks/diffusion_memory.py, which counts the tensors of a call."""
+
+class Live(NamedTuple):
+    """Values that are alive at once in a step, for each latent position and each channel at
+    the full size, beside the networks.
+
+    frame: for each frame of a window.
+    once: however many there are: what is kept of the reference, or of the first frame.
+    """
+
+    frame: float
+    once: float
+
+
+LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
+    "animate-anyone": {True: Live(20.0, 27.8), False: Live(30.1, 17.7)},
+    "magic-animate": {True: Live(28.2, 40.9), False: Live(38.3, 30.8)},
+    "cinemo": {True: Live(17.5, 41.3), False: Live(28.1, 45.7)},
+}
+"""By renderer, and by whether the device is a processor, on which the feed-forward layers
+work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors."""
 
 AUTOENCODER: Final = 83_653_863
-"""Parameters of sd-vae-ft-mse, by its manifest."""
+CLIP_AUTOENCODER: Final = 97_742_847
+"""Parameters of sd-vae-ft-mse, and of the one with a decoder over time, as published."""
+
+DECODED: Final = 768
+DECODED_OVER_TIME: Final = 1024
+"""Values that are alive at once in their decoders for each pixel of a frame. Measured by
+the same benchmark."""
 
 LIBRARIES: Final = 494_000_000
 """Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB
@@ -44,6 +66,16 @@ class Denoiser(Protocol):
         Its windows are cut from these.
         """
 
+    def decoder(self, preset: Preset, frames: int) -> "Decoder":
+        """What makes so many frames of latents, when all other networks are gone."""
+
+
+class Decoder(NamedTuple):
+    """Bytes of an autoencoder's weights, and of what is alive at once while it decodes."""
+
+    weights: int
+    features: int
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -55,7 +87,9 @@ class Estimate:
     steps: of each run of the denoising loop.
     runs: of it, one after another; two for each clip that is walked back first.
     calls: of the UNet, over all steps; guidance takes two, one after the other.
-    networks, features: bytes on the device, of all networks and of the window in the UNet.
+    networks, features: bytes on the device while it denoises, of all networks and of a
+        window; on a processor, of the libraries too.
+    decoding: bytes on the device afterwards, while frames are decoded.
     latents: bytes that are kept on the host, and in a checkpoint.
     """
 
@@ -67,12 +101,13 @@ class Estimate:
     calls: int
     networks: int
     features: int
+    decoding: int
     latents: int
 
     @property
     def memory(self) -> int:
-        """Bytes on the device at once."""
-        return self.networks + self.features
+        """Most bytes that are on the device at once."""
+        return max(self.networks + self.features, self.decoding)
 
     def told(self) -> str:
         """All of it in one line."""
@@ -81,7 +116,7 @@ class Estimate:
             f"{counted(self.frames, 'frame')} in {counted(self.windows, 'window')}{each}, "
             f"{counted(self.steps, 'step')}, {self.calls} calls of the network; about "
             f"{gigabytes(self.memory)} (networks {gigabytes(self.networks)}, "
-            f"a window {gigabytes(self.features)})"
+            f"a window {gigabytes(self.features)}; decoding {gigabytes(self.decoding)})"
         )
 
 
@@ -100,20 +135,21 @@ def estimate(
     inverted: whether each clip is walked back to its noise first, without guidance.
     """
     clips, config = denoiser.clips(preset, frames), denoiser.unet
+    size, decoder = DTYPES[preset.dtype].itemsize, denoiser.decoder(preset, frames)
     with torch.device("meta"):
-        networks = denoiser.resident()
-    values = [sum(each.numel() for each in network.parameters()) for network in networks]
-    values.append(AUTOENCODER)
+        resident = denoiser.resident()
+    networks = [size * sum(x.numel() for x in network.parameters()) for network in resident]
+    networks.append(decoder.weights)
     if offload and device != "cpu":
-        values = [values[0], max(values[1:])]
-    size, guidance = DTYPES[preset.dtype].itemsize, Guidance.of(preset)
+        networks = [networks[0], max(networks[1:])]
+    libraries = LIBRARIES if device == "cpu" else 0
+    guidance = Guidance.of(preset)
     cuts = [windows_of(preset, length) for length in clips]
     calls = sum(
         len(cut(step)) * (inverted + 1 + guidance.works_at(step, preset.steps))
         for cut in cuts
         for step in range(preset.steps)
     )
-    height, width = preset.height // SHRINK, preset.width // SHRINK
     return Estimate(
         frames=frames,
         windows=sum(len(cut(0)) for cut in cuts),
@@ -121,20 +157,40 @@ def estimate(
         steps=preset.steps,
         runs=len(clips) * (1 + inverted),
         calls=calls,
-        networks=sum(values) * size + (LIBRARIES if device == "cpu" else 0),
+        networks=sum(networks) + libraries,
         features=window_bytes(preset, max(clips), config, device),
-        latents=sum(clips) * config.channels * height * width * 4,
+        decoding=sum(decoder) + libraries,
+        latents=sum(clips) * config.channels * positions_of(preset) * 4,
     )
 
 
 def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -> int:
-    """Bytes of features that are alive at once in a call for one window.
+    """Bytes of features that are alive at once in a step, guidance in calls of its own.
 
     frames: of the clip that windows are cut from.
     """
-    positions = preset.height // SHRINK * (preset.width // SHRINK)
-    values = LIVE[device] * config.widths[0] * positions * min(preset.window, frames)
+    live = LIVE[preset.renderer][device == "cpu"]
+    values = live.once + live.frame * min(preset.window, frames)
+    values *= config.widths[0] * positions_of(preset)
     return round(values * DTYPES[preset.dtype].itemsize)
+
+
+def frame_decoder(preset: Preset) -> Decoder:
+    """Of sd-vae-ft-mse, which takes frames one by one, a large one in tiles."""
+    size = DTYPES[preset.dtype].itemsize
+    pixels = min(preset.width * preset.height, WHOLE)
+    return Decoder(AUTOENCODER * size, DECODED * pixels * size)
+
+
+def clip_decoder(preset: Preset, frames: int) -> Decoder:
+    """Of the autoencoder that decodes so many frames at once, in float32."""
+    pixels = preset.width * preset.height * frames
+    return Decoder(CLIP_AUTOENCODER * 4, DECODED_OVER_TIME * pixels * 4)
+
+
+def positions_of(preset: Preset) -> int:
+    """Latent positions of a frame."""
+    return preset.height // SHRINK * (preset.width // SHRINK)
 
 
 def bytes_of(network: nn.Module) -> int:

@@ -25,6 +25,7 @@ from animcli.presets import Preset
 from animcli.rendering.denoise import PredictWindow, StartStep
 from animcli.rendering.device import AtWork
 from animcli.rendering.diffusion import Workplace, render_clip
+from animcli.rendering.estimate import Decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.key_frames import key_frames
 from animcli.rendering.latents import to_unit
@@ -76,6 +77,10 @@ class MagicAnimate:
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
         return [len(key_frames(frames, preset.latent_spacing))]
+
+    def decoder(self, preset: Preset, frames: int) -> Decoder:
+        """Frames are decoded one by one."""
+        return frame_decoder(preset)
 
     @property
     def spatial(self) -> UNetConfig:

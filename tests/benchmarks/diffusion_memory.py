@@ -1,27 +1,46 @@
-"""How much of its memory a call of the denoising UNet needs for features.
+"""How much of its memory a diffusion render needs for features.
 
-    python tests/benchmarks/diffusion_memory.py
+    python tests/benchmarks/diffusion_memory.py --size 256x256
 
-counts the bytes of the tensors that are alive at once in a call, at the published shapes
-and without any arithmetic (on torch's meta device), for a few sizes. It prints them for
-each channel at the full size, latent position and frame: the figures that the estimate of
-`anim render --dry-run` is made of. What a library needs besides, it doesn't see.
+counts the bytes of the tensors that are alive at once, at the published shapes and without
+any arithmetic (on torch's meta device): in a denoising step, from what the renderer keeps
+of the reference to what it predicts for a window, for each channel at the full size and
+each latent position; and in a decoder, for each pixel of its frames. The estimate of `anim
+render --dry-run` is made of these figures. What a library needs besides, they don't tell.
 """
 
+import argparse
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import (
+    AutoencoderKLTemporalDecoder,
+)
+from diffusion_stand_ins import TEMPORAL_VAE, VAE
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.attention import FeedForward
+from animcli.networks.controlnet import ControlNet
+from animcli.networks.motion_unet import CINEMO, MotionUNet
 from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+from animcli.rendering import animate_anyone, cinemo, magic_animate
+from animcli.rendering.denoise import StartStep
+from animcli.rendering.features import FrameFeatures
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.windows import Window
 
-SIZES = [(8, 256, 256), (24, 256, 256), (16, 512, 512), (24, 512, 768)]  # frames, pixels
-NETWORKS = {"animate-anyone": ANIMATE_ANYONE, "magic-animate": MAGIC_ANIMATE}
+WIDTH = ANIMATE_ANYONE.widths[0]
+SPATIAL = replace(MAGIC_ANIMATE, motion=None, across_frames=False)
+GUIDED = Guidance(2)
+STEPS = 2
 
 
 class Counter(TorchDispatchMode):
@@ -68,34 +87,98 @@ class InParts(FeedForward):
         return torch.cat(parts).view_as(x)
 
 
-def features(unet: UNet, frames: int, width: int, height: int) -> int:
-    """Bytes of what is alive at once in a call for one window."""
-    place = (frames, height // 8, width // 8)
-    latents = torch.empty(1, 4, *place)
-    pose = torch.empty(1, unet.config.widths[0], *place)
-    token, step = torch.empty(1, 1, unet.config.context), torch.tensor(500)
-    sight = unet.see(token)
-    with Counter([latents, pose, step, *unet.parameters(), *unet.buffers()]) as counter:
-        unet(latents, step, sight, pose=pose)
-    return counter.peak
+def follow_skeleton(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+    """Animate Anyone, after its reference network and its pose guider are gone."""
+    place, token = clip.shape[2:], torch.empty(1, 1, unet.config.context)
+    network = ReferenceUNet(replace(ANIMATE_ANYONE, motion=None))
+    shown = animate_anyone.show(network, torch.empty(1, 4, *place), token)
+    pose = FrameFeatures(lambda frame: torch.empty(WIDTH, *place))
+    return animate_anyone.predictor(unet, token, shown, pose, GUIDED, STEPS, together=False)
+
+
+def follow_densepose(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+    """MagicAnimate."""
+    encoder, controlnet = others
+    height, width = (8 * side for side in clip.shape[2:])
+    picture = np.zeros((height, width, 3), np.uint8)
+    return magic_animate.predictor(
+        unet, encoder, controlnet, torch.empty(1, 77, unet.config.context),
+        torch.empty(1, 4, *clip.shape[2:]), lambda frame: picture, GUIDED, STEPS,
+        together=False,
+    )  # fmt: skip
+
+
+def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+    """Cinemo."""
+    texts = torch.empty(3, 77, unet.config.context)
+    told = cinemo.tell(unet, texts, 90, len(clip), together=False)
+    return cinemo.predictor(told, clip[0], GUIDED, STEPS)
+
+
+SYSTEMS: Mapping[str, tuple[Callable[..., StartStep], Callable[[], list[nn.Module]]]] = {
+    "animate-anyone": (follow_skeleton, lambda: [UNet(ANIMATE_ANYONE)]),
+    "magic-animate": (
+        follow_densepose,
+        lambda: [UNet(MAGIC_ANIMATE), ReferenceUNet(SPATIAL), ControlNet(SPATIAL)],
+    ),
+    "cinemo": (follow_words, lambda: [MotionUNet(CINEMO)]),
+}
+
+
+def features(name: str, device: str, frames: int, place: tuple[int, int]) -> float:
+    """Values alive at once for each channel and latent position, in windows of `frames`."""
+    follow, build = SYSTEMS[name]
+    networks = [network.eval().requires_grad_(False) for network in build()]
+    if device == "cpu":
+        for module in (each for network in networks for each in network.modules()):
+            if isinstance(module, FeedForward):
+                module.__class__ = InParts
+    clip = torch.empty(frames, 4, *place)
+    window = Window(tuple(range(frames)), (1.0,) * frames)
+    with Counter([clip, *weights(networks)]) as counter:
+        start_step = follow(networks[0], networks[1:], clip)
+        counter.peak = 0  # of what went before, which may have had networks of its own
+        predict = start_step(0, torch.tensor(500), clip)
+        for _ in range(2):  # the second has what the first left
+            predict(clip, window)
+    return counter.peak / 4 / WIDTH / (place[0] * place[1])
+
+
+def decoding(build: Callable[[], nn.Module], frames: int, place: tuple[int, int]) -> float:
+    """Values alive at once for each pixel of frames that are decoded together."""
+    network = build().eval().requires_grad_(False).to("meta")
+    latents = torch.empty(frames, 4, *place)
+    more = {"num_frames": frames} if frames > 1 else {}
+    with Counter([latents, *weights([network])]) as counter:
+        network.decode(latents, **more)  # type: ignore[operator]
+    return counter.peak / 4 / (frames * place[0] * place[1] * 64)
+
+
+def weights(networks: Sequence[nn.Module]) -> Iterator[Tensor]:
+    for network in networks:
+        yield from network.parameters()
+        yield from network.buffers()
 
 
 def main() -> None:
-    print("network          device      frames        size        MiB   values")
-    for name, config in NETWORKS.items():
-        for device in ("cpu", "cuda"):
-            with torch.inference_mode(), torch.device("meta"):
-                unet = UNet(config).eval().requires_grad_(False)
-                if device == "cpu":
-                    for module in unet.modules():
-                        if isinstance(module, FeedForward):
-                            module.__class__ = InParts
-                for frames, width, height in SIZES:
-                    if config.motion is None or frames <= config.motion.positions:
-                        peak = features(unet, frames, width, height)
-                        count = config.widths[0] * frames * width * height / 64
-                        print(f"{name:16} {device:8} {frames:9} {width:6}x{height:<6}"
-                              f"{peak / 2**20:10.0f} {peak / 4 / count:8.1f}")  # fmt: skip
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", default="256x256", help="pixels")
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
+    chosen = parser.parse_args()
+    width, height = (int(side) // 8 for side in chosen.size.split("x"))
+    place = (height, width)
+    print("network          device    a frame of a window     once")
+    with torch.inference_mode(), torch.device("meta"):
+        for name in chosen.systems:
+            for device in ("cpu", "cuda"):
+                one, nine = (features(name, device, frames, place) for frames in (1, 9))
+                frame = (nine - one) / 8
+                print(f"{name:16} {device:6} {frame:22.1f} {one - frame:8.1f}", flush=True)
+        print("decoder          values for a pixel")
+        plain = decoding(lambda: AutoencoderKL.from_config(VAE), 1, place)
+        print(f"a frame {plain:27.0f}")
+        over_time = lambda: AutoencoderKLTemporalDecoder.from_config(TEMPORAL_VAE)  # noqa: E731
+        print(f"14 frames {decoding(over_time, 14, place):25.0f}")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,37 @@ def test_the_published_render_in_numbers() -> None:
     )
 
 
+def test_features_are_counted_for_the_frames_of_a_window_and_for_the_reference() -> None:
+    short, long = cost(8), cost(240)
+    channels, positions, bytes_each = 320, 64 * 98, 4
+    a_frame = (long.features - short.features) / (24 - 8)
+    assert round(a_frame / (channels * positions * bytes_each), 1) == 30.1
+    # What is kept of the reference: keys and values of sixteen transformers, of which those
+    # of five have all positions, five a quarter of them at twice the channels, and so on.
+    kept = 2 * (5 + 5 / 2 + 5 / 4 + 1 / 16)
+    assert kept == 17.625
+    once = (short.features - 8 * a_frame) / (channels * positions * bytes_each)
+    assert abs(once - kept) < 0.1  # the rest is single vectors
+
+
+def test_a_frame_is_decoded_when_the_other_networks_are_gone() -> None:
+    whole = cost(240)
+    # Three tensors of 256 channels at the full size meet in the last level of the decoder.
+    assert whole.decoding == 4 * (83_653_863 + 3 * 256 * 512 * 784)
+    assert whole.memory == whole.networks + whole.features > whole.decoding
+
+
+def test_fourteen_frames_decoded_together_can_be_the_most_of_all() -> None:
+    preset = Preset("c", renderer="cinemo", width=512, height=320, window=15, overlap=5)
+    together = estimate(preset, 16, Cinemo(), "cuda")
+    assert together.decoding == 4 * (97_742_847 + 14 * 1024 * 512 * 320)
+    assert together.memory == together.decoding
+    assert estimate(preset, 160, Cinemo(), "cuda").memory == together.memory
+    one_by_one = estimate(replace(preset, decoder="frame"), 16, Cinemo(), "cuda")
+    assert one_by_one.memory == one_by_one.networks + one_by_one.features
+    assert one_by_one.decoding < together.decoding / 8
+
+
 def test_memory_on_the_device_does_not_grow_with_the_clip() -> None:
     assert cost(48).memory == cost(4800).memory
 
