@@ -47,8 +47,8 @@ class Options:
     channels: Literal["trained", "published"] | None = key(
         None, "With DWPose: colours as in training, or as in the published script."
     )
-    camera: Literal["auto", "zoom", "walk"] = key(
-        "auto", "What it means that a dancer grows in the picture."
+    camera: Literal["auto", "zoom", "walk", "moving"] = key(
+        "auto", "Whether the dancer comes nearer, or the camera zooms or moves."
     )
     stay_inside: bool = key(True, "Keep the retargeted figure in the picture.")
     hands: bool = key(True, "Find the joints of the hands.")

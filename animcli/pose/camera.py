@@ -1,8 +1,10 @@
-"""Tell a zooming camera from a figure that walks towards it.
+"""Tell a camera that zooms or moves from a figure that walks towards it.
 
-Both make the figure grow. Under a zoom everything moves away from the middle of the picture
+All make the figure grow. Under a zoom everything moves away from the middle of the picture
 at the rate of the growth, a foot that rests too; under a walk the resting foot stays where
-it is. The slower foot of each frame is the witness.
+it is. The slower foot of each frame is the witness. Before a camera that pans or is carried
+along both feet are often drawn aside together, at one speed, as nobody does who walks; one
+who jumps goes up and down. Where such a figure stands can't be told from its joints.
 """
 
 from dataclasses import dataclass
@@ -13,12 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
-from animcli.pose.ground import FEET, HELD, SPEED_WINDOW, STEPS, find_stance, follow
+from animcli.pose.ground import (
+    FEET,
+    HELD,
+    REST,
+    SPEED_WINDOW,
+    STEPS,
+    find_stance,
+    follow,
+)
 from animcli.pose.statistics import START
 
 GROWING: Final = 0.001  # a frame; a scale that changes less bears no witness
 ENOUGH: Final = 10  # frames of witness
 SURE: Final = 0.7  # a zoom must explain the feet this much better than a walk
+
+APART: Final = 0.5  # of their mean speed: feet that differ by less are drawn along
+ASIDE: Final = 0.5  # of the way down: less far to the side, it may be a jump
+DRAWN: Final = 0.1  # of the frames. A still camera: up to 0.03, street footage: 0.23
+LOCKED: Final = 1e4  # weight of a lower foot that stays, beside a figure that does
 
 
 class Camera(Enum):
@@ -27,15 +42,16 @@ class Camera(Enum):
     AUTO = "auto"
     ZOOM = "zoom"  # the camera's doing: taken out
     WALK = "walk"  # the figure's own: kept
+    MOVING = "moving"  # the camera's, and the figure's place with it
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A motion as a camera that doesn't zoom would have seen it.
+    """A motion as a camera that neither zooms nor moves would have seen it.
 
     places: `(frames, 136, 2)`. scale: `(frames,)`, how large the figure was as filmed, by
-    which lengths are told. kept: `(frames,)`, how large it still is. seen: `still`, `zoom`
-    or `walk`.
+    which lengths are told. kept: `(frames,)`, how large it still is. seen: `still`, `zoom`,
+    `walk` or `moving`.
     """
 
     places: NDArray[np.float64]
@@ -52,23 +68,27 @@ def steady(
     height: float,
     camera: Camera,
 ) -> Shot:
-    """Take a zoom out of a motion, if there was one.
+    """Take the camera's own doings out of a motion, if there were any.
 
     places: `(frames, 136, 2)`, whole. known: `(136,)`. scale: `(frames,)`. size: `(width,
     height)` of the picture, whose middle a zoom keeps. height: of the figure, pixels.
     """
-    if (scale == 1).all():
-        return Shot(places, scale, scale, "still")
     middle = np.array(size) / 2
-    zooms = camera is Camera.ZOOM or (
-        camera is Camera.AUTO and is_zoom(places, known, scale, middle)
-    )
-    if not zooms:
-        return Shot(places, scale, scale, "walk")
-    seen = places - middle
-    rests = find_stance(middle + seen / scale[:, None, None], known, height).rests
-    scale = refine(seen[:, FEET], rests, scale)
-    return Shot(middle + seen / scale[:, None, None], scale, np.ones_like(scale), "zoom")
+    grows = bool((scale != 1).any())
+    if camera is Camera.AUTO and grows and is_zoom(places, known, scale, middle):
+        camera = Camera.ZOOM
+    elif camera is Camera.AUTO and is_drawn(places, known, scale * height):
+        camera = Camera.MOVING
+    if camera is Camera.MOVING:
+        one_size = middle + (places - middle) / scale[:, None, None]
+        return Shot(stand(one_size, known), scale, np.ones_like(scale), "moving")
+    if camera is Camera.ZOOM and grows:
+        seen = places - middle
+        rests = find_stance(middle + seen / scale[:, None, None], known, height).rests
+        scale = refine(seen[:, FEET], rests, scale)
+        flat = middle + seen / scale[:, None, None]
+        return Shot(flat, scale, np.ones_like(scale), "zoom")
+    return Shot(places, scale, scale, "walk" if grows else "still")
 
 
 def refine(
@@ -108,3 +128,42 @@ def is_zoom(
     by_walk = np.linalg.norm(step, axis=2).min(axis=1)
     by_zoom = np.linalg.norm(step - blown, axis=2).min(axis=1)
     return bool(np.median(by_zoom[telling]) < SURE * np.median(by_walk[telling]))
+
+
+def is_drawn(
+    places: NDArray[np.float64], known: NDArray[np.bool_], height: NDArray[np.float64]
+) -> bool:
+    """Whether both feet often move aside together. height: `(frames,)`, in pixels."""
+    if not known[list(FEET)].all() or len(places) < 2:
+        return False
+    step = np.diff(places[:, FEET], axis=0) / height[1:, None, None]
+    speed = uniform_filter1d(step, SPEED_WINDOW, axis=0, mode="nearest")
+    mean = speed.mean(axis=1)
+    apart = np.linalg.norm(speed[:, 0] - speed[:, 1], axis=1) / 2
+    drawn = (
+        (np.linalg.norm(speed, axis=2).min(axis=1) > REST)
+        & (apart < APART * np.linalg.norm(mean, axis=1))
+        & (np.abs(mean[:, 0]) > ASIDE * np.abs(mean[:, 1]))
+    )
+    return bool(drawn.mean() > DRAWN)
+
+
+def stand(places: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """A figure of one size with its lower foot on the ground, where it stays for a while.
+
+    In the long run the figure is as far to the side as it was in the picture: one who
+    walks before a camera that goes along walks on the spot. Jumps are lost.
+    """
+    if not known[list(FEET)].all():
+        return places
+    feet = places[:, FEET]
+    now = np.arange(len(feet))
+    lower = feet[..., 1].argmax(axis=1)
+    lowest = feet[now, lower, 1]
+    steps = -np.diff(feet[..., 0], axis=0)
+    same = lower[1:] == lower[:-1]
+    steps = np.where(same, steps[now[1:] - 1, lower[1:]], steps.mean(axis=1))
+    weight = np.full(len(steps), LOCKED)
+    aside = follow(np.zeros(len(feet)), steps, weight, near=1.0)
+    shift = np.stack([aside, np.median(lowest) - lowest], axis=1)
+    return np.asarray(places + shift[:, None])

@@ -65,7 +65,7 @@ def retarget(
 ) -> PoseSequence:
     """`motion` as the figure of `reference` would do it, in pixels of `reference.size`.
 
-    reference: its first frame counts. camera: what to make of changes of scale.
+    reference: its first frame counts. camera: what moves or enlarges the figure.
     fit: keep the figure in the picture: move it aside as a whole, and if more of it still
     leaves than OUTSIDE says, shrink it towards the ground, unless it is half a figure.
     What was measured and guessed is in the result's `origin.retarget`, what a user should
@@ -103,6 +103,11 @@ def retarget(
     figure = hanging + path[:, None]
     figure, level = place(figure, known, reference, shot.kept)
     notes = list(ratios.notes)
+    if shot.seen == Camera.MOVING.value:
+        notes.append(
+            "the camera moves: the figure stays on the ground and at one size, "
+            "--camera walk keeps its path"
+        )
     aside = room_aside(figure, motion.seen, reference.size[0]) if fit else 0.0
     figure = figure + np.array([aside, 0])
     if abs(aside) >= 1:

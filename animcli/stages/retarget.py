@@ -16,7 +16,7 @@ class RetargetStage:
 
     motion: a `.pose` file, or the stage that makes one.
     reference: the picture of the character, or a `.pose` whose first frame shows it.
-    camera: what to make of changes of scale: one of `animcli.pose.camera.Camera`.
+    camera: what moves or enlarges the figure: one of `animcli.pose.camera.Camera`.
     fit: keep the figure in the picture, moved aside or smaller if it must be.
     """
 
