@@ -29,7 +29,7 @@ class Live(NamedTuple):
 
 LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
     "animate-anyone": {True: Live(20.0, 27.8), False: Live(30.1, 17.7)},
-    "magic-animate": {True: Live(28.2, 40.9), False: Live(38.3, 30.8)},
+    "magic-animate": {True: Live(28.2, 41.1), False: Live(38.3, 31.0)},
     "cinemo": {True: Live(17.5, 41.3), False: Live(28.1, 45.7)},
 }
 """By renderer, and by whether the device is a processor, on which the feed-forward layers

@@ -38,6 +38,33 @@ def test_every_frame_is_in_some_window(plan: Plan) -> None:
         )
 
 
+@given(st.integers(1, 32), st.integers(0, 50))
+def test_a_clip_that_fits_into_a_window_is_one_window_and_no_frame_is_seen_twice(
+    frames: int, step: int
+) -> None:
+    for size in (frames, 32):
+        for overlap in {0, min(4, size - 1)}:
+            whole = [Window(tuple(range(frames)), (1.0,) * frames)]
+            assert uniform_windows(frames, size, overlap) == whole
+            assert moving_windows(frames, size, overlap, step=step) == whole
+
+
+@given(plans())
+def test_moving_windows_are_no_more_than_cover_the_clip_and_one(plan: Plan) -> None:
+    frames, size, overlap, step = plan
+    enough = max(1, -(-(frames - overlap) // (size - overlap)))
+    found = moving_windows(frames, size, overlap, step=step)
+    assert enough <= len(found) <= enough + 1
+
+
+@pytest.mark.parametrize("frames", [24, 96, 384])
+def test_as_many_published_windows_see_a_frame_in_clips_that_they_divide(
+    frames: int,
+) -> None:
+    windows = uniform_windows(frames, 12, 4)
+    assert sum(len(window.frames) for window in windows) == frames * 12 / (12 - 4)
+
+
 @given(plans())
 def test_moving_windows_are_runs_that_share_at_least_the_overlap(plan: Plan) -> None:
     frames, size, overlap, step = plan
