@@ -4,6 +4,9 @@ Everybody who was found in a chunk is kept together with the detector's state af
 run that was stopped reads the chunks there are, restores the last state and goes on with
 the next frame, so that it finds what an unbroken run would have found, bit for bit. Who is
 who, and which of them is wanted, is told when all chunks are there.
+
+Detectors and tracks are code of `animcli.pose`, which counts by itself. What is decided
+here, and how a chunk is written, is known by `ExtractPose.revision` alone.
 """
 
 from collections.abc import Iterator, Sequence

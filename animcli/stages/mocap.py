@@ -19,7 +19,7 @@ class ReadBvh:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
 
     capture: Source
     around: float = 0.0

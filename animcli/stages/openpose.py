@@ -20,7 +20,7 @@ class ReadOpenPose:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("numpy",)
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
 
     keypoints: Source
     rate: Fraction = Fraction(24)
@@ -48,7 +48,7 @@ class WriteOpenPose:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".json"
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose",)
 
     motion: Source
 
@@ -78,7 +78,7 @@ class WriteKeypoints:
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose",)
 
     motion: Source
     clip: str
