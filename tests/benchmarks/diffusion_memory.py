@@ -1,6 +1,6 @@
 """How much of its memory a diffusion render needs for features.
 
-    python tests/benchmarks/diffusion_memory.py --size 256x256
+    python tests/benchmarks/diffusion_memory.py --size 512x512
 
 counts the bytes of the tensors that are alive at once, at the published shapes and without
 any arithmetic (on torch's meta device): in a denoising step, from what the renderer keeps
@@ -162,7 +162,7 @@ def weights(networks: Sequence[nn.Module]) -> Iterator[Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", default="256x256", help="pixels")
+    parser.add_argument("--size", default="512x512", help="pixels")
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
     chosen = parser.parse_args()
     width, height = (int(side) // 8 for side in chosen.size.split("x"))
