@@ -28,7 +28,7 @@ class Entry:
 RENDERERS: Final[dict[str, Entry]] = {
     "cutout": Entry(
         "animcli.rendering.cutout:Cutout",
-        1,
+        2,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
     "mini": Entry("animcli.rendering.mini:Mini", 1, ("torch", "diffusers", "numpy")),

@@ -1,40 +1,48 @@
 """Tell a figure's arms from the body that they lie on.
 
-Each pixel goes to the bones that reach it over the least distance and the least change of
-colour (a geodesic segmentation, after Bai and Sapiro, "Geodesic matting", 2009), and a
-graph cut moves the border between arm and body onto the picture's edges. Joints are only
-found to within a part of an arm's thickness, so the arm's middle is first looked for beside
-its bones.
+Where the figure ends on both sides of an arm, all between is arm, sleeve and all. Elsewhere
+a pixel is arm by three signs: how near it is to the arm's middle, how much more its colour
+is one that the arm has there than one of the body's, and what its neighbours are that no
+edge parts it from.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
 
-from animcli.pose import skeleton as joint
 from animcli.rendering.cutout.bones import Bone, Rest
-from animcli.rendering.cutout.graph_cut import (
-    BACK,
-    FRONT,
-    MAYBE_BACK,
-    MAYBE_FRONT,
-    graph_cut,
-)
+from animcli.rendering.cutout.tubes import Arm, Tube, arm_tubes
+from animcli.rendering.cutout.walk import colour_odds, walk
 
-_COLOUR: Final = 0.35  # pixels of way that one level of colour difference (CIE Lab) costs
-_HALF_THICKNESS: Final = (0.05, 0.18)  # of an arm, as a share of the trunk's length
-_REACH: Final = (
-    1.6  # half thicknesses from its middle to which an arm, sleeve and all, goes
-)
-_FINGER: Final = 0.35  # half thicknesses that a finger's middle is nearer to its edge
+_REACH: Final = 1.6  # half thicknesses from its middle to which an arm may go
+_BESIDE: Final = 6.0  # half thicknesses from it to which the body's colours are looked at
+_PLACE: Final = 2.0  # odds (natural logarithm) that a pixel is arm, for each half
+# thickness that it is nearer to the middle than an arm's edge
+_WITHIN: Final = 0.7  # and the most it says, as something may lie over an arm
+_HIDDEN: Final = 0.02  # how much the colours count that may be of what lies over the arm
+_PALM: Final = 0.5  # half thicknesses from its middle to which a hand is surely hand
+_CLOSE: Final = 1.5  # half thicknesses along the arm, to what shows a pixel's arm colours
+_FAR: Final = 0.02  # how much the rest of the arm counts for it
+_DOUBT: Final = 0.7  # odds below which a colour says nothing: cloth of one pattern differs
+# so much between a sleeve and a body
+_SURE: Final = 8.0  # odds of what leaves no doubt
+_TUBE: Final = 0.9  # half thicknesses from its middle to which an arm surely goes
 
-Arm = tuple[Bone, Bone, Bone]
-"""Upper arm, forearm, hand."""
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Where the arms of a figure are.
+
+    labels: `(h, w)` uint8, 0 for the body, 1 and 2 for the first and the second arm.
+    tubes: for each arm, `(h, w)` bool, where its upper part is, covered or not.
+    """
+
+    labels: NDArray[np.uint8]
+    tubes: tuple[NDArray[np.bool_], ...]
 
 
 def label_arms(
@@ -43,131 +51,66 @@ def label_arms(
     rest: Rest,
     arms: list[Arm],
     radius: float,
-) -> NDArray[np.uint8]:
-    """`(h, w)`: 0 for the body, 1 and 2 for the arms, in the order of `arms`."""
+) -> Labelled:
+    """Which pixels of the figure are arms, in the order of `arms`; `radius` is half an
+    arm's usual thickness in pixels.
+    """
     labels = np.zeros(inside.shape, np.uint8)
     if not arms:
-        return labels
-    seeds = _body_seeds(inside.shape, rest)
-    seeds[~inside] = 0
-    gaps = [_away_from_arm(inside, rest, arm, radius) for arm in arms]
-    for index, gap in enumerate(gaps):
-        seeds[(gap < 1) & (seeds == 1)] = 0  # what crosses the body is an arm
-        seeds[(gap < 0.35) & inside] = index + 2
-    nearest = _nearest_seed(picture, inside, seeds)
-    for index, gap in enumerate(gaps):
-        mine = (nearest == index + 2) & (gap < _REACH)
-        mine = _to_edges(picture, inside, mine, gap)
+        return Labelled(labels, ())
+    tubes = arm_tubes(inside, rest, arms, radius)
+    gaps = [tube.gap for tube in tubes]
+    nearest = np.min(gaps, axis=0)
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
+    body = inside & (nearest > _REACH)
+    core = _body_core(inside.shape, rest) & inside & (nearest > 1)
+    for index, (tube, gap) in enumerate(zip(tubes, gaps, strict=True)):
+        near = inside & (gap < _REACH) & (gap <= nearest)
+        place = np.minimum(_PLACE * (1 - gap), _WITHIN)
+        odds = place + _colour_odds(colour, inside, body, tube, radius)
+        odds[tube.sure] = _SURE
+        odds[~near | core] = -_SURE
+        mine = near & walk(colour, inside & (gap < _REACH + 1), odds)
         labels[_without_slivers(mine, inside, gap, radius)] = index + 1
-    return labels
-
-
-def half_thickness(inside: NDArray[np.bool_], rest: Rest, arms: list[Arm]) -> float:
-    """Half an arm's thickness in pixels, seen where an arm is free on both sides."""
-    least, most = (share * rest.trunk for share in _HALF_THICKNESS)
-    free, beside = [np.zeros(0)], [np.zeros(0)]
-    for bone in (bone for arm in arms for bone in arm[:2] if rest.present[bone]):
-        places, aside = _along(rest, bone)
-        one = _to_outline(inside, places, aside, 4 * most)
-        other = _to_outline(inside, places, -aside, 4 * most)
-        free.append((one + other)[one + other < 3 * most] / 2)
-        nearer = np.minimum(one, other)
-        beside.append(nearer[nearer < 2 * most])
-    found = np.concatenate(free)
-    if len(found) < least:  # places a pixel apart
-        # arms that lie on the body all along show only how far off their outline is
-        found = np.concatenate(beside)
-    return float(np.clip(np.median(found), least, most)) if len(found) else least
-
-
-def _to_outline(
-    inside: NDArray[np.bool_],
-    places: NDArray[np.float64],
-    aside: NDArray[np.float64],
-    reach: float,
-) -> NDArray[np.float64]:
-    """`(n,)`: pixels from each of `places` `(n, 2)` to where the figure ends, going along
-    `aside`; infinite beyond `reach` and for places that aren't in the figure.
-    """
-    far = np.arange(0.0, reach, 0.5)
-    x, y = (
-        np.rint(places[:, None] + far[:, None] * aside).astype(np.intp).transpose(2, 0, 1)
+    upper = tuple(
+        (gap < _TUBE) & (tube.away[0] <= gap) & inside
+        for tube, gap in zip(tubes, gaps, strict=True)
     )
-    on = (x >= 0) & (x < inside.shape[1]) & (y >= 0) & (y < inside.shape[0])
-    x, y = x.clip(0, inside.shape[1] - 1), y.clip(0, inside.shape[0] - 1)
-    out = ~(inside[y, x] & on)
-    first = np.where(out.any(axis=1), far[out.argmax(axis=1)], np.inf)
-    return np.where(first > 0, first, np.inf)
+    return Labelled(labels, upper)
 
 
-def _along(rest: Rest, bone: Bone) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places on a bone, a pixel apart, and the direction across it."""
-    own = rest.end[bone] - rest.start[bone]
-    length = max(float(np.linalg.norm(own)), 1.0)
-    places = rest.start[bone] + np.linspace(0, 1, round(length) + 1)[:, None] * own
-    return places, np.array([-own[1], own[0]]) / length
-
-
-def _middle(
-    inside: NDArray[np.bool_], rest: Rest, bone: Bone, radius: float
+def _colour_odds(
+    colour: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    body: NDArray[np.bool_],
+    tube: Tube,
+    radius: float,
 ) -> NDArray[np.float64]:
-    """`(n, 2)`: along the middle of the arm beside a bone.
-
-    Joints are found to within a part of an arm's thickness. Where the figure ends near the
-    bone, on both sides or on one, that is the arm's outline, and its middle follows.
+    """`(h, w)`: what each pixel's colour says for the arm, piece by piece along it, as a
+    sleeve's colour says nothing about the hand.
     """
-    places, aside = _along(rest, bone)
-    reach = 2.3 * radius  # a whole arm, of which the bone may lie on the far edge
-    one = _to_outline(inside, places, aside, reach)
-    other = _to_outline(inside, places, -aside, reach)
-    shift = np.full(len(places), np.nan)
-    left, right = np.isfinite(one), np.isfinite(other)
-    shift[left] = one[left] - radius
-    shift[right] = radius - other[right]
-    both = left & right
-    shift[both] = (one[both] - other[both]) / 2
-    known = ~np.isnan(shift)
-    if known.sum() < 0.2 * len(shift):
-        return places
-    every = np.arange(len(shift))
-    shift = np.interp(every, every[known], shift[known])
-    window = np.ones(2 * round(radius) + 1)
-    shift = np.convolve(shift, window) / np.convolve(np.ones(len(shift)), window)
-    shift = shift[round(radius) : round(radius) + len(every)]
-    return np.asarray(places + shift[:, None] * aside)
+    gap = tube.gap
+    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
+    # where the figure ends beside an arm it is the arm that ends; further in, cloth or
+    # hair may lie over it
+    weight = np.where((depth < radius / 2) | tube.sure, 1.0, _HIDDEN)
+    weight *= inside & (gap < 0.8)
+    # a hand lies over what it is on
+    weight[tube.hand] = (inside & (gap < _PALM))[tube.hand]
+    beside = body & (gap < _BESIDE)
+    odds = np.zeros(inside.shape)
+    piece = np.floor(tube.along).astype(int)
+    for here in np.unique(piece[inside & (gap < _REACH)]):
+        close = np.abs(tube.along - (here + 0.5)) < _CLOSE
+        said = colour_odds(colour, weight * np.where(close, 1.0, _FAR), beside)
+        mine = piece == here
+        odds[mine] = said[mine]
+    return np.asarray(np.where(np.abs(odds) < _DOUBT, 0, odds))
 
 
-def _away_from_arm(
-    inside: NDArray[np.bool_], rest: Rest, arm: Arm, radius: float
-) -> NDArray[np.float32]:
-    """`(h, w)`: how far from the arm's middle, in half thicknesses.
-
-    Fingers, where they are known, count as bones that are thinner.
-    """
-    hand = arm[2]
-    fingers = joint.RIGHT_HAND if hand is Bone.RIGHT_HAND else joint.LEFT_HAND
-    pairs = [(fingers.start + a, fingers.start + b) for a, b in joint.HAND_LIMBS]
-    if not rest.present[hand]:
-        pairs = []
-    pairs = [(a, b) for a, b in pairs if rest.known[a] and rest.known[b]]
-    lines = [_middle(inside, rest, bone, radius) for bone in arm[:2] if rest.present[bone]]
-    lines[0] = lines[0][min(round(radius), len(lines[0]) // 2) :]  # where the body ends
-    if rest.present[hand] and not pairs:
-        lines.append(np.stack([lines[-1][-1], rest.end[hand]]))
-    free = np.full(inside.shape, 255, np.uint8)
-    _draw(free, list(np.concatenate(lines)), 0, 1)
-    gap = cv2.distanceTransform(free, cv2.DIST_L2, 5) / radius
-    if pairs:
-        free = np.full(inside.shape, 255, np.uint8)
-        for a, b in pairs:
-            _draw(free, [rest.joints[a], rest.joints[b]], 0, 1)
-        away = cv2.distanceTransform(free, cv2.DIST_L2, 5) / radius
-        gap = np.minimum(gap, away + _FINGER)
-    return np.asarray(gap)
-
-
-def _body_seeds(shape: tuple[int, ...], rest: Rest) -> NDArray[np.uint8]:
-    """`(h, w)`, 1 where the picture is surely body: the trunk's core, head and legs."""
+def _body_core(shape: tuple[int, ...], rest: Rest) -> NDArray[np.bool_]:
+    """`(h, w)`, where the picture is surely body: the trunk's core, head and legs."""
     seeds = np.zeros(shape, np.uint8)
     wide = max(1, round(0.06 * rest.trunk))
     hips, neck = rest.start[Bone.PELVIS], rest.start[Bone.CHEST]
@@ -184,7 +127,7 @@ def _body_seeds(shape: tuple[int, ...], rest: Rest) -> NDArray[np.uint8]:
         _draw(seeds, line, 1, wide)
     if rest.present[Bone.HEAD]:
         _draw(seeds, [neck, rest.end[Bone.HEAD]], 1, 2 * wide)
-    return seeds
+    return seeds > 0
 
 
 def _draw(
@@ -193,75 +136,6 @@ def _draw(
     for near, far in pairwise(line):
         a, b = (round(near[0]), round(near[1])), (round(far[0]), round(far[1]))
         cv2.line(canvas, a, b, value, max(1, width))
-
-
-def _nearest_seed(
-    picture: NDArray[np.uint8], inside: NDArray[np.bool_], seeds: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """`(h, w)`: for each pixel inside, the seed nearest to it over way and colour."""
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.float32)
-    number = np.full(inside.shape, -1, np.int32)
-    number[inside] = np.arange(inside.sum())
-    from_, to, cost = [], [], []
-    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        here, there = _neighbours(number, down, right)
-        one, other = _neighbours(colour, down, right)
-        both = (here >= 0) & (there >= 0)
-        change = np.linalg.norm(one - other, axis=-1)[both]
-        from_.append(here[both])
-        to.append(there[both])
-        cost.append(np.hypot(down, right) + _COLOUR * change)
-    count = int(inside.sum())
-    graph = coo_array(
-        (np.concatenate(cost), (np.concatenate(from_), np.concatenate(to))), (count, count)
-    ).tocsr()
-    sown = np.flatnonzero(seeds[inside])
-    _, _, source = dijkstra(
-        graph, directed=False, indices=sown, min_only=True, return_predecessors=True
-    )
-    values = np.where(source >= 0, seeds[inside][np.maximum(source, 0)], 1)
-    nearest = np.zeros(inside.shape, np.uint8)
-    nearest[inside] = values
-    return nearest
-
-
-_Grid = TypeVar("_Grid", NDArray[np.int32], NDArray[np.float32])
-
-
-def _neighbours(grid: _Grid, down: int, right: int) -> tuple[_Grid, _Grid]:
-    """`grid` and its neighbour `down` rows and `right` columns on, where both exist."""
-    height, width = grid.shape[:2]
-    left, stop = max(0, -right), width - max(0, right)
-    return grid[: height - down, left:stop], grid[down:, left + right : stop + right]
-
-
-def _to_edges(
-    picture: NDArray[np.uint8],
-    inside: NDArray[np.bool_],
-    arm: NDArray[np.bool_],
-    gap: NDArray[np.float32],
-) -> NDArray[np.bool_]:
-    """`arm` with its border to the body moved onto the picture's edges, by graph cut.
-
-    gap: from the arm's bones, in half thicknesses.
-    """
-    rows, columns = np.nonzero((gap < _REACH + 1) & inside)
-    if len(rows) == 0 or not arm.any():
-        return arm
-    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    body = inside & ~arm
-    if not body[box].any():
-        return arm
-    seen = picture[box].copy()
-    # the cut is between arm and body: what is neither must not look like a third thing
-    seen[~inside[box]] = np.median(picture[box][body[box]], axis=0).astype(np.uint8)
-    labels = np.where(arm, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
-    labels[arm & (gap < 0.2)] = FRONT
-    labels[~inside | (gap > _REACH)] = BACK
-    cut = arm.copy()
-    cut[box] = graph_cut(seen, labels[box], rounds=2)
-    return cut & inside
 
 
 def _without_slivers(
@@ -277,16 +151,25 @@ def _without_slivers(
     smooth |= arm & (gap < 0.8)
     arm = _largest(smooth)
     body = inside & ~arm
-    solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0
-    solid = _largest(solid)
-    thin = body & ~(cv2.dilate(solid.astype(np.uint8), disk) > 0)
-    _, pieces = cv2.connectedComponents(body.astype(np.uint8))
-    off = body & ~np.isin(pieces, np.unique(pieces[solid]))
-    arm = arm | (thin & (gap < _REACH)) | (off & (gap < 2 * _REACH))
+    wide = 2 * max(1, round(0.12 * radius)) + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk)
+    thin = body & ~(cv2.dilate(solid, disk) > 0)
+    arm = arm | (thin & (gap < _REACH))
     # a border without the steps of the pixels that it was found on
     even = cv2.GaussianBlur(arm.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
     whole = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
-    return np.asarray(inside & (even > 0.5 * whole))
+    arm = inside & (even > 0.5 * whole)
+    # what isn't one with the body is no part of it where it is a crumb beside the arm, or
+    # lies wholly on it, as a bracelet does
+    body = inside & ~arm
+    _, pieces = cv2.connectedComponents(body.astype(np.uint8))
+    many = np.bincount(pieces.ravel())
+    on_arm = np.bincount(pieces.ravel(), (gap < 0.6).ravel()) > 0.5 * many
+    crumb = many < 0.15 * radius**2
+    return np.asarray(
+        arm | (body & (on_arm[pieces] | (crumb[pieces] & (gap < 2 * _REACH))))
+    )
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -29,6 +29,8 @@ class Group(IntEnum):
     RIGHT_SHIN = 6
     LEFT_THIGH = 7
     LEFT_SHIN = 8
+    OVER_RIGHT_ARM = 9  # what the trunk has over an upper arm: hair, a strap, a ruffle
+    OVER_LEFT_ARM = 10
 
 
 _SIGN_FRAMES: Final = 2.0  # sigma of the average
@@ -54,8 +56,8 @@ def _order(right_leg: bool, right_arm: bool, aside: bool) -> tuple[Group, ...]:
     """Back to front, given if the right leg and arm are nearer, and if it turns aside."""
     right_legs = (Group.RIGHT_SHIN, Group.RIGHT_THIGH)
     left_legs = (Group.LEFT_SHIN, Group.LEFT_THIGH)
-    right_arms = (Group.RIGHT_UPPER_ARM, Group.RIGHT_FOREARM)
-    left_arms = (Group.LEFT_UPPER_ARM, Group.LEFT_FOREARM)
+    right_arms = (Group.RIGHT_UPPER_ARM, Group.OVER_RIGHT_ARM, Group.RIGHT_FOREARM)
+    left_arms = (Group.LEFT_UPPER_ARM, Group.OVER_LEFT_ARM, Group.LEFT_FOREARM)
     legs = left_legs + right_legs if right_leg else right_legs + left_legs
     far, near = (left_arms, right_arms) if right_arm else (right_arms, left_arms)
     if aside:

@@ -1,7 +1,7 @@
 """Fill the unseen part of a picture from what surrounds it.
 
-The fill is a membrane: the smoothest surface through the known pixels, made from coarse to
-fine.
+Either by a membrane, the smoothest surface through the known pixels, made from coarse to
+fine; or row by row, which keeps the things apart that meet at the hole's edge.
 """
 
 import cv2
@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 _SMOOTHING = 12
 """Sweeps of the membrane equation per level; the coarser levels have done the rest."""
+_DEPTH_PX = 4
+"""How far into its surroundings a hole's edge looks for the colour that goes on."""
+_ABOVE_PX = 6
+"""How far above and below its hole a filled pixel looks for the shade to meet."""
+_SHADE_LEVELS = 60.0
+"""Steps in colour below this are shades of one thing; above, two things meet."""
 
 
 def spread(picture: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -42,3 +48,69 @@ def _spread(
         smooth = cv2.blur(filled, (3, 3)).reshape(picture.shape)
         filled = np.where(fixed, picture, smooth)
     return filled.astype(np.float32)
+
+
+def carried_across(
+    picture: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    hole: NDArray[np.bool_],
+    reach: int,
+) -> NDArray[np.float32]:
+    """`picture` `(h, w, 3)` with its `hole` filled from what is `known` in the same row.
+
+    Rows go on with what they have at the hole's ends, within `reach` pixels, which lets a
+    hem go on. Where a row has nothing, its column serves likewise, and where neither has,
+    `picture` is left as it is. Then all is shaded so that it meets what lies around.
+    """
+    by_row, weight = _rows_on(picture, known, reach)
+    turned, other = _rows_on(picture.transpose(1, 0, 2), known.T, reach)
+    found = np.where(weight[..., None] > 0, by_row, turned.transpose(1, 0, 2))
+    filled = hole & ((weight > 0) | (other.T > 0))
+    carried = np.where(filled[..., None], found, picture).astype(np.float32)
+    return np.where(filled[..., None], carried + _step(carried, known, filled), carried)
+
+
+def _rows_on(
+    picture: NDArray[np.float32], known: NDArray[np.bool_], reach: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What each pixel is if the nearest known ones before and after it in its row go on,
+    and how much these weigh together: more the nearer they are, 0 beyond `reach`.
+    """
+    height, width = known.shape
+    column = np.broadcast_to(np.arange(width), known.shape)
+    row = np.arange(height)[:, None]
+    before = np.maximum.accumulate(np.where(known, column, -1), axis=1)
+    after = np.minimum.accumulate(np.where(known, column, width)[:, ::-1], axis=1)[:, ::-1]
+    even = _mean_known(picture, known, (2 * _DEPTH_PX + 1, 3))
+    total = np.zeros((height, width, 1), np.float32)
+    colours = np.zeros(picture.shape, np.float32)
+    for edge, there in ((before, before >= 0), (after, after < width)):
+        edge = edge.clip(0, width - 1)
+        far = np.abs(column - edge)
+        share = np.where(there & (far <= reach), 1 / (far + 1.0), 0)[..., None]
+        colours += (share * even[row, edge]).astype(np.float32)
+        total += share.astype(np.float32)
+    return (colours / np.maximum(total, np.float32(1e-6))).astype(np.float32), total[..., 0]
+
+
+def _step(
+    picture: NDArray[np.float32], known: NDArray[np.bool_], filled: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """What is missing to `filled` so that it meets the shade of what lies above and below;
+    where another thing lies there, it needn't.
+    """
+    window = (1, 2 * _ABOVE_PX + 1)
+    around = _mean_known(picture, known, window)
+    near = cv2.blur(known.astype(np.float32), window) > 1e-6
+    missing = (around - picture) * (filled & near)[..., None]
+    border = filled & near & (np.abs(missing).max(axis=-1) < _SHADE_LEVELS)
+    return spread(missing, border)
+
+
+def _mean_known(
+    picture: NDArray[np.float32], known: NDArray[np.bool_], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The mean of the known pixels in a window `(width, height)` about each pixel."""
+    weight = known.astype(np.float32)
+    total = cv2.blur(picture * weight[..., None], size)
+    return np.asarray(total / np.maximum(cv2.blur(weight, size), 1e-6)[..., None])

@@ -12,17 +12,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.rendering.cutout.arms import Arm, half_thickness, label_arms
-from animcli.rendering.cutout.bones import Bone, Rest, distance
-from animcli.rendering.cutout.fill import spread
+from animcli.rendering.cutout.arms import label_arms
+from animcli.rendering.cutout.bones import Bone, Rest
+from animcli.rendering.cutout.fill import carried_across, spread
+from animcli.rendering.cutout.hidden import hidden_body
 from animcli.rendering.cutout.matte import Matte
+from animcli.rendering.cutout.tubes import Arm, half_thickness
 
 _THERE: Final = 0.02  # of a pixel: from there on it belongs to the figure
 _SHOULDER: Final = 1.35  # half thicknesses around the joint in which arm and body are one
 _ACROSS: Final = 0.4  # trunk lengths that an arm and its sleeve may cover of the body
-_UNDER_PX: Final = 3  # how far the body goes on under an arm's edge
 
-_HANDS: Final = (Bone.RIGHT_HAND, Bone.LEFT_HAND)
 _ARMS: Final[tuple[Arm, ...]] = (
     (Bone.RIGHT_UPPER_ARM, Bone.RIGHT_FOREARM, Bone.RIGHT_HAND),
     (Bone.LEFT_UPPER_ARM, Bone.LEFT_FOREARM, Bone.LEFT_HAND),
@@ -49,11 +49,13 @@ class Parts:
     """A figure as sheets.
 
     sheets: the body, then the arms that could be told from it.
+    over: for each arm, the texture `(h, w, 4)` of what the body has over its upper part.
     joined: for each arm, `(h, w)` bool, the mesh cells where it and the body are one. The
         body has the pixels there.
     """
 
     sheets: tuple[Sheet, ...]
+    over: tuple[NDArray[np.uint8], ...]
     joined: tuple[NDArray[np.bool_], ...]
 
 
@@ -64,21 +66,26 @@ def take_apart(picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: in
     inside = matte.alpha > _THERE
     arms = [arm for arm in _ARMS if rest.present[arm[0]]]
     radius = half_thickness(inside, rest, arms)
-    labels = label_arms(picture, inside, rest, arms, radius)
+    labelled = label_arms(picture, inside, rest, arms, radius)
+    labels = labelled.labels
     joined = tuple(
         _cells_around(rest.start[arm[0]], _SHOULDER * radius, spacing, inside.shape)
         for arm in arms
     )
     shoulders = np.logical_or.reduce((np.zeros_like(inside), *joined))
     own = inside & ((labels == 0) | shoulders)
-    behind = _behind(own, inside, rest, arms)
-    sheets = [_body_sheet(matte, own, behind, shoulders, _body_bones(rest, arms))]
+    behind = hidden_body(own, inside & ~own, shoulders, rest)
+    reach = round(_ACROSS * rest.trunk)
+    body_sheet = _body_sheet(matte, own, behind, shoulders, _body_bones(rest, arms), reach)
+    sheets, over = [body_sheet], []
     for index, arm in enumerate(arms):
-        cut = (labels == index + 1) & ~shoulders
+        covered = own & labelled.tubes[index] & (labels == 0) & ~shoulders
+        over.append(_over(body_sheet, covered, own))
+        cut = ((labels == index + 1) & ~shoulders) | covered
         bones = tuple(bone for bone in arm if rest.present[bone])
         body = inside & (labels != index + 1) & ~joined[index]
-        sheets.append(_arm_sheet(matte, cut, joined[index], body, bones))
-    return Parts(tuple(sheets), joined)
+        sheets.append(_arm_sheet(matte, cut, covered, joined[index], body, bones))
+    return Parts(tuple(sheets), tuple(over), joined)
 
 
 def _cells_around(
@@ -96,98 +103,63 @@ def _body_bones(rest: Rest, arms: list[Arm]) -> tuple[Bone, ...]:
     return tuple(bone for bone in Bone if rest.present[bone] and bone not in taken)
 
 
-def _behind(
-    own: NDArray[np.bool_],
-    inside: NDArray[np.bool_],
-    rest: Rest,
-    arms: list[Arm],
-) -> NDArray[np.bool_]:
-    """Where the body goes on behind the arms: under their edges, and where it shows on both
-    sides of an arm that lies across it.
-    """
-    loose = inside & ~own
-    disk = cv2.getStructuringElement(
-        cv2.MORPH_ELLIPSE, (2 * _UNDER_PX + 1, 2 * _UNDER_PX + 1)
-    )
-    found = loose & (cv2.dilate(own.astype(np.uint8), disk) > 0)
-    rows, columns = np.nonzero(loose)
-    if len(rows) == 0:
-        return found
-    places = np.stack([columns, rows], axis=1).astype(np.float64)
-    bones = [bone for arm in arms for bone in arm if rest.present[bone]]
-    gaps = [distance(places, rest.start[bone], rest.end[bone]) for bone in bones]
-    nearest = np.asarray(bones)[np.argmin(gaps, axis=0)]
-    along = (rest.end - rest.start)[nearest]
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
-    reach = round(_ACROSS * rest.trunk)
-    both = _meets(places, across, own, inside, reach)
-    both &= _meets(places, -across, own, inside, reach)
-    found[rows, columns] |= both
-    # a hand on a hip hides a piece of its outline: bridge it
-    wide = 2 * round(2 * _UNDER_PX + 0.08 * rest.trunk) + 1
-    round_ = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    bridged = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, round_) > 0
-    found[rows, columns] |= bridged[rows, columns] & np.isin(nearest, _HANDS)
-    return np.asarray(cv2.medianBlur(found.astype(np.uint8), 5) > 0) | found & loose
-
-
-def _meets(
-    places: NDArray[np.float64],
-    step: NDArray[np.float64],
-    own: NDArray[np.bool_],
-    inside: NDArray[np.bool_],
-    reach: int,
-) -> NDArray[np.bool_]:
-    """For each of `places` `(n, 2)`, whether going along `step` one comes upon `own`,
-    within `reach` pixels and without leaving the figure.
-    """
-    height, width = own.shape
-    met, going = np.zeros(len(places), bool), np.ones(len(places), bool)
-    for far in range(1, reach + 1):
-        x, y = np.rint(places + far * step).astype(np.intp).T
-        on = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        x, y = x.clip(0, width - 1), y.clip(0, height - 1)
-        going &= on & inside[y, x]
-        met |= going & own[y, x]
-        going &= ~met
-    return met
-
-
 def _body_sheet(
     matte: Matte,
     own: NDArray[np.bool_],
     behind: NDArray[np.bool_],
     shoulders: NDArray[np.bool_],
     bones: tuple[Bone, ...],
+    reach: int,
 ) -> Sheet:
-    margin = np.ones((5, 5), np.uint8)
-    reach = cv2.dilate(shoulders.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    margin, shade = np.ones((5, 5), np.uint8), np.ones((9, 9), np.uint8)
+    around = cv2.dilate(shoulders.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     share = _soft(own | behind, matte.alpha > _THERE)
-    share[own | reach] = 1
+    share[own | around] = 1
     alpha = (matte.alpha * share).astype(np.float32)
     # the pixels beside an arm have some of its colour: they are filled in as well
     beside = cv2.dilate((behind & ~shoulders).astype(np.uint8), margin) > 0
-    kept = (own & ~beside) | reach
-    colours = spread(matte.colours, kept & own & (matte.alpha > 0.5))
+    kept = (own & ~beside) | around
+    # and the shadow beside it isn't what to fill in from
+    shaded = cv2.dilate((behind & ~shoulders).astype(np.uint8), shade) > 0
+    known = _solid(kept & own & ~shaded & (matte.alpha > 0.5))
+    colours = spread(matte.colours, known)
     colours = np.where(kept[..., None], matte.colours, colours)
+    colours = carried_across(colours, known, (own | behind) & ~kept, reach)
     return Sheet(alpha, _premultiplied(colours, alpha), bones)
+
+
+def _over(
+    body: Sheet, covered: NDArray[np.bool_], own: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """The texture of what the body has where it lies over an arm, and just beside."""
+    around = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    share = _soft(around & own, own)[..., None]
+    return np.rint(body.texture * share * own[..., None]).astype(np.uint8)
 
 
 def _arm_sheet(
     matte: Matte,
     cut: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
     joined: NDArray[np.bool_],
     body: NDArray[np.bool_],
     bones: tuple[Bone, ...],
 ) -> Sheet:
-    # the pixels on its border have some of the body's colour: the arm's is carried on
-    beside = cv2.dilate((body).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    kept = (cut & ~beside) | joined
-    colours = spread(matte.colours, kept & (matte.alpha > 0.5))
+    # the pixels on its border have some of the body's colour, and beside what lies over it
+    # a shadow: the arm's is carried on from further in
+    beside = cv2.dilate(body.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    beside |= cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    kept = (cut & ~beside) | (joined & ~covered)
+    colours = spread(matte.colours, _solid(cut & ~beside & (matte.alpha > 0.5)))
     colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
     alpha = (matte.alpha * _soft(cut | joined, matte.alpha > _THERE)).astype(np.float32)
     return Sheet(alpha, _premultiplied(colours, alpha), bones)
+
+
+def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`mask` without what is thin: outlines and slivers show no colour to go on with."""
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0)
 
 
 def _soft(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -39,6 +39,10 @@ _GROUP_OF: Final = {
     Bone.LEFT_SHIN: Group.LEFT_SHIN,
     Bone.LEFT_FOOT: Group.LEFT_SHIN,
 }
+_OVER: Final = {
+    Bone.RIGHT_UPPER_ARM: Group.OVER_RIGHT_ARM,
+    Bone.LEFT_UPPER_ARM: Group.OVER_LEFT_ARM,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +50,9 @@ class Puppet:
     """A figure that can be drawn in any pose.
 
     skin: its mesh, bound to its bones.
-    textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each sheet of the mesh.
-    groups: for each group, the triangles `(k, 3)` that it draws, and their sheet.
+    textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each sheet of the mesh, and one
+        for what the body has over each arm.
+    groups: for each group, the triangles `(k, 3)` that it draws, and their texture.
     """
 
     skin: Skin
@@ -67,13 +72,13 @@ class Puppet:
         for group in order:
             if group not in self.groups:
                 continue
-            triangles, sheet = self.groups[group]
+            triangles, texture = self.groups[group]
             patch = rasterise(places[triangles], self.skin.mesh.nodes[triangles], size)
             if patch is None:
                 continue
             across, down = patch.source[..., 0], patch.source[..., 1]
             # outside of the texture there is nothing: alpha 0
-            layer = cv2.remap(self.textures[sheet], across, down, cv2.INTER_LINEAR)
+            layer = cv2.remap(self.textures[texture], across, down, cv2.INTER_LINEAR)
             height, width = layer.shape[:2]
             under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
             share = 255 - layer[..., 3:].astype(np.uint16)
@@ -91,9 +96,8 @@ def make_puppet(picture: NDArray[np.uint8], matte: Matte, rest: Rest) -> Puppet:
     parts = take_apart(picture, matte, rest, spacing)
     mesh = lay_mesh(parts, spacing)
     skin = bind(mesh, rest, [sheet.bones for sheet in parts.sheets], spacing)
-    return Puppet(
-        skin, tuple(sheet.texture for sheet in parts.sheets), _grouped(skin, parts)
-    )
+    textures = (*(sheet.texture for sheet in parts.sheets), *parts.over)
+    return Puppet(skin, textures, _grouped(skin, parts))
 
 
 def _grouped(skin: Skin, parts: Parts) -> dict[Group, tuple[NDArray[np.intp], int]]:
@@ -111,18 +115,31 @@ def _grouped(skin: Skin, parts: Parts) -> dict[Group, tuple[NDArray[np.intp], in
         mine = sheet_of == index
         most = np.asarray(allowed)[share[mine][:, allowed].argmax(axis=1)]
         # where the mesh folds over, what is there lies over what isn't
-        corners = skin.mesh.nodes[triangles[mine]]
-        middle = corners.mean(axis=1, keepdims=True)
-        places = np.concatenate([corners, middle, (corners + middle) / 2], axis=1)
-        x, y = np.rint(places).astype(np.intp).transpose(2, 0, 1)
-        height, width = sheet.alpha.shape
-        least = sheet.alpha[y.clip(0, height - 1), x.clip(0, width - 1)].min(axis=1)
+        least = _at_triangles(skin, mine, sheet.alpha).min(axis=1)
         rising = np.argsort(least, kind="stable")
         for group in allowed:
             picked = triangles[mine][rising][most[rising] == group]
             if len(picked):
                 groups[group] = (picked, index)
+    body = sheet_of == 0
+    for index, texture in enumerate(parts.over):
+        lies = _at_triangles(skin, body, texture[..., 3]).max(axis=1) > 0
+        if lies.any():
+            arm = parts.sheets[1 + index].bones[0]
+            groups[_OVER[arm]] = (triangles[body][lies], len(parts.sheets) + index)
     return groups
+
+
+def _at_triangles(
+    skin: Skin, which: NDArray[np.bool_], share: NDArray[Any]
+) -> NDArray[Any]:
+    """`(k, 7)`: values of `share` `(h, w)` all over each of some triangles."""
+    corners = skin.mesh.nodes[skin.mesh.triangles[which]]
+    middle = corners.mean(axis=1, keepdims=True)
+    places = np.concatenate([corners, middle, (corners + middle) / 2], axis=1)
+    x, y = np.rint(places).astype(np.intp).transpose(2, 0, 1)
+    height, width = share.shape
+    return np.asarray(share[y.clip(0, height - 1), x.clip(0, width - 1)])
 
 
 def _continue_past_edges(

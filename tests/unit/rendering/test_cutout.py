@@ -177,6 +177,19 @@ def test_an_arm_that_lay_on_the_body_leaves_the_body_behind() -> None:
     np.testing.assert_allclose(frame[y, x], SHIRT, atol=25)
 
 
+def test_cloth_that_lies_over_an_arm_stays_behind_when_it_leaves() -> None:
+    shown = doll()
+    cut = shown.picture.copy()
+    cv2.rectangle(cut, (90, 126), (96, 140), SHIRT, -1)  # the inner half of an upper arm
+    raised = turned(STANDING, s.RIGHT_SHOULDER, RIGHT_ARM, 100)
+    [frame] = drawn(request(replace(shown, picture=cut), pose(raised)))
+    elbow, shoulder = np.array(raised[s.RIGHT_ELBOW]), np.array(STANDING[s.RIGHT_SHOULDER])
+    along = shoulder + np.linspace(0.45, 0.95, 20)[:, None] * (elbow - shoulder)
+    x, y = np.rint(along).astype(int).T
+    # skin is bright green-wise, 188; a scrap of the shirt would have 60
+    assert frame[y, x, 1].min() > 150
+
+
 def test_an_arm_beside_the_trunk_does_not_drag_it() -> None:
     shown = doll()
     raised = turned(STANDING, s.LEFT_SHOULDER, LEFT_ARM, -110)

@@ -17,7 +17,7 @@ from paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
 from animcli.pose import skeleton as s
 from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
 from animcli.rendering.cutout.depth import Group, draw_orders
-from animcli.rendering.cutout.fill import spread
+from animcli.rendering.cutout.fill import carried_across, spread
 from animcli.rendering.cutout.matte import cut_out, given_matte
 from animcli.rendering.cutout.mesh import lay_mesh, rasterise
 from animcli.rendering.cutout.movement import follow
@@ -57,6 +57,43 @@ def test_filling_carries_a_gradient_across_a_hole() -> None:
 def test_nothing_known_fills_with_nothing() -> None:
     picture = np.full((9, 7, 3), 5, np.float32)
     np.testing.assert_array_equal(spread(picture, np.zeros((9, 7), bool)), 0 * picture)
+
+
+def test_a_hem_goes_on_across_a_hole() -> None:
+    cloth, skin = (60, 90, 180), (220, 170, 140)
+    picture = np.empty((40, 60, 3), np.float32)
+    picture[:20], picture[20:] = cloth, skin
+    hole = np.zeros((40, 60), bool)
+    hole[10:30, 20:45] = True
+    dark = np.where(hole[..., None], 0, picture).astype(np.float32)
+    filled = carried_across(dark, ~hole, hole, reach=30)
+    # weighted means of equal colours, in float32; over three rows, they mix at the hem
+    for rows in (np.s_[:19], np.s_[21:]):
+        np.testing.assert_allclose(filled[rows], picture[rows], atol=1e-3)
+
+
+def test_what_is_carried_into_a_hole_meets_the_shade_below_it() -> None:
+    light, shaded = 200, 170
+    picture = np.full((40, 60, 3), shaded, np.float32)
+    picture[:30, 40:] = light
+    hole = np.zeros((40, 60), bool)
+    hole[:30, 10:40] = True
+    known = np.zeros((40, 60), bool)
+    known[:30, 40:], known[30:] = True, True
+    filled = carried_across(np.where(hole[..., None], 0, picture), known, hole, reach=30)
+    # the known side alone would make it 200; the membrane from the border mixes the rest
+    np.testing.assert_allclose(filled[29, 10:38], np.full((28, 3), shaded), atol=5)
+
+
+def test_what_lies_too_far_from_any_edge_is_left() -> None:
+    picture = np.full((50, 50, 3), 7, np.float32)
+    known = np.zeros((50, 50), bool)
+    known[:5] = True
+    picture[:5] = 100
+    filled = carried_across(picture, known, ~known, reach=10)
+    # a weighted mean of equal colours, in float32
+    np.testing.assert_allclose(filled[:15], np.full((15, 50, 3), 100), rtol=1e-6)
+    np.testing.assert_array_equal(filled[15:], np.full((35, 50, 3), 7))
 
 
 def disc(blur: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
