@@ -48,7 +48,8 @@ class RenderRequest:
     """One picture, one motion, and how.
 
     reference: `(h, w, 3)` uint8 RGB, already at the size of the result.
-    reference_alpha: `(h, w)` uint8, where the file had an alpha channel.
+    reference_alpha: `(h, w)` uint8, where the file had an alpha channel, or didn't have the
+        shape of the result: 0 in the room beside it, which continues its border.
     reference_pose: the character's joints in the reference, one frame, in its pixels.
     motion: the joints to follow, already retargeted, in pixels of the result.
     control: for renderers that follow a drawn video (DensePose, a skeleton clip), or take

@@ -21,13 +21,13 @@ class Fit(Enum):
 
 @dataclass(frozen=True)
 class FitPicture:
-    """Brings a picture to a size.
+    """Brings a picture to a size. Room beside it has an alpha of 0.
 
     size: `(width, height)`, multiples of 8; None keeps the picture's own.
     """
 
     name: ClassVar[str] = "fit-picture"
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
@@ -51,9 +51,10 @@ class FitPicture:
         picture = read_picture(bench.inputs["picture"])
         for line in picture.notes:
             bench.note(f"{shown_name(self.picture)}: {line}")
-        pixels = picture.pixels
-        if picture.alpha is not None:
-            pixels = np.dstack([pixels, picture.alpha])
+        alpha = picture.alpha
+        if alpha is None:
+            alpha = np.full(picture.pixels.shape[:2], 255, np.uint8)
+        pixels = np.dstack([picture.pixels, alpha])
         if self.size is not None:
             check_size(self.size)
             pixels = fit_picture(pixels, self.size, self.fit)

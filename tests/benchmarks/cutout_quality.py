@@ -37,7 +37,7 @@ from animcli.pose.skeleton import BODY
 from animcli.presets import Preset
 from animcli.rendering.cutout import Cutout
 from animcli.rendering.renderer import RenderRequest
-from animcli.stages.fitting import fit_picture, place
+from animcli.stages.fitting import fit_picture
 from animcli.stages.reference import Fit
 from animcli.video.picture import read_picture, write_picture
 from animcli.video.read import open_footage
@@ -87,7 +87,9 @@ def measure(
 ) -> dict[str, object]:
     """The figures of one picture."""
     read = read_picture(picture)
-    pixels = fit_picture(read.pixels, size, Fit.PAD)
+    opaque = np.full(read.pixels.shape[:2], 255, np.uint8)
+    fitted = fit_picture(np.dstack([read.pixels, opaque]), size, Fit.PAD)
+    pixels, alpha = np.ascontiguousarray(fitted[..., :3]), fitted[..., 3]
     detector = BlazePose(models)
     pose = find(detector, [pixels], still=True)
     moves = retarget(motion, pose)
@@ -95,17 +97,12 @@ def measure(
     if mask is None:
         raise SystemExit(f"{picture}: nobody found")
     figure = mask > 0.5
-    at = place((read.pixels.shape[1], read.pixels.shape[0]), size, Fit.PAD)
-    tall, wide = (
-        round(s * n) for s, n in zip(at.scale[::-1], read.pixels.shape, strict=False)
-    )
-    figure[: at.top], figure[at.top + tall :] = False, False
-    figure[:, : at.left], figure[:, at.left + wide :] = False, False
+    figure[alpha == 0] = False
     rows = np.flatnonzero(figure.any(axis=1))
     height = float(rows[-1] - rows[0])
     request = RenderRequest(
         reference=pixels,
-        reference_alpha=None,
+        reference_alpha=alpha,
         reference_pose=pose,
         motion=moves,
         control=None,

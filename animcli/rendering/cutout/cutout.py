@@ -62,7 +62,7 @@ class Cutout:
         report(doing, 1, _STEPS)
         background = clear_background(request.reference, matte.alpha)
         report(doing, 2, _STEPS)
-        puppet = make_puppet(request.reference, matte, rest)
+        puppet = make_puppet(request.reference, matte, rest, _shown(request))
         report(doing, 3, _STEPS)
         movement = follow(request.motion, rest)
         orders = draw_orders(movement, rest)
@@ -89,6 +89,22 @@ def _matte(request: RenderRequest) -> Matte:
             "choose a picture with one person in it, or cut it out and save it with alpha",
         )
     return cut_out(request.reference, likely)
+
+
+def _shown(request: RenderRequest) -> tuple[slice, slice]:
+    """The rows and columns of the result that the picture itself takes up.
+
+    What the room beside it repeats of a foot or a skirt that its edge cuts off isn't the
+    figure.
+    """
+    alpha = request.reference_alpha
+    if alpha is None or not alpha.any() or _cuts_out(alpha):
+        return slice(0, request.size[1]), slice(0, request.size[0])
+    rows, columns = np.nonzero(alpha)
+    return (
+        slice(int(rows.min()), int(rows.max()) + 1),
+        slice(int(columns.min()), int(columns.max()) + 1),
+    )
 
 
 def _cuts_out(alpha: NDArray[np.uint8]) -> bool:

@@ -85,9 +85,14 @@ class Puppet:
             under[:] = layer[..., :3] + ((under * share + 127) // 255).astype(np.uint8)
 
 
-def make_puppet(picture: NDArray[np.uint8], matte: Matte, rest: Rest) -> Puppet:
-    """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`."""
-    rows, columns = _without_margins(picture, matte.alpha > 0.5)
+def make_puppet(
+    picture: NDArray[np.uint8], matte: Matte, rest: Rest, shown: tuple[slice, slice]
+) -> Puppet:
+    """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`.
+
+    shown: the rows and columns that show it; beyond them it goes on as at their edges.
+    """
+    rows, columns = shown
     picture = picture[rows, columns]
     matte = Matte(matte.alpha[rows, columns], matte.colours[rows, columns])
     rest = _shifted(rest, -columns.start, -rows.start)
@@ -179,22 +184,3 @@ def _continue_past_edges(
 def _shifted(rest: Rest, right: float, down: float) -> Rest:
     by = np.array([right, down])
     return replace(rest, joints=rest.joints + by, start=rest.start + by, end=rest.end + by)
-
-
-def _without_margins(
-    picture: NDArray[np.uint8], inside: NDArray[np.bool_]
-) -> tuple[slice, slice]:
-    """The rows and columns of the picture without those that repeat the figure at its edge.
-
-    A picture fitted into another shape is continued so. What that repeats of a foot or a
-    skirt that the edge cuts off isn't the figure.
-    """
-    spans = []
-    for axis in (0, 1):
-        lines, figure = np.moveaxis(picture, axis, 0), np.moveaxis(inside, axis, 0)
-        new = (lines[1:] != lines[:-1]).reshape(len(lines) - 1, -1).any(axis=1)
-        before, after = int(new.argmax()), int(new[::-1].argmax())
-        first = before if figure[:before].any() else 0
-        last = len(lines) - (after if figure[len(lines) - after :].any() else 0)
-        spans.append(slice(first, last))
-    return spans[0], spans[1]

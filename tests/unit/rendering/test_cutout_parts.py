@@ -18,10 +18,11 @@ from animcli.pose import skeleton as s
 from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
 from animcli.rendering.cutout.depth import Group, draw_orders
 from animcli.rendering.cutout.fill import carried_across, spread
-from animcli.rendering.cutout.matte import cut_out, given_matte
+from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
 from animcli.rendering.cutout.mesh import lay_mesh, rasterise
 from animcli.rendering.cutout.movement import follow
 from animcli.rendering.cutout.parts import take_apart
+from animcli.rendering.cutout.puppet import make_puppet
 from animcli.rendering.cutout.skin import Skin, bind
 
 
@@ -257,6 +258,26 @@ def test_seen_from_the_side_the_far_arm_is_behind() -> None:
     # looking to the screen's right, the left arm is the far one
     assert order.index(Group.LEFT_UPPER_ARM) < order.index(Group.TRUNK)
     assert order.index(Group.RIGHT_UPPER_ARM) > order.index(Group.TRUNK)
+
+
+def test_what_the_room_beside_a_picture_repeats_is_no_part_of_the_figure() -> None:
+    whole = doll()
+    cut = given_matte(whole.picture[:240], whole.alpha[:240])
+    rows, columns = slice(20, 260), slice(0, SIZE[0])
+    around = ((20, 50), (0, 0))
+    padded = Matte(
+        np.pad(cut.alpha, around, "edge"), np.pad(cut.colours, (*around, (0, 0)), "edge")
+    )
+    picture = np.pad(whole.picture[:240], (*around, (0, 0)), "edge")
+    down = pose({joint: (x, y + 20) for joint, (x, y) in STANDING.items()})
+    lower = rest_bones(down.points[0], down.seen[0])
+    beside = make_puppet(picture, padded, lower, (rows, columns))
+    alone = make_puppet(
+        whole.picture[:240], cut, standing(), (slice(0, 240), slice(0, SIZE[0]))
+    )
+    np.testing.assert_array_equal(beside.skin.mesh.nodes, alone.skin.mesh.nodes)
+    for one, other in zip(beside.textures, alone.textures, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_sheets_together_are_the_figure() -> None:

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
-from stage_builders import spot_motion
+from PIL import Image
+from stage_builders import spot_motion, workshop
 
 from animcli.errors import UsageError
 from animcli.stages.fitting import (
@@ -16,7 +18,8 @@ from animcli.stages.fitting import (
     resample,
     take_frames,
 )
-from animcli.stages.reference import Fit, check_size
+from animcli.stages.reference import Fit, FitPicture, check_size
+from animcli.video.picture import read_picture, write_picture
 
 SHAPES = [
     ((300, 200), (128, 192)),
@@ -127,3 +130,18 @@ def test_a_loop_begins_again() -> None:
     np.testing.assert_array_equal(looped.points[5:10], motion.points)
     assert looped.rate == motion.rate
     assert len(looped) == 12
+
+
+@pytest.mark.parametrize(("fit", "beside"), [(Fit.PAD, 0), (Fit.CROP, 255)])
+def test_a_fitted_picture_says_what_is_room_beside_it(
+    tmp_path: Path, fit: Fit, beside: int
+) -> None:
+    picture = tmp_path / "wide.png"
+    write_picture(picture, np.full((20, 40, 3), 90, np.uint8))
+    fitted = workshop(tmp_path).make(FitPicture(picture, (64, 64), fit)).path
+    with Image.open(fitted) as image:
+        alpha = np.asarray(image.getchannel("A"))
+    shown = np.full((64, 64), beside)
+    shown[16:48] = 255
+    np.testing.assert_array_equal(alpha, shown)
+    assert (read_picture(fitted).pixels == 90).all()
