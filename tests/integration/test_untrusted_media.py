@@ -95,6 +95,34 @@ def test_only_paths_are_opened_and_users_files_in_one_place() -> None:
     assert readers == [("container.py", True), ("write.py", False)]
 
 
+def test_nothing_unpacks_an_archive_asks_a_shell_or_listens() -> None:
+    """A tar file may write outside of its folder, a shell takes names for commands, and a
+    cluster's daemons open ports.
+    """
+    modules, calls, children = set(), set(), []
+    for file in sorted(Path(animcli.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                modules.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                calls |= {called, called.rpartition(".")[2]}
+                if called.startswith("subprocess."):
+                    children.append((file.name, called, ast.unparse(node)))
+    assert "subprocess" in modules  # it is our modules that were looked at
+    assert not modules & {"tarfile", "shelve", "marshal", "ray", "socketserver"}
+    assert not calls & {"extractall", "unpack_archive", "os.system", "os.popen"}
+    assert not calls & {"pickle.load", "pickle.loads", "pickle.Unpickler"}
+    # both start Python itself, with a list of words
+    assert [(file, called) for file, called, _ in children] == [
+        ("write.py", "subprocess.run"),
+        ("sources.py", "subprocess.run"),
+    ]
+    assert not any("shell" in written for *_, written in children)
+
+
 @pytest.mark.parametrize("scheme", ["http", "rtsp", "data", "file"])
 def test_an_address_is_not_asked_for(server: Server, scheme: str) -> None:
     address = Path(f"{scheme}://127.0.0.1:{server.server_port}/a.mp4")
