@@ -21,20 +21,21 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.video.tone import Primaries, Transfer, to_sdr
 
-EXACT: Final = int(
-    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-)
+# Flags of libswscale by number: PyAV 17, the last for Python 3.10, doesn't name them.
+_ACCURATE_RND: Final = 1 << 18
+_FULL_CHR_H_INT: Final = 1 << 13
+EXACT: Final = int(Interpolation.BILINEAR) | _ACCURATE_RND | _FULL_CHR_H_INT
 FAST: Final = int(Interpolation.BILINEAR)
 
 # Numbers of ITU-T H.273: matrix coefficients, transfer characteristics, primaries.
 UNTAGGED: Final = 2
-MATRICES: Final = {
+MATRICES: Final[dict[int, int]] = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
     5: Colorspace.ITU601,
     6: Colorspace.ITU601,
     7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
+    9: 9,  # BT.2020, which PyAV 17 converts by the frame's tag without a name for it
 }
 UNKNOWN_MATRICES: Final = {
     8: "YCgCo",
@@ -65,7 +66,7 @@ HD_HEIGHT: Final = (
 class Colours:
     """How the numbers in a decoded frame are to be understood."""
 
-    matrix: Colorspace
+    matrix: int
     full_range: bool
     transfer: Transfer
     primaries: Primaries
