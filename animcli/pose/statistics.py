@@ -108,7 +108,9 @@ def scale_of(looks: dict[str, NDArray[np.float64]], frames: int) -> NDArray[np.f
         return np.ones(frames)
     largest = np.interp(np.arange(frames), np.flatnonzero(told), longest.mean(axis=1)[told])
     window = 2 * HALF_WINDOW + 1
-    steady = percentile_filter(largest, 75, size=window, mode="nearest")
+    # SciPy 1.15, the last for Python 3.10, gives 0 for what is shorter than the window
+    ends = np.pad(largest, HALF_WINDOW, mode="edge")
+    steady = percentile_filter(ends, 75, size=window)[HALF_WINDOW:-HALF_WINDOW]
     scale = uniform_filter1d(steady, window, mode="nearest")
     low, high = np.percentile(scale, [5, 95])
     if high / low - 1 < STILL:
