@@ -60,7 +60,18 @@ def look_at(
     sight: Sight,
     pose: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """What the transformers of `network` look at in one picture; see `ReferenceUNet`.
+    """What the transformers of `network` look at in one picture; see `ReferenceUNet`."""
+    return look_through(network, latents, timestep, sight, pose)[0]
+
+
+def look_through(
+    network: ReferenceUNet | UNet,
+    latents: Tensor,
+    timestep: Tensor,
+    sight: Sight,
+    pose: Tensor | None = None,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What the transformers look at, and what leaves the last layer, (r, c, h, w).
 
     A UNet can look for itself too, so that a small model needs no second network.
     """
@@ -83,8 +94,7 @@ def look_at(
     if pose is not None:
         x = x + pose
     x, skips = network.encode(x, visit)
-    network.up_blocks.decode(x, skips, visit)
-    return features
+    return features, network.up_blocks.decode(x, skips, visit)
 
 
 def finest_attention(config: UNetConfig) -> int:

@@ -31,6 +31,10 @@ SPREAD: Final = 0.4
 divided by it, since diffusion wants them of unit variance."""
 
 
+AGREES: Final = 0.2
+"""Root mean squares of colours in -1..1 that differ by less are taken for the same."""
+
+
 @dataclass(frozen=True)
 class AutoencoderConfig:
     """Sizes of a decoder.
@@ -71,6 +75,10 @@ def unfold(latents: Tensor) -> Tensor:
     return F.pixel_shuffle(latents, 2) * SPREAD
 
 
+def _enlarge(halved: Tensor) -> Tensor:
+    return F.interpolate(halved, scale_factor=2, mode="bicubic")
+
+
 class Autoencoder(nn.Module):
     """Halves and folds pictures; unfolds latents and learns to double them."""
 
@@ -93,14 +101,23 @@ class Autoencoder(nn.Module):
         """`pictures` (b, 3, h, w) in -1..1 to (b, 12, h / 4, w / 4), variance about 1."""
         return fold(halve(pictures))
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, like: Tensor | None = None) -> Tensor:
         """Latents (b, 12, h / 4, w / 4) to pictures (b, 3, h, w), about -1..1.
 
         Before any learning these are the halved pictures, enlarged.
+        like: `(b, 3, h, w)`, what the pictures may look like. Where, halved, it is what the
+            latents say, details are its own, and not made up: backgrounds stay sharp.
         """
         halved = unfold(latents)
-        straight = F.interpolate(halved, scale_factor=2, mode="bicubic")
-        return straight + self.decoder(F.pixel_unshuffle(halved, 4) / SPREAD)
+        straight = _enlarge(halved)
+        made = straight + self.decoder(F.pixel_unshuffle(halved, 4) / SPREAD)
+        if like is None:
+            return made
+        low = halve(like)
+        off = (low - halved).square().mean(dim=1, keepdim=True)
+        off = F.avg_pool2d(off, 3, stride=1, padding=1, count_include_pad=False)
+        agree = F.interpolate((-off / AGREES**2).exp(), scale_factor=2, mode="bilinear")
+        return made.lerp(straight + like - _enlarge(low), agree)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The pictures, there and back."""

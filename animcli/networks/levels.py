@@ -50,6 +50,7 @@ class UNetConfig:
     across_frames: the group norms outside of transformers and motion modules take a
         sample's frames together, as in MagicAnimate, instead of each by itself.
     over_time: every transformer also looks at the other frames, as in Cinemo.
+    answers: channels that come out, if not as many as go in.
     """
 
     channels: int = 4
@@ -62,6 +63,7 @@ class UNetConfig:
     motion: MotionConfig | None = None
     across_frames: bool = False
     over_time: bool = False
+    answers: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.attention) != len(self.widths):

@@ -6,12 +6,15 @@ early. The guider can also take a clue: the reference with its limbs moved to th
 places, its single parts, itself, and where its limbs were. And the denoising network is its
 own reference network.
 
-What the network answers is added to the best guess that needs no network: if latents were
-normal numbers about the moved one, or about 0 where there is none, that guess would be
-their mean, given the noisy ones, and the answer is in units of what it leaves open. At low
-noise that is next to nothing. The network sees the guess and not the noisy latents: both
-say the same, but near pure noise the guess is quiet, where loud noise drowned joints and
-clue in the first layer (12,000 samples later it hadn't learnt to follow either).
+The network answers three things. How the layers that the clue is made of are to be mixed
+anew, and from how far beside their places they are to be taken: what is moved stays sharp,
+and a silhouette is learnt sooner than the colours on both sides of it. And what is to be
+added. It is added to the best guess that needs no network: if latents were normal numbers
+about the mixture, or about 0 where there is none, that guess would be their mean, given the
+noisy ones, and the answer is in units of what it leaves open. At low noise that is next to
+nothing. The network sees such a guess and not the noisy latents: both say the same, but
+near pure noise the guess is quiet, where loud noise drowned joints and clue in the first
+layer (12,000 samples later it hadn't learnt to follow either).
 Source: Hu et al., "Animate Anyone", arXiv:2311.17117; limb coordinates: `limbs.py`.
 
 Shapes: b samples, f frames, r references, z latent channels, h by w latent positions.
@@ -24,13 +27,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animcli.networks.appearance import look_at
+from animcli.networks.appearance import look_through
 from animcli.networks.attention import SpatialTransformer
 from animcli.networks.autoencoder import LATENT_CHANNELS, fold
+from animcli.networks.blocks import fold_frames, unfold_frames
 from animcli.networks.levels import MotionConfig, Sight, UNetConfig
 from animcli.networks.limbs import CODE
 from animcli.networks.unet import UNet
-from animcli.networks.warp import PARTS, Moved
+from animcli.networks.warp import LAYERS, PARTS, Moved
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class MiniConfig:
             groups=self.groups,
             context=0,
             motion=motion if self.positions else None,
+            answers=sum(_ANSWERS),
         )
 
 
@@ -86,8 +91,13 @@ class LimbGuider(nn.Module):
         return self.conv_out(F.silu(x))
 
 
-CLUE: Final = (PARTS + 2) * LATENT_CHANNELS + CODE
-"""Channels of a clue: the parts, the guess and the reference as latents, and its limbs."""
+_ANSWERS: Final = (LATENT_CHANNELS, 4 * LAYERS, 2 * PARTS)
+"""Channels of the network's answer: what is added to the guess; how the layers of the guess
+are to be mixed, for two by two pixels; and where their parts are to be taken from."""
+
+CLUE: Final = (PARTS + 2) * LATENT_CHANNELS + CODE + 4 * (PARTS + 1)
+"""Channels of a clue: the parts, the guess and the reference as latents, its limbs, and the
+shares of the background and the parts in the guess."""
 
 
 def make_clue(moved: Moved, reference: Tensor, code: Tensor) -> Tensor:
@@ -97,7 +107,8 @@ def make_clue(moved: Moved, reference: Tensor, code: Tensor) -> Tensor:
     latent. code: `(b, CODE, h, w)`, its limbs.
     """
     parts = fold(moved.parts.flatten(1, 2))
-    return torch.cat([parts, fold(moved.whole), reference, code], dim=1)
+    shares = F.pixel_unshuffle(moved.shares, 2)
+    return torch.cat([parts, fold(moved.whole), reference, code, shares], dim=1)
 
 
 def clean_shares(steps: int = 1000) -> Tensor:
@@ -119,6 +130,19 @@ MOVED_ERROR: Final = 0.1
 variance of latents."""
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen in r references.
+
+    features: what transformers may look at, path -> (r, positions, c).
+    figure: `(r, 1, 2 h, 2 w)` in 0..1, how much of each pixel of the halved picture is the
+        person, as far as the model can tell.
+    """
+
+    features: dict[str, Tensor]
+    figure: Tensor
+
+
 class MiniModel(nn.Module):
     """Predicts clean latents from noisy ones, the target's joints and the reference."""
 
@@ -127,6 +151,11 @@ class MiniModel(nn.Module):
         self.config = config
         self.unet = UNet(config.unet)
         self.guider = LimbGuider(config.widths[0])
+        self.silhouette = nn.Sequential(
+            nn.GroupNorm(config.groups, config.widths[0]),
+            nn.SiLU(),
+            nn.Conv2d(config.widths[0], 4, 3, padding=1),
+        )
         # What it adds to the guess begins as nothing, and a place begins by looking at
         # those that are like it.
         nn.init.zeros_(self.unet.conv_out.weight)
@@ -136,10 +165,13 @@ class MiniModel(nn.Module):
                 if isinstance(module, SpatialTransformer):
                     module.block.attn1.to_k.weight.copy_(module.block.attn1.to_q.weight)
 
-    def look(self, reference: Tensor, code: Tensor) -> dict[str, Tensor]:
-        """Features of references (r, z, h, w) with their limb codes (r, CODE, h, w)."""
+    def look(self, reference: Tensor, code: Tensor) -> Look:
+        """At references (r, z, h, w) with their limb codes (r, CODE, h, w)."""
         clean = torch.zeros((), device=reference.device)
-        return look_at(self.unet, reference, clean, self.unet.see(), self.guider(code))
+        features, last = look_through(
+            self.unet, reference, clean, self.unet.see(), self.guider(code)
+        )
+        return Look(features, F.pixel_shuffle(self.silhouette(last), 2).float().sigmoid())
 
     def forward(
         self,
@@ -147,21 +179,52 @@ class MiniModel(nn.Module):
         timestep: Tensor,
         sight: Sight,
         pose: Tensor,
-        moved: Tensor | None = None,
+        moved: Moved | None = None,
+        told: Tensor | None = None,
     ) -> Tensor:
-        """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide.
+        """The clean latents (b, z, f, h, w); see `imagine`."""
+        return self.imagine(latents, timestep, sight, pose, moved, told)[0]
+
+    def imagine(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        sight: Sight,
+        pose: Tensor,
+        moved: Moved | None = None,
+        told: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide, and
+        how much of a pixel is taken from the reference's figure, (b f, 1, 2 h, 2 w).
 
         timestep: () or (b,).
         sight: what `unet.see` made of what `look` gave, for the last samples of the batch.
         pose: (b, width, f, h, w), what the guider gave for each frame.
-        moved: (b, z, f, h, w) of the clue that the guider got; zeros stand for none.
+        moved: what the clue that the guider got was made of, b f rows.
+        told: (b,) bool, which samples had a clue; without it all had, if `moved` is given.
         """
+        frames = latents.shape[2]
+        if told is None:
+            told = torch.full((len(latents),), moved is not None, device=latents.device)
+        told = told.view(-1, 1, 1, 1, 1)
+        about = torch.zeros_like(latents)
+        if moved is not None:
+            about = told * unfold_frames(fold(moved.whole).to(latents), frames)
         share = SHARES.to(latents.device)[timestep].view(-1, 1, 1, 1, 1)
-        about = torch.zeros_like(latents) if moved is None else moved
-        told = about.flatten(1).any(dim=1).view(-1, 1, 1, 1, 1)
         spread = torch.where(told, MOVED_ERROR, 1.0)
         seen = share * spread + 1 - share  # variance of the noisy latents about the guess
-        off = latents - share.sqrt() * about
-        guess = about + share.sqrt() * spread / seen * off
-        answer = self.unet(guess, timestep, sight, pose=pose)
-        return guess + (spread * (1 - share) / seen).sqrt() * answer
+
+        def mean(about: Tensor) -> Tensor:
+            return ((1 - share) * about + share.sqrt() * spread * latents) / seen
+
+        answer = self.unet(mean(about), timestep, sight, pose=pose)
+        added, leanings, offsets = answer.split(_ANSWERS, dim=1)
+        height, width = latents.shape[-2:]
+        figure = latents.new_zeros(len(latents) * frames, 1, 2 * height, 2 * width)
+        if moved is not None:
+            mixed, figure = moved.mix(
+                fold_frames(offsets).float(),
+                F.pixel_shuffle(fold_frames(leanings).float(), 2),
+            )
+            about = told * unfold_frames(fold(mixed).to(latents), frames)
+        return mean(about) + (spread * (1 - share) / seen).sqrt() * added, figure

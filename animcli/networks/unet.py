@@ -47,7 +47,8 @@ class WholeUNet(Encoder):
         self.conv_norm_out = GroupNorm(
             config.groups, config.widths[0], across_frames=config.across_frames
         )
-        self.conv_out = nn.Conv2d(config.widths[0], config.channels, 3, padding=1)
+        answers = config.channels if config.answers is None else config.answers
+        self.conv_out = nn.Conv2d(config.widths[0], answers, 3, padding=1)
 
     def answer(
         self,

@@ -4,12 +4,14 @@ A drawn figure is cut along its joints. Every segment between two joints carries
 around it, turned, stretched and moved from where it lies in the reference to where it lies
 in the frame; the parts are laid over a background in which the reference's figure is filled
 up with the colours around it. The guess knows no sleeves, skirts or hidden sides: the
-network gets it, and the single parts, as a clue, and has to know better.
+network gets it, and the single parts, as a clue, has to know better, and may mix the parts
+in another way.
 
 Shapes: b pictures, 18 joints in OpenPose's order, h and w pixels, s segments.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -42,22 +44,102 @@ Person = tuple[Tensor, Tensor]
 """Joints `(b, 18, 2)` with x and y in 0..1 of the picture, and which are seen `(b, 18)`."""
 
 
+LAYERS: Final = 1 + PARTS
+"""What a pixel can be taken from: the filled background, and each part."""
+
+OFFSET: Final = 0.05
+"""What an offset of 1 is, in halves of a picture."""
+
+_UNLIKELY: Final = 0.02
+"""The least share that a layer begins with when layers are mixed anew: with less, nothing
+is learnt of skirts, which lie beyond the capsules of the limbs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """whole: `(b, 3, h, w)`, the guess. parts: `(b, PARTS, 3, h, w)`, each part moved, and
-    zero where it isn't.
+    """What a guess is made of, so that a network can also make a better one of it.
+
+    picture, behind: `(b, 3, h, w)`, the reference, and its background with the figure
+    filled up. nearness: `(b, PARTS, h, w)`, how near each part is, 0 where there is none.
+    places: `(b, PARTS, h, w, 2)`, x and y in -1..1 of where it is taken from.
     """
 
-    whole: Tensor
-    parts: Tensor
+    picture: Tensor
+    behind: Tensor
+    nearness: Tensor
+    places: Tensor
+
+    @cached_property
+    def shares(self) -> Tensor:
+        """How much the background and each part are in the guess, (b, 1 + PARTS, h, w)."""
+        # Sharp enough that the nearest part hides the others, soft enough for smooth edges.
+        share = F.pad(self.nearness, (0, 0, 0, 0, 1, 0), value=_BACKGROUND).pow(3)
+        return share / share.sum(dim=1, keepdim=True)
+
+    @cached_property
+    def whole(self) -> Tensor:
+        """The guess, (b, 3, h, w)."""
+        share = self.shares[:, :, None]
+        return share[:, 0] * self.behind + (share[:, 1:] * self._moved).sum(dim=1)
+
+    @property
+    def parts(self) -> Tensor:
+        """Each part moved, and zero where it isn't, (b, PARTS, 3, h, w)."""
+        shown = (self.nearness / _BACKGROUND**2).clamp(max=1)
+        return self._moved * shown[:, :, None]
+
+    @cached_property
+    def _moved(self) -> Tensor:
+        return _sample(self.picture, self.places)
+
+    def mix(self, offsets: Tensor, leanings: Tensor) -> tuple[Tensor, Tensor]:
+        """The layers taken from elsewhere and mixed otherwise, (b, 3, h, w), and how much
+        of that is figure, (b, 1, h, w).
+
+        offsets: `(b, 2 PARTS, h / 2, w / 2)`, x and y to be added to the places, times
+            `OFFSET`. leanings: `(b, LAYERS, h, w)`, added to the logarithms of the shares.
+            Zeros give the guess, nearly.
+        """
+        shift = _double(offsets).unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2)
+        parts = _sample(self.picture, self.places + OFFSET * shift)
+        share = (self.shares.clamp_min(_UNLIKELY).log() + leanings).softmax(dim=1)
+        figure = (share[:, 1:, None] * parts).sum(dim=1)
+        return share[:, :1] * self.behind + figure, 1 - share[:, :1]
+
+    def enlarged(self, picture: Tensor, behind: Tensor) -> "Moved":
+        """The same of pictures (b, 3, 2 h, 2 w)."""
+        places = self.places.movedim(-1, 2).flatten(1, 2)
+        places = _double(places).unflatten(1, (PARTS, 2)).movedim(2, -1)
+        return Moved(picture, behind, _double(self.nearness), places)
+
+    def rows(self, chosen: Tensor) -> "Moved":
+        """That of the pictures with the numbers `chosen` (n,), in that order."""
+        parts = self.picture, self.behind, self.nearness, self.places
+        return Moved(*(part[chosen] for part in parts))
+
+
+def _sample(pictures: Tensor, places: Tensor) -> Tensor:
+    """`pictures` (b, 3, h, w) at `places` (b, n, h, w, 2): (b, n, 3, h, w)."""
+    b, n, height, width, _ = places.shape
+    taken = F.grid_sample(
+        pictures, places.reshape(b, n * height, width, 2), padding_mode="border",
+        align_corners=False,
+    )  # fmt: skip
+    return taken.view(b, -1, n, height, width).transpose(1, 2)
 
 
 def move_parts(
-    pictures: Tensor, reference: Person, target: Person, hidden: Tensor | None = None
+    pictures: Tensor,
+    reference: Person,
+    target: Person,
+    hidden: Tensor | None = None,
+    figure: Tensor | None = None,
 ) -> Moved:
     """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`.
 
     hidden: `(b, PARTS)` bool, parts that aren't moved, as if their joints weren't seen.
+    figure: `(b, 1, h, w)` in 0..1, how much of each pixel is the figure. Without it every
+        part carries along what is about it, and the figure is taken for capsules.
     """
     height, width = pictures.shape[-2:]
     # Places and nearness change slowly: every other pixel is enough.
@@ -71,43 +153,52 @@ def move_parts(
     near = near * shown[..., None, None]
     places = there.place(u, v, here)  # (b, s, 2, h / 2, w / 2)
 
-    flows, weights = [], []
-    front = pictures.new_tensor([segment[5] for segment in _SEGMENTS])[:, None, None]
+    flows = []
     for part in _PARTS:
         share = near[:, part] + 1e-9  # (b, 1 or 2, h / 2, w / 2)
         share = share / share.sum(dim=1, keepdim=True)
         flows.append((share[:, :, None] * places[:, part]).sum(dim=1))
-        weights.append((near[:, part] * front[part]).amax(dim=1))
     flow = _double(torch.cat(flows, dim=1))
-    weight = _double(torch.stack(weights, dim=1))  # (b, PARTS, h, w)
-    grid = flow.unflatten(1, (PARTS, 2)).permute(1, 0, 3, 4, 2) / shape * 2 - 1
-    parts = torch.stack(
-        [
-            F.grid_sample(pictures, each, padding_mode="border", align_corners=False)
-            for each in grid
-        ],
-        dim=1,
-    )
-    # Sharp enough that the nearest part hides the others, soft enough for smooth edges.
-    share = F.pad(weight, (0, 0, 0, 0, 1, 0), value=_BACKGROUND).pow(3)
-    share = (share / share.sum(dim=1, keepdim=True))[:, :, None]
-    behind = fill_figure(pictures, there)
-    whole = share[:, 0] * behind + (share[:, 1:] * parts).sum(dim=1)
-    return Moved(whole, parts * (weight / _BACKGROUND).clamp(max=1)[:, :, None])
+    weight = _nearness(near)
+    grid = flow.unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2) / shape * 2 - 1
+    if figure is None:
+        behind = fill_figure(pictures, there.cover((height, width)))
+        return Moved(pictures, behind, weight, grid)
+    # What is figure in the reference belongs to the part that it is nearest to.
+    owner = _nearness(there.coordinates(cells)[0] * there.known[..., None, None])
+    owner = owner.pow(3) + 1e-12
+    own = figure * owner / owner.sum(dim=1, keepdim=True)
+    carried = _sample(own.flatten(0, 1)[:, None], grid.flatten(0, 1)[:, None])
+    behind = background(pictures, figure)
+    return Moved(pictures, behind, weight * carried[:, 0, 0].view_as(weight), grid)
+
+
+def _nearness(near: Tensor) -> Tensor:
+    """How near the segments are (b, s, h / 2, w / 2), to how near the parts are,
+    (b, PARTS, h, w); arms count for more than what they usually hide.
+    """
+    front = near.new_tensor([segment[5] for segment in _SEGMENTS])[:, None, None]
+    parts = [(near[:, part] * front[part]).amax(dim=1) for part in _PARTS]
+    return _double(torch.stack(parts, dim=1))
 
 
 def _double(planes: Tensor) -> Tensor:
     return F.interpolate(planes, scale_factor=2, mode="bilinear")
 
 
-def fill_figure(pictures: Tensor, bones: "_Bones") -> Tensor:
-    """The pictures with the colours around it where their figure is.
+def background(pictures: Tensor, figure: Tensor) -> Tensor:
+    """The pictures (b, 3, h, w) without `figure` (b, 1, h, w), of which one is not sure."""
+    # Where it may be, nothing of it may shine through.
+    perhaps = (F.max_pool2d(figure, 3, stride=1, padding=1) - 0.1) / 0.4
+    return fill_figure(pictures, perhaps.clamp(0, 1))
+
+
+def fill_figure(pictures: Tensor, figure: Tensor) -> Tensor:
+    """The pictures (b, 3, h, w) with the colours around it where `figure` (b, 1, h, w) is.
 
     Means of what is known of 2, 4, 8... pixels, from coarse to fine ("push and pull").
     """
-    near, _, _ = bones.coordinates((pictures.shape[-2] // 2, pictures.shape[-1] // 2))
-    near = _double((near * bones.known[..., None, None]).amax(dim=1, keepdim=True))
-    known = 1 - (near / _BACKGROUND).clamp(max=1)
+    known = 1 - figure
     sums, shares = [pictures * known], [known]
     while min(sums[-1].shape[-2:]) > 1:
         sums.append(F.avg_pool2d(sums[-1], 2, ceil_mode=True))
@@ -153,6 +244,12 @@ class _Bones:
             known[:, _STARTS] & known[:, _STOPS],
             (between * across[:, _TRUNK]).sum(dim=-1),
         )
+
+    def cover(self, size: tuple[int, int]) -> Tensor:
+        """Capsules about the segments, (b, 1, h, w) in 0..1."""
+        near, _, _ = self.coordinates((size[0] // 2, size[1] // 2))
+        near = (near * self.known[..., None, None]).amax(dim=1, keepdim=True)
+        return (_double(near) / _BACKGROUND).clamp(max=1)
 
     def coordinates(self, cells: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Of each pixel on each segment, `(b, s, h, w)`: how near, 0..1; how far along and

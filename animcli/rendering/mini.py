@@ -5,15 +5,16 @@ It follows joints, not a drawing of them, and takes the reference's own joints t
 noise, windows, a sampler, an autoencoder.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from animcli.errors import PresetError
 from animcli.networks.autoencoder import (
@@ -26,9 +27,10 @@ from animcli.networks.autoencoder import (
 from animcli.networks.levels import Sight
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel, make_clue
-from animcli.networks.warp import move_parts
+from animcli.networks.warp import PARTS, Moved, background, move_parts
 from animcli.pose.sequence import PoseSequence
 from animcli.pose.skeleton import BODY
+from animcli.presets import Preset
 from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
 from animcli.rendering.device import dtype_on, enough_memory, open_device
 from animcli.rendering.features import FrameFeatures
@@ -78,12 +80,19 @@ class Mini:
             device,
             torch.float32,  # the model's own errors are larger than float16's, its aren't
         )
+        model = load_network(
+            lambda: MiniModel(self.model),
+            {"": folder / "model.safetensors"},
+            device,
+            dtype,
+        )
+        guide = Guide(model, request, device)
         shape = (self.model.unet.channels, height // SHRINK, width // SHRINK)
         with enough_memory("denoising", REMEDY):
             latents = clean_latents(
                 lambda: clip_noise(preset.noise, request.frames, shape, preset.seed),
                 Solver(preset.sampler, SCHEDULE, preset.steps, preset.seed),
-                lambda: self.look(request, folder, device, dtype),
+                lambda: self.look(model, guide, preset),
                 windows_of(preset, request.frames),
                 checkpoint,
                 report,
@@ -91,7 +100,8 @@ class Mini:
 
         @torch.inference_mode()
         def picture(index: int) -> NDArray[np.uint8]:
-            decoded = coder.decode(latents[index : index + 1].to(device))[0]
+            latent = latents[index : index + 1].to(device)
+            decoded = coder.decode(latent, guide.whole(index))[0]
             shown = ((decoded.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
             return shown.permute(1, 2, 0).contiguous().cpu().numpy()
 
@@ -101,46 +111,25 @@ class Mini:
 
         return frames
 
-    def look(
-        self,
-        request: RenderRequest,
-        folder: Path,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> StartStep:
-        """Look at the reference and the motion, and be ready to predict."""
-        if request.motion is None or request.reference_pose is None:
-            raise PresetError(
-                "mini follows joints, and a drawn motion has none",
-                "give the video of the dancer, or its .pose",
-            )
-        model = load_network(
-            lambda: MiniModel(self.model),
-            {"": folder / "model.safetensors"},
-            device,
-            dtype,
-        )
-        guide = Guide(model, request, device)
-        preset = request.preset
+    def look(self, model: MiniModel, guide: "Guide", preset: Preset) -> StartStep:
+        """Be ready to predict what the guide asks for."""
         guidance = Guidance.of(preset)
         with torch.inference_mode():
-            views = Views(model.unet.see(), model.unet.see(None, guide.look()))
-        told = FrameFeatures(guide.frame)
-        width = self.model.widths[0]
+            views = Views(model.unet.see(), model.unet.see(None, guide.look.features))
+        like = next(model.parameters())
 
         def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
             guided = guidance.works_at(step, preset.steps)
-            time = timestep.to(device)
+            time = timestep.to(like.device)
 
             def predict(part: Tensor, window: Window) -> Tensor:
-                both = told.stack(window.frames).transpose(0, 1)[None].to(device, dtype)
-                pose, moved = both[:, :width], both[:, width:]
+                pose, moved = guide.ask(window.frames)
 
                 def ask(noisy: Tensor, sight: Sight) -> Tensor:
-                    clean: Tensor = model(noisy, time, sight, pose, moved)
+                    clean: Tensor = model(noisy, time, sight, pose.to(like), moved)
                     return clean
 
-                noisy = part.to(device, dtype)
+                noisy = part.to(like)
                 return guidance.predict(noisy, views, ask, guided=guided)
 
             return predict
@@ -159,7 +148,10 @@ class Guide:
     ) -> None:
         motion, pose = request.motion, request.reference_pose
         if motion is None or pose is None:
-            raise ValueError("a guide wants the joints of the motion and of the reference")
+            raise PresetError(
+                "mini follows joints, and a drawn motion has none",
+                "give the video of the dancer, or its .pose",
+            )
         self._model, self._device = model, device
         self._motion = body_joints(motion)
         joints, seen = body_joints(pose)
@@ -167,27 +159,58 @@ class Guide:
         width, height = request.size
         self._cells = (height // SHRINK, width // SHRINK)
         with torch.inference_mode():
-            self._picture = halve(to_signed(request.reference).to(device))
+            self._whole = to_signed(request.reference).to(device)
+            self._picture = halve(self._whole)
             joints, seen = self._still
             self._code = limb_code(joints, seen, self._cells)
+            like = next(model.parameters())
+            self.look = model.look(fold(self._picture).to(like), self._code.to(like))
+            figure = self.look.figure.float()
+            self._figure = figure
+            self._behind = background(self._picture, figure)
+            large = F.interpolate(figure, scale_factor=2, mode="bilinear")
+            self._far = background(self._whole, large)
+        self._told = FrameFeatures(self._tell)
 
-    def look(self) -> dict[str, Tensor]:
-        """What the model's transformers may look at in the reference."""
-        like = next(self._model.parameters())
-        return self._model.look(fold(self._picture).to(like), self._code.to(like))
+    def ask(self, frames: Sequence[int]) -> tuple[Tensor, Moved]:
+        """Of f frames: what the guider says, (1, width, f, h, w), and how the parts of the
+        halved reference move.
+        """
+        rows = self._told.stack(frames).to(self._device)
+        picture = self._picture.expand(len(rows), -1, -1, -1)
+        size = picture.shape[-2:]
+        shapes = (
+            (self._model.config.widths[0], *self._cells),
+            (PARTS, *size),
+            (PARTS, *size, 2),
+        )
+        told, nearness, places = (
+            part.unflatten(1, shape)
+            for part, shape in zip(
+                rows.split([math.prod(shape) for shape in shapes], dim=1),
+                shapes,
+                strict=True,
+            )
+        )
+        behind = self._behind.expand_as(picture)
+        return told.transpose(0, 1)[None], Moved(picture, behind, nearness, places)
+
+    def whole(self, index: int) -> Tensor:
+        """The guess of one frame, (1, 3, height, width)."""
+        _, moved = self.ask([index])
+        return moved.enlarged(self._whole, self._far).whole
 
     @torch.inference_mode()
-    def frame(self, index: int) -> Tensor:
-        """Of one frame: the guider's answer, then the latent of the reference with its
-        limbs moved, (width + z, h, w), on the processor.
-        """
+    def _tell(self, index: int) -> Tensor:
+        """What there is to say of one frame, (n,), on the processor, for `ask`."""
         like = next(self._model.parameters())
         joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
-        moved = move_parts(self._picture, self._still, (joints, seen))
+        moved = move_parts(self._picture, self._still, (joints, seen), figure=self._figure)
         clue = make_clue(moved, fold(self._picture), self._code)
         code = limb_code(joints, seen, self._cells)
         told = self._model.guider(code.to(like), clue.to(like))
-        return torch.cat([told.float(), fold(moved.whole)], dim=1)[0].cpu()
+        said = (told.float(), moved.nearness, moved.places)
+        return torch.cat([part.flatten() for part in said]).cpu()
 
 
 def body_joints(motion: PoseSequence) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from animcli.training.shards import ShardFolder
 from animcli.training.single_frames import Recipe, denoising_loss
 from animcli.training.validation import Cases, Figures, measure, measure_motion, paint
 
-STEPS = (2, 4)  # of validation
+STEPS = (1, 2, 4)  # of validation
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ class Batch:
     reference: `(b, 3, h, w)`, halved pictures in -1..1. targets: `(b, t, 3, h, w)`.
     joints: `(b, 1 + t, 18, 2)` in 0..1, the reference's first. seen: `(b, 1 + t, 18)`.
     weights: `(b, t, 1, h / 4, w / 4)`, 1 to 2: the more of it the target's person fills.
+    figure: `(b, 1, h, w)` in 0..1, how much of it the reference's person fills.
     """
 
     reference: Tensor
@@ -51,6 +52,7 @@ class Batch:
     joints: Tensor
     seen: Tensor
     weights: Tensor
+    figure: Tensor
 
     def halved(self) -> "Batch":
         """The same at half the size."""
@@ -65,6 +67,7 @@ class Batch:
             reference=half(self.reference),
             targets=half(self.targets),
             weights=half(self.weights),
+            figure=half(self.figure),
         )
 
 
@@ -77,16 +80,22 @@ def prepare(footage: Iterable[Footage], path: Path) -> None:
             torch.from_numpy(clip.masks)[1:, None].float() / 255, 8
         )
         for name, values in (
-            ("pictures", halve(pictures).round().byte().numpy()),
+            ("pictures", _bytes(pictures)),
             ("joints", clip.joints),
             ("seen", clip.seen),
             ("masks", cells.half().numpy()),
+            ("figure", _bytes(torch.from_numpy(clip.masks)[:1].float())[0]),
         ):
             parts.setdefault(name, []).append(values)
     part = path.with_suffix(".part")
     # Files hold what lies in memory, which for pictures would be channels last.
     save_file({n: np.ascontiguousarray(np.stack(v)) for n, v in parts.items()}, part)
     part.replace(path)
+
+
+def _bytes(pictures: Tensor) -> NDArray[np.uint8]:
+    """Halved."""
+    return np.asarray(halve(pictures).round().byte())
 
 
 class Shards:
@@ -111,7 +120,7 @@ class Shards:
             self._read(clip, list(wanted))
             for clip, wanted in zip(clips, targets, strict=True)
         ]
-        pictures, joints, seen, masks = (
+        pictures, joints, seen, masks, figure = (
             torch.stack(part) for part in zip(*read, strict=True)
         )
         return Batch(
@@ -120,6 +129,7 @@ class Shards:
             joints=joints,
             seen=seen,
             weights=1 + masks,
+            figure=figure[:, None],
         )
 
     def _read(self, clip: int, targets: list[int]) -> tuple[Tensor, ...]:
@@ -132,6 +142,7 @@ class Shards:
             file.get_slice("joints")[row][all_],
             file.get_slice("seen")[row][all_],
             file.get_slice("masks")[row][targets].float(),
+            file.get_slice("figure")[row].float() / 255,
         )
 
 

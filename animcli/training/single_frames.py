@@ -49,6 +49,11 @@ class Recipe:
     no_reference: float = key(
         0.05, "Share of clips without a reference, for guidance.", low=0, high=1
     )
+    silhouette: float = key(
+        2.0,
+        "Weight of the silhouette's error: how much of each place is the figure's.",
+        low=0,
+    )
     jitter: float = key(
         0.004, "How far joints are moved, in pictures: found ones are off.", low=0
     )
@@ -93,38 +98,56 @@ def denoising_loss(
 
     chances = torch.rand(clips, 1 + PARTS, generator=random)
     hidden = (chances[:, 1:] < recipe.hidden_parts) & (chances[:, :1] < 0.5)
+    look = model.look(reference, code[:, 0])
+    # Its error says how the figure is to be told; what is made of it doesn't.
     guess = move_parts(
         repeated(batch.reference),
         (repeated(shaken[:, 0]), repeated(batch.seen[:, 0])),
         (shaken[:, 1:].flatten(0, 1), batch.seen[:, 1:].flatten(0, 1)),
         repeated(hidden),
+        repeated(look.figure.detach()),
     )
     told = (chance[1] >= recipe.no_clue)[:, None, None, None]
     clue = repeated(told) * make_clue(guess, repeated(reference), repeated(code[:, 0]))
     clue = clue.unflatten(0, (clips, frames))
-    moved = told[:, None] * fold(guess.whole).unflatten(0, (clips, frames))
-    features = model.look(reference, code[:, 0])
     known = chance[2] >= recipe.no_reference
     # Clips without a reference come first: features serve the last samples of a batch.
     order = torch.argsort(known.long(), stable=True)
     shown = order[known[order]]
-    features = {path: rows[shown] for path, rows in features.items()} if len(shown) else {}
+    features = (
+        {path: rows[shown] for path, rows in look.features.items()} if len(shown) else {}
+    )
     pose = model.guider(code[order, 1:].flatten(0, 1), clue[order].flatten(0, 1))
     frames_second = (0, 2, 1, 3, 4)
-    clean = model(
+    clean, taken = model.imagine(
         noisy[order].permute(frames_second),
         timestep[order],
         model.unet.see(None, features),
         pose.unflatten(0, (clips, frames)).permute(frames_second),
-        moved[order].permute(frames_second),
-    ).permute(frames_second)
-    figure = F.interpolate(batch.weights.flatten(0, 1), (height, width))
-    weights = figure.unflatten(0, (clips, frames))
+        guess.rows((order[:, None] * frames + torch.arange(frames)).flatten()),
+        told.flatten()[order],
+    )
+    clean = clean.permute(frames_second)
+    filled = F.interpolate(batch.weights.flatten(0, 1), (height, width))
+    weights = filled.unflatten(0, (clips, frames))
+    shape_error = cross_entropy(
+        F.avg_pool2d(taken, 4).unflatten(0, (clips, frames)), batch.weights[order] - 1
+    )
     error = (clean.float() - targets[order]).square() * weights[order]
     snr = (shares / (1 - shares))[timestep].clamp(1, recipe.snr_limit)
     # In units of what the guess leaves open, or clips without a clue drown the others.
     weight = snr / torch.where(told.flatten(), MOVED_ERROR, 1.0)
-    return (error.mean(dim=(1, 2, 3, 4)) * weight[order]).mean()
+    loss = (error.mean(dim=(1, 2, 3, 4)) * weight[order]).mean()
+    taken_error = (told[order, None] * shape_error).mean()
+    return loss + recipe.silhouette * (
+        taken_error + cross_entropy(look.figure, batch.figure).mean()
+    )
+
+
+def cross_entropy(shares: Tensor, true: Tensor) -> Tensor:
+    """Of shares in 0..1 against true ones, each by itself."""
+    sure = shares.float().clamp(1e-3, 1 - 1e-3)
+    return -(true * sure.log() + (1 - true) * (1 - sure).log())
 
 
 @dataclass(eq=False)

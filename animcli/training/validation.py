@@ -21,7 +21,7 @@ from animcli.networks.autoencoder import (
 )
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
-from animcli.networks.warp import move_parts
+from animcli.networks.warp import Moved, background, move_parts
 from animcli.training.shards import Footage
 
 Figures = dict[str, float]
@@ -169,24 +169,27 @@ def paint(
     features: dict[str, Tensor] = {}
     if shown.attention is not None:
         which = (right if shown.attention else other)[::frames]
-        features = model.look(autoencoder.encode(cases.references[which]), there[which])
-    moved = clue = None
+        look = model.look(autoencoder.encode(cases.references[which]), there[which])
+        features = look.features
+    guess = clue = like = None
     if shown.clue is not None:
         which = right if shown.clue else other
         small = halve(cases.references[which])
+        figure = model.look(fold(small), there[which]).figure
         guess = move_parts(
             small,
             (cases.joints[which, 0], cases.seen[which, 0]),
             (cases.joints[:, 1], cases.seen[:, 1]),
+            figure=figure,
         )
+        like = whole_size(guess, cases.references[which], figure)
         clue = make_clue(guess, fold(small), there[which])
-        moved = to_clips(fold(guess.whole))
     pose = to_clips(model.guider(here, clue))
     sight = model.unet.see(None, features)
 
     def clean(noisy: Tensor, timestep: int) -> Tensor:
         time = torch.tensor(timestep)
-        made = model(to_clips(noisy), time, sight, pose, moved)
+        made = model(to_clips(noisy), time, sight, pose, guess)
         return made.transpose(1, 2).flatten(0, 1)
 
     shape = (b, LATENT_CHANNELS, height // SHRINK, width // SHRINK)
@@ -196,7 +199,17 @@ def paint(
         common = torch.randn(b // frames, *shape[1:], generator=random)
         common = common.repeat_interleave(frames, 0)
         noise = (1 - shared) ** 0.5 * noise + shared**0.5 * common
-    return autoencoder.decode(descend(noise, clean, shares, steps))
+    latents = descend(noise, clean, shares, steps)
+    return autoencoder.decode(latents, like)
+
+
+def whole_size(guess: Moved, pictures: Tensor, figure: Tensor) -> Tensor:
+    """A guess from halved pictures at the size of the `pictures` (b, 3, h, w) themselves.
+
+    figure: `(b, 1, h / 2, w / 2)`, what of them is the person.
+    """
+    large = F.interpolate(figure, scale_factor=2, mode="bilinear")
+    return guess.enlarged(pictures, background(pictures, large)).whole
 
 
 def descend(

@@ -13,13 +13,15 @@ from safetensors.torch import save_file
 from animcli.characters.clip import Scene
 from animcli.errors import PresetError
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve
+from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel
-from animcli.networks.warp import move_parts
+from animcli.networks.warp import LAYERS, PARTS, move_parts
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.pose.skeleton import BODY, JOINTS
 from animcli.presets import Preset
 from animcli.rendering.mini import Mini, body_joints
 from animcli.rendering.renderer import RenderRequest
+from animcli.training.validation import whole_size
 
 FRAMES, SIDE = 5, 64
 PRESET = Preset("small", width=SIDE, height=SIDE, steps=3, guidance=1, window=3, overlap=1)
@@ -110,14 +112,20 @@ def test_a_model_that_has_learnt_nothing_moves_the_limbs(weights: Path) -> None:
     coder = Autoencoder(AutoencoderConfig())
     picture = torch.from_numpy(asked.reference).permute(2, 0, 1)[None] / 127.5 - 1
     joints, seen = body_joints(asked.motion)
+    small, still = halve(picture), body_joints(asked.reference_pose)
+    code = limb_code(*still, (small.shape[-2] // 2, small.shape[-1] // 2))
     with torch.inference_mode():
+        figure = model.look(fold(small), code).figure
         for index, made in enumerate(frames_of(asked, Kept())):
-            moved = move_parts(
-                halve(picture),
-                body_joints(asked.reference_pose),
-                (joints[index : index + 1], seen[index : index + 1]),
+            here = (joints[index : index + 1], seen[index : index + 1])
+            moved = move_parts(small, still, here, figure=figure)
+            height, width = small.shape[-2:]
+            whole, _ = moved.mix(
+                torch.zeros(1, 2 * PARTS, height // 2, width // 2),
+                torch.zeros(1, LAYERS, height, width),
             )
-            expected = (coder.decode(fold(moved.whole))[0].clamp(-1, 1) + 1) * 127.5
+            like = whole_size(moved, picture, figure)
+            expected = (coder.decode(fold(whole), like)[0].clamp(-1, 1) + 1) * 127.5
             # One level: half by rounding, and float32.
             np.testing.assert_allclose(
                 made, expected.permute(1, 2, 0).numpy(), rtol=0, atol=1

@@ -8,10 +8,16 @@ import torch
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve, unfold
 from animcli.networks.limbs import CODE, limb_code
 from animcli.networks.mini import CLUE, SHARES, MiniConfig, MiniModel, make_clue
-from animcli.networks.warp import PARTS, Moved, move_parts
+from animcli.networks.warp import LAYERS, OFFSET, PARTS, Moved, move_parts
 from animcli.training.procedural import draw_footage
 from animcli.training.shards import Growth, ShardFolder, prepare, shard_path
-from animcli.training.validation import baselines, descend, guesses, make_cases, paint
+from animcli.training.validation import (
+    baselines,
+    descend,
+    make_cases,
+    paint,
+    whole_size,
+)
 
 
 def untrained() -> MiniModel:
@@ -26,13 +32,32 @@ def test_an_untrained_autoencoder_gives_the_halved_picture_back() -> None:
         torch.testing.assert_close(network(small), small)
 
 
+def as_it_is(moved: Moved) -> torch.Tensor:
+    """The layers mixed as a network does that has nothing to say."""
+    height, width = moved.picture.shape[-2:]
+    still = torch.zeros(len(moved.picture), 2 * PARTS, height // 2, width // 2)
+    return moved.mix(still, torch.zeros(len(moved.picture), LAYERS, height, width))[0]
+
+
 def test_an_untrained_model_gives_the_moved_reference() -> None:
     model, noise = untrained(), torch.randn(2, 12, 1, 16, 16)
-    moved = torch.randn(2, 12, 1, 16, 16)
+    people = [(torch.rand(2, 18, 2), EVERYTHING.expand(2, 18)) for _ in range(2)]
+    moved = move_parts(torch.randn(2, 3, 32, 32), *people)
     pose = model.guider(torch.randn(2, CODE, 16, 16))[:, :, None]
     clean = model(noise, torch.tensor(999), model.unet.see(), pose, moved)
     # At the last time step nothing of the latent is left in the noise.
-    torch.testing.assert_close(clean, moved)
+    torch.testing.assert_close(clean[:, :, 0], fold(as_it_is(moved)))
+
+
+def test_samples_without_a_clue_begin_from_nothing() -> None:
+    model, noise = untrained(), torch.randn(2, 12, 1, 16, 16)
+    person = (torch.rand(2, 18, 2), EVERYTHING.expand(2, 18))
+    moved = move_parts(torch.randn(2, 3, 32, 32), person, person)
+    pose = model.guider(torch.randn(2, CODE, 16, 16))[:, :, None]
+    told = torch.tensor([True, False])
+    clean = model(noise, torch.tensor(999), model.unet.see(), pose, moved, told)
+    torch.testing.assert_close(clean[0, :, 0], fold(as_it_is(moved))[0])
+    assert not clean[1].any()
 
 
 def test_at_low_noise_the_guess_is_what_is_seen() -> None:
@@ -52,9 +77,15 @@ def test_sampling_finds_what_a_perfect_model_says() -> None:
 def test_painting_with_an_untrained_model_gives_the_warped_reference() -> None:
     cases = make_cases([draw_footage(800_000, 1, 64)], 1)
     coder = Autoencoder(AutoencoderConfig()).requires_grad_(False)
-    made = paint(untrained(), coder, cases, SHARES, 1)
+    model, small = untrained(), halve(cases.references)
+    made = paint(model, coder, cases, SHARES, 1)
     with torch.inference_mode():
-        torch.testing.assert_close(made, guesses(cases, coder), rtol=0, atol=1e-5)
+        people = [(cases.joints[:, n], cases.seen[:, n]) for n in (0, 1)]
+        look = model.look(fold(small), limb_code(*people[0], (16, 16)))
+        moved = move_parts(small, *people, figure=look.figure)
+        like = whole_size(moved, cases.references, look.figure)
+        expected = coder.decode(fold(as_it_is(moved)), like)
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
     figures = baselines(cases, coder)
     assert figures["autoencoder"]["psnr"] > figures["copy"]["psnr"]
 
@@ -92,6 +123,52 @@ def test_a_part_goes_where_its_bone_goes_and_leaves_no_ghost() -> None:
     moved = move_parts(arm, (still, seen), (asked, seen))
     assert float(moved.whole[0, 0, 24, 32]) > 0.5
     assert float(moved.whole[0, 0, :20, :24].abs().max()) < 0.05
+
+
+def test_parts_leave_behind_what_is_not_the_figure() -> None:
+    clip = draw_footage(3, 1, 64)
+    picture = torch.from_numpy(clip.pictures[:1]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    figure = torch.from_numpy(clip.masks[:1, None]).float() / 255
+    there, here = ((torch.from_numpy(clip.joints[n : n + 1]), EVERYTHING) for n in (0, 1))
+    moved = move_parts(picture, there, here, figure=figure)
+    alone = move_parts(picture * figure, there, here, figure=figure)
+    # The background matters to what is behind, and where a pixel is only half the figure.
+    apart = moved.whole - alone.whole - moved.shares[:, :1] * (moved.behind - alone.behind)
+    assert float(apart.abs().mean()) < 0.02
+    far = torch.nn.functional.max_pool2d(figure, 9, 1, 4) == 0
+    torch.testing.assert_close(moved.behind * far, picture * far)
+
+
+def test_a_mix_takes_what_it_leans_to_from_where_it_is_told() -> None:
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    picture = torch.stack([rows, columns, columns])[None] / 32
+    person = (torch.rand(1, 18, 2), EVERYTHING)
+    moved = move_parts(picture, person, person)
+    leanings = torch.zeros(1, LAYERS, 32, 32)
+    leanings[:, LAYERS - 1] = 100  # the head, and nothing else
+    right = torch.zeros(1, 2 * PARTS, 16, 16)
+    right[:, 2 * PARTS - 2] = 2 / 16 / OFFSET  # two pixels of 32, in halves of a picture
+    taken, figure = moved.mix(right, leanings)
+    straight, _ = moved.mix(torch.zeros_like(right), leanings)
+    torch.testing.assert_close(figure, torch.ones(1, 1, 32, 32))
+    inside = (straight[:, 1] > 0.1) & (straight[:, 1] < 0.8)
+    assert int(inside.sum()) > 50
+    shift = (taken - straight)[:, 1][inside]
+    torch.testing.assert_close(shift, torch.full_like(shift, 2 / 32), rtol=0, atol=1e-4)
+
+
+def test_details_are_those_of_what_looks_alike() -> None:
+    coder = Autoencoder(AutoencoderConfig()).requires_grad_(False)
+    truth = torch.rand(1, 3, 64, 64) * 2 - 1
+    torch.testing.assert_close(coder.decode(coder.encode(truth), truth), truth)
+    # What looks otherwise has nothing to say.
+    other = -truth.sign()
+    torch.testing.assert_close(
+        coder.decode(coder.encode(truth.sign()), other),
+        coder.decode(coder.encode(truth.sign())),
+        rtol=0,
+        atol=0.05,
+    )
 
 
 def test_nobody_seen_leaves_the_picture_as_it_is() -> None:
@@ -138,6 +215,8 @@ def test_shards_give_back_what_was_prepared(tmp_path: Path) -> None:
     picture = torch.from_numpy(clips[2].pictures[2:]).permute(0, 3, 1, 2) / 127.5 - 1
     # Kept as bytes: half a level is lost.
     torch.testing.assert_close(batch.targets[0], halve(picture), rtol=0, atol=0.5 / 127)
+    figure = halve(torch.from_numpy(clips[2].masks[:1]).float()) / 255
+    torch.testing.assert_close(batch.figure[0], figure, rtol=0, atol=0.51 / 255)
 
 
 def test_half_a_batch_is_of_pictures_half_the_size(tmp_path: Path) -> None:
@@ -150,11 +229,13 @@ def test_half_a_batch_is_of_pictures_half_the_size(tmp_path: Path) -> None:
     assert small.weights.shape == (2, 2, 1, 4, 4)
     torch.testing.assert_close(small.reference, halve(batch.reference))
     torch.testing.assert_close(small.targets[1, 1], halve(batch.targets[1, 1]))
+    torch.testing.assert_close(small.figure, halve(batch.figure))
     torch.testing.assert_close(small.joints, batch.joints)
 
 
 def test_a_clue_holds_its_parts() -> None:
-    moved = Moved(torch.randn(1, 3, 16, 16), torch.randn(1, PARTS, 3, 16, 16))
+    person = (torch.rand(1, 18, 2), EVERYTHING)
+    moved = move_parts(torch.randn(1, 3, 16, 16), person, person)
     still = torch.randn(1, 12, 8, 8)
     clue = make_clue(moved, still, torch.ones(1, CODE, 8, 8))
     assert clue.shape == (1, CLUE, 8, 8)
@@ -162,4 +243,7 @@ def test_a_clue_holds_its_parts() -> None:
     torch.testing.assert_close(head, fold(moved.parts[:, -1]))
     torch.testing.assert_close(clue[:, 12 * PARTS :][:, :12], fold(moved.whole))
     torch.testing.assert_close(clue[:, 12 * PARTS + 12 :][:, :12], still)
-    torch.testing.assert_close(clue[:, -CODE:], torch.ones(1, CODE, 8, 8))
+    limbs = clue[:, 12 * PARTS + 24 :][:, :CODE]
+    torch.testing.assert_close(limbs, torch.ones(1, CODE, 8, 8))
+    shares = torch.nn.functional.pixel_shuffle(clue[:, 12 * PARTS + 24 + CODE :], 2)
+    torch.testing.assert_close(shares, moved.shares)
