@@ -32,7 +32,7 @@ class Demo:
 
         The pose is found in the encoded video, as in anybody else's.
         """
-        settings = desk.layers.settle(self.chosen, usual="cutout")
+        settings = desk.layers.settle(self.chosen, usual="mini")
         size = (settings.preset.width, settings.preset.height)
         dance = EncodeStage(
             DrawDance(figure=self.seed, dance=self.seed, frames=self.frames)

@@ -38,7 +38,7 @@ SUFFIXES: Final[Mapping[str | None, str]] = {
 """What a video of each codec is called where its name wasn't said; `png` makes a folder."""
 
 
-BEST_FIRST: Final = ("animate-anyone", "cutout")
+BEST_FIRST: Final = ("animate-anyone", "mini")
 """Presets that are used where none was said: the first whose weights are here."""
 
 

@@ -198,8 +198,8 @@ def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
 
 def test_the_best_preset_is_used_whose_weights_are_here(desk: Desk) -> None:
     assert usual_preset(desk) == (
-        "cutout",
-        "rendering with the preset cutout; for animate-anyone, which is better: "
+        "mini",
+        "rendering with the preset mini; for animate-anyone, which is better: "
         "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
     )
     for name in ("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"):
