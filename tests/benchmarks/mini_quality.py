@@ -15,6 +15,7 @@ pose_error_percent_height: how far BlazePose finds shoulders, elbows, wrists, hi
     of the true frames. pose_found is the share of frames in which it finds anybody.
 flicker: mean absolute difference of neighbouring frames where neither has the figure, in
     levels of 255, less that of the true frames.
+cutout_made: the share of people in whom cutout finds a figure; its figures are of these.
 frames_per_second: rendering, all counted. wrong_reference_*: shown another person.
 
 The last line is one JSON object. Seeds from 900000 on are for final figures only.
@@ -24,7 +25,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -35,10 +36,11 @@ import torch
 from numpy.typing import NDArray
 
 from animcli.characters.clip import Scene
+from animcli.errors import InputError
 from animcli.pose.blazepose import BlazePose
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.pose.skeleton import BODY, JOINTS
-from animcli.presets import Preset
+from animcli.presets import Preset, load_preset
 from animcli.rendering.cutout import Cutout
 from animcli.rendering.mini import Mini
 from animcli.rendering.renderer import Renderer, RenderRequest
@@ -185,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--first-seed", type=int, required=True)
     parser.add_argument("--characters", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--steps", type=int, help="else those of the preset")
     parser.add_argument("--weights", type=Path, help="a folder; else the weights store")
     parser.add_argument("--sheet", type=Path, help="a PNG to look at")
     args = parser.parse_args()
@@ -195,9 +197,8 @@ def main() -> None:
     kept = {name: store.ensure(name) for name in Cutout.weights}
     finder = BlazePose(store.ensure("blazepose"), hands=False, face=False)
     folder = args.weights or store.ensure("mini")
-    mini = Preset(
-        "mini", width=SIDE, height=SIDE, steps=args.steps, guidance=1.0, noise="shared"
-    )
+    mini = load_preset("mini")
+    mini = replace(mini, steps=args.steps or mini.steps)
     cutout = Preset("cutout", width=SIDE, height=SIDE)
     dancers = [
         Dancer.from_seed(args.first_seed + number) for number in range(args.characters)
@@ -218,9 +219,16 @@ def main() -> None:
         wrong = figures_of(
             render(Mini(), mini, other, dancer, {"mini": folder}), dancer, finder, true_away
         )
-        bent = render(Cutout(), cutout, dancer, dancer, kept)
+        try:
+            bent = render(Cutout(), cutout, dancer, dancer, kept)
+        except InputError:  # it finds no figure in some drawings
+            bent = None
+        row["cutout_made"] = float(bent is not None)
         still = np.repeat(dancer.reference[None], FRAMES, axis=0)
         for name, frames in (("copy_reference", still), ("cutout", bent)):
+            if frames is None:
+                row |= dict.fromkeys((f"{name}_{key}" for key in wrong), np.nan)
+                continue
             found = figures_of(frames, dancer, finder, true_away)
             row |= {f"{name}_{key}": value for key, value in found.items()}
         for key in ("psnr_db", "figure_psnr_db"):
@@ -229,7 +237,8 @@ def main() -> None:
         print(args.first_seed + number, f"{row['psnr_db']:.2f} dB", flush=True)
         if number < 8:
             moments = (0, 8, 16)
-            strips = [[each[m] for m in moments] for each in (dancer.truth, made, bent)]
+            shown = (dancer.truth, made, still if bent is None else bent)
+            strips = [[each[m] for m in moments] for each in shown]
             sheet.append(
                 np.concatenate([dancer.reference, *(p for s in strips for p in s)], axis=1)
             )
