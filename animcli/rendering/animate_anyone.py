@@ -79,7 +79,7 @@ class AnimateAnyone:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
         return [len(key_frames(frames, preset.latent_spacing))]
 
-    def decoder(self, preset: Preset, frames: int) -> Decoder:
+    def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
         """Frames are decoded one by one."""
         return frame_decoder(preset)
 

@@ -77,11 +77,11 @@ class Cinemo:
         """Frames of the parts that are denoised one after another."""
         return [len(part) for part in cut_parts(frames, preset.window, preset.lengthen)]
 
-    def decoder(self, preset: Preset, frames: int) -> Decoder:
+    def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
         """One by one, or many at once; always in float32."""
         if preset.decoder == "frame":
             return frame_decoder(replace(preset, dtype="float32"))
-        return clip_decoder(preset, min(frames, CHUNK))
+        return clip_decoder(preset, min(frames, CHUNK), device)
 
     def open_networks(self, place: Workplace) -> "Told":
         """The network, told what to do; the text encoder isn't kept."""

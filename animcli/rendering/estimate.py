@@ -45,6 +45,10 @@ DECODED_OVER_TIME: Final = 1024
 """Values that are alive at once in their decoders for each pixel of a frame. Measured by
 the same benchmark."""
 
+UNFOLDED: Final = 3 * 128
+"""Values besides on a processor, where torch unfolds what a convolution over time looks at:
+three frames, of 128 channels at the full size."""
+
 LIBRARIES: Final = 494_000_000
 """Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB
 by tests/benchmarks/diffusion_cost.py."""
@@ -67,7 +71,7 @@ class Denoiser(Protocol):
         Its windows are cut from these.
         """
 
-    def decoder(self, preset: Preset, frames: int) -> "Decoder":
+    def decoder(self, preset: Preset, frames: int, device: str) -> "Decoder":
         """What makes so many frames of latents, when all other networks are gone."""
 
 
@@ -136,7 +140,8 @@ def estimate(
     inverted: whether each clip is walked back to its noise first, without guidance.
     """
     clips, config = denoiser.clips(preset, frames), denoiser.unet
-    size, decoder = DTYPES[preset.dtype].itemsize, denoiser.decoder(preset, frames)
+    size = DTYPES[preset.dtype].itemsize
+    decoder = denoiser.decoder(preset, frames, device)
     with torch.device("meta"):
         resident = denoiser.resident()
     networks = [size * sum(x.numel() for x in network.parameters()) for network in resident]
@@ -183,10 +188,11 @@ def frame_decoder(preset: Preset) -> Decoder:
     return Decoder(AUTOENCODER * size, DECODED * pixels * size)
 
 
-def clip_decoder(preset: Preset, frames: int) -> Decoder:
+def clip_decoder(preset: Preset, frames: int, device: str) -> Decoder:
     """Of the autoencoder that decodes so many frames at once, in float32."""
     pixels = preset.width * preset.height * frames
-    return Decoder(CLIP_AUTOENCODER * 4, DECODED_OVER_TIME * pixels * 4)
+    values = DECODED_OVER_TIME + (UNFOLDED if device == "cpu" else 0)
+    return Decoder(CLIP_AUTOENCODER * 4, values * pixels * 4)
 
 
 def positions_of(preset: Preset) -> int:

@@ -79,6 +79,12 @@ def test_what_was_resident_at_full_size_is_foreseen(
     assert 0.9 * measured < foreseen < measured
 
 
+def test_what_was_resident_while_fourteen_frames_were_decoded_is_foreseen() -> None:
+    preset = Preset("c", renderer="cinemo", width=512, height=320, window=15, overlap=5)
+    foreseen = estimate(preset, 16, Cinemo(), "cpu").memory
+    assert 13.5e9 < foreseen < 1.05 * 13.5e9  # sampled every half second
+
+
 def test_memory_on_the_device_does_not_grow_with_the_clip() -> None:
     assert cost(48).memory == cost(4800).memory
 
