@@ -173,11 +173,15 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         ("render ref.png -m dance.pose --preset cutuot", 4, "no preset 'cutuot'"),
         ("render ref.png -m dance.pose --preset ../../x", 4, "'../../x' can't be a preset"),
         (
-            "render ref.png -m dance.pose --steps 3",
+            "render ref.png -m dance.pose --preset cutout --steps 3",
             2,
             "--steps means nothing to the preset",
         ),
-        ("render ref.png -m dance.pose --device cuda", 2, "--device cuda means nothing to"),
+        (
+            "render ref.png -m dance.pose --preset cutout --device cuda",
+            2,
+            "--device cuda means nothing to",
+        ),
         ("render ref.png -m dance.pose -o a.avi", 2, "a.avi: don't know how to write .avi"),
         ("render ref.png -m dance.pose -o ref.png", 2, "ref.png: don't know how to write"),
         (
