@@ -181,18 +181,6 @@ class MiniModel(nn.Module):
         pose: Tensor,
         moved: Moved | None = None,
         told: Tensor | None = None,
-    ) -> Tensor:
-        """The clean latents (b, z, f, h, w); see `imagine`."""
-        return self.imagine(latents, timestep, sight, pose, moved, told)[0]
-
-    def imagine(
-        self,
-        latents: Tensor,
-        timestep: Tensor,
-        sight: Sight,
-        pose: Tensor,
-        moved: Moved | None = None,
-        told: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide, and
         how much of a pixel is taken from the reference's figure, (b f, 1, 2 h, 2 w).

@@ -126,7 +126,7 @@ class Mini:
                 pose, moved = guide.ask(window.frames)
 
                 def ask(noisy: Tensor, sight: Sight) -> Tensor:
-                    clean: Tensor = model(noisy, time, sight, pose.to(like), moved)
+                    clean: Tensor = model(noisy, time, sight, pose.to(like), moved)[0]
                     return clean
 
                 noisy = part.to(like)

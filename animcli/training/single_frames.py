@@ -119,7 +119,7 @@ def denoising_loss(
     )
     pose = model.guider(code[order, 1:].flatten(0, 1), clue[order].flatten(0, 1))
     frames_second = (0, 2, 1, 3, 4)
-    clean, taken = model.imagine(
+    clean, taken = model(
         noisy[order].permute(frames_second),
         timestep[order],
         model.unet.see(None, features),

@@ -166,16 +166,16 @@ def paint(
     here = limb_code(cases.joints[:, 1], cases.seen[:, 1], cells)
     right = torch.arange(b)
     other = (right + b // 2) % b
+    halved = halve(cases.references)
+    look = model.look(fold(halved[::frames]), there[::frames])  # once for each clip
     features: dict[str, Tensor] = {}
     if shown.attention is not None:
-        which = (right if shown.attention else other)[::frames]
-        look = model.look(autoencoder.encode(cases.references[which]), there[which])
-        features = look.features
+        which = (right if shown.attention else other)[::frames] // frames
+        features = {path: rows[which] for path, rows in look.features.items()}
     guess = clue = like = None
     if shown.clue is not None:
         which = right if shown.clue else other
-        small = halve(cases.references[which])
-        figure = model.look(fold(small), there[which]).figure
+        small, figure = halved[which], look.figure[which // frames]
         guess = move_parts(
             small,
             (cases.joints[which, 0], cases.seen[which, 0]),
@@ -189,7 +189,7 @@ def paint(
 
     def clean(noisy: Tensor, timestep: int) -> Tensor:
         time = torch.tensor(timestep)
-        made = model(to_clips(noisy), time, sight, pose, guess)
+        made, _ = model(to_clips(noisy), time, sight, pose, guess)
         return made.transpose(1, 2).flatten(0, 1)
 
     shape = (b, LATENT_CHANNELS, height // SHRINK, width // SHRINK)

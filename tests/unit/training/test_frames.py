@@ -44,7 +44,7 @@ def test_an_untrained_model_gives_the_moved_reference() -> None:
     people = [(torch.rand(2, 18, 2), EVERYTHING.expand(2, 18)) for _ in range(2)]
     moved = move_parts(torch.randn(2, 3, 32, 32), *people)
     pose = model.guider(torch.randn(2, CODE, 16, 16))[:, :, None]
-    clean = model(noise, torch.tensor(999), model.unet.see(), pose, moved)
+    clean, _ = model(noise, torch.tensor(999), model.unet.see(), pose, moved)
     # At the last time step nothing of the latent is left in the noise.
     torch.testing.assert_close(clean[:, :, 0], fold(as_it_is(moved)))
 
@@ -55,7 +55,7 @@ def test_samples_without_a_clue_begin_from_nothing() -> None:
     moved = move_parts(torch.randn(2, 3, 32, 32), person, person)
     pose = model.guider(torch.randn(2, CODE, 16, 16))[:, :, None]
     told = torch.tensor([True, False])
-    clean = model(noise, torch.tensor(999), model.unet.see(), pose, moved, told)
+    clean, _ = model(noise, torch.tensor(999), model.unet.see(), pose, moved, told)
     torch.testing.assert_close(clean[0, :, 0], fold(as_it_is(moved))[0])
     assert not clean[1].any()
 
@@ -63,7 +63,7 @@ def test_samples_without_a_clue_begin_from_nothing() -> None:
 def test_at_low_noise_the_guess_is_what_is_seen() -> None:
     model, seen = untrained(), torch.randn(1, 12, 1, 16, 16)
     pose = model.guider(torch.zeros(1, CODE, 16, 16))[:, :, None]
-    clean = model(seen, torch.tensor(0), model.unet.see(), pose)
+    clean, _ = model(seen, torch.tensor(0), model.unet.see(), pose)
     torch.testing.assert_close(clean, SHARES[0].sqrt() * seen)
 
 
