@@ -6,7 +6,8 @@ arm beside the trunk does not drag it, as heat goes the way the figure goes.
 
 Bending turns every node about a centre between the bones that move it (Le and Hodgins,
 "Real-time skeletal skinning with optimized centers of rotation", 2016), which keeps the
-thickness of an elbow or a knee that blending of matrices would pinch.
+thickness of an elbow or a knee that blending of matrices would pinch. Elbows that are bent
+in the picture have a way of their own.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from scipy.sparse.linalg import splu
 
 from animcli.pose import skeleton as joint
 from animcli.rendering.cutout.bones import PARENTS, Bone, Rest, distance
+from animcli.rendering.cutout.elbows import Elbow, bent_elbows
 from animcli.rendering.cutout.mesh import Mesh
 from animcli.rendering.cutout.movement import Movement, rotation
 
@@ -32,12 +34,14 @@ class Skin:
 
     weights: `(n, 15)`, how much each bone moves each node; rows sum to 1.
     centres: `(n, 2)` px, what each node turns about.
+    elbows: those that are bent in the picture.
     """
 
     mesh: Mesh
     rest: Rest
     weights: NDArray[np.float64]
     centres: NDArray[np.float64]
+    elbows: tuple[Elbow, ...]
 
     def bend(self, movement: Movement, frame: int) -> NDArray[np.float64]:
         """`(n, 2)` px: where the nodes are in `frame`."""
@@ -50,6 +54,8 @@ class Skin:
         moved = np.einsum("nij,nj->ni", blended, self.centres) + self.weights @ shift
         turned = rotation(self.weights @ movement.angle[frame])
         shaped = (self.weights @ shape.reshape(-1, 4)).reshape(count, 2, 2)
+        for elbow in self.elbows:
+            shaped = shaped @ elbow.draw_in(self.weights, movement.angle[frame])
         arm = np.einsum("nij,nj->ni", shaped, self.mesh.nodes - self.centres)
         return np.asarray(moved + np.einsum("nij,nj->ni", turned, arm))
 
@@ -58,7 +64,10 @@ def bind(mesh: Mesh, rest: Rest, sheet_bones: list[tuple[Bone, ...]], spacing: i
     """Bind each sheet of `mesh` to its bones; `spacing` px between nodes."""
     sown, bones = _seeds(mesh, rest, sheet_bones, spacing)
     weights = _heat(mesh, sown, bones)
-    return Skin(mesh, rest, weights, _centres(mesh, rest, weights))
+    elbows = bent_elbows(rest)
+    for elbow in elbows:
+        weights = elbow.share(mesh.nodes, weights)
+    return Skin(mesh, rest, weights, _centres(mesh, rest, weights), elbows)
 
 
 def _axes(rest: Rest, bone: Bone) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -1,0 +1,71 @@
+"""Elbows that are bent in the picture are straightened without steps."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from test_cutout_clothes import APART, ON_HIPS, OUT, SIZE, motion, posed
+
+from animcli.characters.draw import Drawing
+from animcli.characters.figure import Figure
+from animcli.pose import skeleton as joint
+from animcli.rendering.cutout.bones import rest_bones
+from animcli.rendering.cutout.depth import draw_orders
+from animcli.rendering.cutout.elbows import bent_elbows
+from animcli.rendering.cutout.matte import given_matte
+from animcli.rendering.cutout.movement import follow
+from animcli.rendering.cutout.puppet import make_puppet
+
+EXACT = np.zeros((18, 2), np.float32)
+WHOLE = (slice(0, SIZE[1]), slice(0, SIZE[0]))
+
+
+def in_sleeves(seed: int) -> Figure:
+    figure = Figure.from_seed(seed)
+    worn = replace(figure.outfit, top="sweater", bottom="skirt", sleeve=1.0)
+    return replace(figure, outfit=worn)
+
+
+def bent_to(shown: Drawing, wanted: Drawing) -> NDArray[np.uint8]:
+    """`(h, w)`: the alpha of the figure of `shown`, moved as in `wanted`."""
+    pose = motion(shown, off=EXACT)
+    rest = rest_bones(pose.points[0], pose.seen[0])
+    puppet = make_puppet(shown.picture, given_matte(shown.picture, shown.mask), rest, WHOLE)
+    movement = follow(motion(wanted, off=EXACT), rest)
+    order = draw_orders(movement, rest)[0]
+    black = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
+    white = np.full_like(black, 255)
+    for canvas in (black, white):
+        puppet.draw(canvas, movement, 0, order)
+    return np.asarray(255 - (white.astype(int) - black).max(axis=-1), np.uint8)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_an_arm_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: int) -> None:
+    figure = in_sleeves(seed)
+    shown, out = posed(figure, ON_HIPS), posed(figure, OUT)
+    alpha = bent_to(shown, out) / 255
+    for elbow in (joint.RIGHT_ELBOW, joint.LEFT_ELBOW):
+        x, y = np.rint(out.joints[elbow]).astype(int)
+        # arms that are held out lie along a row: a column's alpha is their thickness
+        near = np.s_[y - 30 : y + 30, x - 15 : x + 16]
+        thick = alpha[near].sum(axis=0)
+        true = (out.mask[near] / 255).sum(axis=0)
+        # 0.15 at most as it is; 0.26 to 0.30 where the tip sticks out
+        assert np.abs(thick / true - 1).max() < 0.2
+
+
+def test_only_elbows_that_are_clearly_bent_have_a_tip() -> None:
+    def found(arms: object) -> list[str]:
+        pose = motion(posed(in_sleeves(1), arms), off=EXACT)
+        rest = rest_bones(pose.points[0], pose.seen[0])
+        return [elbow.fore.name for elbow in bent_elbows(rest)]
+
+    assert found(ON_HIPS) == ["RIGHT_FOREARM", "LEFT_FOREARM"]
+    assert found(APART) == found(OUT) == []
