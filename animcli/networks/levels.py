@@ -26,16 +26,22 @@ NOTHING_SEEN = Seen()
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """The motion modules of a network, one after every layer.
+    """The motion modules of a network, one after every layer of the levels with them.
 
     positions: most frames that a window may have.
     middle: whether the middle of the network has one too.
+    finest: the first level that has them; levels count from the full size down.
     """
 
     positions: int
     middle: bool = True
     heads: int = 8
     groups: int = 32
+    finest: int = 0
+
+    def at(self, level: int) -> bool:
+        """Whether a level has them; -1 is the middle."""
+        return self.middle if level < 0 else level >= self.finest
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,7 @@ class Level(nn.Module):
             for _ in range(transformers)
         )
         self.motion_modules = nn.ModuleList()
-        if config.motion is not None:
+        if config.motion is not None and config.motion.at(index):
             self.motion_modules.extend(
                 MotionModule(
                     width,
@@ -227,7 +233,7 @@ class Encoder(nn.Module):
             -1,
             [config.widths[-1]] * 2,
             transformers=1,
-            motion_modules=int(config.motion is not None and config.motion.middle),
+            motion_modules=1,
         )
 
     def see(

@@ -18,6 +18,7 @@ from torch import Tensor
 _NOSE = 0
 _HIPS = (8, 11)
 _HEAD = (0, 14, 15, 16, 17)  # nose, eyes, ears
+_LEFTS, _RIGHTS = (15, 17), (14, 16)  # eyes, ears
 
 # (from, to, width in torso lengths); 18 is the middle of the hips, 19 that of the head.
 _SEGMENTS = (
@@ -27,9 +28,9 @@ _SEGMENTS = (
 )  # fmt: skip
 _PERIODS = (1, 2, 4)  # of the sines of the position, over the picture
 
-CODE = 4 * len(_SEGMENTS) + 2 + 2 + 4 * len(_PERIODS)
-"""Channels of a code: 12 segments x (near, along, across, waves), the way the face looks,
-the position, and its sines and cosines."""
+CODE = 4 * len(_SEGMENTS) + 3 + 2 + 4 * len(_PERIODS)
+"""Channels of a code: 12 segments x (near, along, across, waves), the way the face looks
+and whether it is turned away, the position, and its sines and cosines."""
 
 
 def limb_code(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
@@ -53,9 +54,7 @@ def limb_code(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
     along = bone / long[..., None]
     across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
 
-    rows = (torch.arange(height, device=joints.device, dtype=joints.dtype) + 0.5) / height
-    columns = (torch.arange(width, device=joints.device, dtype=joints.dtype) + 0.5) / height
-    x, y = columns[None, None, None, :], rows[None, None, :, None]
+    x, y = _cell_centres(joints, cells)
     from_x, from_y = (
         x - start[..., 0, None, None],
         y - start[..., 1, None, None],
@@ -69,7 +68,8 @@ def limb_code(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
     v = (v / wide[..., None, None]).clamp(-2, 2)
     limbs = torch.stack([near, near * u, near * v, near * torch.sin(math.pi * u)], dim=2)
 
-    looks = _look(points, known, torso)  # (b, 2)
+    turned = (facing(points, known)[:, None] / (0.2 * torso)).clamp(-2, 2)
+    looks = torch.cat([_look(points, known, torso), turned], dim=1)  # (b, 3)
     head = near[:, 9:10]  # (b, 1, h, w)
     return torch.cat(
         [limbs.flatten(1, 2), head * looks[..., None, None], _position(x, y, joints)], dim=1
@@ -104,10 +104,43 @@ def body_size(points: Tensor, known: Tensor) -> Tensor:
     return torch.stack(lengths, dim=1).amax(dim=1, keepdim=True).clamp_min(0.02)
 
 
+def heads(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Which cells the head covers, (b, 1, h, w) bool; arguments as of `limb_code`."""
+    height, width = cells
+    shape = joints.new_tensor([width / height, 1.0])
+    points, known = with_middles(joints * shape, seen)
+    x, y = _cell_centres(joints, cells)
+    middle = points[:, 19, :, None, None]
+    away = (x - middle[:, :1]).square() + (y - middle[:, 1:]).square()
+    reach = 0.35 * body_size(points, known)[..., None, None]
+    return (away < reach.square()) & known[:, 19, None, None, None]
+
+
+def facing(points: Tensor, known: Tensor) -> Tensor:
+    """How far the left eye and ear lie across the head from the right ones, (b,): more than
+    0 where the face is seen, less where the back of the head is, 0 where nobody knows.
+
+    Arguments are what `with_middles` gives; the result is in the unit of `points`.
+    """
+    neck = points[:, 19] - points[:, 1]
+    across = torch.stack([-neck[:, 1], neck[:, 0]], dim=-1)
+    across = across / across.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+    pairs = known[:, _LEFTS] & known[:, _RIGHTS] & known[:, 1:2]
+    apart = ((points[:, _LEFTS] - points[:, _RIGHTS]) * across[:, None]).sum(dim=-1)
+    return (apart * pairs).sum(dim=1) / pairs.sum(dim=1).clamp_min(1)
+
+
 def _look(points: Tensor, known: Tensor, torso: Tensor) -> Tensor:
     """Where the face looks (b, 2): from the head's middle to the nose, in head sizes."""
     there = (known[:, _NOSE] & known[:, 19])[:, None]
     return (points[:, _NOSE] - points[:, 19]) / (0.2 * torso) * there
+
+
+def _cell_centres(like: Tensor, cells: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """x (w,) and y (h, 1) of the middles of cells, in picture heights."""
+    height, width = cells
+    steps = torch.arange(max(cells), device=like.device, dtype=like.dtype) + 0.5
+    return steps[:width] / height, (steps[:height] / height)[:, None]
 
 
 def _position(x: Tensor, y: Tensor, like: Tensor) -> Tensor:

@@ -57,7 +57,8 @@ class MiniConfig:
     @property
     def unet(self) -> UNetConfig:
         """The shape of the denoising network."""
-        motion = MotionConfig(self.positions, True, self.heads, self.groups)
+        # At finer levels they would take as long as all the rest of the network.
+        motion = MotionConfig(self.positions, True, self.heads, self.groups, finest=2)
         return UNetConfig(
             channels=LATENT_CHANNELS,
             widths=self.widths,
@@ -125,6 +126,11 @@ def clean_shares(steps: int = 1000) -> Tensor:
 
 SHARES: Final = clean_shares()
 
+DECIDED: Final = 1.25
+"""How decided mixtures are once the network has learnt. What it learns is the mean of what
+may be seen, which is pale where it doesn't know whether an arm is: docs/models/mini.md has
+the figures."""
+
 MOVED_ERROR: Final = 0.1
 """Mean squared error of moved latents, measured on drawn people. That of 0 is about 1, the
 variance of latents."""
@@ -181,6 +187,7 @@ class MiniModel(nn.Module):
         pose: Tensor,
         moved: Moved | None = None,
         told: Tensor | None = None,
+        decided: float = DECIDED,
     ) -> tuple[Tensor, Tensor]:
         """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide, and
         how much of a pixel is taken from the reference's figure, (b f, 1, 2 h, 2 w).
@@ -190,6 +197,7 @@ class MiniModel(nn.Module):
         pose: (b, width, f, h, w), what the guider gave for each frame.
         moved: what the clue that the guider got was made of, b f rows.
         told: (b,) bool, which samples had a clue; without it all had, if `moved` is given.
+        decided: as of `Moved.mix`; 1 is what the network learns with.
         """
         frames = latents.shape[2]
         if told is None:
@@ -213,6 +221,7 @@ class MiniModel(nn.Module):
             mixed, figure = moved.mix(
                 fold_frames(offsets).float(),
                 F.pixel_shuffle(fold_frames(leanings).float(), 2),
+                decided,
             )
             about = told * unfold_frames(fold(mixed).to(latents), frames)
         return mean(about) + (spread * (1 - share) / seen).sqrt() * added, figure

@@ -92,7 +92,9 @@ class Moved:
     def _moved(self) -> Tensor:
         return _sample(self.picture, self.places)
 
-    def mix(self, offsets: Tensor, leanings: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(
+        self, offsets: Tensor, leanings: Tensor, decided: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
         """The layers taken from elsewhere and mixed otherwise, (b, 3, h, w), and how much
         of that is figure, (b, 1, h, w).
 
@@ -102,7 +104,8 @@ class Moved:
         """
         shift = _double(offsets).unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2)
         parts = _sample(self.picture, self.places + OFFSET * shift)
-        share = (self.shares.clamp_min(_UNLIKELY).log() + leanings).softmax(dim=1)
+        likely = self.shares.clamp_min(_UNLIKELY).log() + leanings
+        share = (decided * likely).softmax(dim=1)
         figure = (share[:, 1:, None] * parts).sum(dim=1)
         return share[:, :1] * self.behind + figure, 1 - share[:, :1]
 

@@ -9,6 +9,7 @@ read through the page cache, so that the data may be larger than memory.
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from animcli.keys import key
 from animcli.networks.autoencoder import halve
+from animcli.networks.limbs import facing, with_middles
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,16 @@ class Batch:
             weights=half(self.weights),
             figure=half(self.figure),
         )
+
+
+def showing_new_faces(joints: Tensor, seen: Tensor) -> Tensor:
+    """Which targets show the face of somebody whose back the reference shows, (b, t) bool.
+
+    joints: `(b, 1 + t, 18, 2)`, the reference's first. seen: `(b, 1 + t, 18)`.
+    """
+    people = with_middles(joints.flatten(0, 1), seen.flatten(0, 1))
+    turned = facing(*people).unflatten(0, joints.shape[:2])
+    return (turned[:, :1] < 0) & (turned[:, 1:] > 0)
 
 
 def prepare(footage: Iterable[Footage], path: Path) -> None:
@@ -131,6 +143,17 @@ class Shards:
             weights=1 + masks,
             figure=figure[:, None],
         )
+
+    @cached_property
+    def faces_to_invent(self) -> NDArray[np.intp]:
+        """The numbers of clips whose reference shows the back of a head that a third of the
+        targets, or more, show from the front.
+        """
+        shares = [
+            showing_new_faces(file.get_tensor("joints"), file.get_tensor("seen"))
+            for file in self._files
+        ]
+        return np.flatnonzero(torch.cat(shares).float().mean(dim=1).numpy() >= 1 / 3)
 
     def _read(self, clip: int, targets: list[int]) -> tuple[Tensor, ...]:
         number = int(np.searchsorted(self._ends, clip, side="right"))

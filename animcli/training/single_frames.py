@@ -12,12 +12,15 @@ from torch.nn import functional as F
 
 from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder, fold
-from animcli.networks.limbs import limb_code
-from animcli.networks.mini import MOVED_ERROR, MiniModel, clean_shares, make_clue
+from animcli.networks.limbs import heads, limb_code
+from animcli.networks.mini import MiniModel, clean_shares, make_clue
 from animcli.networks.warp import PARTS, move_parts
 from animcli.training.loop import Judgement, follower
-from animcli.training.shards import Batch, ShardFolder
+from animcli.training.shards import Batch, ShardFolder, showing_new_faces
 from animcli.training.validation import LOOKS, Cases, guesses, measure, paint
+
+_NEGLIGIBLE = 2e-3
+"""A mean squared error of latents below which there is nothing to be learnt: 33 dB."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,26 @@ class Recipe:
     jitter: float = key(
         0.004, "How far joints are moved, in pictures: found ones are off.", low=0
     )
+    lost: float = key(
+        0.0,
+        "Chance of each joint of a target to be lost by its finder.",
+        low=0,
+        high=1,
+    )
+    new_faces: float = key(
+        0.3,
+        "Share of clips from those whose reference shows the back of a head and whose "
+        "targets show its face: rare, and a face has to be invented.",
+        low=0,
+        high=1,
+    )
+    new_face: float = key(5.0, "Added to the loss weight of such targets.", low=0)
     small_until: int = key(
         0, "Updates that see pictures at half the size, in a quarter of the time.", low=0
     )
-    snr_limit: float = key(5.0, "Clamp of the loss weight, from 1 to this.", low=1)
+    head: float = key(
+        3.0, "Added to the loss weight of heads, where a few pixels say who it is.", low=0
+    )
     shared_noise: float = key(
         0.0, "Share of the noise's variance that the frames of a clip share.", low=0, high=1
     )
@@ -69,7 +88,7 @@ class Recipe:
 def denoising_loss(
     model: MiniModel, batch: Batch, recipe: Recipe, shares: Tensor, random: torch.Generator
 ) -> Tensor:
-    """The weighted error of the clean latents that the model sees in noisy ones.
+    """The error of the clean latents that the model sees in noisy ones.
 
     Each reference serves all targets of its clip as if they were frames of a sample, and
     a clip has one time step. A model without motion modules sees each by itself.
@@ -89,9 +108,11 @@ def denoising_loss(
     shaken = batch.joints + recipe.jitter * torch.randn(
         batch.joints.shape, generator=random
     )
-    code = limb_code(
-        shaken.flatten(0, 1), batch.seen.flatten(0, 1), (height, width)
-    ).unflatten(0, (clips, frames + 1))
+    seen = batch.seen.clone()
+    seen[:, 1:] &= torch.rand(seen[:, 1:].shape, generator=random) >= recipe.lost
+    code = limb_code(shaken.flatten(0, 1), seen.flatten(0, 1), (height, width)).unflatten(
+        0, (clips, frames + 1)
+    )
 
     def repeated(rows: Tensor) -> Tensor:
         return rows.repeat_interleave(frames, 0)
@@ -102,8 +123,8 @@ def denoising_loss(
     # Its error says how the figure is to be told; what is made of it doesn't.
     guess = move_parts(
         repeated(batch.reference),
-        (repeated(shaken[:, 0]), repeated(batch.seen[:, 0])),
-        (shaken[:, 1:].flatten(0, 1), batch.seen[:, 1:].flatten(0, 1)),
+        (repeated(shaken[:, 0]), repeated(seen[:, 0])),
+        (shaken[:, 1:].flatten(0, 1), seen[:, 1:].flatten(0, 1)),
         repeated(hidden),
         repeated(look.figure.detach()),
     )
@@ -126,18 +147,23 @@ def denoising_loss(
         pose.unflatten(0, (clips, frames)).permute(frames_second),
         guess.rows((order[:, None] * frames + torch.arange(frames)).flatten()),
         told.flatten()[order],
+        decided=1.0,
     )
     clean = clean.permute(frames_second)
     filled = F.interpolate(batch.weights.flatten(0, 1), (height, width))
-    weights = filled.unflatten(0, (clips, frames))
+    faces = heads(
+        batch.joints[:, 1:].flatten(0, 1), batch.seen[:, 1:].flatten(0, 1), (height, width)
+    )
+    weights = (filled + recipe.head * faces).unflatten(0, (clips, frames))
     shape_error = cross_entropy(
         F.avg_pool2d(taken, 4).unflatten(0, (clips, frames)), batch.weights[order] - 1
     )
     error = (clean.float() - targets[order]).square() * weights[order]
-    snr = (shares / (1 - shares))[timestep].clamp(1, recipe.snr_limit)
-    # In units of what the guess leaves open, or clips without a clue drown the others.
-    weight = snr / torch.where(told.flatten(), MOVED_ERROR, 1.0)
-    loss = (error.mean(dim=(1, 2, 3, 4)) * weight[order]).mean()
+    # Its logarithm is what PSNR measures: a clip that is nearly right, a low noise level or
+    # a clue count as much as a striped shirt seen from behind.
+    each = (error.mean(dim=(2, 3, 4)) + _NEGLIGIBLE).log()
+    invented = showing_new_faces(batch.joints, batch.seen)[order]
+    loss = (each * (1 + recipe.new_face * invented)).mean()
     taken_error = (told[order, None] * shape_error).mean()
     return loss + recipe.silhouette * (
         taken_error + cross_entropy(look.figure, batch.figure).mean()
@@ -173,6 +199,8 @@ class SingleFrames:
         shards = self.folder.wait(step)
         chance = np.random.default_rng([self.seed, step])
         clips = chance.choice(len(shards), self.recipe.clips, replace=False)
+        chosen = min(round(self.recipe.new_faces * len(clips)), len(shards.faces_to_invent))
+        clips[:chosen] = chance.choice(shards.faces_to_invent, chosen, replace=False)
         targets = [
             sorted(chance.choice(shards.targets, self.recipe.targets, replace=False))
             for _ in clips

@@ -1,5 +1,7 @@
 """UNets of shapes that nobody published: small ones, and such without a context."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -87,6 +89,16 @@ def test_norms_across_frames_mix_them_and_norms_per_frame_do_not() -> None:
         before = unet(clip, torch.tensor(3), unet.see())
         after = unet(changed, torch.tensor(3), unet.see())
         assert torch.equal(before[:, :, 0], after[:, :, 0]) is not across_frames
+
+
+def test_motion_modules_begin_at_the_level_that_is_asked_for() -> None:
+    coarse = replace(SMALL, motion=MotionConfig(positions=8, heads=2, groups=8, finest=2))
+    with_motion = {
+        name.rpartition(".motion_modules")[0]
+        for name, _ in UNet(coarse).named_parameters()
+        if "motion_modules" in name
+    }
+    assert with_motion == {"down_blocks.2", "mid_block", "up_blocks.0"}
 
 
 def test_more_frames_than_the_motion_modules_know_are_refused() -> None:

@@ -14,7 +14,7 @@ from animcli.characters.clip import Scene
 from animcli.errors import PresetError
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve
 from animcli.networks.limbs import limb_code
-from animcli.networks.mini import MiniConfig, MiniModel
+from animcli.networks.mini import DECIDED, MiniConfig, MiniModel
 from animcli.networks.warp import LAYERS, PARTS, move_parts
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.pose.skeleton import BODY, JOINTS
@@ -123,6 +123,7 @@ def test_a_model_that_has_learnt_nothing_moves_the_limbs(weights: Path) -> None:
             whole, _ = moved.mix(
                 torch.zeros(1, 2 * PARTS, height // 2, width // 2),
                 torch.zeros(1, LAYERS, height, width),
+                DECIDED,
             )
             like = whole_size(moved, picture, figure)
             expected = (coder.decode(fold(whole), like)[0].clamp(-1, 1) + 1) * 127.5

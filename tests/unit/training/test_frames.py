@@ -1,16 +1,25 @@
 """What the small model begins from, before it has learnt anything."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve, unfold
-from animcli.networks.limbs import CODE, limb_code
-from animcli.networks.mini import CLUE, SHARES, MiniConfig, MiniModel, make_clue
+from animcli.networks.limbs import CODE, heads, limb_code
+from animcli.networks.mini import CLUE, DECIDED, SHARES, MiniConfig, MiniModel, make_clue
 from animcli.networks.warp import LAYERS, OFFSET, PARTS, Moved, move_parts
 from animcli.training.procedural import draw_footage
-from animcli.training.shards import Growth, ShardFolder, prepare, shard_path
+from animcli.training.shards import (
+    Batch,
+    Growth,
+    ShardFolder,
+    prepare,
+    shard_path,
+    showing_new_faces,
+)
+from animcli.training.single_frames import Recipe, denoising_loss
 from animcli.training.validation import (
     baselines,
     descend,
@@ -18,6 +27,12 @@ from animcli.training.validation import (
     paint,
     whole_size,
 )
+
+LIMBS = CODE - 2 - 12
+"""Channels of a code before the position and its waves."""
+
+MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
+"""Joints, each left one where the right one is."""
 
 
 def untrained() -> MiniModel:
@@ -36,7 +51,8 @@ def as_it_is(moved: Moved) -> torch.Tensor:
     """The layers mixed as a network does that has nothing to say."""
     height, width = moved.picture.shape[-2:]
     still = torch.zeros(len(moved.picture), 2 * PARTS, height // 2, width // 2)
-    return moved.mix(still, torch.zeros(len(moved.picture), LAYERS, height, width))[0]
+    nothing = torch.zeros(len(moved.picture), LAYERS, height, width)
+    return moved.mix(still, nothing, DECIDED)[0]
 
 
 def test_an_untrained_model_gives_the_moved_reference() -> None:
@@ -157,6 +173,17 @@ def test_a_mix_takes_what_it_leans_to_from_where_it_is_told() -> None:
     torch.testing.assert_close(shift, torch.full_like(shift, 2 / 32), rtol=0, atol=1e-4)
 
 
+def test_a_decided_mixture_is_nearer_to_its_likeliest_layer() -> None:
+    person = (torch.rand(1, 18, 2), EVERYTHING)
+    moved = move_parts(torch.rand(1, 3, 16, 16), person, (person[0] + 0.1, EVERYTHING))
+    still = torch.zeros(1, 2 * PARTS, 8, 8)
+    leanings = torch.randn(1, LAYERS, 16, 16)
+    (_, learnt), (_, decided) = (moved.mix(still, leanings, by) for by in (1.0, 8.0))
+    likely = moved.shares.clamp_min(0.02).log() + leanings
+    figure = (likely.argmax(dim=1, keepdim=True) > 0).float()
+    assert (decided - figure).abs().mean() < 0.5 * (learnt - figure).abs().mean()
+
+
 def test_details_are_those_of_what_looks_alike() -> None:
     coder = Autoencoder(AutoencoderConfig()).requires_grad_(False)
     truth = torch.rand(1, 3, 64, 64) * 2 - 1
@@ -188,14 +215,90 @@ def test_latents_are_halved_pictures() -> None:
 def test_codes_move_with_the_figure() -> None:
     joints = torch.from_numpy(draw_footage(3, 0, 64).joints) / 2 + 0.1
     seen = torch.ones(1, 18, dtype=torch.bool)
-    here = limb_code(joints, seen, (16, 16))[:, :50]  # without the position
-    there = limb_code(joints + 4 / 16, seen, (16, 16))[:, :50]
+    here = limb_code(joints, seen, (16, 16))[:, :LIMBS]
+    there = limb_code(joints + 4 / 16, seen, (16, 16))[:, :LIMBS]
     torch.testing.assert_close(there[..., 4:, 4:], here[..., :-4, :-4], rtol=0, atol=1e-4)
 
 
 def test_nobody_seen_gives_no_limbs() -> None:
     code = limb_code(torch.rand(1, 18, 2), torch.zeros(1, 18, dtype=torch.bool), (8, 8))
-    assert not code[:, :50].any()
+    assert not code[:, :LIMBS].any()
+
+
+def test_a_code_tells_a_face_from_the_back_of_a_head() -> None:
+    clip = draw_footage(3, 0, 64)
+    joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
+    front = limb_code(joints, seen, (32, 32))[:, LIMBS - 1]
+    back = limb_code(joints[:, MIRRORED], seen[:, MIRRORED], (32, 32))[:, LIMBS - 1]
+    assert front.abs().max() > 0.1
+    torch.testing.assert_close(back, -front)
+
+
+def test_heads_are_where_the_face_is() -> None:
+    clip = draw_footage(3, 0, 64)
+    joints, seen = torch.from_numpy(clip.joints), torch.from_numpy(clip.seen)
+    covered = heads(joints, seen, (32, 32))[0, 0]
+    x, y = (32 * joints[0, 0]).long()  # the nose
+    assert covered[y, x]
+    assert 0 < covered.float().mean() < 0.1
+    assert not heads(joints, torch.zeros_like(seen), (32, 32)).any()
+
+
+def pair(clips: int, targets: int) -> Batch:
+    """Of noise, with everybody seen."""
+    chance = torch.Generator().manual_seed(3)
+    return Batch(
+        torch.rand(clips, 3, 32, 32, generator=chance) * 2 - 1,
+        torch.rand(clips, targets, 3, 32, 32, generator=chance) * 2 - 1,
+        torch.rand(clips, 1 + targets, 18, 2, generator=chance),
+        torch.ones(clips, 1 + targets, 18, dtype=torch.bool),
+        torch.ones(clips, targets, 1, 8, 8),
+        torch.zeros(clips, 1, 32, 32),
+    )
+
+
+def loss_of(batch: Batch, recipe: Recipe) -> torch.Tensor:
+    chance = torch.Generator().manual_seed(5)
+    return denoising_loss(untrained(), batch, recipe, SHARES, chance)
+
+
+def test_faces_that_the_reference_does_not_show_are_told_and_drawn_more_often(
+    tmp_path: Path,
+) -> None:
+    clip = draw_footage(3, 2, 64)  # looks at the viewer
+    away = replace(clip, joints=clip.joints[:, MIRRORED])
+    turning = replace(clip, joints=np.concatenate([away.joints[:1], clip.joints[1:]]))
+    prepare([clip, away, turning], shard_path(tmp_path, 0))
+    shards = ShardFolder(tmp_path, Growth(first=1, every=5, most=1)).at(0)
+    assert shards is not None
+    assert shards.faces_to_invent.tolist() == [2]
+    batch = shards.batch([0, 1, 2], [[0, 1]] * 3)
+    told = showing_new_faces(batch.joints, batch.seen)
+    assert told.tolist() == [[False, False], [False, False], [True, True]]
+
+
+def test_lost_joints_are_as_joints_that_were_never_seen() -> None:
+    batch, recipe = pair(2, 2), Recipe(head=0, new_face=0)
+    unseen = batch.seen.clone()
+    unseen[:, 1:] = False
+    lost = loss_of(batch, replace(recipe, lost=1.0))
+    torch.testing.assert_close(lost, loss_of(replace(batch, seen=unseen), recipe))
+    assert lost != loss_of(batch, recipe)
+
+
+def test_every_target_counts_by_the_logarithm_of_its_error() -> None:
+    def without_silhouettes(batch: Batch) -> torch.Tensor:
+        return loss_of(batch, Recipe(silhouette=0, head=0, new_face=0))
+
+    once, twice = pair(2, 2), pair(2, 2)
+    twice = replace(twice, weights=2 * twice.weights)  # of the squared error
+    # Less than log 2 by what is negligible beside the errors of noise, about 1/3.
+    torch.testing.assert_close(
+        without_silhouettes(twice) - without_silhouettes(once),
+        torch.tensor(2.0).log(),
+        rtol=0,
+        atol=0.01,
+    )
 
 
 def test_shards_give_back_what_was_prepared(tmp_path: Path) -> None:
