@@ -100,7 +100,8 @@ class Moved:
 
         offsets: `(b, 2 PARTS, h / 2, w / 2)`, x and y to be added to the places, times
             `OFFSET`. leanings: `(b, LAYERS, h, w)`, added to the logarithms of the shares.
-            Zeros give the guess, nearly.
+            Zeros give the guess, nearly. decided: what these logarithms are multiplied by:
+            with more than 1 a pixel is taken from fewer layers.
         """
         shift = _double(offsets).unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2)
         parts = _sample(self.picture, self.places + OFFSET * shift)
