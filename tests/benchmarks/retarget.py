@@ -12,10 +12,12 @@ cleaned before all methods alike. H is the second dancer's height in pixels. Mea
     joint_error_percent_height   mean distance of body joints, both pelvises at the origin
     foot_slide_percent_height    step per frame of the foot that the weight is on
     angle_change_degrees         arms and legs, beside the noise-free source
-    ground_percent_height        of the resting foot's height: standard deviation, which
-                                 holds how far the dancers have gone in depth
-    contact_percent_height       the same about the mean of each contact: feet that sink
-                                 or rise while they should rest
+    ground_percent_height        how high the resting foot is beside the source's, which is
+                                 scaled by the true lengths of the legs: standard deviation
+    depth_percent_height         the same beside the truth, which also holds how much
+                                 farther one dancer goes in depth than the other
+    contact_percent_height       that about the mean of each contact: feet that sink or
+                                 rise while they should rest
 
 The last line is one JSON object: condition -> these figures of ours, and of the others
 under their names. The algorithm was tuned on seeds 0 to 11.
@@ -73,18 +75,26 @@ def measure(condition: str, seed: int) -> dict[str, dict[str, float]]:
         dancer.perform(body, angles),
     )
     zoom = zoom_of(seed, len(angles.yaw)) if condition == "zoom" else None
-    source = dancer.film(source_take, dancer.STAGE, zoom=zoom)
-    motion = source
+    source = dancer.film(source_take, dancer.STAGE)
+    motion = dancer.film(source_take, dancer.STAGE, zoom=zoom)
     if condition == "noise":
         noisy = dancer.film(source_take, dancer.STAGE, noise_px=NOISE_PX, seed=seed)
         motion = clean(noisy)
     truth = dancer.film(true_take, dancer.PORTRAIT).points[:, :18].astype(float)
     tall = dancer.PORTRAIT.height_px(body)
+    legs = leg_px(dancer.PORTRAIT, body) / leg_px(dancer.STAGE, dancer.Body())
     reference = dancer.portrait(body)
     return {
-        name: figures(method(motion, reference), truth, source, true_take.stance, tall)
+        name: figures(
+            method(motion, reference), truth, source, true_take.stance, tall, legs
+        )
         for name, method in METHODS.items()
     }
+
+
+def leg_px(camera: dancer.Film, body: dancer.Body) -> float:
+    """How long a straight leg is in the picture, in the middle of the stage."""
+    return (body.thigh + body.shin) * camera.focal / camera.distance
 
 
 def figures(
@@ -93,8 +103,12 @@ def figures(
     source: PoseSequence,
     stance: NDArray[np.int64],
     tall: float,
+    legs: float,
 ) -> dict[str, float]:
-    """The figures of one result."""
+    """The figures of one result.
+
+    source: without zoom and noise. legs: how long they truly are beside the source's.
+    """
     ours = result.points[:, :18].astype(float)
     long, true_long = (
         np.percentile(lengths(points), 95, axis=0) for points in (ours, truth)
@@ -103,7 +117,12 @@ def figures(
     now = np.arange(1, len(ours))
     rests = (stance[1:] == stance[:-1]) & (stance[1:] >= 0)
     steps = np.linalg.norm(np.diff(ours[:, ANKLES], axis=0), axis=2)
-    heights = (ours - truth)[:, ANKLES, 1][now, stance[1:]][rests]
+
+    def resting(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return points[:, ANKLES, 1][now, stance[1:]][rests]
+
+    asked = resting(ours) - legs * resting(source.points[:, :18].astype(float))
+    heights = resting(ours - truth)
     contact = np.cumsum(np.diff(stance, prepend=stance[0]) != 0)[1:][rests]
     turned = directions(ours) - directions(source.points[:, :18].astype(float))
     turned = np.abs((turned + np.pi) % (2 * np.pi) - np.pi)
@@ -114,7 +133,8 @@ def figures(
         * float(steps[now - 1, stance[1:]][rests].mean())
         / tall,
         "angle_change_degrees": float(np.degrees(turned).mean()),
-        "ground_percent_height": 100 * float(heights.std()) / tall,
+        "ground_percent_height": 100 * float(asked.std()) / tall,
+        "depth_percent_height": 100 * float(heights.std()) / tall,
         "contact_percent_height": 100 * float(about_means(heights, contact).std()) / tall,
     }
 
