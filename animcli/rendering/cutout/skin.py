@@ -25,6 +25,7 @@ from animcli.rendering.cutout.elbows import Elbow, bent_elbows
 from animcli.rendering.cutout.mesh import Mesh
 from animcli.rendering.cutout.movement import Movement, rotation
 
+_EVEN: Final = 1e-6  # two ways are equally long if they differ by no more than this share
 _PURE: Final = 1e-3  # below this product of two weights a node has one bone, and any centre
 
 
@@ -118,25 +119,26 @@ def _heat(
         raise ValueError("no bone crosses the figure")
     one, other = mesh.edges.T
     way = coo_array((1 / mesh.conductance, (one, other)), (count, count)).tocsr()
-    distance, _, source = dijkstra(
-        way, directed=False, indices=sown, min_only=True, return_predecessors=True
-    )
-    bone_of = np.zeros(count, np.intp)
-    bone_of[sown] = bones
-    reached = source >= 0
-    owner = np.where(reached, bone_of[np.maximum(source, 0)], Bone.CHEST)
+    ways = np.full((count, len(Bone)), np.inf)
+    for bone in np.unique(bones):
+        ways[:, bone] = dijkstra(
+            way, directed=False, indices=sown[bones == bone], min_only=True
+        )
+    distance = ways.min(axis=1)
+    reached = np.isfinite(distance)
+    # bones that are equally near all give heat, as in the source: of one of them alone,
+    # which one would be the search's whim
+    near = (ways <= distance[:, None] * (1 + _EVEN)) & reached[:, None]
     # crumbs of the figure, to which no way leads, go with the nearest node that has one
     for node in np.flatnonzero(~reached):
         gaps = np.linalg.norm(mesh.nodes[reached] - mesh.nodes[node], axis=1)
-        owner[node] = owner[np.flatnonzero(reached)[gaps.argmin()]]
+        near[node] = near[np.flatnonzero(reached)[gaps.argmin()]]
     distance = np.where(reached, distance, 1.0)
 
     flow = coo_array((mesh.conductance, (one, other)), (count, count)).tocsr()
     spread = csr_array(laplacian(flow + flow.T))
-    contact = 1 / np.maximum(distance, 0.5) ** 2
-    system = (spread + diags_array(contact)).tocsc()
-    given = np.zeros((count, len(Bone)))
-    given[np.arange(count), owner] = contact
+    given = near / np.maximum(distance, 0.5)[:, None] ** 2
+    system = (spread + diags_array(given.sum(axis=1))).tocsc()
     weights = np.clip(splu(system).solve(given), 0, 1)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
