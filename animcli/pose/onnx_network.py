@@ -62,6 +62,8 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
+        # Or its threads spin between runs, and take the cores that frames are decoded on.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors: it would write warnings to stderr
         try:
             session = onnxruntime.InferenceSession(
