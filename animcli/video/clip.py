@@ -85,11 +85,12 @@ class Clip:
         self._path = regular_file(source, "a video")
         self._limits = limits
         with self._streaming() as (container, stream):
+            aspect = stream.sample_aspect_ratio or Fraction(1)
             self._timeline = read_timeline(source, container, stream, limits)
             codec = stream.codec_context.codec.canonical_name
             tracks = len(moving_streams(container))
             has_sound = bool(container.streams.audio)
-        self._look = self._first_look()
+        self._look = self._first_look(aspect)
         timeline, look = self._timeline, self._look
         width, height = look.upright
         self.info = VideoInfo(
@@ -192,7 +193,8 @@ class Clip:
             except BROKEN as error:
                 raise InputError(f"{self._source}: is damaged ({reason(error)})") from error
 
-    def _first_look(self) -> Look:
+    def _first_look(self, aspect: Fraction) -> Look:
+        """aspect: width of a pixel to its height; square if it isn't positive."""
         for frame in self._decoded(None):
             if frame is None:
                 continue
@@ -201,8 +203,6 @@ class Clip:
                 colours = colours_of(frame)
             except InputError as error:
                 raise InputError(f"{self._source}: {error.message}", error.hint) from error
-            with self._streaming() as (_, stream):
-                aspect = stream.sample_aspect_ratio or Fraction(1)
             width = round(frame.width * aspect) if aspect > 0 else frame.width
             self._limits.check_picture(self._source, width, frame.height)
             return Look(
