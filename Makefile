@@ -13,10 +13,12 @@ PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
 demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
 
+# Types are checked against the annotations of NumPy; 2.2's, the last for 3.10, don't do.
 test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	if $(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; \
+		then $(VENV)/bin/mypy; fi
 	$(VENV)/bin/lint-imports
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
