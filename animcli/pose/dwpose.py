@@ -37,7 +37,6 @@ AROUND: Final = (
     1.15  # of the joints' box: the joints end at eyes and toes, a person doesn't
 )
 SAME: Final = 0.05  # of the size: two people nearer to each other are one
-READ_AHEAD: Final = 4  # frames
 
 
 class Channels(Enum):
@@ -125,11 +124,11 @@ class DWPose:
         self._state = State.from_numbers(state)
 
     def follow(self, pictures: Iterable[NDArray[np.uint8]]) -> Iterator[tuple[Person, ...]]:
-        """The people of each frame; frames are fetched while networks run.
+        """The people of each frame; the next is fetched while networks run.
 
         pictures: `(h, w, 3)` uint8 RGB.
         """
-        return map(self.people, ahead(pictures, READ_AHEAD))
+        return map(self.people, ahead(pictures))
 
     def people(self, picture: NDArray[np.uint8]) -> tuple[Person, ...]:
         """The people of the next frame, nobody being an empty tuple.

@@ -35,8 +35,6 @@ CHUNK: Final = 48
 LEAST_SEEN: Final = 0.5
 """Of the frames; a motion that is guessed for more than half isn't the person's."""
 
-READ_AHEAD: Final = 4  # frames
-
 TOLD: Final = 24
 """Tracks that a pose file tells of, those with most frames: a street has hundreds."""
 
@@ -149,7 +147,7 @@ def _chunks(bench: Bench, reader: Reader, detector: Detector) -> Iterator[Chunk]
         yield chunk
         detector.restore([float(value) for value in chunk.state])
     # Frames are decoded by another thread while the networks run.
-    with closing(ahead(reader.frames(start), READ_AHEAD)) as frames:
+    with closing(ahead(reader.frames(start))) as frames:
         for first in frames:
             some = chain([first], islice(frames, CHUNK - 1))
             chunk = _found(bench, detector, some, total)
