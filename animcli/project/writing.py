@@ -27,19 +27,20 @@ CHUNK: Final = 1 << 20  # bytes; large enough that calls don't count, small enou
 _serial = count()
 _host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 HINTS: Final = {
     errno.ENOSPC: "free some space, then give the same command again",
     errno.EDQUOT: "free some space, then give the same command again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "put the cache elsewhere with --cache-dir",
-    errno.EACCES: "put the cache elsewhere with --cache-dir",
+    errno.EROFS: "write to another folder; --cache-dir moves the cache",
+    errno.EACCES: "write to another folder; --cache-dir moves the cache",
     errno.ENOENT: "make the folder first",
 }
 
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Name `path` and the room left on its disk when the system refuses to write it.
+    """Name `path`, and what to do, when the system refuses to write it.
 
     Also where a writer of another room has said so in its own words.
     """
@@ -54,9 +55,10 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def _refusal(path: Path, error: OSError) -> StorageError:
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    hint = HINTS.get(error.errno or 0, "")
-    return StorageError(f"{path}: {reason}{_free_space(path)}", hint)
+    known = error.errno in errno.errorcode  # FFmpeg's own numbers aren't
+    reason = os.strerror(error.errno) if known else error.strerror or str(error)
+    room = _free_space(path) if error.errno in FULL else ""
+    return StorageError(f"{path}: {reason}{room}", HINTS.get(error.errno or 0, ""))
 
 
 def _free_space(path: Path) -> str:
@@ -140,6 +142,29 @@ class PartFile:
 def part_beside(path: Path) -> Path:
     """A name in the folder of `path` that no other process and no other call uses."""
     return path.with_name(f"{PART}{_host}-{os.getpid()}-{next(_serial)}.{path.name}")
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """A name beside `path` for whoever writes by name.
+
+    Leaving by an exception removes what is there, so that a full disk has room again.
+    """
+    part = part_beside(path)
+    try:
+        with storing(path):
+            yield part
+    except BaseException:
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A name beside `path`; leaving the block puts the file that was written there."""
+    with part_of(path) as part:
+        yield part
+    put_in_place(part, path)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.project.writing import make_folder, part_beside, put_in_place
+from animcli.project.writing import beside, make_folder
 from animcli.stages.stage import Bench, Source, settings_of
 
 if TYPE_CHECKING:  # numpy
@@ -74,9 +74,8 @@ class DrawDance:
         points[:, BODY], scores[:, BODY] = joints[..., :2], 1
         ticks, time_base = even_ticks(self.frames, self.rate)
         truth = PoseSequence(points, scores, ticks, time_base, self.size)
-        part = part_beside(make_folder(bench.out) / TRUTH)
-        write_pose(part, truth)
-        put_in_place(part, bench.out / TRUTH)
+        with beside(make_folder(bench.out) / TRUTH) as part:
+            write_pose(part, truth)
         make_frames(bench, "drawing a dancer", drawn, self.frames, self.size, self.rate)
 
 
@@ -113,9 +112,8 @@ class DrawFigure:
         figure = Figure.from_seed(self.figure)
         (pose,) = stand(_at_rest(), figure.proportions)
         drawing = draw(figure, pose, Shot(backdrop=self.figure), self.size)
-        part = part_beside(bench.out)
-        write_picture(part, drawing.picture)
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_picture(part, drawing.picture)
 
 
 def _at_rest() -> "Angles":

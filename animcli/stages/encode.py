@@ -7,12 +7,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from animcli.project.unit import find_unit, keep_unit
-from animcli.project.writing import (
-    part_beside,
-    put_folder_in_place,
-    put_in_place,
-    storing,
-)
+from animcli.project.writing import part_of, put_folder_in_place, put_in_place
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -71,8 +66,8 @@ class EncodeStage:
         for number, source in enumerate(frames.segments):
             kept = find_unit(bench.work, f"segment-{number:06d}")
             if kept is None:
-                part = part_beside(bench.work / f"segment-{number:06d}{self.container}")
-                with storing(part):
+                segment = bench.work / f"segment-{number:06d}{self.container}"
+                with part_of(segment) as part:
                     encode_segment([source], encoding, part)
                 kept = keep_unit(part, bench.work, f"segment-{number:06d}")
             segments.append(kept)
@@ -83,8 +78,7 @@ class EncodeStage:
             sound = Sound(bench.inputs["sound"], self.sound_start, frames.frames / rate)
         elif "sound" in bench.inputs and has_sound(bench.inputs["sound"]):
             bench.note(f"{self.container or 'pictures'}: there is no room for the sound")
-        part = part_beside(bench.out)
-        with storing(bench.out):
+        with part_of(bench.out) as part:
             join_segments(segments, encoding, part, sound)
         if part.is_dir():
             shutil.rmtree(bench.out, ignore_errors=True)  # of a run killed just after this

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -110,6 +110,5 @@ class ExtractStage:
         sequence = replace(found, draw_threshold=threshold, origin=origin)
         if self.clean:
             sequence = clean(sequence)
-        part = part_beside(bench.out)
-        write_pose(part, sequence)
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_pose(part, sequence)

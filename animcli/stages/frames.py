@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.project.record import canonical
 from animcli.project.unit import find_unit, keep_unit
-from animcli.project.writing import make_folder, part_beside, storing, write_file
+from animcli.project.writing import make_folder, part_of, write_file
 from animcli.stages.stage import Bench
 from animcli.video.lossless import read_lossless, write_lossless
 
@@ -111,11 +111,9 @@ def make_frames(
         stem = f"frames-{start:06d}"
         kept = find_unit(bench.out, stem)
         if kept is None:
-            part = part_beside(bench.out / f"{stem}{SUFFIX}")
-            with storing(bench.out):
-                write_lossless(
-                    part, _counted(bench, source(span), span, frames, what), rate
-                )
+            pictures = _counted(bench, source(span), span, frames, what)
+            with part_of(bench.out / f"{stem}{SUFFIX}") as part:
+                write_lossless(part, pictures, rate)
             kept = keep_unit(part, bench.out, stem)
         segments.append(kept.name)
         bench.report(what, span.stop, frames)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.frames import INDEX, make_frames, open_frames
 from animcli.stages.stage import Bench, Source, settings_of
 
@@ -127,9 +127,8 @@ class SheetStage:
         from animcli.video.picture import write_picture
 
         pictures, labels = _spread(bench.inputs["clip"], self.tiles)
-        part = part_beside(bench.out)
-        write_picture(part, contact_sheet(pictures, labels, self.columns, self.tile))
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, self.columns, self.tile))
 
 
 def _spread(clip: Path, tiles: int) -> "tuple[list[NDArray[np.uint8]], list[str]]":
@@ -183,6 +182,6 @@ class CurvesStage:
         from animcli.stages.charts import pose_curves
         from animcli.video.picture import write_picture
 
-        part = part_beside(bench.out)
-        write_picture(part, pose_curves(read_pose(bench.inputs["motion"]), self.title))
-        put_in_place(part, bench.out)
+        curves = pose_curves(read_pose(bench.inputs["motion"]), self.title)
+        with beside(bench.out) as part:
+            write_picture(part, curves)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -36,6 +36,6 @@ class ReadBvh:
         from animcli.pose.posefile import write_pose
 
         view = View(around=self.around, above=self.above)
-        part = part_beside(bench.out)
-        write_pose(part, read_bvh(bench.inputs["capture"], view))
-        put_in_place(part, bench.out)
+        motion = read_bvh(bench.inputs["capture"], view)
+        with beside(bench.out) as part:
+            write_pose(part, motion)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside, storing
 from animcli.stages.stage import Bench, Source, settings_of
 
 
@@ -35,9 +35,9 @@ class ReadOpenPose:
         from animcli.pose.openpose_json import read_openpose
         from animcli.pose.posefile import write_pose
 
-        part = part_beside(bench.out)
-        write_pose(part, read_openpose(bench.inputs["keypoints"], rate=self.rate))
-        put_in_place(part, bench.out)
+        motion = read_openpose(bench.inputs["keypoints"], rate=self.rate)
+        with beside(bench.out) as part:
+            write_pose(part, motion)
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class WriteOpenPose:
         from animcli.pose.openpose_json import write_frames
         from animcli.pose.posefile import read_pose
 
-        part = part_beside(bench.out)
-        write_frames(part, read_pose(bench.inputs["motion"]))
-        put_in_place(part, bench.out)
+        motion = read_pose(bench.inputs["motion"])
+        with beside(bench.out) as part:
+            write_frames(part, motion)
 
 
 @dataclass(frozen=True)
@@ -93,4 +93,6 @@ class WriteKeypoints:
         from animcli.pose.openpose_json import write_openpose
         from animcli.pose.posefile import read_pose
 
-        write_openpose(bench.out, read_pose(bench.inputs["motion"]), self.clip)
+        motion = read_pose(bench.inputs["motion"])
+        with storing(bench.out):
+            write_openpose(bench.out, motion, self.clip)

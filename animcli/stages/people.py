@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.stage import Bench, Source, settings_of
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ class PeopleStage:
             for track in shown
         ]
         pictures = [crops[track["number"]] for track in shown]
-        part = part_beside(bench.out)
-        write_picture(part, contact_sheet(pictures, labels, COLUMNS, TILE))
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, COLUMNS, TILE))
 
 
 def cut(picture: "NDArray[np.uint8]", box: list[int]) -> "NDArray[np.uint8]":
@@ -120,9 +119,8 @@ class ProportionsStage:
             "",
             *(f"target, {frame}" for frame in frames),
         ]
-        part = part_beside(bench.out)
-        write_picture(part, contact_sheet(pictures, labels, 1 + len(frames), TILE))
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, 1 + len(frames), TILE))
 
 
 def drawn(bodies: list[list[list[float]]]) -> "list[NDArray[np.uint8]]":

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import ClassVar
 
 from animcli.errors import InputError, UsageError
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.stage import Bench, Source, settings_of, shown_name
 
 
@@ -58,9 +58,8 @@ class FitPicture:
         if self.size is not None:
             check_size(self.size)
             pixels = fit_picture(pixels, self.size, self.fit)
-        part = part_beside(bench.out)
-        write_picture(part, pixels)
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_picture(part, pixels)
 
 
 @dataclass(frozen=True)
@@ -205,9 +204,8 @@ class FindPose:
                 },
             ),
         )
-        part = part_beside(bench.out)
-        write_pose(part, sequence)
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_pose(part, sequence)
 
 
 def check_size(size: tuple[int, int]) -> None:

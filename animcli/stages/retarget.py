@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from animcli.project.writing import part_beside, put_in_place
+from animcli.project.writing import beside
 from animcli.stages.reference import FindPose
 from animcli.stages.stage import Bench, Source, settings_of
 
@@ -55,6 +55,5 @@ class RetargetStage:
         notes = fitted.origin.retarget.get("notes")
         for line in notes if isinstance(notes, list) else []:
             bench.note(str(line))
-        part = part_beside(bench.out)
-        write_pose(part, fitted)
-        put_in_place(part, bench.out)
+        with beside(bench.out) as part:
+            write_pose(part, fitted)

@@ -5,7 +5,8 @@ of its input: what was allocated before shows in the bytes, and after a resumed 
 pixels. With a fresh process for each segment 104 kills left no trace.
 
 The job is JSON: `sources` (files of `lossless`), `codec`, `container`, `rate` ("24/1"),
-`quality`, `out`. What a user can cause or cure comes back as JSON on stdout.
+`quality`, `out`. What a user can cause or cure comes back as JSON on stdout: an error of
+ours, or the system's refusal to write.
 """
 
 import io
@@ -75,7 +76,7 @@ class Job:
 def encode(job: Job) -> None:
     """Write the segment; `job.out` appears whole or not at all.
 
-    Raises StorageError if frames can't be read or the segment can't be written.
+    Raises StorageError if frames can't be read, OSError if the segment can't be written.
     """
     part = job.out.with_name(f"{job.out.name}.{os.getpid()}.part")
     try:
@@ -84,8 +85,6 @@ def encode(job: Job) -> None:
         else:
             _encode_stream(job, part)
         part.replace(job.out)
-    except OSError as error:
-        raise StorageError(f"{job.out}: can't be written ({error.strerror})") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -209,6 +208,9 @@ def main() -> int:
             json.dumps({"kind": kind, "message": error.message, "hint": error.hint})
         )
         return error.exit_code
+    except OSError as error:
+        sys.stdout.write(json.dumps({"errno": error.errno, "reason": error.strerror}))
+        return StorageError.exit_code
     return 0
 
 

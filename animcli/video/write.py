@@ -85,7 +85,7 @@ def encode_segment(sources: Sequence[Path], encoding: Encoding, out: Path) -> No
             "is there enough memory? the same command goes on from here",
         )
     if child.returncode > 0:
-        raise _error_of(child)
+        raise _error_of(child, out)
 
 
 def join_segments(
@@ -204,10 +204,14 @@ def _time(packet: "Packet[Any]") -> Fraction:
     return (packet.dts or 0) * packet.time_base
 
 
-def _error_of(child: subprocess.CompletedProcess[bytes]) -> Exception:
+def _error_of(child: subprocess.CompletedProcess[bytes], out: Path) -> Exception:
     """What went wrong in the child, as the exception that it was there."""
     try:
         told = json.loads(child.stdout)
+        if "errno" in told:
+            refusal = StorageError(f"{out}: can't be written ({told['reason']})")
+            refusal.__cause__ = OSError(told["errno"], told["reason"])
+            return refusal
         kind = getattr(errors, told["kind"])
     except (ValueError, KeyError, AttributeError):
         return RuntimeError("the encoder: " + child.stderr.decode(errors="replace"))

@@ -111,3 +111,17 @@ def test_a_planned_fault_is_read_from_its_description() -> None:
     with pytest.raises(OSError, match="Read-only") as error:
         planned.strike("write", lambda: None)
     assert error.value.errno == errno.EROFS
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("EROFS", "file: Read-only file system"), ("EACCES", "file: Permission denied")],
+)
+def test_room_on_the_disk_is_told_only_where_it_is_short(
+    target: Path, reason: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault, "planned", fault.Fault("open", 1, reason))
+    with pytest.raises(StorageError) as refusal:
+        write_file(target, NEW)
+    assert refusal.value.message.endswith(told)
+    assert refusal.value.hint == "write to another folder; --cache-dir moves the cache"

@@ -1,0 +1,66 @@
+"""Every stage whose file the system won't take says so, and leaves nothing half written."""
+
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from stage_builders import gradient_render, register, spot_motion, spot_pictures, workshop
+
+from animcli.errors import StorageError
+from animcli.pose.posefile import write_pose
+from animcli.project.writing import PART
+from animcli.stages.encode import EncodeStage
+from animcli.stages.inspect import CurvesStage, SheetStage
+from animcli.stages.openpose import WriteKeypoints, WriteOpenPose
+from animcli.stages.stage import Stage
+from animcli.video.picture import write_picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    register()
+    write_pose(tmp_path / "dance.pose", spot_motion(50))
+    write_picture(tmp_path / "ref.png", next(spot_pictures(1)))
+    return tmp_path
+
+
+@pytest.fixture
+def small_files() -> Iterator[Callable[[], None]]:
+    """Files may have a few bytes from then on, as on a full disk but without being root."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def rendered(folder: Path) -> Stage:
+    return gradient_render(folder / "ref.png", folder / "dance.pose")
+
+
+@pytest.mark.parametrize(
+    "stage_in",
+    [
+        rendered,
+        lambda folder: rendered(folder).inputs()["pose"],
+        lambda folder: rendered(folder).inputs()["reference"],
+        lambda folder: SheetStage(rendered(folder)),
+        lambda folder: CurvesStage(folder / "dance.pose", "dance"),
+        lambda folder: WriteOpenPose(folder / "dance.pose"),
+        lambda folder: WriteKeypoints(folder / "dance.pose", "dance"),
+        lambda folder: EncodeStage(rendered(folder)),
+        lambda folder: EncodeStage(rendered(folder), ".gif"),
+        lambda folder: EncodeStage(rendered(folder), ""),
+    ],
+)
+def test_a_refused_write_is_named_and_leaves_no_part(
+    folder: Path, small_files: Callable[[], None], stage_in: Callable[[Path], Stage]
+) -> None:
+    at, stage = workshop(folder), stage_in(folder)
+    for source in stage.inputs().values():
+        if not isinstance(source, Path):
+            at.make(source)
+    small_files()
+    with pytest.raises(StorageError, match="File too large") as refusal:
+        at.make(stage)
+    assert refusal.value.hint == "raise the limit on the size of files (ulimit -f)"
+    assert list(folder.rglob(f"{PART}*")) == []
