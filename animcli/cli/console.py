@@ -136,6 +136,20 @@ class Console:
             _deliver(json.dumps(answer, indent=2))
 
 
+def open_streams() -> None:
+    """Lead the standard streams that the caller has closed to nowhere.
+
+    Otherwise files of ours would get their numbers, and what libraries print with it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def shown(path: Path) -> str:
     """A path as people like to read it: from the working folder where it lies below."""
     try:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from animcli.cli.commands import app
-from animcli.cli.console import Console, answering
+from animcli.cli.console import Console, answering, open_streams
 from animcli.cli.request import LineOptions, Request
 from animcli.cli.stopping import Stop, Stopped, listening
 from animcli.cli.words import complete_last_command, split
@@ -41,6 +41,7 @@ class Line:
 
 def run() -> None:
     """The console command `anim`."""
+    open_streams()
     if hasattr(sys.stdout, "reconfigure"):  # names of files may hold bytes of any kind
         sys.stdout.reconfigure(errors="surrogateescape")
     complete_last_command()

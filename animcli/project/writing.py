@@ -55,10 +55,11 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def _refusal(path: Path, error: OSError) -> StorageError:
-    known = error.errno in errno.errorcode  # FFmpeg's own numbers aren't
-    reason = os.strerror(error.errno) if known else error.strerror or str(error)
-    room = _free_space(path) if error.errno in FULL else ""
-    return StorageError(f"{path}: {reason}{room}", HINTS.get(error.errno or 0, ""))
+    number = error.errno or 0
+    known = number in errno.errorcode  # FFmpeg's own numbers aren't
+    reason = os.strerror(number) if known else error.strerror or str(error)
+    room = _free_space(path) if number in FULL else ""
+    return StorageError(f"{path}: {reason}{room}", HINTS.get(number, ""))
 
 
 def _free_space(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -96,6 +97,15 @@ def test_a_full_disk_behind_standard_output_is_told(
         )
     said = b"error: standard output: No space left on device\n"
     assert (done.returncode, done.stderr) == (7, said)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_lead_nowhere(
+    closed: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    line = f"{shlex.join(ANIM)} init {closed}"
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "anim.toml").read_text().startswith("# Settings of this project.")
 
 
 def test_presets_complete_behind_then() -> None:
