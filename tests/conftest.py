@@ -4,9 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from animcli.errors import WeightsError
 from animcli.weights.store import WeightsStore, default_root
+
+# A shared machine pauses as it likes; all else is as Hypothesis has it, in a CI run or not.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 SHARED = Path(
     os.environ.get("ANIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")

@@ -41,7 +41,6 @@ def motions(draw: st.DrawFn) -> PoseSequence:
 
 @settings(
     max_examples=60,
-    deadline=None,  # a shared machine pauses as it likes
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example overwrites
 )
 @given(motions())

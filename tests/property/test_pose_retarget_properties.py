@@ -13,7 +13,7 @@ from animcli.pose.skeleton import JOINTS
 LIMBS = np.array([(2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13)]).T
 
 
-@settings(max_examples=25, deadline=None)  # a shared machine pauses as it likes
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(2, 60))
 def test_limbs_keep_their_directions(dance: int, body: int, frames: int) -> None:
     take = dancer.perform(dancer.Body(), dancer.dance(dance, frames=frames))
@@ -29,7 +29,7 @@ def test_limbs_keep_their_directions(dance: int, body: int, frames: int) -> None
     assert ((before * after).sum(axis=2) >= -1e-3 * (length + 1)).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.floats(0, 0.9), st.integers(1, 30))
 @example(3, 0.875, 3)  # feet were seen often enough to tell a length, and nothing else was
 def test_any_drop_outs_leave_finite_places_and_the_scores(

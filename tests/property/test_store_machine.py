@@ -126,9 +126,7 @@ class ProjectWithAPast(RuleBasedStateMachine):
                 assert artifact.path.read_text() == word
 
 
-ProjectWithAPast.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=12, deadline=None
-)
+ProjectWithAPast.TestCase.settings = settings(max_examples=25, stateful_step_count=12)
 
 
 # Python 3.12 warns about any fork while there are threads; the child only writes files.
