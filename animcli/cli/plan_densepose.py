@@ -49,9 +49,10 @@ class ExtractDensePose:
             Film(DensePoseStage(video, device), f"{name_of(video)}-densepose")
             for video in self.videos
         ]
+        outs = [named(film, self.out, options, desk.project) for film in films]
         steps = tuple(
-            Step(encoding(film, self.out, options), named(film, self.out, options))
-            for film in films
+            Step(encoding(film, out, options), out)
+            for film, out in zip(films, outs, strict=True)
         )
         handed_on = None
         if len(films) == 1:

@@ -15,14 +15,15 @@ from animcli.cli.plan_words import WANDERING, as_chosen, check_words
 from animcli.cli.settings import Options, Settings
 from animcli.errors import InputError, UsageError
 from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, load_preset
+from animcli.project.project import Project
 from animcli.project.record import Recipe
 from animcli.stages.compare import CompareStage
-from animcli.stages.deliver import Step
+from animcli.stages.deliver import Step, is_delivered
 from animcli.stages.encode import EncodeStage
 from animcli.stages.manifest import manifest_path
 from animcli.stages.reference import Fit, FitClip
 from animcli.stages.render import RenderStage
-from animcli.video.encoding import encoding_for
+from animcli.video.encoding import Codec, encoding_for
 
 SUFFIXES: Final[Mapping[str | None, str]] = {
     None: ".mp4",
@@ -81,13 +82,11 @@ class Render:
         else:
             made = self.driven(settings, thread)
         film = Film(made.stage, made.name, made.sound)
-        steps = [
-            Step(encoding(film, self.out, options), named(film, self.out, options), True)
-        ]
+        out = named(film, self.out, options, desk.project)
+        steps = [Step(encoding(film, out, options), out, manifest=True)]
         if self.compare:
             row = replace(film, frames=CompareStage(made.stage))
-            beside = named(film, self.out, options)
-            beside = beside.with_name(f"{beside.stem}-compare{beside.suffix}")
+            beside = out.with_name(f"{out.stem}-compare{out.suffix}")
             steps.append(Step(encoding(row, beside, options), beside, manifest=True))
         note = made.note if options.preset else note
         return Planned(tuple(steps), replace(thread, film=film), note=note)
@@ -189,10 +188,11 @@ class Encode:
         film = replace(film, sound=sound if options.audio else None)
         if self.out is None and options.codec is None:
             raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
-        film = replace(film, name=f"{film.name}-{options.codec}")
+        if options.codec is not None:
+            film = replace(film, name=f"{film.name}-{options.codec}")
         if self.size is not None:
             film = replace(film, frames=FitClip(film.frames, self.size))
-        out = named(film, self.out, options)
+        out = named(film, self.out, options, desk.project)
         rate = options.fps if "fps" in self.chosen else None
         stage = replace(encoding(film, out, options), rate=rate)
         return Planned((Step(stage, out, manifest=True),), thread)
@@ -232,24 +232,29 @@ def recipe_of(stage: Mapping[str, Any]) -> Recipe:
     return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
 
 
-def encoding(film: Film, out: Path | None, options: Options) -> EncodeStage:
-    """The stage that makes a video of a film.
+def encoding(film: Film, out: Path, options: Options) -> EncodeStage:
+    """The stage that makes the video `out` of a film.
 
     Raises UsageError where suffix, codec and quality don't go together.
     """
-    path = named(film, out, options)
-    encoding_for(path, options.fps or Fraction(24), options.codec, options.quality)
+    encoding_for(out, options.fps or Fraction(24), options.codec, options.quality)
     return EncodeStage(
         film.frames,
-        path.suffix.lower(),
+        out.suffix.lower(),
         options.codec,
         options.quality,
         sound=film.sound,
     )
 
 
-def named(film: Film, out: Path | None, options: Options) -> Path:
-    """Where the video of a film goes."""
+def named(film: Film, out: Path | None, options: Options, project: Project) -> Path:
+    """Where the video of a film goes.
+
+    A folder of pictures that anim made is such a result again, and no place for one.
+    """
+    pictures = options.codec in (None, Codec.PNG.value)
+    if out is not None and pictures and out.is_dir() and is_delivered(project, out):
+        return out
     return place(out, film.name + SUFFIXES[options.codec])
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from animcli.errors import OutputError, StorageError, UsageError
 from animcli.project.delivery import read_delivery, write_delivery
+from animcli.project.project import Project
 from animcli.project.record import Artifact, canonical, digest_of, parts_of
 from animcli.project.writing import (
     PART,
@@ -64,7 +65,7 @@ def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> No
     sources = [path for step in steps for path in _files_of(step.stage)]
     for number, out in enumerate(outs):
         if any(_is_same(out, source) for source in sources):
-            raise UsageError(f"{out} would replace its own input", "give another --out")
+            raise UsageError(f"{out} would replace its own input", "give another -o")
         if any(out.absolute() == other.absolute() for other in outs[:number]):
             raise UsageError(f"two results would be written to {out}")
     for step in steps:
@@ -76,6 +77,11 @@ def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> No
             beside = manifest_path(step.out)
             if step.manifest and not force and beside.exists() and not is_manifest(beside):
                 raise OutputError(f"{beside} exists already", "--force replaces it")
+
+
+def is_delivered(project: Project, path: Path) -> bool:
+    """Whether anim has put something at `path`, as far as the cache knows."""
+    return read_delivery(project.cache, _name(project, path)) is not None
 
 
 def deliver(
@@ -109,7 +115,7 @@ def _put(
         _check_ours(workshop, stage, out)
     # Said before it is done: after a kill in between, the same command may finish it.
     cache = workshop.project.cache
-    write_delivery(cache, _name(workshop, out), _plan(workshop, stage), artifact)
+    write_delivery(cache, _name(workshop.project, out), _plan(workshop, stage), artifact)
     if artifact.path.is_dir():
         _copy_folder(artifact.path, out)
     else:
@@ -147,14 +153,14 @@ def _copy_folder(source: Path, out: Path) -> None:
 def _check_folder(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
-        raise StorageError(f"{folder}: no such folder", "make it, or give another --out")
+        raise StorageError(f"{folder}: no such folder", "make it, or give another -o")
     if not os.access(folder, os.W_OK):
-        raise StorageError(f"{folder} can't be written", "give another --out")
+        raise StorageError(f"{folder} can't be written", "give another -o")
 
 
 def _check_ours(workshop: Workshop, stage: Stage, out: Path) -> None:
     """Raise OutputError unless `out` is what this plan put there, unchanged since."""
-    delivery = read_delivery(workshop.project.cache, _name(workshop, out))
+    delivery = read_delivery(workshop.project.cache, _name(workshop.project, out))
     if (
         delivery is None
         or delivery.plan != _plan(workshop, stage)
@@ -175,16 +181,16 @@ def _plan(workshop: Workshop, stage: Stage) -> str:
 
     def describe(source: Source) -> object:
         if isinstance(source, Path):
-            return _name(workshop, source)
+            return _name(workshop.project, source)
         inputs = {name: describe(item) for name, item in source.inputs().items()}
         return [source.name, dict(source.settings()), inputs]
 
     return hashlib.sha256(canonical(describe(stage))).hexdigest()
 
 
-def _name(workshop: Workshop, path: Path) -> str:
+def _name(project: Project, path: Path) -> str:
     """A path as the project sees it, so that the project may be moved."""
-    return Path(os.path.relpath(path.absolute(), workshop.project.root)).as_posix()
+    return Path(os.path.relpath(path.absolute(), project.root)).as_posix()
 
 
 def _digest(path: Path) -> str:

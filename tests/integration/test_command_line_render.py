@@ -132,6 +132,19 @@ def test_a_video_is_encoded_again_at_another_size(capsys: Capture) -> None:
         assert (again.info.width, again.info.height) == (96, 96)
 
 
+def test_a_folder_of_pictures_is_made_again_in_its_place(capsys: Capture) -> None:
+    line = "encode ref-dance.mp4 -o pictures"
+    for _ in range(2):
+        assert answer(line.split(), capsys)["results"][0]["path"] == "pictures"
+    assert len(list(Path("pictures").iterdir())) == FRAMES
+
+
+def test_a_video_encoded_into_a_folder_keeps_its_name(capsys: Capture) -> None:
+    Path("films").mkdir()
+    line = "encode ref-dance.mp4 -o films"
+    assert answer(line.split(), capsys)["results"][0]["path"] == "films/ref-dance.mp4"
+
+
 def test_more_frames_than_the_motion_has_are_refused_or_looped(capsys: Capture) -> None:
     line = f"render ref.png --motion dance.pose --frames {FRAMES + 2} -o long.mp4"
     assert main(line.split()) == 2
