@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -20,9 +21,27 @@ Command: TypeAlias = Callable[..., object]
 Chosen: TypeAlias = Mapping[str, object]
 """Key -> value of the flags that were used, checked."""
 
+
+def read_output(word: str) -> Path:
+    """Where a result goes; a slash at the end says that it is a folder.
+
+    A `Path` forgets the slash, and a name without a suffix that isn't there is one to make.
+    Raises UsageError where there is no such folder.
+    """
+    if word.endswith(("/", os.sep)) and not Path(word).is_dir():
+        raise UsageError(f"{word}: no such folder", "make it first, or leave out the slash")
+    return Path(word)
+
+
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="PATH", help="The file to make, or its folder."),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        parser=read_output,
+        help="The file to make, or its folder.",
+    ),
 ]
 
 

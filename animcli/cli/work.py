@@ -111,6 +111,10 @@ class Work:
                 with storing(folder):
                     folder.mkdir(parents=True, exist_ok=True)
         check_steps(self.workshop, steps, force=self.desk.line.force)
+        for planned in plans:
+            if not planned.independent:  # there, the others are done all the same
+                for step in steps_of(planned):
+                    self.workshop.check_files(step.stage)
         for note in (planned.note for planned in plans if planned.note):
             self.console.note(note)
         if not self.desk.line.dry_run:

@@ -6,6 +6,8 @@ reads about a gigabyte in a second, next to minutes of work. Within a process th
 the change time among them, which programs can't set, tell whether a file was touched.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
@@ -29,15 +31,16 @@ class Inputs:
         Raises InputError where there is nothing, or it can't be read.
         """
         place = path.absolute()
-        try:
+        with _reading(path):
             stamp = _stamp(place)
             if place not in self._known or self._known[place][0] != stamp:
                 self._known[place] = (stamp, digest_of(parts_of(place)))
-        except OSError as error:
-            refuse_address(path)
-            reason = error.strerror or str(error)
-            raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
         return self._known[place][1]
+
+    def check_there(self, path: Path) -> None:
+        """Raise InputError where there is nothing; what is there isn't read."""
+        with _reading(path):
+            path.stat()
 
     def check_unchanged(self, path: Path) -> None:
         """Raise InputError if the file was written since its digest was taken."""
@@ -51,6 +54,17 @@ class Inputs:
                 f"{path} was changed while it was being read",
                 "give the same command again once it is finished",
             )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name what can't be read, and why."""
+    try:
+        yield
+    except OSError as error:
+        refuse_address(path)
+        reason = error.strerror or str(error)
+        raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
 
 
 def _stamp(path: Path) -> Stamp:

@@ -62,10 +62,15 @@ def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> No
     folder isn't there or can't be written.
     """
     outs = [step.out for step in steps if step.out is not None]
-    sources = [path for step in steps for path in _files_of(step.stage)]
     for number, out in enumerate(outs):
-        if any(_is_same(out, source) for source in sources):
+        reading = [step for step in steps if _reads(step, out)]
+        if any(step.out == out for step in reading):
             raise UsageError(f"{out} would replace its own input", "give another -o")
+        if reading:
+            raise UsageError(
+                f"{out} is made by this line, and is an input of another command in it",
+                "leave that out: `then` hands on what was made",
+            )
         if any(out.absolute() == other.absolute() for other in outs[:number]):
             raise UsageError(f"two results would be written to {out}")
     for step in steps:
@@ -196,6 +201,10 @@ def _name(project: Project, path: Path) -> str:
 def _digest(path: Path) -> str:
     with storing(path):
         return digest_of(parts_of(path))
+
+
+def _reads(step: Step, out: Path) -> bool:
+    return any(_is_same(out, source) for source in _files_of(step.stage))
 
 
 def _files_of(stage: Stage) -> Iterator[Path]:

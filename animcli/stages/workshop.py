@@ -84,6 +84,14 @@ class Workshop:
         self._foresee(stage, lines)
         return lines
 
+    def check_files(self, stage: Stage) -> None:
+        """Raise InputError where a file of the user's that goes into it isn't there."""
+        for source in stage.inputs().values():
+            if isinstance(source, Path):
+                self._inputs.check_there(source)
+            else:
+                self.check_files(source)
+
     def chain(self, stage: Stage) -> Iterator[Artifact]:
         """What went into a stage that was made, inputs first, itself last."""
         for line in self.forecast(stage):

@@ -190,6 +190,18 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
             "a.mp4: prores4444 doesn't go into a .mp4 file",
         ),
         ("render ref.png -m dance.pose -o no/a.mp4", 7, "no: no such folder"),
+        ("render ref.png -m dance.pose -o no/", 2, "no/: no such folder"),
+        ("render ref.png -m no.pose -o a.mp4", 3, "no.pose: no such file or directory"),
+        (
+            "inspect dance.pose then render no.png -m dance.pose --preset cutout",
+            3,
+            "no.png: no such file or directory",
+        ),
+        (
+            "extract-pose dance.mp4 -o a.pose then retarget a.pose --to ref.png",
+            2,
+            "a.pose is made by this line, and is an input of another command in it",
+        ),
         ("render ref.png -m dance.pose -o taken.mp4", 8, "taken.mp4 exists already"),
         ("inspect no.mp4", 3, "no.mp4: no such file"),
         ("inspect no.pose", 3, "no.pose"),
