@@ -104,12 +104,14 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
     message = message.rstrip(".")
     message = message[:1].lower() + message[1:]
     names = [word for word in part if not word.startswith("-")]
-    command = names[0] if names else ""
-    if command in COMMANDS.commands:
-        return UsageError(message, f"`{NAME} {command} --help` shows how")
-    return UsageError(
-        message, near(command, COMMANDS.commands) or f"`{NAME} --help` lists them"
-    )
+    known, commands = NAME, COMMANDS.commands
+    while names and names[0] in commands:
+        command = commands[names.pop(0)]
+        known = f"{known} {command.name}"
+        commands = command.commands if isinstance(command, TyperGroup) else {}
+    meant = near(names[0], commands) if names else ""
+    shows = "lists them" if commands else "shows how"
+    return UsageError(message, meant or f"`{known} --help` {shows}")
 
 
 def _obey(line: Line, words: Sequence[str], console: Console) -> int:

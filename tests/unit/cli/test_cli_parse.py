@@ -38,6 +38,19 @@ def test_every_mistake_of_the_line_is_found() -> None:
     assert line.mistakes[0].hint == "`anim extract-pose --help` shows how"
 
 
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("weights", "`anim weights --help` lists them"),
+        ("weights verfy", "did you mean 'verify'?"),
+        ("weights import dwpose", "`anim weights import --help` shows how"),
+        ("-v", "`anim --help` lists them"),
+    ],
+)
+def test_a_mistake_points_to_the_help_of_its_command(line: str, hint: str) -> None:
+    assert [mistake.hint for mistake in parse(line.split()).mistakes] == [hint]
+
+
 def test_a_command_that_is_nearly_one_is_told_the_right_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
