@@ -118,19 +118,17 @@ class PoseFacts:
         pose = read_pose(self.path)
         seen = pose.seen
         nobody = np.logical_not(seen[:, BODY].any(axis=1))
-        span = (
-            float((pose.ticks[-1] - pose.ticks[0]) * pose.time_base) if len(pose) else 0.0
-        )
+        frames = len(pose)
+        steps = pose.ticks[-1] - pose.ticks[0] if frames > 1 else 0
+        seconds = steps * pose.time_base * frames / max(frames - 1, 1)
         facts: dict[str, object] = {
             "file": str(self.path),
-            "frames": len(pose),
-            "seconds": round(span, 3),
+            "frames": frames,
+            "seconds": round(float(seconds), 3),
             "rate": "uneven" if pose.rate is None else str(pose.rate),
             "size": f"{pose.size[0]}x{pose.size[1]}",
             "detector": pose.origin.detector.get("backend", "unknown"),
-            "confidence": round(float(pose.scores[:, BODY].mean()), 3)
-            if len(pose)
-            else 0.0,
+            "confidence": round(float(pose.scores[:, BODY].mean()), 3) if frames else 0.0,
             "body seen": _share(seen[:, BODY]),
             "face seen": _share(seen[:, FACE]),
             "hands seen": _share(seen[:, FACE.stop :]),

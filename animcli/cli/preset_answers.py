@@ -14,9 +14,11 @@ def all_presets(desk: Desk) -> Answer:
     """A line for each preset."""
     lines: list[str] = []
     data: list[dict[str, object]] = []
-    for name, path in sorted(find_presets(desk.project.root).items()):
+    presets = find_presets(desk.project.root)
+    widest = max(map(len, presets))
+    for name, path in sorted(presets.items()):
         preset = load_preset(name, desk.project.root)
-        lines.append(f"{name:<16} {preset.about}. {advice(path)}")
+        lines.append(f"{name:<{widest}}  {preset.about}. {advice(path)}")
         about = {"about": preset.about, "advice": advice(path), "renderer": preset.renderer}
         data.append({"name": name, **about, "file": str(path)})
     return Answer(tuple(lines), tuple(data))

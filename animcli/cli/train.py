@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from animcli.cli.plan import Desk, Planned, Thread
 from animcli.cli.request import Act, Answer
-from animcli.errors import UsageError
+from animcli.errors import InputError, UsageError
 from animcli.stages.deliver import Step
 from animcli.stages.extract import ExtractStage
 
@@ -135,8 +135,11 @@ class Train:
 def footage(folder: Path, suffixes: frozenset[str], *, needed: bool = True) -> list[Path]:
     """The videos or pictures in a folder, without those that are drawn.
 
-    Raises UsageError for a folder without any, where some are `needed`.
+    Raises InputError where there is no such folder, UsageError for a folder without any,
+    where some are `needed`.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder", "give a folder of videos")
     found = sorted(
         path.absolute()
         for path in folder.glob("*")

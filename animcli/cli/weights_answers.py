@@ -13,11 +13,12 @@ def listing(desk: Desk) -> Answer:
     """A line for each entry of the catalog."""
     lines: list[str] = []
     data: list[dict[str, object]] = []
+    widest = max(map(len, desk.weights.catalog))
     for name, entry in desk.weights.catalog.items():
         here = desk.weights.has(name)
         state = "here" if here else "-"
         size = megabytes(entry.bytes)
-        lines.append(f"{name:<22} {state:<5}{size}  {entry.licence:<22} {entry.about}")
+        lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {entry.licence}")
         about = {"here": here, "bytes": entry.bytes, "licence": entry.licence}
         more = {"source": str(entry.source), "needed_by": list(entry.needed_by)}
         data.append({"name": name, **about, **more, "about": entry.about})
@@ -85,7 +86,9 @@ class Verify:
     names: tuple[str, ...]
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
-        """Reads in its turn."""
+        """Reads in its turn; an unknown name is told now."""
+        for name in self.names:
+            desk.weights.entry(name)
         return Planned((Act(self.verify),), thread)
 
     def verify(self, desk: Desk) -> Answer:

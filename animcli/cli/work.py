@@ -197,8 +197,7 @@ class Work:
             ahead = self.look_ahead(line)
             text = f"{line.stage.name:<13} {line.state.value}"
             if line.state is not State.DONE and line.lacks:
-                pulls = ", ".join(f"anim weights pull {name}" for name in line.lacks)
-                text += f"; lacks weights ({pulls})"
+                text += f"; lacks weights (anim weights pull {' '.join(line.lacks)})"
             if out is not None:
                 text += f" -> {shown(out)}"
             data: dict[str, object] = {

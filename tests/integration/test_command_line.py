@@ -60,6 +60,7 @@ def test_a_pose_is_inspected(capsys: Capture) -> None:
     assert main(["inspect", "dance.pose", "-o", "look"]) == 0
     out = capsys.readouterr().out
     assert "frames:                 6\n" in out
+    assert "seconds:                0.25\n" in out  # as of a video of so many frames
     assert out.splitlines()[-3:] == [
         f"look/dance-{name}" for name in ("overlay.mp4", "overlay.png", "curves.png")
     ]
@@ -128,6 +129,30 @@ def test_a_dry_run_makes_nothing(here: Path, capsys: Capture) -> None:
     assert main(line.split()) == 0
     assert [path.name for path in here.iterdir()] == ["dance.mp4"]
     assert "extract-pose  would run; lacks weights" in capsys.readouterr().out
+
+
+def test_all_weights_that_a_render_lacks_are_named_in_one_command(capsys: Capture) -> None:
+    a_pose()
+    a_picture()
+    line = "render ref.png -m dance.pose --preset animate-anyone --dry-run"
+    assert main(line.split()) == 0
+    pull = "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder"
+    assert f"lacks weights ({pull})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "told"), [("presets list", "Cinemo as pub"), ("weights list", "Cinemo: den")]
+)
+def test_what_a_list_tells_stands_in_one_column(
+    line: str, told: str, capsys: Capture
+) -> None:
+    assert main(line.split()) == 0
+    rows = capsys.readouterr().out.splitlines()
+    (at,) = {row.index(told) for row in rows if row.startswith("cinemo ")}
+    entries = [row for row in rows if not row.startswith("kept in")]
+    assert len(entries) > 5
+    assert {row[at - 2 : at] for row in entries} == {"  "}
+    assert " " not in {row[at] for row in entries}
 
 
 def test_a_mistake_late_in_the_line_stops_it_before_any_work(here: Path) -> None:
@@ -217,6 +242,8 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         ("extract-pose dance.mp4 --fps 12", 2, "--fps is for pictures and keypoints"),
         ("extract-pose a b -o c.pose", 2, "c.pose can't hold the poses of 2 videos"),
         ("weights pull nothing", 5, "no weights are called 'nothing'"),
+        ("weights verify nothing", 5, "no weights are called 'nothing'"),
+        ("train out --data nowhere", 3, "nowhere: no such folder"),
         ("presets show nothing", 4, "no preset 'nothing'"),
         ("init taken", 8, "taken/anim.toml exists already"),
     ],
