@@ -70,6 +70,12 @@ def find_motion(
     chunks = list(_chunks(bench, reader, detector))
     if not chunks:
         raise InputError(f"{reader.info.path}: has no frames that can be read")
+    absent = _left_out(chunks, reader)
+    if any(absent):
+        bench.note(
+            f"left out {sum(absent)} of {len(absent)} frames, which could not be decoded: "
+            f"{shown_spans(absent)}"
+        )
     found = [group for chunk in chunks for group in _people(chunk)]
     if not any(found):
         raise InputError(
@@ -134,6 +140,13 @@ def shown_spans(flags: Sequence[bool]) -> str:
         f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for flag, run in runs if flag
     ]
     return ", ".join(spans)
+
+
+def _left_out(chunks: Sequence[Chunk], reader: Reader) -> list[bool]:
+    """Whether each frame of the clip was left out, now or in the run before."""
+    read = {int(index) for chunk in chunks for index in chunk.indices}
+    met = read | {lost.index for lost in reader.damaged}
+    return [index not in read for index in range(max(met) + 1)]
 
 
 def _chunks(bench: Bench, reader: Reader, detector: Detector) -> Iterator[Chunk]:

@@ -224,6 +224,21 @@ def test_a_full_disk_while_rendering_is_named_and_the_render_goes_on(
     assert kept < {path.name for path in at.make(stage).path.iterdir()}
 
 
+def test_damaged_frames_that_are_left_out_are_told(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number, picture in enumerate(spot_pictures(50)):
+        path = folder / f"{number:03d}.png"
+        write_picture(path, picture)
+        if number in (3, 10, 11, 49):
+            path.write_bytes(path.read_bytes()[:-30])
+    notes: list[str] = []
+    stage = ExtractStage(folder, "bright-spot", keep_going=True)
+    found = read_pose(workshop(tmp_path, note=notes.append).make(stage).path)
+    told = "left out 4 of 50 frames, which could not be decoded: 3, 10-11, 49"
+    assert (len(found), told in notes) == (46, True)
+
+
 def test_extraction_gives_the_exact_times_and_joints(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
