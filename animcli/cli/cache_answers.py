@@ -21,15 +21,18 @@ def listing(desk: Desk) -> Answer:
 
 def verification(desk: Desk) -> Answer:
     """A line for each artifact; the exit code says if one was damaged."""
-    lines: list[str] = []
-    data: list[dict[str, object]] = []
-    for artifact, whole in desk.project.store.verify():
-        recipe = artifact.record.recipe
-        state = "whole" if whole else "damaged; set aside"
-        lines.append(f"{recipe.key[:12]}  {recipe.stage:<13} {state}")
-        data.append({"key": recipe.key, "stage": recipe.stage, "whole": whole})
-    damaged = sum(not each["whole"] for each in data)
-    lines.append(f"{len(data)} read, {damaged} damaged")
+    found = list(desk.project.store.verify())
+    lines = [
+        f"{each.key[:12]}  {each.stage or '-':<13} "
+        + ("whole" if each.state == "whole" else "damaged; set aside")
+        for each in found
+    ]
+    data = [
+        {"key": each.key, "stage": each.stage, "whole": each.state == "whole"}
+        for each in found
+    ]
+    damaged = sum(each.state != "whole" for each in found)
+    lines.append(f"{len(found)} read, {damaged} damaged")
     return Answer(tuple(lines), tuple(data), StorageError.exit_code if damaged else 0)
 
 

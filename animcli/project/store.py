@@ -65,21 +65,12 @@ class Store:
 
         One whose record is damaged or gone is set aside, and None.
         """
-        entry = self._entry(key)
         try:
-            record = Record.from_json((entry / RECORD).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            # An entry comes with its record. Looked at again, since it may have just come.
-            if entry.exists() and not (entry / RECORD).exists():
-                self.set_aside(key)
-            return None
+            record = _record_of(self._entry(key))
         except ValueError:
             self.set_aside(key)
             return None
-        if record.recipe.key != key:
-            self.set_aside(key)
-            return None
-        return Artifact(entry / f"{record.recipe.stage}{record.suffix}", record)
+        return None if record is None else self._artifact(record)
 
     def is_whole(self, artifact: Artifact) -> bool:
         """Whether every byte of it is what the record says; reads all of it."""
@@ -146,26 +137,39 @@ class Store:
         finished, unfinished = self._folders("store"), self._folders("work")
         for entry in sorted(finished, key=_age):
             if entry.name.startswith(CORRUPT):
+                yield Listing(entry.name.rpartition(".")[2], "", "damaged", _size(entry))
+                continue
+            try:
+                record = _record_of(entry)
+            except ValueError:
                 yield Listing(entry.name, "", "damaged", _size(entry))
-            elif artifact := self.find(entry.name):
-                stage = artifact.record.recipe.stage
-                yield Listing(entry.name, stage, "whole", _size(entry))
+            else:
+                if record is not None:
+                    yield Listing(entry.name, record.recipe.stage, "whole", _size(entry))
         for work in sorted(unfinished, key=_age):
             yield Listing(work.name, "", "unfinished", _size(work))
 
-    def verify(self) -> Iterator[tuple[Artifact, bool]]:
-        """Each artifact, and whether its bytes are what its record says.
+    def verify(self) -> Iterator[Listing]:
+        """Read every artifact; each is `whole` or `damaged`.
 
         A damaged one is set aside, so that it is made again.
         """
         for entry in sorted(self._folders("store"), key=_age):
             if entry.name.startswith("."):
                 continue
-            if artifact := self.find(entry.name):
-                whole = self.is_whole(artifact)
-                if not whole:
-                    self.set_aside(entry.name)
-                yield artifact, whole
+            stage, size = "", _size(entry)
+            try:
+                record = _record_of(entry)
+                if record is None:  # cleared by another process
+                    continue
+                stage = record.recipe.stage
+                if not self.is_whole(self._artifact(record)):
+                    raise ValueError(f"{entry} isn't what its record says")
+            except ValueError:
+                self.set_aside(entry.name)
+                yield Listing(entry.name, stage, "damaged", size)
+            else:
+                yield Listing(entry.name, stage, "whole", size)
 
     def clear(self, *, unfinished_only: bool = False) -> int:
         """Remove what can be made again; the bytes that became free.
@@ -184,12 +188,33 @@ class Store:
         """The file whose lock the process holds that works on `key`."""
         return self.root / "locks" / key
 
+    def _artifact(self, record: Record) -> Artifact:
+        name = f"{record.recipe.stage}{record.suffix}"
+        return Artifact(self._entry(record.recipe.key) / name, record)
+
     def _entry(self, key: str) -> Path:
         return self.root / "store" / key
 
     def _folders(self, kind: str) -> list[Path]:
         folder = self.root / kind
         return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _record_of(entry: Path) -> Record | None:
+    """The record of an entry, or None where there is no entry.
+
+    Raises ValueError for a record that is damaged, gone or another entry's.
+    """
+    try:
+        record = Record.from_json((entry / RECORD).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        # An entry comes with its record. Looked at again, since it may have just come.
+        if entry.exists() and not (entry / RECORD).exists():
+            raise ValueError(f"{entry} has no record") from None
+        return None
+    if record.recipe.key != entry.name:
+        raise ValueError(f"{entry} has the record of {record.recipe.key}")
+    return record
 
 
 def _is_whole(artifact: Path, part: Part) -> bool:

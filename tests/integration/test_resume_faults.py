@@ -37,7 +37,7 @@ def check_result(folder: Path) -> None:
     assert (folder / "word.txt").read_text() == WORDS
     assert (folder / "word.txt.json").is_file()
     store = workshop(folder).store
-    assert [whole for _, whole in store.verify()] == [True, True]
+    assert [line.state for line in store.verify()] == ["whole", "whole"]
     assert {line.state for line in store.listing()} == {"whole"}
     visible = {path.name for path in folder.iterdir()}
     assert visible == {".anim", "shouts", "word.txt", "word.txt.json"}

@@ -98,7 +98,7 @@ def test_damage_shows(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     assert artifact is not None
     artifact.path.write_bytes(damage(artifact.path.read_bytes()))
     assert not store.is_whole(artifact)
-    assert [whole for _, whole in store.verify()] == [False]
+    assert [line.state for line in store.verify()] == ["damaged"]
     assert store.find(RECIPE.key) is None
     assert [line.state for line in store.listing()] == ["damaged"]
 
@@ -123,6 +123,22 @@ def test_an_entry_whose_record_is_gone_makes_room(tmp_path: Path) -> None:
     assert store.find(RECIPE.key) is None
     assert len(warnings) == 1
     assert not (store.root / "store" / RECIPE.key).exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_listed_and_found_by_verifying(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    store = stored(tmp_path)
+    record = store.root / "store" / RECIPE.key / "record.json"
+    record.write_bytes(damage(record.read_bytes()))
+    told = [(RECIPE.key, "damaged")]
+    assert [(line.key, line.state) for line in store.listing()] == told
+    assert record.exists()  # looking changes nothing
+    assert [(line.key, line.state) for line in store.verify()] == told
+    assert not record.exists()
+    assert [(line.key, line.state) for line in store.listing()] == told
+    assert list(store.verify()) == []
 
 
 def test_an_entry_under_another_key_is_not_believed(tmp_path: Path) -> None:
