@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from animcli.networks.background import background, fill_figure
 from animcli.networks.limbs import body_size, with_middles
 
 # (from, to, reach, width in torso lengths, part, how near the viewer it usually is); 18 is
@@ -138,12 +139,14 @@ def move_parts(
     target: Person,
     hidden: Tensor | None = None,
     figure: Tensor | None = None,
+    behind: Tensor | None = None,
 ) -> Moved:
     """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`.
 
     hidden: `(b, PARTS)` bool, parts that aren't moved, as if their joints weren't seen.
     figure: `(b, 1, h, w)` in 0..1, how much of each pixel is the figure. Without it every
         part carries along what is about it, and the figure is taken for capsules.
+    behind: what `background` makes of both, where that is known already.
     """
     height, width = pictures.shape[-2:]
     # Places and nearness change slowly: every other pixel is enough.
@@ -166,14 +169,15 @@ def move_parts(
     weight = _nearness(near)
     grid = flow.unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2) / shape * 2 - 1
     if figure is None:
-        behind = fill_figure(pictures, there.cover((height, width)))
-        return Moved(pictures, behind, weight, grid)
+        filled = fill_figure(pictures, there.cover((height, width)))
+        return Moved(pictures, filled, weight, grid)
     # What is figure in the reference belongs to the part that it is nearest to.
     owner = _nearness(there.coordinates(cells)[0] * there.known[..., None, None])
     owner = owner.pow(3) + 1e-12
     own = figure * owner / owner.sum(dim=1, keepdim=True)
     carried = _sample(own.flatten(0, 1)[:, None], grid.flatten(0, 1)[:, None])
-    behind = background(pictures, figure)
+    if behind is None:
+        behind = background(pictures, figure)
     return Moved(pictures, behind, weight * carried[:, 0, 0].view_as(weight), grid)
 
 
@@ -188,30 +192,6 @@ def _nearness(near: Tensor) -> Tensor:
 
 def _double(planes: Tensor) -> Tensor:
     return F.interpolate(planes, scale_factor=2, mode="bilinear")
-
-
-def background(pictures: Tensor, figure: Tensor) -> Tensor:
-    """The pictures (b, 3, h, w) without `figure` (b, 1, h, w), of which one is not sure."""
-    # Where it may be, nothing of it may shine through.
-    perhaps = (F.max_pool2d(figure, 3, stride=1, padding=1) - 0.1) / 0.4
-    return fill_figure(pictures, perhaps.clamp(0, 1))
-
-
-def fill_figure(pictures: Tensor, figure: Tensor) -> Tensor:
-    """The pictures (b, 3, h, w) with the colours around it where `figure` (b, 1, h, w) is.
-
-    Means of what is known of 2, 4, 8... pixels, from coarse to fine ("push and pull").
-    """
-    known = 1 - figure
-    sums, shares = [pictures * known], [known]
-    while min(sums[-1].shape[-2:]) > 1:
-        sums.append(F.avg_pool2d(sums[-1], 2, ceil_mode=True))
-        shares.append(F.avg_pool2d(shares[-1], 2, ceil_mode=True))
-    filled = sums[-1] / shares[-1].clamp_min(1e-4)
-    for total, share in zip(sums[-2::-1], shares[-2::-1], strict=True):
-        coarse = F.interpolate(filled, total.shape[-2:], mode="bilinear")
-        filled = total + (1 - share) * coarse
-    return filled
 
 
 @dataclass(frozen=True, eq=False)

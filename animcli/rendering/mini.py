@@ -24,10 +24,11 @@ from animcli.networks.autoencoder import (
     fold,
     halve,
 )
+from animcli.networks.background import background
 from animcli.networks.levels import Sight
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel, make_clue
-from animcli.networks.warp import PARTS, Moved, background, move_parts
+from animcli.networks.warp import PARTS, Moved, move_parts
 from animcli.pose.sequence import PoseSequence
 from animcli.pose.skeleton import BODY
 from animcli.presets import Preset
@@ -205,7 +206,13 @@ class Guide:
         """What there is to say of one frame, (n,), on the processor, for `ask`."""
         like = next(self._model.parameters())
         joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
-        moved = move_parts(self._picture, self._still, (joints, seen), figure=self._figure)
+        moved = move_parts(
+            self._picture,
+            self._still,
+            (joints, seen),
+            figure=self._figure,
+            behind=self._behind,
+        )
         clue = make_clue(moved, fold(self._picture), self._code)
         code = limb_code(joints, seen, self._cells)
         told = self._model.guider(code.to(like), clue.to(like))

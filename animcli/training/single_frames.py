@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from animcli.keys import key
 from animcli.networks.autoencoder import Autoencoder, fold
+from animcli.networks.background import background
 from animcli.networks.limbs import heads, limb_code
 from animcli.networks.mini import MiniModel, clean_shares, make_clue
 from animcli.networks.warp import PARTS, move_parts
@@ -121,12 +122,14 @@ def denoising_loss(
     hidden = (chances[:, 1:] < recipe.hidden_parts) & (chances[:, :1] < 0.5)
     look = model.look(reference, code[:, 0])
     # Its error says how the figure is to be told; what is made of it doesn't.
+    figure = look.figure.detach()
     guess = move_parts(
         repeated(batch.reference),
         (repeated(shaken[:, 0]), repeated(seen[:, 0])),
         (shaken[:, 1:].flatten(0, 1), seen[:, 1:].flatten(0, 1)),
         repeated(hidden),
-        repeated(look.figure.detach()),
+        repeated(figure),
+        repeated(background(batch.reference, figure)),
     )
     told = (chance[1] >= recipe.no_clue)[:, None, None, None]
     clue = repeated(told) * make_clue(guess, repeated(reference), repeated(code[:, 0]))

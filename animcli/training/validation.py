@@ -19,9 +19,10 @@ from animcli.networks.autoencoder import (
     fold,
     halve,
 )
+from animcli.networks.background import background
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
-from animcli.networks.warp import Moved, background, move_parts
+from animcli.networks.warp import Moved, move_parts
 from animcli.training.shards import Footage
 
 Figures = dict[str, float]
