@@ -21,10 +21,11 @@ def listing(desk: Desk) -> Answer:
 
 def verification(desk: Desk) -> Answer:
     """A line for each artifact; the exit code says if one was damaged."""
-    found = list(desk.project.store.verify())
+    found = list(desk.project.store.verify(look_only=desk.line.dry_run))
+    damage = "damaged" if desk.line.dry_run else "damaged; set aside"
     lines = [
         f"{each.key[:12]}  {each.stage or '-':<13} "
-        + ("whole" if each.state == "whole" else "damaged; set aside")
+        + ("whole" if each.state == "whole" else damage)
         for each in found
     ]
     data = [

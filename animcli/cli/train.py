@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -53,6 +53,11 @@ class Train:
             )
         videos = [] if self.data is None else footage(self.data, VIDEOS)
         poses = self._poses(videos, desk)
+        updates = {
+            "autoencoder": chosen.autoencoder.schedule.updates,
+            "1": chosen.frames.schedule.updates,
+            "2": chosen.clips.schedule.updates,
+        }
 
         def train(desk: Desk) -> Answer:
             from animcli.stages.training import open_run
@@ -72,7 +77,8 @@ class Train:
                     stage()
             return self._answer()
 
-        return Planned((*map(Step, poses), Act(train)), thread)
+        act = self._foreseen(updates) if desk.line.dry_run else Act(train)
+        return Planned((*map(Step, poses), act), thread)
 
     def _plan_large(self, chosen: LargeSettings, desk: Desk, thread: Thread) -> Planned:
         name = chosen.model.name
@@ -122,7 +128,26 @@ class Train:
                 run.stage("2")
             return self._answer()
 
-        return Planned((*map(Step, poses), Act(train)), thread)
+        updates = {"1": chosen.first.schedule.updates}
+        if chosen.second is not None:
+            updates["2"] = chosen.second.schedule.updates
+        act = self._foreseen(updates) if desk.line.dry_run else Act(train)
+        return Planned((*map(Step, poses), act), thread)
+
+    def _foreseen(self, updates: Mapping[str, int]) -> Act:
+        """What a dry run says of the stages that would be trained."""
+        wanted = {
+            name: count for name, count in updates.items() if self.stage in (None, name)
+        }
+        lines = tuple(
+            f"train {name} would run, {count} updates in all -> {self.folder / name}"
+            for name, count in wanted.items()
+        )
+        data = tuple(
+            {"stage": f"train {name}", "updates": count, "path": str(self.folder / name)}
+            for name, count in wanted.items()
+        )
+        return Act(lambda desk: Answer(lines, data))
 
     def _poses(self, videos: Sequence[Path], desk: Desk) -> list[ExtractStage]:
         options = desk.layers.options({})

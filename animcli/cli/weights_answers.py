@@ -72,6 +72,9 @@ class Import:
 
     def take(self, desk: Desk) -> Answer:
         """Check the files and keep copies."""
+        if desk.line.dry_run:
+            names = ", ".join(map(str, self.paths))
+            return Answer((f"{self.name}: would take {names}",), ())
         folder = desk.weights.import_files(self.name, self.paths, desk.report)
         return Answer((str(folder),), ({"name": self.name, "path": str(folder)},))
 

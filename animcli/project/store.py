@@ -149,10 +149,10 @@ class Store:
         for work in sorted(unfinished, key=_age):
             yield Listing(work.name, "", "unfinished", _size(work))
 
-    def verify(self) -> Iterator[Listing]:
+    def verify(self, *, look_only: bool = False) -> Iterator[Listing]:
         """Read every artifact; each is `whole` or `damaged`.
 
-        A damaged one is set aside, so that it is made again.
+        A damaged one is set aside, so that it is made again, unless `look_only`.
         """
         for entry in sorted(self._folders("store"), key=_age):
             if entry.name.startswith("."):
@@ -166,7 +166,8 @@ class Store:
                 if not self.is_whole(self._artifact(record)):
                     raise ValueError(f"{entry} isn't what its record says")
             except ValueError:
-                self.set_aside(entry.name)
+                if not look_only:
+                    self.set_aside(entry.name)
                 yield Listing(entry.name, stage, "damaged", size)
             else:
                 yield Listing(entry.name, stage, "whole", size)

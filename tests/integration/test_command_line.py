@@ -131,6 +131,27 @@ def test_a_dry_run_makes_nothing(here: Path, capsys: Capture) -> None:
     assert "extract-pose  would run; lacks weights" in capsys.readouterr().out
 
 
+def test_a_dry_run_of_training_tells_its_stages(here: Path, capsys: Capture) -> None:
+    Path("train.toml").write_text("[1]\nupdates = 7\n")
+    assert main(["--dry-run", "train", "out", "--settings", "train.toml"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "train autoencoder would run, 20000 updates in all -> out/autoencoder",
+        "train 1 would run, 7 updates in all -> out/1",
+        "train 2 would run, 10000 updates in all -> out/2",
+    ]
+    assert not Path("out").exists()
+
+
+def test_a_dry_run_of_an_import_takes_nothing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANIM_WEIGHTS", "weights")
+    Path("a.onnx").write_bytes(b"not checked either")
+    assert main(["--dry-run", "weights", "import", "dwpose", "a.onnx"]) == 0
+    assert capsys.readouterr().out == "dwpose: would take a.onnx\n"
+    assert not Path("weights").exists()
+
+
 def test_all_weights_that_a_render_lacks_are_named_in_one_command(capsys: Capture) -> None:
     a_pose()
     a_picture()
@@ -368,8 +389,10 @@ def test_the_cache_is_listed_verified_and_cleared(capsys: Capture) -> None:
     assert " contact-sheet whole " in capsys.readouterr().out
     (made,) = Path(".anim/store").glob("*/contact-sheet.png")
     made.write_bytes(b"damaged")
+    assert main(["cache", "verify", "--dry-run"]) == 7
+    assert made.exists()
     assert main(["cache", "verify"]) == 7
-    assert "1 read, 1 damaged" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("1 read, 1 damaged") == 2
     assert main(["cache", "clear"]) == 0
     assert in_cache() == []
 
