@@ -23,10 +23,10 @@ _BESIDE: Final = 6.0  # half thicknesses from it to which the body's colours are
 _PLACE: Final = 2.0  # odds (natural logarithm) that a pixel is arm, for each half
 # thickness that it is nearer to the middle than an arm's edge
 _WITHIN: Final = 0.7  # and the most it says, as something may lie over an arm
-_HIDDEN: Final = 0.02  # how much the colours count that may be of what lies over the arm
+_HIDDEN: Final = 0.005  # how much the colours count that may be of what lies over the arm
 _PALM: Final = 0.5  # half thicknesses from its middle to which a hand is surely hand
 _CLOSE: Final = 1.5  # half thicknesses along the arm, to what shows a pixel's arm colours
-_FAR: Final = 0.02  # how much the rest of the arm counts for it
+_FAR: Final = 0.005  # how much the rest of the arm counts for it
 _DOUBT: Final = 0.7  # odds below which a colour says nothing: cloth of one pattern differs
 # so much between a sleeve and a body
 _SURE: Final = 8.0  # odds of what leaves no doubt
