@@ -12,8 +12,8 @@ _SMOOTHING = 12
 """Sweeps of the membrane equation per level; the coarser levels have done the rest."""
 _DEPTH_PX = 4
 """How far into its surroundings a hole's edge looks for the colour that goes on."""
-_ABOVE_PX = 6
-"""How far above and below its hole a filled pixel looks for the shade to meet."""
+_NEAR_PX = 6
+"""How far beside, above and below its hole a filled pixel looks for the shade to meet."""
 _SHADE_LEVELS = 60.0
 """Steps in colour below this are shades of one thing; above, two things meet."""
 
@@ -96,15 +96,33 @@ def _rows_on(
 def _step(
     picture: NDArray[np.float32], known: NDArray[np.bool_], filled: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """What is missing to `filled` so that it meets the shade of what lies above and below;
-    where another thing lies there, it needn't.
+    """What is missing to `filled` so that it meets the shade of what lies beside it, above
+    and below; where another thing lies there, it needn't.
     """
-    window = (1, 2 * _ABOVE_PX + 1)
-    around = _mean_known(picture, known, window)
-    near = cv2.blur(known.astype(np.float32), window) > 1e-6
-    missing = (around - picture) * (filled & near)[..., None]
-    border = filled & near & (np.abs(missing).max(axis=-1) < _SHADE_LEVELS)
-    return spread(missing, border)
+    reach = 2 * _NEAR_PX + 1
+    seams = np.zeros(known.shape, bool)
+    missing = np.zeros(picture.shape, np.float32)
+    for window in ((reach, 1), (1, reach)):
+        step = _mean_known(picture, known, window) - picture
+        near = filled & (cv2.blur(known.astype(np.float32), window) > 1e-6)
+        seam = _one_thing(np.abs(step).max(axis=-1), near)
+        missing[seam] = step[seam]
+        seams |= seam
+    return spread(missing, seams)
+
+
+def _one_thing(level: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where, of what lies `near` a seam, one thing goes on across it, by the step `level`.
+
+    A shade may be deep at one end of a seam: where it isn't over most of a stretch, twice
+    as much is still a shade.
+    """
+    shade = near & (level < _SHADE_LEVELS)
+    deep = near & (level < 2 * _SHADE_LEVELS)
+    count, stretch = cv2.connectedComponents(deep.astype(np.uint8))
+    many = np.bincount(stretch[deep], minlength=count)
+    mostly = 2 * np.bincount(stretch[shade], minlength=count) > many
+    return np.asarray(shade | (deep & mostly[stretch]))
 
 
 def _mean_known(

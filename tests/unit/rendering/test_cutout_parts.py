@@ -97,6 +97,17 @@ def test_what_lies_too_far_from_any_edge_is_left() -> None:
     np.testing.assert_array_equal(filled[15:], np.full((35, 50, 3), 7))
 
 
+def test_a_fill_meets_a_shade_that_grows_deep_along_its_edge() -> None:
+    # a leg, dark at its left, of which a hand hides the upper left corner
+    light = np.linspace(140, 240, 60, dtype=np.float32)
+    picture = np.broadcast_to(light[None, :, None], (60, 60, 3))
+    known = np.ones((60, 60), bool)
+    known[:30, :50] = False
+    filled = carried_across(picture, known, ~known, reach=60)
+    # in the last row above the edge; 38 levels off where deep shades count as cloth
+    assert np.abs(filled[29] - picture[29]).max() < 10
+
+
 def disc(blur: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """A red disc before a blue ground, and how much of each pixel it covers."""
     down, across = np.mgrid[:200, :200]
