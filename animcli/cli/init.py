@@ -9,7 +9,7 @@ from animcli.cli.request import Act, Answer
 from animcli.cli.settings import HOMES
 from animcli.errors import OutputError
 from animcli.keys import bounds_of, keys_of, kind_of
-from animcli.presets import Preset
+from animcli.presets import Preset, find_presets, load_preset
 from animcli.project.project import SETTINGS
 from animcli.project.writing import make_folder, write_file
 
@@ -42,6 +42,7 @@ class Init:
 
 def settings_text() -> str:
     """An `anim.toml` that sets nothing and names every key with its default."""
+    presets = [load_preset(name) for name in find_presets()]
     blocks = [HEAD]
     for name, home in HOMES.items():
         each = keys_of(home)[name]
@@ -50,8 +51,9 @@ def settings_text() -> str:
         if kind is not bool:
             comment += f" ({metavar(name, kind)})"
         value = toml_value(each.default)
-        if home is Preset:
-            comment += " Presets differ." if name in ("steps", "guidance") else ""
+        said = [getattr(preset, name) for preset in presets] if home is Preset else []
+        if any(other != each.default for other in said):
+            comment += " Presets differ."
         blocks.append(f"{comment}\n# {name} = {value}".rstrip() + "\n")
     return "\n".join(blocks)
 

@@ -366,6 +366,14 @@ def test_settings_in_anim_toml_name_every_key(capsys: Capture) -> None:
     assert "seed = 42                    # anim.toml:" in capsys.readouterr().out
 
 
+def test_new_settings_say_which_defaults_a_preset_may_replace() -> None:
+    assert main(["init"]) == 0
+    blocks = Path("anim.toml").read_text().split("\n\n")
+    differ = {block.split()[-3] for block in blocks if " Presets differ.\n" in block}
+    assert {"width", "height", "steps", "guidance", "window"} <= differ
+    assert not differ & {"stride", "prompt", "fps", "codec", "device"}
+
+
 def test_the_origin_of_each_value_is_told(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
