@@ -13,7 +13,7 @@ _SMOOTHING = 12
 _DEPTH_PX = 4
 """How far into its surroundings a hole's edge looks for the colour that goes on."""
 _NEAR_PX = 6
-"""How far beside, above and below its hole a filled pixel looks for the shade to meet."""
+"""How far from its hole a filled pixel is still at its edge."""
 _SHADE_LEVELS = 60.0
 """Steps in colour below this are shades of one thing; above, two things meet."""
 
@@ -96,19 +96,16 @@ def _rows_on(
 def _step(
     picture: NDArray[np.float32], known: NDArray[np.bool_], filled: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """What is missing to `filled` so that it meets the shade of what lies beside it, above
-    and below; where another thing lies there, it needn't.
+    """What is missing to `filled` so that it meets the shade of what lies above and below;
+    where another thing lies there, it needn't. The ends of rows meet what is beside them.
     """
     reach = 2 * _NEAR_PX + 1
-    seams = np.zeros(known.shape, bool)
-    missing = np.zeros(picture.shape, np.float32)
-    for window in ((reach, 1), (1, reach)):
-        step = _mean_known(picture, known, window) - picture
-        near = filled & (cv2.blur(known.astype(np.float32), window) > 1e-6)
-        seam = _one_thing(np.abs(step).max(axis=-1), near)
-        missing[seam] = step[seam]
-        seams |= seam
-    return spread(missing, seams)
+    weight = known.astype(np.float32)
+    beside = filled & (cv2.blur(weight, (reach, 1)) > 1e-6)
+    near = filled & (cv2.blur(weight, (1, reach)) > 1e-6)
+    step = _mean_known(picture, known, (1, reach)) - picture
+    seam = _one_thing(np.abs(step).max(axis=-1), near)
+    return spread(np.where(seam[..., None], step, 0), seam | beside)
 
 
 def _one_thing(level: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
