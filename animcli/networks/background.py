@@ -14,9 +14,15 @@ _SMOOTHING: Final = 12
 
 def background(pictures: Tensor, figure: Tensor) -> Tensor:
     """The pictures (b, 3, h, w) without `figure` (b, 1, h, w), of which one is not sure."""
-    # Where it may be, nothing of it may shine through.
-    perhaps = (F.max_pool2d(figure, 3, stride=1, padding=1) - 0.1) / 0.4
-    return fill_figure(pictures, perhaps.clamp(0, 1))
+    return fill_figure(pictures, perhaps(figure))
+
+
+def perhaps(figure: Tensor) -> Tensor:
+    """Where a figure (b, 1, h, w) may be, of which one is not sure: the same, in 0..1.
+
+    A pixel about it counts too: nothing of its edge may shine through.
+    """
+    return ((F.max_pool2d(figure, 3, stride=1, padding=1) - 0.1) / 0.4).clamp(0, 1)
 
 
 def fill_figure(pictures: Tensor, figure: Tensor) -> Tensor:

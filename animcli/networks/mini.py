@@ -30,6 +30,7 @@ from torch.nn import functional as F
 from animcli.networks.appearance import look_through
 from animcli.networks.attention import SpatialTransformer
 from animcli.networks.autoencoder import LATENT_CHANNELS, fold
+from animcli.networks.background import perhaps
 from animcli.networks.blocks import fold_frames, unfold_frames
 from animcli.networks.levels import MotionConfig, Sight, UNetConfig
 from animcli.networks.limbs import CODE
@@ -187,7 +188,7 @@ class MiniModel(nn.Module):
         pose: Tensor,
         moved: Moved | None = None,
         told: Tensor | None = None,
-        decided: float = DECIDED,
+        sure: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """The clean latents (b, z, f, h, w) that noisy `latents` of that shape hide, and
         how much of a pixel is taken from the reference's figure, (b f, 1, 2 h, 2 w).
@@ -197,7 +198,8 @@ class MiniModel(nn.Module):
         pose: (b, width, f, h, w), what the guider gave for each frame.
         moved: what the clue that the guider got was made of, b f rows.
         told: (b,) bool, which samples had a clue; without it all had, if `moved` is given.
-        decided: as of `Moved.mix`; 1 is what the network learns with.
+        sure: the network has learnt: mixtures are as `DECIDED`, and nothing is added where
+            only the background is seen.
         """
         frames = latents.shape[2]
         if told is None:
@@ -221,7 +223,11 @@ class MiniModel(nn.Module):
             mixed, figure = moved.mix(
                 fold_frames(offsets).float(),
                 F.pixel_shuffle(fold_frames(leanings).float(), 2),
-                decided,
+                DECIDED if sure else 1.0,
             )
+            if sure:
+                near = F.pixel_unshuffle(perhaps(figure).expand(-1, 3, -1, -1), 2)
+                near = near.to(latents)
+                added = added * torch.where(told, unfold_frames(near, frames), 1.0)
             about = told * unfold_frames(fold(mixed).to(latents), frames)
         return mean(about) + (spread * (1 - share) / seen).sqrt() * added, figure

@@ -150,7 +150,7 @@ def denoising_loss(
         pose.unflatten(0, (clips, frames)).permute(frames_second),
         guess.rows((order[:, None] * frames + torch.arange(frames)).flatten()),
         told.flatten()[order],
-        decided=1.0,
+        sure=False,
     )
     clean = clean.permute(frames_second)
     filled = F.interpolate(batch.weights.flatten(0, 1), (height, width))

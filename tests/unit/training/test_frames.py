@@ -76,6 +76,38 @@ def test_samples_without_a_clue_begin_from_nothing() -> None:
     assert not clean[1].any()
 
 
+def test_nothing_is_added_where_only_the_background_is_seen() -> None:
+    model, noise = untrained(), torch.randn(2, 12, 1, 16, 16)
+    people = [
+        (0.4 + 0.2 * torch.rand(2, 18, 2), EVERYTHING.expand(2, 18)) for _ in range(2)
+    ]
+    figure = torch.zeros(2, 1, 32, 32)
+    figure[..., 8:24, 8:24] = 1
+    moved = move_parts(torch.randn(2, 3, 32, 32), *people, figure=figure)
+    pose = model.guider(torch.randn(2, CODE, 16, 16))[:, :, None]
+    told = torch.tensor([True, False])
+
+    def clean(sure: bool) -> torch.Tensor:
+        asked = (noise, torch.tensor(999), model.unet.see(), pose, moved, told, sure)
+        return model(*asked)[0][:, :, 0]
+
+    before = [clean(sure) for sure in (True, False)]
+    assert isinstance(model.unet.conv_out.bias, torch.Tensor)
+    model.unet.conv_out.bias[:12] = 1  # what is added, everywhere
+    added, learning = (
+        after - was for after, was in zip((clean(True), clean(False)), before, strict=True)
+    )
+    far = moved.nearness.amax(dim=1, keepdim=True) == 0
+    far = -torch.nn.functional.max_pool2d(-far.float(), 3, 1, 1) > 0
+    far = torch.nn.functional.pixel_unshuffle(far.expand(-1, 3, -1, -1), 2)
+    assert 0.2 < far[0].float().mean() < 0.9
+    assert not added[0][far[0]].any()
+    assert float(added[0].max()) > 0.1
+    # A sample without a clue has no background to trust, and learning looks everywhere.
+    assert bool((added[1] > 0.1).all())
+    assert bool((learning > 0.1).all())
+
+
 def test_at_low_noise_the_guess_is_what_is_seen() -> None:
     model, seen = untrained(), torch.randn(1, 12, 1, 16, 16)
     pose = model.guider(torch.zeros(1, CODE, 16, 16))[:, :, None]
