@@ -18,6 +18,7 @@ from animcli.pose import skeleton as s
 from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
 from animcli.rendering.cutout.depth import Group, draw_orders
 from animcli.rendering.cutout.fill import carried_across, spread
+from animcli.rendering.cutout.hidden import hidden_body
 from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
 from animcli.rendering.cutout.mesh import lay_mesh, rasterise
 from animcli.rendering.cutout.movement import follow
@@ -106,6 +107,23 @@ def test_a_fill_meets_a_shade_that_grows_deep_along_its_edge() -> None:
     filled = carried_across(picture, known, ~known, reach=60)
     # in the last row above the edge; 38 levels off where deep shades count as cloth
     assert np.abs(filled[29] - picture[29]).max() < 10
+
+
+@pytest.mark.parametrize("over", [0, 14], ids=["beside", "over"])
+def test_a_body_ends_at_its_outline_by_an_arm(over: int) -> None:
+    rest = standing()
+    middle = round(rest.start[Bone.CHEST][0])
+    top, bottom = round(rest.start[Bone.CHEST][1]), round(rest.start[Bone.PELVIS][1])
+    rows = np.s_[top + 20 : bottom - 10]
+    # 40 px to either side, of which the arm hides `over` on one
+    body, arm = np.zeros((SIZE[1], SIZE[0]), bool), np.zeros((SIZE[1], SIZE[0]), bool)
+    body[:, middle - 40 : middle + 41] = True
+    arm[rows, middle + 41 - over : middle + 60] = True
+    own = body & ~arm
+    behind = hidden_body(own, arm, np.zeros_like(own), rest)
+    last = np.flatnonzero((own | behind)[(top + bottom) // 2]).max()
+    # a pixel further, so that sampling at the outline meets no gap
+    assert 0 <= last - (middle + 40) <= 1
 
 
 def disc(blur: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
