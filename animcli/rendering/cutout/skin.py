@@ -21,7 +21,7 @@ from scipy.sparse.linalg import splu
 
 from animcli.pose import skeleton as joint
 from animcli.rendering.cutout.bones import PARENTS, Bone, Rest, distance
-from animcli.rendering.cutout.elbows import Elbow, bent_elbows
+from animcli.rendering.cutout.hinges import Hinge, bent_hinges
 from animcli.rendering.cutout.mesh import Mesh
 from animcli.rendering.cutout.movement import Movement, rotation
 
@@ -35,14 +35,14 @@ class Skin:
 
     weights: `(n, 15)`, how much each bone moves each node; rows sum to 1.
     centres: `(n, 2)` px, what each node turns about.
-    elbows: those that are bent in the picture.
+    hinges: those that are bent in the picture.
     """
 
     mesh: Mesh
     rest: Rest
     weights: NDArray[np.float64]
     centres: NDArray[np.float64]
-    elbows: tuple[Elbow, ...]
+    hinges: tuple[Hinge, ...]
 
     def bend(self, movement: Movement, frame: int) -> NDArray[np.float64]:
         """`(n, 2)` px: where the nodes are in `frame`."""
@@ -55,8 +55,8 @@ class Skin:
         moved = np.einsum("nij,nj->ni", blended, self.centres) + self.weights @ shift
         turned = rotation(self.weights @ movement.angle[frame])
         shaped = (self.weights @ shape.reshape(-1, 4)).reshape(count, 2, 2)
-        for elbow in self.elbows:
-            shaped = shaped @ elbow.draw_in(self.weights, movement.angle[frame])
+        for hinge in self.hinges:
+            shaped = shaped @ hinge.draw_in(self.weights, movement.angle[frame])
         arm = np.einsum("nij,nj->ni", shaped, self.mesh.nodes - self.centres)
         return np.asarray(moved + np.einsum("nij,nj->ni", turned, arm))
 
@@ -65,10 +65,10 @@ def bind(mesh: Mesh, rest: Rest, sheet_bones: list[tuple[Bone, ...]], spacing: i
     """Bind each sheet of `mesh` to its bones; `spacing` px between nodes."""
     sown, bones = _seeds(mesh, rest, sheet_bones, spacing)
     weights = _heat(mesh, sown, bones)
-    elbows = bent_elbows(rest)
-    for elbow in elbows:
-        weights = elbow.share(mesh.nodes, weights)
-    return Skin(mesh, rest, weights, _centres(mesh, rest, weights), elbows)
+    hinges = bent_hinges(rest)
+    for hinge in hinges:
+        weights = hinge.share(mesh.nodes, weights)
+    return Skin(mesh, rest, weights, _centres(mesh, rest, weights), hinges)
 
 
 def _axes(rest: Rest, bone: Bone) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:

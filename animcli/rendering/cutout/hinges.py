@@ -20,7 +20,7 @@ _LEAST: Final = 0.6  # cosine of half a bend: how pointed an elbow's tip may be
 
 
 @dataclass(frozen=True, eq=False)
-class Elbow:
+class Hinge:
     """An elbow that is bent in the picture.
 
     upper, fore: the bones that meet there. joint: `(2,)` px.
@@ -70,7 +70,7 @@ class Elbow:
         )
 
 
-def bent_elbows(rest: Rest) -> tuple[Elbow, ...]:
+def bent_hinges(rest: Rest) -> tuple[Hinge, ...]:
     """The elbows of `rest` that are clearly bent."""
     found = []
     for fore in (Bone.RIGHT_FOREARM, Bone.LEFT_FOREARM):
@@ -83,7 +83,7 @@ def bent_elbows(rest: Rest) -> tuple[Elbow, ...]:
             continue
         outward = (one - other) / np.linalg.norm(one - other)
         onward = np.array([-outward[1], outward[0]]) * np.sign(bend)
-        found.append(Elbow(upper, fore, rest.start[fore], bend, outward, onward))
+        found.append(Hinge(upper, fore, rest.start[fore], bend, outward, onward))
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from animcli.characters.figure import Figure
 from animcli.pose import skeleton as joint
 from animcli.rendering.cutout.bones import rest_bones
 from animcli.rendering.cutout.depth import draw_orders
-from animcli.rendering.cutout.elbows import bent_elbows
+from animcli.rendering.cutout.hinges import bent_hinges
 from animcli.rendering.cutout.matte import given_matte
 from animcli.rendering.cutout.movement import follow
 from animcli.rendering.cutout.puppet import make_puppet
@@ -65,7 +65,7 @@ def test_only_elbows_that_are_clearly_bent_have_a_tip() -> None:
     def found(arms: object) -> list[str]:
         pose = motion(posed(in_sleeves(1), arms), off=EXACT)
         rest = rest_bones(pose.points[0], pose.seen[0])
-        return [elbow.fore.name for elbow in bent_elbows(rest)]
+        return [hinge.fore.name for hinge in bent_hinges(rest)]
 
     assert found(ON_HIPS) == ["RIGHT_FOREARM", "LEFT_FOREARM"]
     assert found(APART) == found(OUT) == []
