@@ -6,7 +6,7 @@ arm beside the trunk does not drag it, as heat goes the way the figure goes.
 
 Bending turns every node about a centre between the bones that move it (Le and Hodgins,
 "Real-time skeletal skinning with optimized centers of rotation", 2016), which keeps the
-thickness of an elbow or a knee that blending of matrices would pinch. Elbows that are bent
+thickness of an elbow or a knee that blending of matrices would pinch. Those that are bent
 in the picture have a way of their own.
 """
 
@@ -35,7 +35,7 @@ class Skin:
 
     weights: `(n, 15)`, how much each bone moves each node; rows sum to 1.
     centres: `(n, 2)` px, what each node turns about.
-    hinges: those that are bent in the picture.
+    hinges: the elbows and knees that are bent in the picture.
     """
 
     mesh: Mesh
