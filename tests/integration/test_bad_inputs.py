@@ -9,11 +9,9 @@ is about a process and its standard output.
 import json
 import os
 import pickle
-import resource
 import shutil
-import signal
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +22,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pose_builders import random_pose
+from small_files import files_up_to
 from video_builders import (
     INTERLACED,
     clip_of_tracks,
@@ -670,21 +669,9 @@ def long_pose() -> None:
     write_pose(Path("long.pose"), random_pose(12, Fraction(24), (640, 640)))
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """Files may not grow over 20 kB here."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, heard)
-
-
-def test_row_38_a_disk_that_fills_up(
-    long_pose: None, small_disk: None, capsys: Capture, here: Path
-) -> None:
-    told("inspect long.pose", 7, [str(here / ".anim"), "File too large"], capsys)
+def test_row_38_a_disk_that_fills_up(long_pose: None, capsys: Capture, here: Path) -> None:
+    with files_up_to(20_000):
+        told("inspect long.pose", 7, [str(here / ".anim"), "File too large"], capsys)
     assert list(here.glob("long-*")) == []
 
 

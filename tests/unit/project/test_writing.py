@@ -2,11 +2,10 @@
 
 import errno
 import os
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_files import files_up_to
 
 from animcli.errors import StorageError
 from animcli.project import fault
@@ -26,15 +25,6 @@ def target(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     write_file(path, OLD)
     return path
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Files may have 64 KiB, as on a full disk but without being root."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("operation", ["open", "write", "fsync", "replace"])
@@ -57,10 +47,11 @@ def test_what_was_renamed_is_there_even_if_the_folder_cannot_be_flushed(
     assert target.read_bytes() == NEW
 
 
-def test_a_file_over_the_limit_is_refused_and_leaves_nothing(
-    target: Path, small_files: None
-) -> None:
-    with pytest.raises(StorageError, match="File too large") as refusal:
+def test_a_file_over_the_limit_is_refused_and_leaves_nothing(target: Path) -> None:
+    with (
+        pytest.raises(StorageError, match="File too large") as refusal,
+        files_up_to(65536),
+    ):
         write_file(target, NEW)
     assert refusal.value.exit_code == 7
     assert target.read_bytes() == OLD

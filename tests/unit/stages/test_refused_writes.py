@@ -1,10 +1,10 @@
 """Every stage whose file the system won't take says so, and leaves nothing half written."""
 
-import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from small_files import files_up_to
 from stage_builders import gradient_render, register, spot_motion, spot_pictures, workshop
 
 from animcli.errors import StorageError
@@ -23,14 +23,6 @@ def folder(tmp_path: Path) -> Path:
     write_pose(tmp_path / "dance.pose", spot_motion(50))
     write_picture(tmp_path / "ref.png", next(spot_pictures(1)))
     return tmp_path
-
-
-@pytest.fixture
-def small_files() -> Iterator[Callable[[], None]]:
-    """Files may have a few bytes from then on, as on a full disk but without being root."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def rendered(folder: Path) -> Stage:
@@ -53,14 +45,16 @@ def rendered(folder: Path) -> Stage:
     ],
 )
 def test_a_refused_write_is_named_and_leaves_no_part(
-    folder: Path, small_files: Callable[[], None], stage_in: Callable[[Path], Stage]
+    folder: Path, stage_in: Callable[[Path], Stage]
 ) -> None:
     at, stage = workshop(folder), stage_in(folder)
     for source in stage.inputs().values():
         if not isinstance(source, Path):
             at.make(source)
-    small_files()
-    with pytest.raises(StorageError, match="File too large") as refusal:
+    with (
+        pytest.raises(StorageError, match="File too large") as refusal,
+        files_up_to(200),
+    ):
         at.make(stage)
     assert refusal.value.hint == "raise the limit on the size of files (ulimit -f)"
     assert list(folder.rglob(f"{PART}*")) == []
