@@ -138,14 +138,8 @@ class Store:
         for entry in sorted(finished, key=_age):
             if entry.name.startswith(CORRUPT):
                 yield Listing(entry.name.rpartition(".")[2], "", "damaged", _size(entry))
-                continue
-            try:
-                record = _record_of(entry)
-            except ValueError:
-                yield Listing(entry.name, "", "damaged", _size(entry))
-            else:
-                if record is not None:
-                    yield Listing(entry.name, record.recipe.stage, "whole", _size(entry))
+            elif listed := self._listed(entry):
+                yield listed
         for work in sorted(unfinished, key=_age):
             yield Listing(work.name, "", "unfinished", _size(work))
 
@@ -157,20 +151,12 @@ class Store:
         for entry in sorted(self._folders("store"), key=_age):
             if entry.name.startswith("."):
                 continue
-            stage, size = "", _size(entry)
-            try:
-                record = _record_of(entry)
-                if record is None:  # cleared by another process
-                    continue
-                stage = record.recipe.stage
-                if not self.is_whole(self._artifact(record)):
-                    raise ValueError(f"{entry} isn't what its record says")
-            except ValueError:
-                if not look_only:
-                    self.set_aside(entry.name)
-                yield Listing(entry.name, stage, "damaged", size)
-            else:
-                yield Listing(entry.name, stage, "whole", size)
+            listed = self._listed(entry, read=True)
+            if listed is None:
+                continue
+            if listed.state == "damaged" and not look_only:
+                self.set_aside(entry.name)
+            yield listed
 
     def clear(self, *, unfinished_only: bool = False) -> int:
         """Remove what can be made again; the bytes that became free.
@@ -188,6 +174,23 @@ class Store:
     def lock_of(self, key: str) -> Path:
         """The file whose lock the process holds that works on `key`."""
         return self.root / "locks" / key
+
+    def _listed(self, entry: Path, *, read: bool = False) -> Listing | None:
+        """What an entry is, by its record, and by every byte of it if it is to be `read`.
+
+        None where another process has cleared it.
+        """
+        size = _size(entry)
+        try:
+            record = _record_of(entry)
+        except ValueError:
+            return Listing(entry.name, "", "damaged", size)
+        if record is None:
+            return None
+        whole = not read or self.is_whole(self._artifact(record))
+        return Listing(
+            entry.name, record.recipe.stage, "whole" if whole else "damaged", size
+        )
 
     def _artifact(self, record: Record) -> Artifact:
         name = f"{record.recipe.stage}{record.suffix}"
