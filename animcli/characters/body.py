@@ -49,6 +49,27 @@ class Angles:
     lifts: Array
 
 
+def at_rest() -> Angles:
+    """One moment: upright, looking at the viewer, arms and legs a little apart, so that
+    nothing touches.
+    """
+    still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
+    arms = np.array([[[-0.35, -0.94, 0], [0.35, -0.94, 0]]], np.float32)
+    return Angles(
+        facing=np.zeros(1, np.float32),
+        pelvis=still,
+        hips=still,
+        spine=still,
+        head=still,
+        upper_arms=arms,
+        forearms=arms,
+        feet=np.array([[[-0.09, 0, 0], [0.09, 0, 0]]], np.float32),
+        anchors=none,
+        turns=none,
+        lifts=none,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Pose:
     """One body in space, metres. Frames are `(3, 3)` with rows across, up and front.

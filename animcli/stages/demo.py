@@ -12,8 +12,6 @@ if TYPE_CHECKING:  # numpy
     import numpy as np
     from numpy.typing import NDArray
 
-    from animcli.characters.body import Angles
-
 TRUTH: Final = "truth.pose"
 """In the folder of a drawn dance: the joints that it was drawn from."""
 
@@ -103,38 +101,14 @@ class DrawFigure:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from animcli.characters.body import stand
+        from animcli.characters.body import at_rest, stand
         from animcli.characters.draw import draw
         from animcli.characters.figure import Figure
         from animcli.characters.shot import Shot
         from animcli.video.picture import write_picture
 
         figure = Figure.from_seed(self.figure)
-        (pose,) = stand(_at_rest(), figure.proportions)
+        (pose,) = stand(at_rest(), figure.proportions)
         drawing = draw(figure, pose, Shot(backdrop=self.figure), self.size)
         with beside(bench.out) as part:
             write_picture(part, drawing.picture)
-
-
-def _at_rest() -> "Angles":
-    """Upright, facing the viewer, arms and legs a little apart, so that nothing touches."""
-    import numpy as np
-
-    from animcli.characters.body import Angles
-
-    still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
-    arms = np.array([[[-0.35, -0.94, 0], [0.35, -0.94, 0]]], np.float32)
-    feet = np.array([[[-0.09, 0, 0], [0.09, 0, 0]]], np.float32)
-    return Angles(
-        facing=np.zeros(1, np.float32),
-        pelvis=still,
-        hips=still,
-        spine=still,
-        head=still,
-        upper_arms=arms,
-        forearms=arms,
-        feet=feet,
-        anchors=none,
-        turns=none,
-        lifts=none,
-    )

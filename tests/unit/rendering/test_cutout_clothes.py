@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from animcli.characters.body import Angles, stand
+from animcli.characters.body import at_rest, stand
 from animcli.characters.draw import Drawing, draw
 from animcli.characters.figure import Figure
 from animcli.characters.shot import Shot
@@ -52,20 +52,7 @@ def posed(figure: Figure, arms: tuple[Way, Way]) -> Drawing:
         pair = np.array([[[-x, up, near], [x, up, near]]], np.float32)
         return pair / np.linalg.norm(pair, axis=-1, keepdims=True)
 
-    still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
-    angles = Angles(
-        facing=np.zeros(1, np.float32),
-        pelvis=still,
-        hips=still,
-        spine=still,
-        head=still,
-        upper_arms=both(arms[0]),
-        forearms=both(arms[1]),
-        feet=np.array([[[-0.09, 0, 0], [0.09, 0, 0]]], np.float32),
-        anchors=none,
-        turns=none,
-        lifts=none,
-    )
+    angles = replace(at_rest(), upper_arms=both(arms[0]), forearms=both(arms[1]))
     (pose,) = stand(angles, figure.proportions)
     return draw(figure, pose, Shot(backdrop=figure.seed), SIZE)
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_cutout_clothes import APART, ON_HIPS, OUT, SIZE, motion, posed
 
-from animcli.characters.body import Angles, stand
+from animcli.characters.body import at_rest, stand
 from animcli.characters.draw import Drawing, draw
 from animcli.characters.figure import Figure
 from animcli.characters.shot import Shot
@@ -67,21 +67,14 @@ def standing(figure: Figure, drawn_up: float) -> Drawing:
     """On its left leg, the right foot `drawn_up` legs high with the knee out to the side;
     at 0, on both.
     """
-    still, none = np.zeros((1, 3), np.float32), np.zeros((1, 2), np.float32)
     arms = np.array([[[-1, 0, 0], [1, 0, 0]]], np.float32)
     right = (0.02, drawn_up, 0) if drawn_up else (-0.2, 0, 0)
-    angles = Angles(
-        facing=np.zeros(1, np.float32),
-        pelvis=still,
-        hips=still,
-        spine=still,
-        head=still,
+    angles = replace(
+        at_rest(),
         upper_arms=arms,
         forearms=arms,
         feet=np.array([[right, (0.2, 0, 0)]], np.float32),
-        anchors=none,
         turns=np.array([[-np.pi / 2 if drawn_up else 0, 0]], np.float32),
-        lifts=none,
     )
     (pose,) = stand(angles, figure.proportions)
     return draw(figure, pose, Shot(backdrop=figure.seed), SIZE)
