@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -77,7 +77,7 @@ class Train:
                     stage()
             return self._answer()
 
-        act = self._foreseen(updates) if desk.line.dry_run else Act(train)
+        act = Act(self._foreseen(updates) if desk.line.dry_run else train)
         return Planned((*map(Step, poses), act), thread)
 
     def _plan_large(self, chosen: LargeSettings, desk: Desk, thread: Thread) -> Planned:
@@ -131,23 +131,21 @@ class Train:
         updates = {"1": chosen.first.schedule.updates}
         if chosen.second is not None:
             updates["2"] = chosen.second.schedule.updates
-        act = self._foreseen(updates) if desk.line.dry_run else Act(train)
+        act = Act(self._foreseen(updates) if desk.line.dry_run else train)
         return Planned((*map(Step, poses), act), thread)
 
-    def _foreseen(self, updates: Mapping[str, int]) -> Act:
+    def _foreseen(self, updates: Mapping[str, int]) -> Callable[[Desk], Answer]:
         """What a dry run says of the stages that would be trained."""
-        wanted = {
-            name: count for name, count in updates.items() if self.stage in (None, name)
-        }
-        lines = tuple(
-            f"train {name} would run, {count} updates in all -> {self.folder / name}"
-            for name, count in wanted.items()
-        )
         data = tuple(
             {"stage": f"train {name}", "updates": count, "path": str(self.folder / name)}
-            for name, count in wanted.items()
+            for name, count in updates.items()
+            if self.stage in (None, name)
         )
-        return Act(lambda desk: Answer(lines, data))
+        lines = tuple(
+            f"{each['stage']} would run, {each['updates']} updates in all -> {each['path']}"
+            for each in data
+        )
+        return lambda desk: Answer(lines, data)
 
     def _poses(self, videos: Sequence[Path], desk: Desk) -> list[ExtractStage]:
         options = desk.layers.options({})
