@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animcli.networks.background import background, fill_figure
+from animcli.networks.heads import Person, Tones, turned_heads
 from animcli.networks.limbs import body_size, with_middles
 
 # (from, to, reach, width in torso lengths, part, how near the viewer it usually is); 18 is
@@ -34,16 +35,13 @@ _STARTS = [segment[0] for segment in _SEGMENTS]
 _STOPS = [segment[1] for segment in _SEGMENTS]
 _PARTS = [[n for n, s in enumerate(_SEGMENTS) if s[4] == part] for part in range(6)]
 _TRUNK, _R_SHOULDER, _L_SHOULDER = 8, 2, 5
+_HEAD = 5  # of the parts
 
 PARTS: Final = len(_PARTS)
 """Right and left arm, right and left leg, trunk, head."""
 
 _BACKGROUND: Final = 0.02
 """The nearness below which a pixel belongs to no part: about one width from the bone."""
-
-Person = tuple[Tensor, Tensor]
-"""Joints `(b, 18, 2)` with x and y in 0..1 of the picture, and which are seen `(b, 18)`."""
-
 
 LAYERS: Final = 1 + PARTS
 """What a pixel can be taken from: the filled background, and each part."""
@@ -62,13 +60,15 @@ class Moved:
 
     picture, behind: `(b, 3, h, w)`, the reference, and its background with the figure
     filled up. nearness: `(b, PARTS, h, w)`, how near each part is, 0 where there is none.
-    places: `(b, PARTS, h, w, 2)`, x and y in -1..1 of where it is taken from.
+    places: `(b, PARTS, h, w, 2)`, x and y in -1..1 of where it is taken from. turned:
+    `(b, 4, h, w)`, what `turned_heads` paints over the head.
     """
 
     picture: Tensor
     behind: Tensor
     nearness: Tensor
     places: Tensor
+    turned: Tensor
 
     @cached_property
     def shares(self) -> Tensor:
@@ -91,7 +91,14 @@ class Moved:
 
     @cached_property
     def _moved(self) -> Tensor:
-        return _sample(self.picture, self.places)
+        return self._taken(self.places)
+
+    def _taken(self, places: Tensor) -> Tensor:
+        """The parts from the `places`, (b, PARTS, 3, h, w)."""
+        parts = _sample(self.picture, places)
+        colour, cover = self.turned.split((3, 1), dim=1)
+        parts[:, _HEAD] = torch.lerp(parts[:, _HEAD], colour, cover)
+        return parts
 
     def mix(
         self, offsets: Tensor, leanings: Tensor, decided: float = 1.0
@@ -105,21 +112,21 @@ class Moved:
             with more than 1 a pixel is taken from fewer layers.
         """
         shift = _double(offsets).unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2)
-        parts = _sample(self.picture, self.places + OFFSET * shift)
+        parts = self._taken(self.places + OFFSET * shift)
         likely = self.shares.clamp_min(_UNLIKELY).log() + leanings
         share = (decided * likely).softmax(dim=1)
         figure = (share[:, 1:, None] * parts).sum(dim=1)
         return share[:, :1] * self.behind + figure, 1 - share[:, :1]
 
-    def enlarged(self, picture: Tensor, behind: Tensor) -> "Moved":
-        """The same of pictures (b, 3, 2 h, 2 w)."""
+    def enlarged(self, picture: Tensor, behind: Tensor, turned: Tensor) -> "Moved":
+        """The same of pictures (b, 3, 2 h, 2 w), with what is painted over their heads."""
         places = self.places.movedim(-1, 2).flatten(1, 2)
         places = _double(places).unflatten(1, (PARTS, 2)).movedim(2, -1)
-        return Moved(picture, behind, _double(self.nearness), places)
+        return Moved(picture, behind, _double(self.nearness), places, turned)
 
     def rows(self, chosen: Tensor) -> "Moved":
         """That of the pictures with the numbers `chosen` (n,), in that order."""
-        parts = self.picture, self.behind, self.nearness, self.places
+        parts = self.picture, self.behind, self.nearness, self.places, self.turned
         return Moved(*(part[chosen] for part in parts))
 
 
@@ -140,6 +147,7 @@ def move_parts(
     hidden: Tensor | None = None,
     figure: Tensor | None = None,
     behind: Tensor | None = None,
+    tones: Tones | None = None,
 ) -> Moved:
     """What `pictures` (b, 3, h, w) of the person `reference` say of the frame `target`.
 
@@ -147,6 +155,7 @@ def move_parts(
     figure: `(b, 1, h, w)` in 0..1, how much of each pixel is the figure. Without it every
         part carries along what is about it, and the figure is taken for capsules.
     behind: what `background` makes of both, where that is known already.
+    tones: the person's, to paint heads with that look elsewhere than the reference's.
     """
     height, width = pictures.shape[-2:]
     # Places and nearness change slowly: every other pixel is enough.
@@ -168,9 +177,13 @@ def move_parts(
     flow = _double(torch.cat(flows, dim=1))
     weight = _nearness(near)
     grid = flow.unflatten(1, (PARTS, 2)).permute(0, 1, 3, 4, 2) / shape * 2 - 1
+    if tones is None:
+        turned = pictures.new_zeros(len(grid), 4, height, width)
+    else:
+        turned = turned_heads(tones, reference, target, (height, width))
     if figure is None:
         filled = fill_figure(pictures, there.cover((height, width)))
-        return Moved(pictures, filled, weight, grid)
+        return Moved(pictures, filled, weight, grid, turned)
     # What is figure in the reference belongs to the part that it is nearest to.
     owner = _nearness(there.coordinates(cells)[0] * there.known[..., None, None])
     owner = owner.pow(3) + 1e-12
@@ -178,7 +191,8 @@ def move_parts(
     carried = _sample(own.flatten(0, 1)[:, None], grid.flatten(0, 1)[:, None])
     if behind is None:
         behind = background(pictures, figure)
-    return Moved(pictures, behind, weight * carried[:, 0, 0].view_as(weight), grid)
+    near = weight * carried[:, 0, 0].view_as(weight)
+    return Moved(pictures, behind, near, grid, turned)
 
 
 def _nearness(near: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from animcli.networks.autoencoder import (
     halve,
 )
 from animcli.networks.background import background
+from animcli.networks.heads import Person, Tones, turned_heads
 from animcli.networks.levels import Sight
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniConfig, MiniModel, make_clue
@@ -171,6 +172,7 @@ class Guide:
             self._behind = background(self._picture, figure)
             large = F.interpolate(figure, scale_factor=2, mode="bilinear")
             self._far = background(self._whole, large)
+            self._tones = Tones.of(self._whole, large, self._still)
         self._told = FrameFeatures(self._tell)
 
     def ask(self, frames: Sequence[int]) -> tuple[Tensor, Moved]:
@@ -184,8 +186,9 @@ class Guide:
             (self._model.config.widths[0], *self._cells),
             (PARTS, *size),
             (PARTS, *size, 2),
+            (4, *size),
         )
-        told, nearness, places = (
+        told, nearness, places, turned = (
             part.unflatten(1, shape)
             for part, shape in zip(
                 rows.split([math.prod(shape) for shape in shapes], dim=1),
@@ -194,29 +197,39 @@ class Guide:
             )
         )
         behind = self._behind.expand_as(picture)
-        return told.transpose(0, 1)[None], Moved(picture, behind, nearness, places)
+        moved = Moved(picture, behind, nearness, places, turned)
+        return told.transpose(0, 1)[None], moved
 
     def whole(self, index: int) -> Tensor:
         """The guess of one frame, (1, 3, height, width)."""
         _, moved = self.ask([index])
-        return moved.enlarged(self._whole, self._far).whole
+        height, width = self._whole.shape[-2:]
+        turned = turned_heads(
+            self._tones, self._still, self._person(index), (height, width)
+        )
+        return moved.enlarged(self._whole, self._far, turned).whole
+
+    def _person(self, index: int) -> Person:
+        joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
+        return joints, seen
 
     @torch.inference_mode()
     def _tell(self, index: int) -> Tensor:
         """What there is to say of one frame, (n,), on the processor, for `ask`."""
         like = next(self._model.parameters())
-        joints, seen = (part[index : index + 1].to(self._device) for part in self._motion)
+        joints, seen = self._person(index)
         moved = move_parts(
             self._picture,
             self._still,
             (joints, seen),
             figure=self._figure,
             behind=self._behind,
+            tones=self._tones,
         )
         clue = make_clue(moved, fold(self._picture), self._code)
         code = limb_code(joints, seen, self._cells)
         told = self._model.guider(code.to(like), clue.to(like))
-        said = (told.float(), moved.nearness, moved.places)
+        said = (told.float(), moved.nearness, moved.places, moved.turned)
         return torch.cat([part.flatten() for part in said]).cpu()
 
 

@@ -20,6 +20,7 @@ from animcli.networks.autoencoder import (
     halve,
 )
 from animcli.networks.background import background
+from animcli.networks.heads import Tones, turned_heads
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import MiniModel, make_clue
 from animcli.networks.warp import Moved, move_parts
@@ -177,13 +178,12 @@ def paint(
     if shown.clue is not None:
         which = right if shown.clue else other
         small, figure = halved[which], look.figure[which // frames]
-        guess = move_parts(
-            small,
-            (cases.joints[which, 0], cases.seen[which, 0]),
-            (cases.joints[:, 1], cases.seen[:, 1]),
-            figure=figure,
-        )
-        like = whole_size(guess, cases.references[which], figure)
+        still = (cases.joints[which, 0], cases.seen[which, 0])
+        asked = (cases.joints[:, 1], cases.seen[:, 1])
+        tones = Tones.of(small, figure, still)
+        guess = move_parts(small, still, asked, figure=figure, tones=tones)
+        turned = turned_heads(tones, still, asked, (height, width))
+        like = whole_size(guess, cases.references[which], figure, turned)
         clue = make_clue(guess, fold(small), there[which])
     pose = to_clips(model.guider(here, clue))
     sight = model.unet.see(None, features)
@@ -204,13 +204,14 @@ def paint(
     return autoencoder.decode(latents, like)
 
 
-def whole_size(guess: Moved, pictures: Tensor, figure: Tensor) -> Tensor:
+def whole_size(guess: Moved, pictures: Tensor, figure: Tensor, turned: Tensor) -> Tensor:
     """A guess from halved pictures at the size of the `pictures` (b, 3, h, w) themselves.
 
-    figure: `(b, 1, h / 2, w / 2)`, what of them is the person.
+    figure: `(b, 1, h / 2, w / 2)`, what of them is the person. turned: `(b, 4, h, w)`, what
+    is painted over the heads.
     """
     large = F.interpolate(figure, scale_factor=2, mode="bilinear")
-    return guess.enlarged(pictures, background(pictures, large)).whole
+    return guess.enlarged(pictures, background(pictures, large), turned).whole
 
 
 def descend(

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from animcli.characters.clip import Scene
 from animcli.errors import PresetError
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve
+from animcli.networks.heads import Tones, turned_heads
 from animcli.networks.limbs import limb_code
 from animcli.networks.mini import DECIDED, MiniConfig, MiniModel
 from animcli.networks.warp import LAYERS, PARTS, move_parts
@@ -116,16 +117,19 @@ def test_a_model_that_has_learnt_nothing_moves_the_limbs(weights: Path) -> None:
     code = limb_code(*still, (small.shape[-2] // 2, small.shape[-1] // 2))
     with torch.inference_mode():
         figure = model.look(fold(small), code).figure
+        large = torch.nn.functional.interpolate(figure, scale_factor=2, mode="bilinear")
+        tones = Tones.of(picture, large, still)
         for index, made in enumerate(frames_of(asked, Kept())):
             here = (joints[index : index + 1], seen[index : index + 1])
-            moved = move_parts(small, still, here, figure=figure)
+            moved = move_parts(small, still, here, figure=figure, tones=tones)
             height, width = small.shape[-2:]
+            turned = turned_heads(tones, still, here, (SIDE, SIDE))
             whole, _ = moved.mix(
                 torch.zeros(1, 2 * PARTS, height // 2, width // 2),
                 torch.zeros(1, LAYERS, height, width),
                 DECIDED,
             )
-            like = whole_size(moved, picture, figure)
+            like = whole_size(moved, picture, figure, turned)
             expected = (coder.decode(fold(whole), like)[0].clamp(-1, 1) + 1) * 127.5
             # One level: half by rounding, and float32.
             np.testing.assert_allclose(

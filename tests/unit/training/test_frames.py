@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from animcli.networks.autoencoder import Autoencoder, AutoencoderConfig, fold, halve, unfold
+from animcli.networks.heads import Tones, turned_heads
 from animcli.networks.limbs import CODE, heads, limb_code
 from animcli.networks.mini import CLUE, DECIDED, SHARES, MiniConfig, MiniModel, make_clue
 from animcli.networks.warp import LAYERS, OFFSET, PARTS, Moved, move_parts
@@ -130,8 +131,10 @@ def test_painting_with_an_untrained_model_gives_the_warped_reference() -> None:
     with torch.inference_mode():
         people = [(cases.joints[:, n], cases.seen[:, n]) for n in (0, 1)]
         look = model.look(fold(small), limb_code(*people[0], (16, 16)))
-        moved = move_parts(small, *people, figure=look.figure)
-        like = whole_size(moved, cases.references, look.figure)
+        tones = Tones.of(small, look.figure, people[0])
+        moved = move_parts(small, *people, figure=look.figure, tones=tones)
+        turned = turned_heads(tones, *people, (64, 64))
+        like = whole_size(moved, cases.references, look.figure, turned)
         expected = coder.decode(fold(as_it_is(moved)), like)
         torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)
     figures = baselines(cases, coder)
