@@ -28,12 +28,12 @@ _TURNED: Final = tuple(math.cos(math.radians(angle)) for angle in (65, 75))
 """A head that has turned less is shown as it is moved, one that has turned more is painted:
 a face of the reference's own is better than a plain one, if it looks a little elsewhere."""
 
-_TALL: Final = 1.3  # how much higher than wide a head is
+_TALL: Final = 1.5  # how much higher than wide a head is
 _NOSE_OUT: Final = 1.1  # how far before the ears the tip of the nose is
 _EYE_LINE: Final = 0.05  # how far above the ears eyes are that nobody has seen
 
 # Of what is painted, measured from the line of the eyes upward.
-_BROW, _CROWN, _NAPE = 0.32, 0.72, -0.75
+_BROW, _CROWN, _NAPE = 0.32, 1.3, -0.75
 
 # (across, up, half its width, half its height, shade of the skin), mirrored on both sides
 _FEATURES: Final = (
@@ -46,6 +46,7 @@ _EYE: Final = ((0.18, 0.11, (0.92, 0.90, 0.88)), (0.1, 0.11, (-0.76, -0.82, -0.8
 
 _MANY: Final = 8  # pixels that a colour is told from
 _LIT: Final = 0.65  # the share of them that is darker: outlines, shadows, lips
+_UNLIKE: Final = 0.5  # how far from skin, in -1..1, what grows on a forehead is
 _SKIN: Final = (0.5, 0.1, -0.1)  # where no skin is seen
 _HAIR: Final = (-0.7, -0.75, -0.75)
 
@@ -64,15 +65,15 @@ class Tones:
     def of(cls, pictures: Tensor, figure: Tensor, person: Person) -> "Tones":
         """Those seen in `pictures` (b, 3, h, w), of which `figure` (b, 1, h, w) is people.
 
-        Skin is looked for in the face, then the hands, the neck and the whole head; hair at
-        the crown.
+        Skin is looked for in the face, then the hands and the neck; hair at the crown,
+        where it isn't forehead.
         """
         height, width = pictures.shape[-2:]
         joints, seen = _in_heights(person, height, width)
         head = _Head.of(joints, seen)
         x, y = _pixels(joints, height, width)
         across, up = head.places(x, y)
-        on_head = (across / 1.15).square() + ((up + 0.1) / 1.5).square() < 1
+        on_head = (across / 1.2).square() + ((up - 0.3) / 1.7).square() < 1
         front, _ = head.around(across, up)
         above = up - _wide(head.eyes)
         face = on_head & (above < 0.3) & (above > -1.1) & (front > 0.4)
@@ -86,9 +87,10 @@ class Tones:
 
         sure = figure[:, 0] > 0.7
         bare = sure & _skin_coloured(pictures)
-        skins = [place & bare for place in (face, hands, neck, on_head)]
-        hairs = [place & sure for place in (on_head & (above > 0.45), on_head)]
-        return cls(_colour(pictures, skins, _SKIN), _colour(pictures, hairs, _HAIR))
+        skin = _colour(pictures, [each & bare for each in (face, hands, neck)], _SKIN)
+        crown = on_head & sure & (above > 0.45)
+        unlike = (pictures - skin[:, :, None, None]).norm(dim=1) > _UNLIKE
+        return cls(skin, _colour(pictures, [crown & unlike, crown], _HAIR))
 
 
 def turned_heads(
@@ -120,9 +122,10 @@ def turned_heads(
     painted = torch.lerp(hair.expand(-1, -1, height, width), skin, bare[:, None])
     painted = _with_features(painted, skin, side, above, front, soft)
     chin = 1.05 - 0.35 * (-up - 0.2).clamp(0, 1)
-    ball = 1 - (across / chin).square() - ((up + 0.1) / _TALL).square()
-    # Above the brows hair and hat stay the reference's own, but where its forehead was.
-    top = torch.lerp(torch.full_like(bare, _CROWN), torch.full_like(bare, _BROW), bare)
+    ball = 1 - (across / chin).square() - ((up - 0.1) / _TALL).square()
+    # Above the brows hair and hat stay the reference's own; on the back of a head its
+    # forehead doesn't.
+    top = _CROWN + (_BROW - _CROWN) * soft(front)
     cover = soft(0.5 * ball) * soft(top - above) * _wide(turned)
     return torch.cat([painted, cover[:, None]], dim=1)
 
@@ -243,8 +246,8 @@ def _skin_coloured(pictures: Tensor) -> Tensor:
     redness = 0.713 * (red - bright) / bright.clamp_min(0.03)
     blueness = 0.564 * (blue - bright) / bright.clamp_min(0.03)
     return (
-        (bright > 0.12) & (redness > 0.04) & (redness < 0.45)
-        & (blueness < -0.01) & (blueness > -0.4)
+        (bright > 0.12) & (redness > 0.045) & (redness < 0.45)
+        & (blueness < -0.03) & (blueness > -0.4)
     )  # fmt: skip
 
 

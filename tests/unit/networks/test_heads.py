@@ -103,12 +103,13 @@ def test_the_face_is_where_the_target_is_and_of_its_size() -> None:
     assert 0.34 * SIZE[0] < rows.min() < rows.max() < 0.48 * SIZE[0]
 
 
-def picture_of(person: Person, face: bool) -> tuple[Tensor, Tensor]:
-    """A drawn head on a blue wall, and where it is: hair, skin below the eyes if its `face`
-    is seen, and a bare right hand."""
+def picture_of(person: Person, hairline: float) -> tuple[Tensor, Tensor]:
+    """A drawn head on a blue wall, and where it is: skin below the `hairline`, in radii
+    above the ears, hair above it, and a bare right hand.
+    """
     y, x = torch.meshgrid(*(torch.arange(size) / size for size in SIZE), indexing="ij")
-    head = torch.hypot((x - CENTRE[0]), (y - CENTRE[1]) / 1.3) < RADIUS
-    bare = head & (y > CENTRE[1] - 0.4 * RADIUS) & face
+    head = torch.hypot((x - CENTRE[0]), (y - CENTRE[1]) / 1.4) < RADIUS
+    bare = head & (y > CENTRE[1] - hairline * RADIUS)
     wrist = person[0][0, 4]
     hand = torch.hypot(x - wrist[0], y - wrist[1]) < 0.06
     picture = torch.tensor([-0.5, -0.3, 0.8])[:, None, None].expand(3, *SIZE)
@@ -117,13 +118,19 @@ def picture_of(person: Person, face: bool) -> tuple[Tensor, Tensor]:
     return picture[None], (head | hand)[None, None].float()
 
 
-@pytest.mark.parametrize(("angle", "face"), [(0, True), (180, False)])
-def test_skin_and_hair_are_this_person_s(angle: float, face: bool) -> None:
+@pytest.mark.parametrize(("angle", "hairline"), [(0, 0.4), (0, 1.1), (180, -2)])
+def test_skin_and_hair_are_this_person_s(angle: float, hairline: float) -> None:
     joints, seen = looking(angle)
     joints[0, 3], joints[0, 4] = torch.tensor([[0.2, 0.5], [0.2, 0.7]])
-    tones = Tones.of(*picture_of((joints, seen), face), (joints, seen))
+    tones = Tones.of(*picture_of((joints, seen), hairline), (joints, seen))
     torch.testing.assert_close(tones.skin, torch.tensor([SKIN]))
     torch.testing.assert_close(tones.hair, torch.tensor([HAIR]))
+
+
+def test_who_has_no_hair_is_bald_behind_too() -> None:
+    person = looking(0)
+    tones = Tones.of(*picture_of(person, 2), person)
+    torch.testing.assert_close(tones.hair, torch.tensor([SKIN]))
 
 
 def test_where_nobody_is_seen_colours_are_ordinary_ones() -> None:
