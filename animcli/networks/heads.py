@@ -18,7 +18,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from animcli.networks.limbs import body_size, with_middles
+from animcli.networks.limbs import body_size, cell_centres, with_middles
 
 _NOSE, _NECK = 0, 1
 _EYES, _EARS = (14, 15), (16, 17)  # right, left
@@ -71,7 +71,7 @@ class Tones:
         height, width = pictures.shape[-2:]
         joints, seen = _in_heights(person, height, width)
         head = _Head.of(joints, seen)
-        x, y = _pixels(joints, height, width)
+        x, y = cell_centres(joints, (height, width))
         across, up = head.places(x, y)
         on_head = (across / 1.2).square() + ((up - 0.3) / 1.7).square() < 1
         front, _ = head.around(across, up)
@@ -109,7 +109,7 @@ def turned_heads(
     turned = ((less - alike) / (less - more)).clamp(0, 1) * (was.known & now.known)
     if not turned.any():
         return tones.skin.new_zeros(len(turned), 4, height, width)
-    across, up = now.places(*_pixels(tones.skin, height, width))
+    across, up = now.places(*cell_centres(tones.skin, size))
     front, side = now.around(across, up)
     above = up - _wide(now.eyes)
     sharp = _wide(now.radius * height / 1.5)  # edges are a pixel and a half wide
@@ -223,12 +223,6 @@ def _in_heights(person: Person, height: int, width: int) -> Person:
     return joints * joints.new_tensor([width / height, 1.0]), seen
 
 
-def _pixels(like: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """x (w,) and y (h, 1) of the middles of pixels, in picture heights."""
-    steps = torch.arange(max(height, width), device=like.device, dtype=like.dtype) + 0.5
-    return steps[:width] / height, (steps[:height] / height)[:, None]
-
-
 def _wide(values: Tensor) -> Tensor:
     return values[:, None, None]
 
@@ -255,7 +249,7 @@ def _colour(
     pictures: Tensor, places: list[Tensor], otherwise: tuple[float, float, float]
 ) -> Tensor:
     """The colour (b, 3) of each picture at the first of the `places`, (b, h, w) bool each,
-    that it has enough of: the middle one, so that outlines and shadows don't count."""
+    that it has enough of. A single one, so that outlines, shadows and shine don't count."""
     colours = []
     for number, picture in enumerate(pictures):
         colour = picture.new_tensor(otherwise)

@@ -54,7 +54,7 @@ def limb_code(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
     along = bone / long[..., None]
     across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
 
-    x, y = _cell_centres(joints, cells)
+    x, y = cell_centres(joints, cells)
     from_x, from_y = (
         x - start[..., 0, None, None],
         y - start[..., 1, None, None],
@@ -109,7 +109,7 @@ def heads(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
     height, width = cells
     shape = joints.new_tensor([width / height, 1.0])
     points, known = with_middles(joints * shape, seen)
-    x, y = _cell_centres(joints, cells)
+    x, y = cell_centres(joints, cells)
     middle = points[:, 19, :, None, None]
     away = (x - middle[:, :1]).square() + (y - middle[:, 1:]).square()
     reach = 0.35 * body_size(points, known)[..., None, None]
@@ -136,7 +136,7 @@ def _look(points: Tensor, known: Tensor, torso: Tensor) -> Tensor:
     return (points[:, _NOSE] - points[:, 19]) / (0.2 * torso) * there
 
 
-def _cell_centres(like: Tensor, cells: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def cell_centres(like: Tensor, cells: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """x (w,) and y (h, 1) of the middles of cells, in picture heights."""
     height, width = cells
     steps = torch.arange(max(cells), device=like.device, dtype=like.dtype) + 0.5
