@@ -41,6 +41,7 @@ _FEATURES: Final = (
     (0.06, -0.42, 0.05, 0.035, 0.65),  # nostrils
     (0.0, -0.72, 0.22, 0.05, 0.55),  # mouth
 )
+_EYE_ASIDE: Final = 0.37
 _EYE: Final = ((0.18, 0.11, (0.92, 0.90, 0.88)), (0.1, 0.11, (-0.76, -0.82, -0.84)))
 """Half the width and height of white and iris, and their colours in -1..1."""
 
@@ -136,18 +137,18 @@ def _with_features(
 ) -> Tensor:  # fmt: skip
     """`painted` (b, 3, h, w) with eyes, brows, nostrils and mouth where the face is."""
     before = soft(front - 0.05)
+    aside = side.abs()  # both halves of a face at once
 
     def oval(x: float, y: float, wide: float, high: float) -> Tensor:
-        away = torch.hypot((side - x) / wide, (above - y) / high)
+        away = torch.hypot((aside - x) / wide, (above - y) / high)
         return (soft((1 - away) * min(wide, high)) * before)[:, None]
 
-    for hand in (-1, 1):
-        for wide, high, colour in _EYE:
-            tint = skin.new_tensor(colour)[:, None, None]
-            painted = torch.lerp(painted, tint, oval(0.37 * hand, 0, wide, high))
-        for x, y, wide, high, shade in _FEATURES:
-            darker = (skin + 1) * shade - 1
-            painted = torch.lerp(painted, darker, oval(x * hand, y, wide, high))
+    for wide, high, colour in _EYE:
+        tint = skin.new_tensor(colour)[:, None, None]
+        painted = torch.lerp(painted, tint, oval(_EYE_ASIDE, 0, wide, high))
+    for x, y, wide, high, shade in _FEATURES:
+        darker = (skin + 1) * shade - 1
+        painted = torch.lerp(painted, darker, oval(x, y, wide, high))
     return painted
 
 
