@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from animcli.cli.plan import Desk, Planned, Thread
-from animcli.cli.plan_video import device_for
+from animcli.cli.plan_video import USUAL, device_for
 from animcli.stages.compare import CompareStage
 from animcli.stages.deliver import Step
 from animcli.stages.demo import DrawDance, DrawFigure
@@ -32,7 +32,7 @@ class Demo:
 
         The pose is found in the encoded video, as in anybody else's.
         """
-        settings = desk.layers.settle(self.chosen, usual="mini")
+        settings = desk.layers.settle(self.chosen, usual=USUAL)
         size = (settings.preset.width, settings.preset.height)
         dance = EncodeStage(
             DrawDance(figure=self.seed, dance=self.seed, frames=self.frames)

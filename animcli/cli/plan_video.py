@@ -39,8 +39,10 @@ SUFFIXES: Final[Mapping[str | None, str]] = {
 """What a video of each codec is called where its name wasn't said; `png` makes a folder."""
 
 
-BEST_FIRST: Final = ("animate-anyone", "mini")
-"""Presets that are used where none was said: the first whose weights are here."""
+USUAL: Final = "cutout"
+"""The preset where none was said: it needs no weights."""
+DIFFUSING: Final = "animate-anyone"
+"""The preset that goes before it, once its weights are here."""
 
 
 @dataclass(frozen=True)
@@ -259,13 +261,12 @@ def named(film: Film, out: Path | None, options: Options, project: Project) -> P
 
 
 def usual_preset(desk: Desk) -> tuple[str, str]:
-    """The best preset whose weights are here, and how to get a better one, if there is."""
-    best = BEST_FIRST[0]
-    usual = next(name for name in BEST_FIRST if not lacking_weights(name, desk))
-    if usual == best:
-        return usual, f"rendering with the preset {usual}, the best that there is"
-    pull = f"anim weights pull {' '.join(lacking_weights(best, desk))}"
-    return usual, f"rendering with the preset {usual}; for {best}, which is better: {pull}"
+    """The preset where none was said, and a line that names it and what else there is."""
+    lacking = lacking_weights(DIFFUSING, desk)
+    if not lacking:
+        return DIFFUSING, f"rendering with the preset {DIFFUSING}, whose weights are here"
+    pull = f"anim weights pull {' '.join(lacking)}"
+    return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"
 
 
 def lacking_weights(preset: str, desk: Desk) -> list[str]:

@@ -31,7 +31,7 @@ OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIG
 class Options:
     """Everything that one may choose beside the keys of a preset."""
 
-    preset: str | None = key(None, "How to render; otherwise the best with weights here.")
+    preset: str | None = key(None, "How to render; without weights, cutout.")
     device: Literal["auto", "cpu", "cuda", "mps"] = key("auto", "Where networks run.")
     offload: bool = key(
         False, "Keep networks off the device while others work: slower, in less memory."

@@ -25,7 +25,7 @@ _STEPS = 4
 
 
 class Cutout:
-    """Cut-out animation: a preview in seconds, in the picture's own pixels.
+    """Cut-out animation: the picture's own pixels, bent by the motion.
 
     Whatever the picture doesn't show (a back, the far side of an arm) isn't invented.
     """

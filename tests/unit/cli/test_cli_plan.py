@@ -196,10 +196,10 @@ def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
     assert planned.thread == Thread()
 
 
-def test_the_best_preset_is_used_whose_weights_are_here(desk: Desk) -> None:
+def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(desk: Desk) -> None:
     assert usual_preset(desk) == (
-        "mini",
-        "rendering with the preset mini; for animate-anyone, which is better: "
+        "cutout",
+        "rendering with the preset cutout; to render with animate-anyone: "
         "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
     )
     for name in ("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"):
