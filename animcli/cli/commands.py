@@ -158,7 +158,7 @@ def train(
         Path, typer.Argument(metavar="FOLDER", help="For data, checkpoints and weights.")
     ],
     stage: Annotated[
-        Literal["autoencoder", "1", "2"] | None,
+        Literal["1", "2"] | None,
         typer.Option(help="One alone; otherwise all, one after the other."),
     ] = None,
     settings: Annotated[
@@ -169,9 +169,9 @@ def train(
         typer.Option(metavar="FOLDER", help="Videos of one person each to learn from."),
     ] = None,
 ) -> Request:
-    """Train the embedded model on drawn characters or on videos, or a large system.
+    """Train Animate Anyone, MagicAnimate or Cinemo on your own videos.
 
-    FOLDER gets its weights, and for each stage a curve and a sheet of pictures. The same
+    FOLDER gets the weights, and for each stage a curve and a sheet of pictures. The same
     command goes on from where the last one was stopped, or killed. docs/training.md has
     all that TOML may say: the model to train, for one.
     """

@@ -1,4 +1,4 @@
-"""`anim train`: the embedded model, or a large system, on one's own footage."""
+"""`anim train`: a diffusion system on one's own footage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from animcli.stages.deliver import Step
 from animcli.stages.extract import ExtractStage
 
 if TYPE_CHECKING:  # torch
-    from animcli.training.large_settings import LargeSettings
     from animcli.training.takes import Reel
 
 VIDEOS: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"})
@@ -23,7 +22,7 @@ PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 DENSEPOSE: Final = "-densepose"
 """How the name of DensePose footage ends that lies beside what it was found in."""
 
-StageName = Literal["autoencoder", "1", "2"]
+StageName = Literal["1", "2"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Train:
     """`anim train`.
 
     stage: one of them alone, or None for all, one after the other.
-    data: a folder of footage; None is for characters that the package draws.
+    data: a folder of footage.
     """
 
     folder: Path
@@ -41,51 +40,16 @@ class Train:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Find the poses of all videos, then train; settings are read now."""
-        from animcli.training.large_settings import LargeSettings
-        from animcli.training.settings import TrainSettings, read_settings
+        from animcli.training.settings import DEFAULTS, read_settings
 
-        chosen = TrainSettings() if self.settings is None else read_settings(self.settings)
-        if isinstance(chosen, LargeSettings):
-            return self._plan_large(chosen, desk, thread)
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise UsageError(
-                "the embedded model trains in one process", "start it without a launcher"
-            )
-        videos = [] if self.data is None else footage(self.data, VIDEOS)
-        poses = self._poses(videos, desk)
-        updates = {
-            "autoencoder": chosen.autoencoder.schedule.updates,
-            "1": chosen.frames.schedule.updates,
-            "2": chosen.clips.schedule.updates,
-        }
-
-        def train(desk: Desk) -> Answer:
-            from animcli.stages.training import open_run
-            from animcli.training.videos import Film
-
-            films = [
-                Film(video, pose)
-                for video, pose in zip(videos, made(poses, desk), strict=True)
-            ]
-            run = open_run(self.folder, chosen, films, desk.report)
-            for name, stage in (
-                ("autoencoder", run.autoencoder),
-                ("1", run.frames),
-                ("2", run.clips),
-            ):
-                if self.stage in (None, name):
-                    stage()
-            return self._answer()
-
-        act = Act(self._foreseen(updates) if desk.line.dry_run else train)
-        return Planned((*map(Step, poses), act), thread)
-
-    def _plan_large(self, chosen: LargeSettings, desk: Desk, thread: Thread) -> Planned:
+        chosen = (
+            DEFAULTS["animate-anyone"]
+            if self.settings is None
+            else read_settings(self.settings)
+        )
         name = chosen.model.name
         if self.data is None:
             raise UsageError(f"{name} learns from footage", "say where: --data FOLDER")
-        if self.stage == "autoencoder":
-            raise UsageError(f"{name} takes its autoencoder as it is", "--stage 1")
         if self.stage == "2" and chosen.second is None:
             raise UsageError(f"{name} has one stage", "--stage 1")
         videos = footage(self.data, VIDEOS)

@@ -104,18 +104,6 @@ def body_size(points: Tensor, known: Tensor) -> Tensor:
     return torch.stack(lengths, dim=1).amax(dim=1, keepdim=True).clamp_min(0.02)
 
 
-def heads(joints: Tensor, seen: Tensor, cells: tuple[int, int]) -> Tensor:
-    """Which cells the head covers, (b, 1, h, w) bool; arguments as of `limb_code`."""
-    height, width = cells
-    shape = joints.new_tensor([width / height, 1.0])
-    points, known = with_middles(joints * shape, seen)
-    x, y = cell_centres(joints, cells)
-    middle = points[:, 19, :, None, None]
-    away = (x - middle[:, :1]).square() + (y - middle[:, 1:]).square()
-    reach = 0.35 * body_size(points, known)[..., None, None]
-    return (away < reach.square()) & known[:, 19, None, None, None]
-
-
 def facing(points: Tensor, known: Tensor) -> Tensor:
     """How far the left eye and ear lie across the head from the right ones, (b,): more than
     0 where the face is seen, less where the back of the head is, 0 where nobody knows.

@@ -31,7 +31,6 @@ RENDERERS: Final[dict[str, Entry]] = {
         2,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
-    "mini": Entry("animcli.rendering.mini:Mini", 1, ("torch", "diffusers", "numpy")),
     "animate-anyone": Entry(
         "animcli.rendering.animate_anyone:AnimateAnyone",
         1,

@@ -24,14 +24,13 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Schedule:
     """How much noise there is at each of a network's 1000 timesteps, and what it predicts.
 
-    prediction: the noise, the velocity of Salimans and Ho, arXiv:2202.00512, or what is
-        clean (`sample`).
+    prediction: the noise, or the velocity of Salimans and Ho, arXiv:2202.00512.
     zero_snr: the last timestep is nothing but noise (Lin et al., arXiv:2305.08891).
     spacing, offset: which timesteps are taken when there are fewer steps.
     """
 
     beta_schedule: Literal["linear", "scaled_linear"] = "linear"
-    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
     zero_snr: bool = False
     spacing: Literal["leading", "trailing"] = "leading"
     offset: int = 1
@@ -44,7 +43,6 @@ ANIMATE_ANYONE: Final = Schedule(
     prediction="v_prediction", zero_snr=True, spacing="trailing"
 )
 MAGIC_ANIMATE: Final = Schedule()
-MINI: Final = Schedule("scaled_linear", "sample", zero_snr=True, spacing="trailing")
 CINEMO: Final = Schedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
 
 

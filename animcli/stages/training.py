@@ -1,48 +1,25 @@
-"""Training: what a run learns from, where it lives, and what it shows."""
+"""Checkpoints, reports and pictures of training: a curve, and a sheet of validation."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.charts import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from animcli.training.loop import Judgement
-from animcli.training.procedural import VALIDATION_SEEDS, draw_clip, draw_footage
-from animcli.training.processes import ALONE, Processes
-from animcli.training.run import Clip, Run
-from animcli.training.settings import TrainSettings
+from animcli.training.processes import Processes
 from animcli.training.teaching import Report, School
-from animcli.training.validation import to_bytes
-from animcli.training.videos import Film, VideoClips
 from animcli.video.picture import write_picture
 
 SHOWN: Final = 8  # cases on a sheet
 LINES: Final = (("loss", INK), ("psnr", BLUE), ("figure", ORANGE), ("ssim", GREEN))
 WIDTH, HEIGHT, MARGIN = 900, 260, 50  # pixels of a panel
-
-
-def open_run(
-    folder: Path,
-    settings: TrainSettings,
-    films: Sequence[Film],
-    report: Report,
-) -> Run:
-    """A run on videos, or without any on characters that the package draws."""
-    data, validation = settings.data, VALIDATION_SEEDS.start
-    frames = settings.clips.data.frames
-    single: Clip = partial(draw_footage, targets=data.targets, size=data.size)
-    on_end: Clip = partial(draw_clip, frames=frames, size=data.size)
-    if films:
-        shown = tuple(films)
-        single = VideoClips(shown, validation, data.targets, data.size)
-        on_end = VideoClips(shown, validation, frames, data.size, on_end=True)
-    school = open_school(report, ALONE)
-    return Run(folder, settings, single, on_end, validation, school)
 
 
 def open_school(report: Report, processes: Processes) -> School:
@@ -87,6 +64,12 @@ def draw_curve(curve: Sequence[Mapping[str, float]]) -> NDArray[np.uint8]:
             pen.line(points, colour, 2)
             pen.text((points[-1][0] + 4, points[-1][1]), key, colour, font, anchor="lm")
     return np.asarray(sheet)
+
+
+def to_bytes(pictures: Tensor) -> NDArray[np.uint8]:
+    """Pictures (b, 3, h, w) in -1..1 as (b, h, w, 3) uint8."""
+    shown = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return shown.permute(0, 2, 3, 1).numpy()
 
 
 def _named(curve: Sequence[Mapping[str, float]], name: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from animcli.errors import ProjectError
 from animcli.keys import key
@@ -17,7 +18,6 @@ from animcli.training.diffusion import Diffusion
 from animcli.training.loop import Judgement, follower
 from animcli.training.magic_animate import draw_kind
 from animcli.training.takes import Rows, TakeFolder
-from animcli.training.validation import descend, structural_similarity
 
 SEEN = 3  # takes of validation
 SAMPLED = 10  # steps of DDIM
@@ -185,3 +185,42 @@ def _at(batch: B, step: int) -> B:
     """The batch with another time step, the same for all."""
     timesteps = torch.full_like(batch.timesteps, step)
     return replace(batch, timesteps=timesteps)  # type: ignore[type-var]
+
+
+def descend(
+    noisy: Tensor, clean: Callable[[Tensor, int], Tensor], shares: Tensor, steps: int
+) -> Tensor:
+    """DDIM (Song et al., arXiv:2010.02502) from noise to what is clean, in `steps` steps.
+
+    clean: (noisy, time step) -> the clean latents in it. shares: alphas_cumprod.
+    """
+    times = [round(len(shares) * (1 - i / steps)) - 1 for i in range(steps)]
+    for time, later in zip(times, [*times[1:], None], strict=True):
+        guess = clean(noisy, time)
+        if later is None:
+            return guess
+        noise = (noisy - shares[time].sqrt() * guess) / (1 - shares[time]).sqrt()
+        noisy = shares[later].sqrt() * guess + (1 - shares[later]).sqrt() * noise
+    return noisy
+
+
+def structural_similarity(left: Tensor, right: Tensor) -> Tensor:
+    """SSIM (b,) of the luminance of pictures (b, 3, h, w) in -1..1.
+
+    Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity", 2004: a Gaussian window of 11 pixels, deviation 1.5.
+    """
+    luma = left.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    x, y = (((each + 1) / 2 * luma).sum(dim=1, keepdim=True) for each in (left, right))
+    places = torch.arange(11, dtype=left.dtype) - 5
+    bell = torch.exp(-places.square() / (2 * 1.5**2))
+    bell = (bell / bell.sum())[None, None]
+
+    def blur(z: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(z, bell[:, :, None]), bell[..., None])
+
+    mx, my = blur(x), blur(y)
+    vx, vy, both = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    a, b = 0.01**2, 0.03**2
+    ratio = (2 * mx * my + a) * (2 * both + b) / ((mx**2 + my**2 + a) * (vx + vy + b))
+    return ratio.mean(dim=(1, 2, 3))

@@ -16,22 +16,17 @@ from animcli.training.loop import Schedule
 class Model:
     """What is trained, from what, and where."""
 
-    name: Literal["mini", "animate-anyone", "magic-animate", "cinemo"] = key(
-        "mini", "The embedded model, or a large system, which has other keys than it."
+    name: Literal["animate-anyone", "magic-animate", "cinemo"] = key(
+        "animate-anyone", "The system that is trained."
     )
     start: Literal["published", "sd15"] = key(
         "published",
-        "The weights that a large system begins with; Cinemo knows published ones only.",
+        "The weights that it begins with; Cinemo knows published ones only.",
     )
-    device: Literal["cpu", "cuda", "mps"] = key("cpu", "Where a large system is trained.")
+    device: Literal["cpu", "cuda", "mps"] = key("cpu", "Where it is trained.")
 
     def __post_init__(self) -> None:
         """Raises ProjectError for a choice that the model doesn't give."""
-        if self.name == "mini" and (self.start, self.device) != ("published", "cpu"):
-            raise ProjectError(
-                "[model] start and device are for the large systems",
-                "the embedded model begins anew, on the processor",
-            )
         if self.name == "cinemo" and self.start != "published":
             raise ProjectError("Cinemo can't begin with sd15", "start = 'published'")
 

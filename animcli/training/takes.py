@@ -6,10 +6,11 @@ drawn conditions as bytes, what CLIP says. A file per take, whole or absent, is 
 the page cache, frame by frame.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,7 +22,6 @@ from animcli.errors import InputError
 from animcli.pose.draw import draw_pose
 from animcli.pose.posefile import read_pose
 from animcli.pose.sequence import PoseSequence
-from animcli.training.videos import APART, LEAST_SEEN, cut, read_frames
 from animcli.video.picture import SUFFIXES, read_picture
 from animcli.video.read import open_footage
 
@@ -31,6 +31,10 @@ Rows = dict[str, Tensor]
 uint8, `context` (b, m, width), `motion` (b,)."""
 
 BY_FRAME = frozenset({"latents", "conditions"})
+
+APART = 30  # frames between reference and target, where there are as many; the authors'
+LEAST_SEEN = 8  # joints of the body, for a frame to be of use
+NEIGHBOURS = 8  # frames apart; those between are decoded rather than skipped
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,20 @@ def frames_of(
     return read_frames(footage, frames)
 
 
+def read_frames(
+    video: Path, frames: Iterable[int]
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Each of `frames` once, in their order in the video."""
+    wanted = sorted(set(frames))
+    gaps = np.flatnonzero(np.diff(wanted) > NEIGHBOURS) + 1
+    with open_footage(video) as reader:
+        for near in np.split(np.array(wanted), gaps):
+            chosen = set(near.tolist())
+            for frame in reader.frames(min(chosen), max(chosen) + 1):
+                if frame.index in chosen:
+                    yield frame.index, frame.picture
+
+
 def crop(
     given: tuple[int, ...], size: tuple[int, int], chance: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -187,6 +205,33 @@ def crop(
     slack = [scale * have - want for have, want in zip(given, size, strict=True)]
     left, top = (chance.uniform(0, max(room, 0)) for room in slack)
     return np.array([[scale, 0, -left], [0, scale, -top]])
+
+
+def cut(
+    picture: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    size: tuple[int, int],
+    *,
+    mix: bool = True,
+) -> NDArray[np.uint8]:
+    """A part of a frame at `size` (width, height); beyond its border its edge goes on.
+
+    matrix: 2x3, from the frame to the part, without turning. mix: whether colours may be
+        mixed.
+    """
+    scale = float(matrix[0, 0])
+    if not mix:
+        near = cv2.INTER_NEAREST
+        drawn = cv2.warpAffine(
+            picture, matrix, size, flags=near, borderMode=cv2.BORDER_REPLICATE
+        )
+        return np.asarray(drawn, np.uint8)
+    # Averages where it gets smaller, so that fine patterns don't turn into others.
+    smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=smooth)
+    shift = np.array([[1, 0, matrix[0, 2]], [0, 1, matrix[1, 2]]])
+    part = cv2.warpAffine(scaled, shift, size, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(part, np.uint8)
 
 
 def write_take(tensors: Rows, path: Path) -> None:

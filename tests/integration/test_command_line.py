@@ -133,9 +133,12 @@ def test_a_dry_run_makes_nothing(here: Path, capsys: Capture) -> None:
 
 def test_a_dry_run_of_training_tells_its_stages(here: Path, capsys: Capture) -> None:
     Path("train.toml").write_text("[1]\nupdates = 7\n")
-    assert main(["--dry-run", "train", "out", "--settings", "train.toml"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "train autoencoder would run, 20000 updates in all -> out/autoencoder",
+    a_clip()
+    line = "--dry-run train out --settings train.toml --data ."
+    assert main(line.split()) == 0
+    found, *stages = capsys.readouterr().out.splitlines()
+    assert found.startswith("extract-pose  would run")
+    assert stages == [
         "train 1 would run, 7 updates in all -> out/1",
         "train 2 would run, 10000 updates in all -> out/2",
     ]

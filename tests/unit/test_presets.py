@@ -53,7 +53,7 @@ def test_what_a_preset_leaves_out_has_its_default(tmp_path: Path) -> None:
         ("seed = 9223372036854775808\n", "seed is at most 9223372036854775807"),
         (
             'renderer = "magic"\n',
-            ":1: renderer is one of cutout, mini, animate-anyone, magic-animate, cinemo, "
+            ":1: renderer is one of cutout, animate-anyone, magic-animate, cinemo, "
             "not 'magic'",
         ),
         ("about = 3\n", ":1: about is text, not 3"),

@@ -17,7 +17,7 @@ from tiny_networks import TINY, TINY_MAGIC, write_tiny_magic_weights, write_tiny
 
 from animcli.errors import InputError, ProjectError, WeightsError
 from animcli.pose.densepose import COLOURS
-from animcli.pose.posefile import write_pose
+from animcli.pose.posefile import read_pose, write_pose
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.pose.skeleton import JOINTS
 from animcli.project.checkpoint import FileCheckpoint
@@ -30,7 +30,7 @@ from animcli.training.large_settings import (
     MAGIC_ANIMATE,
     LargeSettings,
 )
-from animcli.training.takes import Reel, Takes
+from animcli.training.takes import APART, Reel, Takes
 from animcli.training.teaching import School
 from animcli.video.picture import write_picture
 
@@ -188,6 +188,7 @@ def test_stages_leave_what_renderers_load_and_survive_a_kill(
         assert [row["updates"] for row in curve] == [2, 3]
         assert {"loss", "loss_validation", "psnr", "ssim"} <= curve[-1].keys()
         assert (tmp_path / "whole" / stage / "sheet.png").is_file()
+        assert (tmp_path / "whole" / stage / "curve.png").is_file()
 
 
 def test_stage_two_leaves_frames_as_they_were(
@@ -231,6 +232,43 @@ def test_takes_show_the_frames_that_they_say(reel: Reel) -> None:
         assert all(drawn.any() for drawn in take.conditions)
     apart = Takes((known("animate-anyone", reel),), (32, 40), 3, None)(0)
     assert apart.frames.shape == (3, 40, 32, 3)
+
+
+def test_skeletons_lie_where_the_joints_of_their_frames_do(reel: Reel) -> None:
+    take = Takes((known("animate-anyone", reel),), (96, 128), 2, (1, 1))(1)
+    first = round(float(np.median(take.frames[0][..., 2])) / 20)
+    points = read_pose(reel.pose).points[first, :18]
+    columns = np.round(take.frames[0][64, :, 0].astype(float) / 5)  # of the frame
+    across = [int(np.abs(columns - x).argmin()) for x, _ in points]
+    lit = take.conditions[0].any(axis=(0, 2))
+    assert all(lit[max(x - 2, 0) : x + 3].any() for x in across)
+    assert not lit.all()
+
+
+def test_targets_are_far_from_the_reference(tmp_path: Path) -> None:
+    for n in range(40):
+        write_picture(tmp_path / f"{n:02}.png", np.full((32, 32, 3), 6 * n, np.uint8))
+    takes = Takes((Reel(tmp_path),), (32, 32), 3, None)
+    for number in range(8):
+        take = takes(number)
+        reference = round(float(np.median(take.reference)) / 6)
+        shown = [round(float(np.median(frame)) / 6) for frame in take.frames]
+        reachable = max(reference, 39 - reference) >= APART
+        assert all(abs(n - reference) >= APART for n in shown) or not reachable
+        again = takes(number)
+        np.testing.assert_array_equal(again.frames, take.frames)
+
+
+def test_the_last_video_is_kept_for_validation(
+    tmp_path: Path, weights: dict[str, Path], reel: Reel
+) -> None:
+    gone = replace(known("cinemo", reel), footage=tmp_path / "gone.mp4")
+    run = run_of("cinemo", tmp_path, weights, reel)
+    both = replace(run, reels=(*run.reels, gone))
+    with pytest.raises(InputError, match=r"gone\.mp4"):
+        both.stage("1")
+    assert len(list((tmp_path / "takes-1").glob("*.safetensors"))) == 3
+    assert not list((tmp_path / "validation-1").glob("*.safetensors"))
 
 
 def test_densepose_is_cut_with_its_frame_and_keeps_its_colours(reel: Reel) -> None:

@@ -14,7 +14,7 @@ from animcli.networks.pose_guider import PoseGuider
 from animcli.networks.unet import UNet
 from animcli.training import animate_anyone, cinemo, magic_animate
 from animcli.training.diffusion import Diffusion
-from animcli.training.large import LargeCourse, LargeRecipe
+from animcli.training.large import LargeCourse, LargeRecipe, descend
 from animcli.training.takes import Rows, TakeFolder, sample, write_take
 
 TAKES, FRAMES = 4, 3
@@ -133,6 +133,13 @@ def test_conditions_are_dropped_as_often_as_said(
             learning.loss(step, generator(step))
     # Of 240 draws with a deviation of 0.032.
     assert sum(shown) / 240 == pytest.approx(1 - dropped, abs=0.1)
+
+
+def test_sampling_finds_what_a_perfect_model_says() -> None:
+    truth, shares = torch.randn(2, 4, 1, 8, 8), Diffusion().shares
+    for steps in (1, 3, 8):
+        found = descend(torch.randn(truth.shape), lambda x, t: truth, shares, steps)
+        torch.testing.assert_close(found, truth)
 
 
 def test_looking_at_results_changes_no_loss(folder: TakeFolder) -> None:

@@ -5,18 +5,19 @@ from pathlib import Path
 import pytest
 
 from animcli.errors import ProjectError
-from animcli.training.large_settings import MAGIC_ANIMATE, LargeSettings, Model
-from animcli.training.settings import TrainSettings, read_settings
+from animcli.training.large_settings import ANIMATE_ANYONE, MAGIC_ANIMATE, Model
+from animcli.training.settings import read_settings
 
 
 def test_what_a_file_does_not_say_is_as_usual(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("[1]\nupdates = 7\nno_clue = 0.5\nfirst = 3\n")
-    settings, usual = read_settings(tmp_path / "a.toml"), TrainSettings()
-    assert settings.frames.schedule.updates == 7
-    assert settings.frames.recipe.no_clue == 0.5
-    assert settings.frames.growth.first == 3
-    assert settings.frames.schedule.seed == usual.frames.schedule.seed
-    assert settings.autoencoder == usual.autoencoder
+    (tmp_path / "a.toml").write_text("[1]\nupdates = 7\ndropped = 0.5\n")
+    settings, usual = read_settings(tmp_path / "a.toml"), ANIMATE_ANYONE
+    assert settings.first.schedule.updates == 7
+    assert settings.first.recipe.dropped == 0.5
+    assert settings.first.schedule.seed == usual.first.schedule.seed
+    assert settings.first.recipe.batch == usual.first.recipe.batch
+    assert settings.first.diffusion == usual.first.diffusion
+    assert settings.second == usual.second
     assert settings.data == usual.data
 
 
@@ -24,7 +25,7 @@ def test_what_a_file_does_not_say_is_as_usual(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         ("[1]\nupdate = 7\n", r"a\.toml:2: unknown key 'update'"),
-        ("[1]\nno_clue = 2\n", r"a\.toml:2: no_clue is at most 1, not 2"),
+        ("[1]\ndropped = 2\n", r"a\.toml:2: dropped is at most 1, not 2"),
         ("[3]\nupdates = 7\n", r"a\.toml: no table \[3\]"),
         ("size = 64\n", r"a\.toml: no table \[size\]"),
     ],
@@ -37,13 +38,12 @@ def test_a_mistake_is_named_with_its_line(
         read_settings(tmp_path / "a.toml")
 
 
-def test_a_large_system_has_its_own_tables_and_defaults(tmp_path: Path) -> None:
+def test_a_system_has_its_own_tables_and_defaults(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(
         "[model]\nname = 'magic-animate'\ndevice = 'cuda'\n"
         "[2]\nprediction = 'v'\npictures = 0.1\nupdates = 5\n"
     )
     settings = read_settings(tmp_path / "a.toml")
-    assert isinstance(settings, LargeSettings)
     assert settings.second is not None
     assert settings.second.diffusion.prediction == "v"
     assert settings.second.recipe.pictures == 0.1
@@ -61,7 +61,7 @@ def test_a_large_system_has_its_own_tables_and_defaults(tmp_path: Path) -> None:
         ("[data]\nwidth = 500\n", "width is a multiple of 8"),
     ],
 )
-def test_mistakes_about_large_systems_are_named(
+def test_mistakes_about_a_system_are_named(
     text: str, complaint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.toml").write_text(f"[model]\nname = 'animate-anyone'\n{text}")

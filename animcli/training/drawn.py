@@ -1,15 +1,31 @@
-"""Footage of people that the package draws itself."""
+"""Clips of people that the package draws itself, with their true keypoints."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.characters.clip import Scene
 from animcli.characters.draw import Artist
-from animcli.training.shards import Footage
 
 TRAINING_SEEDS = range(800_000)
 VALIDATION_SEEDS = range(800_000, 900_000)
 """From 900000 on nobody trains or tunes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """Pictures of one person before training: the first is the reference.
+
+    pictures: `(k, h, w, 3)` uint8 RGB. masks: `(k, h, w)` uint8, where the person is.
+    joints: `(k, 18, 2)` float32, x and y in 0..1 of the picture.
+    seen: `(k, 18)` bool.
+    """
+
+    pictures: NDArray[np.uint8]
+    masks: NDArray[np.uint8]
+    joints: NDArray[np.float32]
+    seen: NDArray[np.bool_]
 
 
 def draw_footage(seed: int, targets: int, size: int = 256) -> Footage:
