@@ -22,7 +22,6 @@ from animcli.networks.levels import (
     UNetConfig,
     UpBlocks,
 )
-from animcli.networks.unet import UNet
 
 
 class ReferenceUNet(Encoder):
@@ -50,51 +49,27 @@ class ReferenceUNet(Encoder):
         The paths are those of the same transformers in the UNet. `timestep` is () or (r,),
         `pose` (r, widths[0], h, w) is added to the features of the first convolution.
         """
-        return look_at(self, latents, timestep, sight, pose)
+        time = self.tell_time(timestep, len(latents))
+        features: dict[str, Tensor] = {}
 
+        def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
+            x = level.resnets[index](x, time, 1)
+            if index >= len(level.attentions):
+                return x
+            path = f"{path}.attentions.{index}"
+            transformer = cast("TransformerEntrance", level.attentions[index])
+            tokens, features[path] = transformer.enter(x)
+            if not isinstance(transformer, SpatialTransformer):
+                return x
+            seen = sight.get(path, NOTHING_SEEN)
+            return transformer.leave(x, tokens, features[path], 1, seen)
 
-def look_at(
-    network: ReferenceUNet | UNet,
-    latents: Tensor,
-    timestep: Tensor,
-    sight: Sight,
-    pose: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """What the transformers of `network` look at in one picture; see `ReferenceUNet`."""
-    return look_through(network, latents, timestep, sight, pose)[0]
-
-
-def look_through(
-    network: ReferenceUNet | UNet,
-    latents: Tensor,
-    timestep: Tensor,
-    sight: Sight,
-    pose: Tensor | None = None,
-) -> tuple[dict[str, Tensor], Tensor]:
-    """What the transformers look at, and what leaves the last layer, (r, c, h, w).
-
-    A UNet can look for itself too, so that a small model needs no second network.
-    """
-    time = network.tell_time(timestep, len(latents))
-    features: dict[str, Tensor] = {}
-
-    def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
-        x = level.resnets[index](x, time, 1)
-        if index >= len(level.attentions):
-            return x
-        path = f"{path}.attentions.{index}"
-        transformer = cast("TransformerEntrance", level.attentions[index])
-        tokens, features[path] = transformer.enter(x)
-        if not isinstance(transformer, SpatialTransformer):
-            return x
-        seen = sight.get(path, NOTHING_SEEN)
-        return transformer.leave(x, tokens, features[path], 1, seen)
-
-    x = network.conv_in(fold_frames(latents[:, :, None]))
-    if pose is not None:
-        x = x + pose
-    x, skips = network.encode(x, visit)
-    return features, network.up_blocks.decode(x, skips, visit)
+        x = self.conv_in(fold_frames(latents[:, :, None]))
+        if pose is not None:
+            x = x + pose
+        x, skips = self.encode(x, visit)
+        self.up_blocks.decode(x, skips, visit)
+        return features
 
 
 def finest_attention(config: UNetConfig) -> int:
