@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from animcli.errors import PresetError
-from animcli.keys import (
+from animcli.settings import (
     bounds_of,
     changed,
     check_table,

@@ -3,16 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from animcli.cli.plan import Desk, Planned, Thread
-from animcli.cli.plan_video import USUAL, device_for
-from animcli.stages.compare import CompareStage
-from animcli.stages.deliver import Step
-from animcli.stages.demo import DrawDance, DrawFigure
-from animcli.stages.encode import EncodeStage
-from animcli.stages.extract import ExtractStage
-from animcli.stages.inspect import SheetStage
-from animcli.stages.render import RenderStage
+import typer
+
+from animcli.cli.options import Chosen, read_count, takes
+from animcli.cli.plan import Desk, Planned, Request, Thread
+from animcli.cli.render import USUAL, device_for
+
+
+@takes("preset")
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="For the videos.")
+    ] = Path("demo"),
+    frames: Annotated[int, typer.Option(metavar="N", help="How long the dance is.")] = 96,
+    seed: Annotated[int, typer.Option(metavar="N", help="Which people, which dance.")] = 22,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """The whole way from nothing, on people drawn on the spot.
+
+    Draws a dancer's video and a character, finds the pose, retargets, renders, encodes, and
+    puts reference, motion and result side by side.
+    """
+    count = read_count("--frames", frames, 10_000)
+    return Demo(
+        output, count or frames, read_count("--seed", seed, 2**31, low=0) or 0, chosen
+    )
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,13 @@ class Demo:
 
         The pose is found in the encoded video, as in anybody else's.
         """
+        from animcli.pipeline.output import Step
+        from animcli.stages.demo import DrawDance, DrawFigure
+        from animcli.stages.encode import EncodeStage
+        from animcli.stages.extract import ExtractStage
+        from animcli.stages.inspect import CompareStage, SheetStage
+        from animcli.stages.render import RenderStage
+
         settings = desk.layers.settle(self.chosen, usual=USUAL)
         size = (settings.preset.width, settings.preset.height)
         dance = EncodeStage(

@@ -17,10 +17,17 @@ from pathlib import Path
 from typing import Final
 
 import animcli
-from animcli.cli.cache_answers import megabytes
-from animcli.cli.plan import Desk
-from animcli.cli.request import Answer
+from animcli.cli.cache import megabytes
+from animcli.cli.plan import Answer, Desk, Request
 from animcli.errors import DeviceError, WeightsError
+
+
+def doctor() -> Request:
+    """What works on this machine, and what to do about the rest."""
+    from animcli.cli.plan import Act
+
+    return Act(examine)
+
 
 LIBRARIES: Final = (
     "torch", "diffusers", "transformers", "av", "numpy", "opencv-python-headless",
@@ -125,7 +132,7 @@ def onnx(desk: Desk) -> Iterator[Finding]:
 def litert(desk: Desk) -> Iterator[Finding]:
     """Whether the pose models can be run."""
     try:
-        from animcli.pose.blazepose import BlazePose
+        from animcli.pose.detectors.blazepose.tracker import BlazePose
     except ImportError as error:
         fact = f"LiteRT can't be loaded: {error}"
         yield Finding("litert", State.BAD, fact, "pip install ai-edge-litert")
@@ -143,7 +150,7 @@ def litert(desk: Desk) -> Iterator[Finding]:
 
 def encoders(desk: Desk) -> Iterator[Finding]:
     """What videos can be written."""
-    from animcli.video.encoding import available_encoders
+    from animcli.video.codecs import available_encoders
 
     found = available_encoders()
     here = [codec.value for codec, there in found.items() if there]

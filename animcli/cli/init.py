@@ -2,16 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from animcli.cli.flags import metavar
-from animcli.cli.plan import Desk, Planned, Thread
-from animcli.cli.request import Act, Answer
-from animcli.cli.settings import HOMES
+import typer
+
+from animcli.cli.config import HOMES
+from animcli.cli.options import metavar
+from animcli.cli.plan import Act, Answer, Desk, Planned, Request, Thread
 from animcli.errors import OutputError
-from animcli.keys import bounds_of, keys_of, kind_of
 from animcli.presets import Preset, find_presets, load_preset
-from animcli.project.project import SETTINGS
-from animcli.project.writing import make_folder, write_file
+from animcli.settings import bounds_of, keys_of, kind_of
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Made if it isn't there.")
+    ] = Path(),
+) -> Request:
+    """Make a project: an anim.toml that names every setting.
+
+    The nearest folder upwards with an anim.toml is the project; its cache is .anim in it.
+    Without one, the working folder is.
+    """
+    return Init(folder)
+
 
 HEAD = """\
 # Settings of this project. A flag or an ANIM_* variable goes before what stands here, and
@@ -31,6 +45,9 @@ class Init:
 
     def write(self, desk: Desk) -> Answer:
         """Write `anim.toml`, unless there is one."""
+        from animcli.files import make_folder, write_file
+        from animcli.pipeline.project import SETTINGS
+
         path = self.folder / SETTINGS
         if path.exists() and not desk.line.force:
             raise OutputError(f"{path} exists already", "--force replaces it")

@@ -1,27 +1,58 @@
 """`anim inspect`: facts, and pictures to judge by."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from animcli.cli.cache_answers import megabytes
-from animcli.cli.plan import Desk, Entry, Planned, Thread, name_of
-from animcli.cli.plan_motion import POSE, check_joints, found, video_of
-from animcli.cli.request import Act, Answer
-from animcli.cli.settings import flag
+import typer
+
+from animcli.cli.cache import megabytes
+from animcli.cli.config import flag
+from animcli.cli.extract import POSE, check_joints, found, video_of
+from animcli.cli.options import Chosen, takes
+from animcli.cli.plan import Act, Answer, Desk, Entry, Planned, Request, Thread, name_of
 from animcli.errors import UsageError
-from animcli.stages.deliver import Step
-from animcli.stages.encode import EncodeStage
-from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
-from animcli.stages.people import PeopleStage, ProportionsStage, tracks_in
-from animcli.stages.stage import Source
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from animcli.pipeline.output import Step
+    from animcli.pipeline.stage import Source
     from animcli.pose.sequence import Origin
+
+
+@takes("detector", "person")
+def inspect(
+    thing: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A .pose or a video; otherwise the project."),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option("--on", metavar="VIDEO", help="Draw the pose on this, not on black."),
+    ] = None,
+    pose: Annotated[
+        bool, typer.Option("--pose", help="Find the pose in a video, and show it too.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FOLDER", help="For the pictures."),
+    ] = None,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Look at a pose, a video or the project.
+
+    Of a pose: facts, the pose drawn on video or on black, a contact sheet of that, and
+    curves of confidence, gaps and speed; the people to choose from, if there were several;
+    reference, source and target skeletons, if it was retargeted. Of a video: facts and a
+    contact sheet, with --pose the rest as well. Of the project: what its cache holds.
+    """
+    return Inspect(thing, video, pose, output, chosen)
 
 
 @dataclass(frozen=True)
@@ -41,6 +72,9 @@ class Inspect:
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Facts at once; pictures as any other result."""
+        from animcli.pipeline.output import Step
+        from animcli.stages.inspect import PeopleStage, SheetStage
+
         if self.thing is None:
             return Planned((Act(project_facts),), thread)
         is_pose = self.thing.suffix.lower() == POSE
@@ -75,6 +109,10 @@ def pose_pictures(
     motion: Source, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """The motion drawn on its video or on black, a sheet of that, and its curves."""
+    from animcli.pipeline.output import Step
+    from animcli.stages.encode import EncodeStage
+    from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
+
     overlay = OverlayStage(motion, video)
     return (
         Step(EncodeStage(overlay), place / f"{name}-overlay.mp4"),
@@ -87,7 +125,9 @@ def known_pictures(
     pose: Path, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """Pictures of what a pose file knows of its making: other people, a retargeting."""
-    from animcli.pose.posefile import read_pose
+    from animcli.pipeline.output import Step
+    from animcli.pose.io_pose import read_pose
+    from animcli.stages.inspect import PeopleStage, ProportionsStage, tracks_in
 
     if not pose.is_file():  # told by the facts
         return ()
@@ -111,8 +151,8 @@ class PoseFacts:
         """Length, size, and how much of the person was seen."""
         import numpy as np
 
-        from animcli.pose.posefile import read_pose
-        from animcli.pose.skeleton import BODY, FACE
+        from animcli.pose.io_pose import read_pose
+        from animcli.pose.keypoints import BODY, FACE
         from animcli.stages.detection import shown_spans
 
         pose = read_pose(self.path)
@@ -140,8 +180,10 @@ class PoseFacts:
         return as_answer(facts)
 
 
-def person_facts(origin: "Origin") -> dict[str, object]:
+def person_facts(origin: Origin) -> dict[str, object]:
     """Who was taken, and who else there was."""
+    from animcli.stages.inspect import tracks_in
+
     if not origin.person:
         return {}
     facts: dict[str, object] = {
@@ -158,7 +200,7 @@ def person_facts(origin: "Origin") -> dict[str, object]:
     return facts
 
 
-def retarget_facts(origin: "Origin") -> dict[str, object]:
+def retarget_facts(origin: Origin) -> dict[str, object]:
     """What the retargeting changed and guessed; its pictures aside."""
     told = {
         name: value
@@ -182,7 +224,7 @@ class VideoFacts:
 
     def answer(self, desk: Desk) -> Answer:
         """Size, times, sound, and what one should know."""
-        from animcli.video.read import open_footage
+        from animcli.video.reader import open_footage
 
         with open_footage(self.path) as reader:
             info = reader.info
@@ -205,8 +247,9 @@ class VideoFacts:
 
 def motion_facts(video: Path) -> dict[str, object]:
     """How much moves, in the numbers that Cinemo is told it in."""
-    from animcli.stages.likeness import grey_frames, motion_number, motion_strength
-    from animcli.video.likeness import neighbour_likeness
+    from animcli.rendering.motion_score import motion_number, motion_strength
+    from animcli.stages.render import grey_frames
+    from animcli.video.ssim import neighbour_likeness
 
     likeness = neighbour_likeness(grey_frames(video))
     if likeness is None:  # a still
@@ -254,5 +297,5 @@ def _spelled(value: object) -> str:
     return str(value)
 
 
-def _share(seen: "NDArray[np.bool_]") -> str:
+def _share(seen: NDArray[np.bool_]) -> str:
     return f"{100 * float(seen.mean()):.1f} %" if seen.size else "0 %"

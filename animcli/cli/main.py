@@ -1,11 +1,13 @@
 """The way in: read the whole line first, then plan it, then do it.
 
-What goes wrong is caught here and nowhere else.
+The words are cut at `then`, with the options of the whole line in front. People write `anim
+render ref.png --json` as well as `anim --json render ref.png`: what is about the whole line
+may stand anywhere in it, up to a `--`. What goes wrong is caught here and nowhere else.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -13,13 +15,12 @@ import typer.main
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from animcli.cli.commands import app
+from animcli.cli.app import app
 from animcli.cli.console import Console, answering, open_streams
-from animcli.cli.request import LineOptions, Request
-from animcli.cli.stopping import Stop, Stopped, listening
-from animcli.cli.words import complete_last_command, split
+from animcli.cli.plan import LineOptions, Request
+from animcli.cli.signals import Stop, Stopped, listening
 from animcli.errors import AnimError, DeviceError, StorageError, UsageError
-from animcli.keys import near
+from animcli.settings import near
 
 NAME: Final = "anim"
 COMMANDS = cast(TyperGroup, typer.main.get_command(app))  # which adds shell completion
@@ -123,7 +124,7 @@ def _obey(line: Line, words: Sequence[str], console: Console) -> int:
     stop = Stop(lambda exit_code: console.stopping())
     try:
         with listening(stop):
-            from animcli.cli.work import do  # which loads what `--help` doesn't need
+            from animcli.cli.runner import do  # which loads what `--help` doesn't need
 
             return do(line.requests, line.options, words, console, stop)
     except Stopped as stopped:
@@ -144,3 +145,72 @@ def _obey(line: Line, words: Sequence[str], console: Console) -> int:
     except Exception as error:  # noqa: BLE001  # the very top: a bug is shown as a bug
         console.bug(error)
         return 1
+
+
+THEN: Final = "then"
+
+LINE_FLAGS: Final = frozenset(
+    {
+        "--json",
+        "--quiet",
+        "-q",
+        "-v",
+        "-vv",
+        "--verbose",
+        "--dry-run",
+        "--force",
+        "--no-wait",
+    }
+)
+LINE_VALUES: Final = {
+    "--project": "folder",
+    "-p": "folder",
+    "--cache-dir": "folder",
+    "--max-pixels": "number",
+}
+LINE_JOINED: Final = tuple(f"{each}=" for each in LINE_VALUES if each.startswith("--"))
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The options of the whole line, and the words of each command.
+
+    Raises UsageError for an option of the line that lacks its value.
+    """
+    line: list[str] = []
+    parts: list[list[str]] = [[]]
+    rest = iter(words)
+    literal = False  # after `--`, where words that look like options are names of files
+    for word in rest:
+        if word == THEN:
+            parts.append([])
+            literal = False
+        elif literal:
+            parts[-1].append(word)
+        elif word in LINE_FLAGS or word.startswith(LINE_JOINED):
+            line.append(word)
+        elif word in LINE_VALUES:
+            value = next(rest, THEN)
+            if value == THEN:
+                raise UsageError(f"{word} lacks its {LINE_VALUES[word]}")
+            line += [word, value]
+        else:
+            literal = word == "--"
+            parts[-1].append(word)
+    return line, parts
+
+
+def complete_last_command(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let the shell complete the command behind the last `then`.
+
+    The shell hands over the line as text; the commands before it are cut off.
+    """
+    words = environment.get("COMP_WORDS", "").split()
+    at = int(environment.get("COMP_CWORD") or 0)
+    before = [place for place, word in enumerate(words[:at]) if word == THEN]
+    if before:
+        environment["COMP_WORDS"] = " ".join([words[0], *words[before[-1] + 1 :]])
+        environment["COMP_CWORD"] = str(at - before[-1])
+    line = environment.get("_TYPER_COMPLETE_ARGS", "")  # how zsh and fish hand it over
+    head, cut, tail = line.rpartition(f" {THEN} ")
+    if cut:
+        environment["_TYPER_COMPLETE_ARGS"] = f"{head.split()[0]} {tail}"

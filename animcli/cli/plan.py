@@ -1,19 +1,76 @@
-"""From words to stages: what each command makes, out of what, and where it goes.
+"""From words to stages: what a command asks for, and what it comes to.
 
 Commands of one line hand on what they made: a motion to `retarget` and `render`, a film to
 `encode`. Results land in the working folder, named after what they were made of.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from animcli.cli.request import Act, LineOptions
-from animcli.cli.settings import Layers
-from animcli.project.project import Project
-from animcli.stages.deliver import Step
-from animcli.stages.stage import Report, Source
-from animcli.weights.store import WeightsStore
+from animcli.cli.config import Layers
+
+if TYPE_CHECKING:
+    from animcli.pipeline.output import Step
+    from animcli.pipeline.project import Project
+    from animcli.pipeline.stage import Report, Source
+    from animcli.weights.store import WeightsStore
+
+
+@dataclass(frozen=True)
+class LineOptions:
+    """What is said once for the whole line.
+
+    cache: another place for the cache than the project.
+    verbosity: how often -v was said.
+    wait: for another process that is making the same thing.
+    max_pixels: of a picture, where the line says it.
+    """
+
+    project: Path | None = None
+    cache: Path | None = None
+    as_json: bool = False
+    quiet: bool = False
+    verbosity: int = 0
+    dry_run: bool = False
+    force: bool = False
+    wait: bool = True
+    max_pixels: int | None = None
+
+
+class Request(Protocol):
+    """One command of the line."""
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """What it comes to. Reads settings and looks for files; makes nothing."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command says that makes no file.
+
+    lines: for people.
+    data: the same for the JSON object.
+    exit_code: other than 0 where the answer is bad news.
+    """
+
+    lines: tuple[str, ...]
+    data: tuple[object, ...]
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Act:
+    """A command that answers at once instead of making a file."""
+
+    run: Callable[[Desk], Answer]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Itself, in its turn."""
+        return Planned((self,), thread)
 
 
 @dataclass(frozen=True)

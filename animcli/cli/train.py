@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from animcli.cli.plan import Desk, Planned, Thread
-from animcli.cli.request import Act, Answer
+from animcli.cli.plan import Act, Answer, Desk, Planned, Thread
 from animcli.errors import InputError, UsageError
-from animcli.stages.deliver import Step
+from animcli.pipeline.output import Step
 from animcli.stages.extract import ExtractStage
 
 if TYPE_CHECKING:  # torch
@@ -172,7 +171,7 @@ def described(name: str, path: Path) -> Reel:
 
 def made(poses: Sequence[ExtractStage], desk: Desk) -> list[Path]:
     """The files of poses, made now if they aren't there."""
-    from animcli.stages.workshop import Workshop
+    from animcli.pipeline.executor import Workshop
 
     workshop = Workshop(desk.project, desk.weights, desk.report)
     return [workshop.make(pose).path for pose in poses]

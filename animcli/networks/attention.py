@@ -1,23 +1,219 @@
-"""Attention to a context, and the transformer of one picture that holds it.
+"""Attention to own and reference positions, to a context, over time; their transformer.
 
-Attribute names are those of the published checkpoints, so that files load strictly.
+Reference attention. Source: Hu et al., "Animate Anyone", arXiv:2311.17117, section 3.2
+(spatial attention); Xu et al., "MagicAnimate", arXiv:2311.16498, section 3.2.
+
+Attention over time, as Cinemo has it: every position looks at itself in all frames. Where
+two frames lie is told twice: by turning queries and keys (Su et al., "RoFormer",
+arXiv:2104.09864, section 3.2.2), in the first channels of a head only, and by a learned
+bias for each distance (Raffel et al., "T5", arXiv:1910.10683, section 2.1). Neither depends
+on the pictures; both are worked out once. Source: Ma et al., "Cinemo", arXiv:2407.15642, on
+the network of Wang et al., "LaVie", arXiv:2309.15103, section 3.2.
 
 What a block looks at besides its own frames (text, the reference picture) stays the same
 over frames and windows. Its keys and values are therefore worked out once, outside the
-forward pass (`SpatialTransformer.see`), and handed in as a `Seen`.
+forward pass (`SpatialTransformer.see`), and handed in as a `Seen`. Attribute names are
+those of the published checkpoints, so that files load strictly.
 
-Shapes: b samples, f frames, n positions in a frame, m tokens of a context, c channels.
+Shapes: b samples, f frames, n positions in a frame, r samples that look at a reference, m
+positions in a reference or tokens of a context, c channels, d channels of a head.
 """
 
+import math
 from typing import Final, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animcli.networks.blocks import GroupNorm
-from animcli.networks.frame_attention import FrameAttention, FrameOrder
-from animcli.networks.reference import KeyValue, ReferenceAttention, attend
+from animcli.networks.layers import GroupNorm
+
+
+class KeyValue(NamedTuple):
+    """What can be looked at: keys and values, (rows, tokens, c) each."""
+
+    key: Tensor
+    value: Tensor
+
+
+class ReferenceAttention(nn.Module):
+    """Every position looks at all positions of its frame, and of the sample's reference.
+
+    The reference is an argument: the same call always gives the same result.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if channels % heads:
+            raise ValueError(f"{channels} channels can't be split over {heads} heads")
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(channels, channels, bias=False)
+        self.to_v = nn.Linear(channels, channels, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def see(self, reference: Tensor) -> KeyValue:
+        """Keys and values of reference features (r, m, c)."""
+        return KeyValue(self.to_k(reference), self.to_v(reference))
+
+    def forward(self, x: Tensor, frames: int, reference: KeyValue | None) -> Tensor:
+        """`x` (b f, n, c), same shape back.
+
+        The reference (r, m, c) belongs to the last r samples, and each serves all frames of
+        its sample; the samples before, such as the unconditional half of guidance, look at
+        themselves only.
+        """
+        q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
+        if reference is None:
+            return self.to_out[0](attend(q, k, v, self.heads))
+        alone = len(x) - len(reference.key) * frames
+        answer = attend(
+            q[alone:],
+            join(k[alone:], reference.key),
+            join(v[alone:], reference.value),
+            self.heads,
+        )
+        if alone:
+            answer = torch.cat(
+                [attend(q[:alone], k[:alone], v[:alone], self.heads), answer]
+            )
+        return self.to_out[0](answer)
+
+
+def join(own: Tensor, reference: Tensor) -> Tensor:
+    """`own` (r f, n, c), then its sample's `reference` (r, m, c): (r f, n + m, c)."""
+    own = own.unflatten(0, (len(reference), -1))  # (r, f, n, c)
+    shown = reference[:, None].expand(-1, own.shape[1], -1, -1)
+    return torch.cat([own, shown], dim=2).flatten(0, 1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Attention of several heads: `q` (b, n, c) over `k` and `v` (b or 1, m, c)."""
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+    answer = F.scaled_dot_product_attention(q, k, v)  # (b, heads, n, c / heads)
+    return answer.transpose(1, 2).flatten(2)
+
+
+TURNED: Final = 32
+"""Channels of a head that are turned, at every level; the others pass."""
+
+BUCKETS: Final = 32
+"""Distances that have a bias of their own: half of them back, half forward."""
+
+FARTHEST: Final = 32
+"""Frames from which on all distances share the last bucket."""
+
+
+class FrameOrder(NamedTuple):
+    """What an attention over time knows of the order of its frames.
+
+    bias: added to the logits, (heads, f asking, f answering).
+    cosine, sine: of the angles by which a frame is turned, (f, TURNED / 2).
+    """
+
+    bias: Tensor
+    cosine: Tensor
+    sine: Tensor
+
+
+class RelativeBias(nn.Module):
+    """What each head adds for a distance in time."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.relative_attention_bias = nn.Embedding(BUCKETS, heads)
+
+    def forward(self, frames: int) -> Tensor:
+        """The bias of a clip, (heads, frames asking, frames answering)."""
+        table = distance_buckets(frames).to(self.relative_attention_bias.weight.device)
+        return self.relative_attention_bias(table).permute(2, 0, 1)
+
+
+class FrameAttention(nn.Module):
+    """Every position of every frame looks at the same position in all frames.
+
+    It changes nothing until it has been trained.
+    """
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        if channels < TURNED * heads:
+            raise ValueError(
+                f"{channels} channels leave {heads} heads fewer than {TURNED} to turn"
+            )
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(channels, channels, bias=False)
+        self.to_v = nn.Linear(channels, channels, bias=False)
+        out = nn.Linear(channels, channels)
+        nn.init.zeros_(out.weight)
+        self.to_out = nn.ModuleList([out])
+        self.time_rel_pos_bias = RelativeBias(heads)
+
+    def see(self, frames: int) -> FrameOrder:
+        """What `forward` needs for a clip of `frames` frames."""
+        bias = self.time_rel_pos_bias(frames)
+        angles = frame_angles(frames).to(bias.device)
+        return FrameOrder(bias, angles.cos().to(bias.dtype), angles.sin().to(bias.dtype))
+
+    def forward(self, x: Tensor, order: FrameOrder) -> Tensor:
+        """`x` (b f, n, c), same shape back."""
+        frames = len(order.cosine)
+        q, k, v = (
+            self._by_position(to(x), frames) for to in (self.to_q, self.to_k, self.to_v)
+        )
+        answer = F.scaled_dot_product_attention(
+            turn(q, order), turn(k, order), v, attn_mask=order.bias
+        )  # (b n, heads, f, d)
+        answer = answer.transpose(1, 2).flatten(2)  # (b n, f, c)
+        answer = answer.unflatten(0, (-1, x.shape[1])).transpose(1, 2).flatten(0, 1)
+        return self.to_out[0](answer)
+
+    def _by_position(self, x: Tensor, frames: int) -> Tensor:
+        """`(b f, n, c)` -> `(b n, heads, f, d)`."""
+        x = x.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)  # (b n, f, c)
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def turn(x: Tensor, order: FrameOrder) -> Tensor:
+    """Turn each pair of the first channels of `x` (..., f, d) by its frame's angle."""
+    first, rest = x[..., :TURNED], x[..., TURNED:]
+    left, right = first[..., 0::2], first[..., 1::2]  # (..., f, TURNED / 2)
+    pairs = torch.stack(
+        [
+            left * order.cosine - right * order.sine,
+            right * order.cosine + left * order.sine,
+        ],
+        dim=-1,
+    )
+    return torch.cat([pairs.flatten(-2), rest], dim=-1)
+
+
+def frame_angles(frames: int) -> Tensor:
+    """The angle of each pair of channels in each frame, (frames, TURNED / 2) radians.
+
+    Frame 0 isn't turned; pair i turns by 10000^(-2 i / TURNED) from frame to frame.
+    """
+    pair = torch.arange(0, TURNED, 2, dtype=torch.float32)
+    frequencies = 1.0 / 10000.0 ** (pair / TURNED)
+    return torch.arange(frames, dtype=torch.float32)[:, None] * frequencies
+
+
+def distance_buckets(frames: int) -> Tensor:
+    """The bucket of every frame's distance from every other, (frames, frames) int64.
+
+    Rows ask, columns answer. Of the half that is for one direction, half is for the
+    smallest distances, one each; the rest is spaced by logarithm up to `FARTHEST`.
+    """
+    place = torch.arange(frames)
+    distance = place[None, :] - place[:, None]
+    half, exact = BUCKETS // 2, BUCKETS // 4
+    far = distance.abs().clamp(min=1).float()
+    spaced = torch.log(far / exact) / math.log(FARTHEST / exact) * (half - exact)
+    spaced = (exact + spaced.long()).clamp(max=half - 1)
+    near = distance.abs() < exact
+    return half * (distance > 0) + torch.where(near, distance.abs(), spaced)
+
 
 ROWS_IN_CACHE: Final = 1024
 """Tokens whose gated layer a processor keeps in its cache: on one core of a Zen 4 the layer

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as s
+from animcli.pose import keypoints as s
 
 PELVIS: Final = s.JOINTS
 CHEST: Final = s.JOINTS + 1

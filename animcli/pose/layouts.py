@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.blazepose_skeleton import INNER_FROM
-from animcli.pose.skeleton import (
+from animcli.pose.detectors.blazepose.landmarks import INNER_FROM
+from animcli.pose.keypoints import (
     BODY_NAMES,
     FACE,
     FEET_NAMES,

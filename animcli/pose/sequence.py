@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.skeleton import JOINTS
+from animcli.pose.keypoints import JOINTS
 
 
 @dataclass(frozen=True)

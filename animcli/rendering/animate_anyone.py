@@ -20,30 +20,25 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from animcli.networks.appearance import ReferenceUNet, unused_parts
-from animcli.networks.levels import Sight, UNetConfig
-from animcli.networks.pose_guider import PoseGuider
-from animcli.networks.unet import ANIMATE_ANYONE, UNet
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.unet import ANIMATE_ANYONE, Sight, UNet, UNetConfig
 from animcli.pose.draw import draw_pose
 from animcli.presets import Preset
-from animcli.rendering.denoise import PredictWindow, StartStep
-from animcli.rendering.device import AtWork, free_memory
-from animcli.rendering.diffusion import Workplace, render_clip
-from animcli.rendering.estimate import Decoder, frame_decoder
-from animcli.rendering.features import FrameFeatures
+from animcli.rendering.context import Window, key_frames
+from animcli.rendering.cost import Decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.key_frames import key_frames
-from animcli.rendering.latents import to_unit
-from animcli.rendering.loading import load_image_encoder, load_network
-from animcli.rendering.renderer import (
-    Checkpoint,
-    Drive,
-    FrameSource,
-    RenderRequest,
-    Report,
+from animcli.rendering.loading import (
+    AtWork,
+    FrameFeatures,
+    free_memory,
+    load_image_encoder,
+    load_network,
 )
-from animcli.rendering.sampling import ANIMATE_ANYONE as SCHEDULE
-from animcli.rendering.windows import Window
+from animcli.rendering.pipeline import PredictWindow, StartStep, Workplace, render_clip
+from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
+from animcli.rendering.schedulers import ANIMATE_ANYONE as SCHEDULE
+from animcli.rendering.vae import to_unit
 
 CLIP_SIDE: Final = 224
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)

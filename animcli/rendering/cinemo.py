@@ -4,42 +4,125 @@ Source: Ma et al., "Cinemo: Consistent and Controllable Image Animation with Mot
 Diffusion Models", arXiv:2407.15642, and the authors' code (maxin-cn/Cinemo at 7cd7f27).
 What is denoised is how each frame differs from the first one, in latents. Differs: any
 length and size, one noise for each frame, any sampler; what docs/renderers.md lists.
+
+Cinemo makes 15 frames after a given one. What is longer either goes on from the last frame
+of what is there, part after part, or is one part whose overlapping windows all start from
+the same first frame. Parts run one after another, each from one checkpoint to the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, Final, NamedTuple
+from pathlib import Path
+from typing import ClassVar, Final, Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from animcli.networks.levels import Sight, UNetConfig
-from animcli.networks.motion_unet import CINEMO, MOTION_WAVES, MotionUNet
+from animcli.errors import UsageError
+from animcli.networks.unet import CINEMO, MOTION_WAVES, MotionUNet, Sight, UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.cinemo_clip import CHUNK, decoded, open_autoencoder
-from animcli.rendering.cinemo_noise import refine
-from animcli.rendering.cinemo_parts import Chapter, chapter_of, cut_parts
-from animcli.rendering.cinemo_text import read_prompts
-from animcli.rendering.denoise import PredictWindow, StartStep, clean_latents
-from animcli.rendering.device import dtype_on, enough_memory, open_device
-from animcli.rendering.diffusion import REMEDY, Workplace
-from animcli.rendering.estimate import Decoder, clip_decoder, frame_decoder
+from animcli.rendering.context import Window, windows_of
+from animcli.rendering.cost import Decoder, clip_decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.inversion import Inversion
-from animcli.rendering.latents import Autoencoder
-from animcli.rendering.loading import load_network
-from animcli.rendering.noise import clip_noise
-from animcli.rendering.renderer import (
-    Checkpoint,
-    Drive,
-    FrameSource,
-    RenderRequest,
-    Report,
+from animcli.rendering.loading import (
+    dtype_on,
+    enough_memory,
+    load_network,
+    load_text_encoder,
+    open_device,
 )
-from animcli.rendering.sampling import CINEMO as SCHEDULE
-from animcli.rendering.sampling import Solver, make_scheduler
-from animcli.rendering.windows import Window, windows_of
+from animcli.rendering.noise import clip_noise, refine
+from animcli.rendering.pipeline import (
+    REMEDY,
+    PredictWindow,
+    StartStep,
+    Workplace,
+    clean_latents,
+)
+from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
+from animcli.rendering.schedulers import CINEMO as SCHEDULE
+from animcli.rendering.schedulers import Inversion, Solver, make_scheduler
+from animcli.rendering.vae import CHUNK, Autoencoder, decoded, open_autoencoder
+
+TOKENS: Final = 77
+"""That CLIP reads at once, a start and an end among them."""
+
+
+@torch.inference_mode()
+def read_prompts(
+    folder: Path, prompts: Sequence[str], device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    """What CLIP says of prompts, (prompts, tokens, width), after its last norm.
+
+    folder: with `tokenizer` and `text_encoder`; both are gone from memory afterwards.
+
+    Raises UsageError for a prompt that CLIP can't read to its end.
+    """
+    from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+    encoder = load_text_encoder(folder / "text_encoder", device, dtype)
+    tokenizer = CLIPTokenizer.from_pretrained(
+        str(folder / "tokenizer"), local_files_only=True
+    )
+    for prompt in prompts:
+        length = len(tokenizer(prompt).input_ids)
+        if length > TOKENS:
+            raise UsageError(
+                f"the prompt has {length - 2} tokens, CLIP reads {TOKENS - 2}: {prompt!r}",
+                "say it in fewer words",
+            )
+    words = tokenizer(
+        list(prompts), padding="max_length", max_length=TOKENS, return_tensors="pt"
+    )
+    return encoder(words.input_ids.to(device)).last_hidden_state
+
+
+Lengthen = Literal["continue", "overlap"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def cut_parts(frames: int, window: int, lengthen: Lengthen) -> list[range]:
+    """The frames that each part makes, from the frame before it; frame 0 is given.
+
+    Parts are whole windows, and may go beyond `frames`: the network knows no shorter ones,
+    and a longer clip begins like a shorter one.
+    """
+    if lengthen == "overlap":
+        return [range(1, 1 + max(frames - 1, window))]
+    return [range(start, start + window) for start in range(1, max(frames, 2), window)]
+
+
+@dataclass(frozen=True, eq=False)
+class Chapter:
+    """The checkpoint of one of several runs of the loop, within that of all.
+
+    number: of the run, from 0.
+    before: what the runs before it left, kept along.
+    """
+
+    whole: Checkpoint
+    number: int
+    before: Arrays
+
+    def load(self) -> dict[str, NDArray[np.generic]] | None:
+        """What this run saved last, or None."""
+        kept = self.whole.load()
+        return kept if kept is not None and chapter_of(kept) == self.number else None
+
+    def save(self, arrays: Arrays) -> None:
+        """Replace what was saved, by whichever run."""
+        number = np.asarray(self.number)
+        self.whole.save({**self.before, **arrays, "chapter": number})
+
+
+def chapter_of(kept: Arrays | None) -> int:
+    """The run that a checkpoint was saved by; the first if there is none."""
+    return 0 if kept is None else int(kept["chapter"])
+
 
 STILLEST: Final = 100
 """The authors' page turns its slider from 1 to 20 into 100 minus that."""
@@ -166,7 +249,7 @@ def predictor(told: Told, first: Tensor, guidance: Guidance, steps: int) -> Star
 
 @dataclass(frozen=True, eq=False)
 class Animation:
-    """All parts of one clip, each a run of the loop; see `cinemo_parts`.
+    """All parts of one clip, each a run of the loop; see `cut_parts`.
 
     networks: called when there is a step left to do.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from animcli.networks.levels import Sight
+from animcli.networks.unet import Sight
 from animcli.presets import Preset
 
 Ask = Callable[[Tensor, Sight], Tensor]

@@ -17,28 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.levels import Sight, UNetConfig
-from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet
+from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.unet import MAGIC_ANIMATE, Residuals, Sight, UNet, UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.denoise import PredictWindow, StartStep
-from animcli.rendering.device import AtWork
-from animcli.rendering.diffusion import Workplace, render_clip
-from animcli.rendering.estimate import Decoder, frame_decoder
+from animcli.rendering.context import Window, key_frames
+from animcli.rendering.cost import Decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.key_frames import key_frames
-from animcli.rendering.latents import to_unit
-from animcli.rendering.loading import load_network, load_text_encoder
-from animcli.rendering.renderer import (
-    Checkpoint,
-    Drive,
-    FrameSource,
-    RenderRequest,
-    Report,
-)
-from animcli.rendering.sampling import MAGIC_ANIMATE as SCHEDULE
-from animcli.rendering.windows import Window
+from animcli.rendering.loading import AtWork, load_network, load_text_encoder
+from animcli.rendering.pipeline import PredictWindow, StartStep, Workplace, render_clip
+from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
+from animcli.rendering.schedulers import MAGIC_ANIMATE as SCHEDULE
+from animcli.rendering.vae import to_unit
 
 TOKENS: Final = 77
 START_OF_TEXT: Final = 49406

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from animcli.pose.keypoints import BODY, FACE, LEFT_HAND, RIGHT_HAND
 from animcli.pose.sequence import PoseSequence
-from animcli.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND
 
 PAPER: Final = (250, 250, 248)
 INK: Final = (40, 44, 52)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.project.writing import beside, make_folder
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.files import beside, make_folder
+from animcli.pipeline.stage import Bench, Source, settings_of
 
 if TYPE_CHECKING:  # numpy
     import numpy as np
@@ -45,14 +45,14 @@ class DrawDance:
     def run(self, bench: Bench) -> None:
         import numpy as np
 
-        from animcli.characters.clip import Scene
-        from animcli.characters.dance import Dance
-        from animcli.characters.figure import Figure
-        from animcli.characters.shot import Shot
-        from animcli.pose.posefile import write_pose
+        from animcli.pose.io_pose import write_pose
+        from animcli.pose.keypoints import BODY, JOINTS
         from animcli.pose.sequence import PoseSequence, even_ticks
-        from animcli.pose.skeleton import BODY, JOINTS
         from animcli.stages.frames import make_frames
+        from animcli.synthetic.camera import Shot
+        from animcli.synthetic.character import Figure
+        from animcli.synthetic.dance import Dance
+        from animcli.synthetic.scene import Scene
 
         scene = Scene(
             Figure.from_seed(self.figure),
@@ -101,11 +101,11 @@ class DrawFigure:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from animcli.characters.body import at_rest, stand
-        from animcli.characters.draw import draw
-        from animcli.characters.figure import Figure
-        from animcli.characters.shot import Shot
-        from animcli.video.picture import write_picture
+        from animcli.synthetic.body import at_rest, stand
+        from animcli.synthetic.camera import Shot
+        from animcli.synthetic.character import Figure
+        from animcli.synthetic.draw import draw
+        from animcli.video.images import write_picture
 
         figure = Figure.from_seed(self.figure)
         (pose,) = stand(at_rest(), figure.proportions)

@@ -3,31 +3,35 @@
 Everybody who was found in a chunk is kept together with the detector's state after it. A
 run that was stopped reads the chunks there are, restores the last state and goes on with
 the next frame, so that it finds what an unbroken run would have found, bit for bit. Who is
-who, and which of them is wanted, is told when all chunks are there.
+who, and which of them is wanted, is told when all chunks are there. The kind of a clip is
+told before, by a few of its frames.
 
 Detectors and tracks are code of `animcli.pose`, which counts by itself. What is decided
-here, and how a chunk is written, is known by `ExtractPose.revision` alone.
+here, and how a chunk is written, is known by `ExtractStage.revision` alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.pose.ahead import ahead
+from animcli.pipeline.checkpoint import FileCheckpoint
+from animcli.pipeline.stage import Bench
+from animcli.pose.detectors.registry import Detector, Manner, open_detector, weights_of
+from animcli.pose.draw import Kind, recognise
+from animcli.pose.keypoints import JOINTS
 from animcli.pose.sequence import Origin, PoseSequence
-from animcli.pose.skeleton import JOINTS
-from animcli.pose.track import Person, Track, choose, tracks_of
-from animcli.project.checkpoint import FileCheckpoint
-from animcli.stages.detectors import Detector
-from animcli.stages.stage import Bench
+from animcli.pose.tracking import Person, Track, choose, tracks_of
 from animcli.video.footage import Frame
-from animcli.video.read import Reader
+from animcli.video.reader import Reader, open_footage
+from animcli.weights.catalog import load_catalog
 
 CHUNK: Final = 48
 """Frames between two saves: a few seconds of work."""
@@ -57,6 +61,14 @@ class Chunk:
     points: NDArray[np.float32]
     scores: NDArray[np.float32]
     state: NDArray[np.float64]
+
+
+def open_for(bench: Bench, name: str, manner: Manner) -> Detector:
+    """The detector called `name`, with its models from the bench."""
+    catalog = load_catalog()
+    files = [file.name for entry in weights_of(name) for file in catalog[entry].files]
+    models = next(iter(bench.weights.values()), None)
+    return open_detector(name, models, manner, files)
 
 
 def find_motion(
@@ -213,3 +225,49 @@ def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
         arrays["scores"].astype(np.float32),
         arrays["state"].astype(np.float64),
     )
+
+
+LOOKS: Final = 3
+"""Frames that are looked at: the first, and others evenly further on."""
+
+
+def kind_of_clip(path: Path) -> Kind:
+    """What a clip is, by a few of its frames.
+
+    What can't be read is taken for footage: the stage that reads all of it says what is
+    wrong with it, and of several clips the others are still done.
+    """
+    if not path.exists():
+        return Kind.FOOTAGE
+    try:
+        with open_footage(path, keep_going=True, quick=True) as reader:
+            step = max((reader.info.frames or 1) // LOOKS, 1)
+            pictures = [
+                next(reader.frames(place), None) for place in range(0, LOOKS * step, step)
+            ]
+    except InputError:
+        return Kind.FOOTAGE
+    return recognise(frame.picture for frame in pictures if frame is not None)
+
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+    """The items, each fetched by another thread while the one before is worked on.
+
+    What fetching raises is raised here, in its turn. Fetching ends with the iterator.
+
+    One in advance is enough to keep both sides busy. With more video frames about, memory
+    goes back to the system and is fetched anew: 1 ms of processor time a frame at 1080p.
+    """
+    iterator = iter(items)
+    end = object()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+    try:
+        coming = pool.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, iterator, end)
+            yield item  # type: ignore[misc]  # all but the end are items
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from animcli.project.unit import find_unit, keep_unit
-from animcli.project.writing import part_of, put_folder_in_place, put_in_place
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.files import part_of, put_folder_in_place, put_in_place
+from animcli.pipeline.cache import find_unit, keep_unit
+from animcli.pipeline.stage import Bench, Source, settings_of
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,9 @@ class EncodeStage:
 
     def run(self, bench: Bench) -> None:
         from animcli.stages.frames import open_frames
-        from animcli.video.sound import has_sound
-        from animcli.video.write import (
-            Sound,
-            encode_segment,
-            encoding_for,
-            join_segments,
-        )
+        from animcli.video.audio import Sound, has_sound
+        from animcli.video.codecs import encoding_for
+        from animcli.video.encode import encode_segment, join_segments
 
         frames = open_frames(bench.inputs["frames"])
         rate = self.rate or frames.rate

@@ -1,12 +1,18 @@
-"""Video in, joints over time out."""
+"""Video in, joints over time or DensePose pictures out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.project.writing import beside
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.files import beside
+from animcli.pipeline.stage import Bench, Source, settings_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from animcli.pose.sequence import PoseSequence
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,13 @@ class ExtractStage:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.stages.detectors import weights_of
+        from animcli.pose.detectors.registry import weights_of
 
         return weights_of(self.detector)
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.stages.detectors import libraries_of
+        from animcli.pose.detectors.registry import libraries_of
 
         return (*libraries_of(self.detector), "av", "pillow", "scipy")
 
@@ -58,16 +64,15 @@ class ExtractStage:
     def run(self, bench: Bench) -> None:
         from dataclasses import replace
 
-        from animcli.pose.clean import clean
-        from animcli.pose.posefile import write_pose
-        from animcli.stages.detection import find_motion, shown_spans
-        from animcli.stages.detectors import Manner, draw_threshold, open_detector
+        from animcli.pose.detectors.registry import Manner, draw_threshold
+        from animcli.pose.filtering import clean
+        from animcli.pose.io_pose import write_pose
+        from animcli.stages.detection import find_motion, open_for, shown_spans
         from animcli.video.limits import Limits
-        from animcli.video.read import open_footage
+        from animcli.video.reader import open_footage
 
-        models = next(iter(bench.weights.values()), None)
         manner = Manner(self.hands, self.face, self.device, self.every, self.channels)
-        detector = open_detector(self.detector, models, manner)
+        detector = open_for(bench, self.detector, manner)
         threshold = draw_threshold(self.detector)
         with open_footage(
             bench.inputs["video"],
@@ -112,3 +117,71 @@ class ExtractStage:
             sequence = clean(sequence)
         with beside(bench.out) as part:
             write_pose(part, sequence)
+
+
+DRAWN: Final = (
+    "drawing DensePose parts over the joints: near to what the network was trained on, not "
+    "the same; `anim extract-pose VIDEO --kind densepose` finds the real ones"
+)
+
+
+@dataclass(frozen=True)
+class DensePoseStage:
+    """Finds the parts of everybody in a video; makes a folder of DensePose pictures.
+
+    device: `cpu` or `cuda`.
+    """
+
+    name: ClassVar[str] = "extract-densepose"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ""
+    weights: ClassVar[tuple[str, ...]] = ("densepose",)
+    libraries: ClassVar[tuple[str, ...]] = (
+        "av",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "torch",
+    )
+
+    video: Source
+    device: str = "cpu"
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"video": self.video}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.detectors.densepose import DensePoseNetwork
+        from animcli.pose.draw_densepose import paint
+        from animcli.stages.frames import make_frames
+        from animcli.video.limits import Limits
+        from animcli.video.reader import open_footage
+
+        network = DensePoseNetwork(bench.weights["densepose"], device=self.device)
+        video = bench.inputs["video"]
+        with open_footage(video, limits=Limits(least_frames=2)) as reader:
+            for line in reader.info.notes:
+                bench.note(line)
+            info = reader.info
+            frames = info.frames or sum(1 for _ in reader.frames())
+
+            def painted(span: range) -> "Iterator[NDArray[np.uint8]]":
+                for frame in reader.frames(span.start, span.stop):
+                    yield paint(network.parts(frame.picture))
+
+            size = (info.width, info.height)
+            make_frames(bench, "finding body parts", painted, frames, size, info.rate)
+
+
+def draw_densepose(
+    motion: "PoseSequence",
+) -> "Callable[[range], Iterator[NDArray[np.uint8]]]":
+    """DensePose pictures of any range of a motion's frames, at its size."""
+    from animcli.pose.draw_densepose import draw_parts, paint
+    from animcli.pose.lifting import lift
+
+    bodies = lift(motion)
+    return lambda span: (paint(draw_parts(bodies, frame, motion.size)) for frame in span)

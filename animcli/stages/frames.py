@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.project.record import canonical
-from animcli.project.unit import find_unit, keep_unit
-from animcli.project.writing import make_folder, part_of, write_file
-from animcli.stages.stage import Bench
+from animcli.files import make_folder, part_of, write_file
+from animcli.pipeline.cache import find_unit, keep_unit
+from animcli.pipeline.record import canonical
+from animcli.pipeline.stage import Bench
 from animcli.video.lossless import read_lossless, write_lossless
 
 Frames: TypeAlias = "Iterator[NDArray[np.uint8]]"

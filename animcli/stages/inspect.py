@@ -1,18 +1,23 @@
 """Pictures to judge a motion or a video by."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from animcli.project.writing import beside
+from animcli.files import beside
+from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.presets import DRAWINGS
 from animcli.stages.frames import INDEX, make_frames, open_frames
-from animcli.stages.stage import Bench, Source, settings_of
+from animcli.stages.render import RenderStage
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from animcli.pose.sequence import Origin, PoseSequence
+
 
 LONG_SIDE: Final = 1280
 """Pixels. A motion in a larger picture is drawn smaller: it is to be looked at."""
@@ -47,7 +52,7 @@ class OverlayStage:
         import numpy as np
 
         from animcli.pose.draw import draw_pose
-        from animcli.pose.posefile import read_pose
+        from animcli.pose.io_pose import read_pose
 
         motion = read_pose(bench.inputs["motion"])
         longest = self.longest or max(motion.size)
@@ -83,7 +88,7 @@ def _pictures(
         for _ in span:
             yield np.zeros((size[1], size[0], 3), np.uint8)
         return
-    from animcli.video.read import open_footage
+    from animcli.video.reader import open_footage
 
     with open_footage(video, keep_going=True) as reader:
         for frame in reader.frames(span.start, span.stop):
@@ -124,7 +129,7 @@ class SheetStage:
 
     def run(self, bench: Bench) -> None:
         from animcli.stages.charts import contact_sheet
-        from animcli.video.picture import write_picture
+        from animcli.video.images import write_picture
 
         pictures, labels = _spread(bench.inputs["clip"], self.tiles)
         with beside(bench.out) as part:
@@ -138,7 +143,7 @@ def _spread(clip: Path, tiles: int) -> "tuple[list[NDArray[np.uint8]], list[str]
         wanted = _evenly(folder.frames, tiles)
         pictures = [p for index, p in enumerate(folder.read()) if index in wanted]
         return pictures, [f"{float(index / folder.rate):.2f} s" for index in sorted(wanted)]
-    from animcli.video.read import open_footage
+    from animcli.video.reader import open_footage
 
     with open_footage(clip, keep_going=True) as reader:
         count = reader.info.frames or sum(1 for _ in reader.frames())
@@ -178,10 +183,208 @@ class CurvesStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from animcli.pose.posefile import read_pose
+        from animcli.pose.io_pose import read_pose
         from animcli.stages.charts import pose_curves
-        from animcli.video.picture import write_picture
+        from animcli.video.images import write_picture
 
         curves = pose_curves(read_pose(bench.inputs["motion"]), self.title)
         with beside(bench.out) as part:
             write_picture(part, curves)
+
+
+@dataclass(frozen=True)
+class CompareStage:
+    """Puts reference, drawn motion and result side by side; makes a folder of frames."""
+
+    name: ClassVar[str] = "compare"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ""
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
+
+    render: RenderStage
+
+    def inputs(self) -> Mapping[str, Source]:
+        between = {
+            "motion": self.render.fitted_motion,
+            "control": self.render.fitted_control,
+        }
+        given = {name: source for name, source in between.items() if source is not None}
+        return {"reference": self.render.picture, **given, "frames": self.render}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        import numpy as np
+
+        from animcli.stages.extract import draw_densepose
+        from animcli.stages.frames import looped, make_frames, open_frames
+        from animcli.video.images import read_picture
+
+        reference = read_picture(bench.inputs["reference"]).pixels
+        result = open_frames(bench.inputs["frames"])
+        between = []
+        if "motion" in bench.inputs:
+            motion = self.render.moves(bench)
+            densepose = DRAWINGS.get(self.render.preset.renderer) == "densepose"
+            between.append(
+                draw_densepose(motion) if densepose else _drawn(motion, result.size)
+            )
+        if "control" in bench.inputs:
+            between.append(looped(open_frames(bench.inputs["control"]), result.rate)[0])
+
+        def side_by_side(span: range) -> "Iterator[NDArray[np.uint8]]":
+            panels = [panel(span) for panel in between]
+            for _, frame in zip(span, result.read(span.start), strict=False):
+                yield np.hstack([reference, *map(next, panels), frame])
+
+        size = (result.size[0] * (2 + len(between)), result.size[1])
+        make_frames(bench, "side by side", side_by_side, result.frames, size, result.rate)
+
+
+def _drawn(
+    motion: "PoseSequence", size: tuple[int, int]
+) -> "Callable[[range], Iterator[NDArray[np.uint8]]]":
+    """Pictures of the skeleton, of any range of frames."""
+    from animcli.pose.draw import draw_pose
+
+    threshold = motion.draw_threshold
+    return lambda span: (
+        draw_pose(motion.points[index], motion.scores[index], size, threshold=threshold)
+        for index in span
+    )
+
+
+TILE: Final = 200  # px, width of each picture
+TALL: Final = 260  # px, height of a skeleton's picture
+FILLED: Final = 0.85  # of it, by the skeletons
+COLUMNS: Final = 6
+MARGIN: Final = 0.1  # of a box, around the person
+
+
+def tracks_in(origin: "Origin") -> list[dict[str, Any]]:
+    """The people that a pose file tells of, by number."""
+    tracks = origin.person.get("tracks")
+    return tracks if isinstance(tracks, list) else []
+
+
+@dataclass(frozen=True)
+class PeopleStage:
+    """Shows everybody whom `--person` may choose, each where they were seen largest."""
+
+    name: ClassVar[str] = "people"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".png"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
+
+    motion: Source
+    video: Source
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"motion": self.motion, "video": self.video}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        from animcli.pose.io_pose import read_pose
+        from animcli.stages.charts import contact_sheet
+        from animcli.video.images import write_picture
+        from animcli.video.reader import open_footage
+
+        origin = read_pose(bench.inputs["motion"]).origin
+        tracks = [track for track in tracks_in(origin) if track["box"]]
+        crops: dict[int, NDArray[np.uint8]] = {}
+        with open_footage(bench.inputs["video"], keep_going=True) as reader:
+            for frame in reader.frames():
+                for track in tracks:
+                    if track["largest_in"] == frame.index:
+                        crops[track["number"]] = cut(frame.picture, track["box"])
+        shown = [track for track in tracks if track["number"] in crops]
+        labels = [
+            f"{track['number']}: {track['frames']} frames"
+            + (", taken" if track["number"] == origin.person.get("track") else "")
+            for track in shown
+        ]
+        pictures = [crops[track["number"]] for track in shown]
+        with beside(bench.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, COLUMNS, TILE))
+
+
+def cut(picture: "NDArray[np.uint8]", box: list[int]) -> "NDArray[np.uint8]":
+    """What lies around a box (left, top, right, bottom), a little more on each side."""
+    left, top, right, bottom = box
+    across, down = MARGIN * (right - left), MARGIN * (bottom - top)
+    rows = slice(max(int(top - down), 0), max(int(bottom + down), 1))
+    columns = slice(max(int(left - across), 0), max(int(right + across), 1))
+    return picture[rows, columns]
+
+
+@dataclass(frozen=True)
+class ProportionsStage:
+    """Shows skeletons side by side: the reference, and some frames of source and target."""
+
+    name: ClassVar[str] = "proportions"
+    revision: ClassVar[int] = 2
+    suffix: ClassVar[str] = ".png"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless", "pillow")
+
+    motion: Source
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"motion": self.motion}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        import numpy as np
+
+        from animcli.pose.io_pose import read_pose
+        from animcli.pose.retarget.retarget import snapshots
+        from animcli.stages.charts import contact_sheet
+        from animcli.video.images import write_picture
+
+        motion = read_pose(bench.inputs["motion"])
+        told: Any = motion.origin.retarget
+        frames = told["source"]["frames"]
+        target: Any = snapshots(motion, frames)
+        # Reference and target lie in the same picture, and so are seen at the same scale.
+        reference, *targets = drawn([*told["reference"]["points"], *target["points"]])
+        sources = drawn(told["source"]["points"])
+        pictures = [reference, *sources, np.zeros_like(reference), *targets]
+        labels = [
+            "reference",
+            *(f"source, {frame}" for frame in frames),
+            "",
+            *(f"target, {frame}" for frame in frames),
+        ]
+        with beside(bench.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, 1 + len(frames), TILE))
+
+
+def drawn(bodies: list[list[list[float]]]) -> "list[NDArray[np.uint8]]":
+    """Each of the bodies of a snapshot, all at the scale that shows the largest whole."""
+    import numpy as np
+
+    from animcli.pose.draw import draw_pose
+    from animcli.pose.keypoints import JOINTS
+
+    seen = np.array([point for body in bodies for point in body if point], np.float32)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    size = (TILE, TALL)
+    scale = FILLED * float((np.array(size) / np.maximum(high - low, 1)).min())
+    pictures = []
+    for body in bodies:
+        points = np.zeros((JOINTS, 2), np.float32)
+        scores = np.zeros(JOINTS, np.float32)
+        for joint, point in enumerate(body):
+            if point:
+                points[joint] = (np.array(point) - (low + high) / 2) * scale
+                points[joint] += np.array(size) / 2
+                scores[joint] = 1
+        pictures.append(draw_pose(points, scores, size, hands=False, face=False))
+    return pictures

@@ -2,21 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from fractions import Fraction
 from typing import ClassVar
 
 from animcli.errors import InputError, UsageError
-from animcli.project.writing import beside
-from animcli.stages.stage import Bench, Source, settings_of, shown_name
-
-
-class Fit(Enum):
-    """How a picture of another shape fills the size; its proportions always stay."""
-
-    PAD = "pad"
-    CROP = "crop"
-    COVER = "cover"  # as CROP, in the way of Cinemo's authors
+from animcli.files import beside
+from animcli.pipeline.stage import Bench, Source, settings_of, shown_name
+from animcli.stages.fitting import Fit
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class FitPicture:
         import numpy as np
 
         from animcli.stages.fitting import fit_picture
-        from animcli.video.picture import read_picture, write_picture
+        from animcli.video.images import read_picture, write_picture
 
         picture = read_picture(bench.inputs["picture"])
         for line in picture.notes:
@@ -102,7 +94,7 @@ class FitClip:
         from animcli.stages.fitting import fit_picture
         from animcli.stages.frames import INDEX, make_frames, open_frames
         from animcli.video.limits import Limits
-        from animcli.video.read import open_footage
+        from animcli.video.reader import open_footage
 
         check_size(self.size)
         video = bench.inputs["video"]
@@ -146,13 +138,13 @@ class FindPose:
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.stages.detectors import libraries_of
+        from animcli.pose.detectors.registry import libraries_of
 
         return (*libraries_of(self.detector), "pillow")
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.stages.detectors import weights_of
+        from animcli.pose.detectors.registry import weights_of
 
         return weights_of(self.detector)
 
@@ -163,19 +155,18 @@ class FindPose:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from animcli.pose.posefile import write_pose
-        from animcli.pose.sequence import Origin, PoseSequence, even_ticks
-        from animcli.stages.detectors import (
+        from animcli.pose.detectors.registry import (
             Manner,
             draw_threshold,
             find_in_picture,
-            open_detector,
         )
-        from animcli.video.picture import read_picture
+        from animcli.pose.io_pose import write_pose
+        from animcli.pose.sequence import Origin, PoseSequence, even_ticks
+        from animcli.stages.detection import open_for
+        from animcli.video.images import read_picture
 
         pixels = read_picture(bench.inputs["picture"]).pixels
-        models = next(iter(bench.weights.values()), None)
-        detector = open_detector(self.detector, models, Manner())
+        detector = open_for(bench, self.detector, Manner())
         found = find_in_picture(detector, pixels)
         if found is None:
             raise InputError(

@@ -1,20 +1,35 @@
-"""Reference and motion in, lossless frames out."""
+"""Reference and motion in, lossless frames out.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+Also how much moves in a clip that a render takes after, and what a render that isn't done
+yet will cost, as far as can be told without any work.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.errors import UsageError
+from animcli.errors import InputError, UsageError
+from animcli.files import write_file
+from animcli.pipeline.record import canonical
+from animcli.pipeline.stage import Bench, Source, plain, settings_of, shown_name
 from animcli.presets import PROMPTED, Preset
-from animcli.stages.likeness import MeasureMotion, motion_number, read_likeness
-from animcli.stages.reference import FindPose, Fit, FitClip, FitPicture
+from animcli.rendering.motion_score import RATE, SIZE, motion_number
+from animcli.stages.fitting import Fit, nominal_rate, resample
+from animcli.stages.reference import FindPose, FitClip, FitPicture
 from animcli.stages.retarget import RetargetStage
-from animcli.stages.stage import Bench, Source, plain, settings_of
 
-if TYPE_CHECKING:  # numpy; this module is read to build a plan, too
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from animcli.pipeline.executor import Workshop
     from animcli.pose.sequence import PoseSequence
-    from animcli.rendering.estimate import Estimate
+    from animcli.rendering.cost import Estimate
 
 
 DEFAULT_FRAMES: Final = 16
@@ -72,13 +87,13 @@ class RenderStage:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.rendering.catalog import load_renderer
+        from animcli.rendering.renderer import load_renderer
 
         return load_renderer(self.preset.renderer).weights
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.rendering.catalog import renderer_entry
+        from animcli.rendering.renderer import renderer_entry
 
         return ("av", "numpy", *renderer_entry(self.preset.renderer).libraries)
 
@@ -120,7 +135,7 @@ class RenderStage:
         return sources
 
     def settings(self) -> Mapping[str, object]:
-        from animcli.rendering.catalog import renderer_entry
+        from animcli.rendering.renderer import renderer_entry
 
         heard = {
             key.name: plain(getattr(self.preset, key.name))
@@ -132,9 +147,9 @@ class RenderStage:
         del settings["offload"]  # which changes no bit
         return settings
 
-    def moves(self, bench: Bench) -> "PoseSequence":
+    def moves(self, bench: Bench) -> PoseSequence:
         """The joints of every frame of the result, in its pixels and at its rate."""
-        from animcli.pose.posefile import read_pose
+        from animcli.pose.io_pose import read_pose
         from animcli.stages.fitting import fit_motion, nominal_rate, resample, take_frames
 
         motion = read_pose(bench.inputs["motion"])
@@ -149,14 +164,18 @@ class RenderStage:
         )
 
     def run(self, bench: Bench) -> None:
-        from animcli.pose.posefile import read_pose
-        from animcli.project.checkpoint import FileCheckpoint
-        from animcli.rendering.catalog import load_renderer, renderer_entry
-        from animcli.rendering.renderer import Drive, RenderRequest
-        from animcli.stages.densepose import DRAWN, draw_densepose
+        from animcli.pipeline.checkpoint import FileCheckpoint
+        from animcli.pose.io_pose import read_pose
+        from animcli.rendering.renderer import (
+            Drive,
+            RenderRequest,
+            load_renderer,
+            renderer_entry,
+        )
+        from animcli.stages.extract import DRAWN, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.frames import looped, make_frames, open_frames
-        from animcli.video.picture import read_picture
+        from animcli.video.images import read_picture
 
         self.check_drive()
         picture = read_picture(bench.inputs["reference"])
@@ -197,10 +216,10 @@ class RenderStage:
         source = renderer.prepare(request, checkpoint, bench.report)
         make_frames(bench, "rendering", source, frames, self.size, rate)
 
-    def cost(self, frames: int) -> "Estimate | None":
+    def cost(self, frames: int) -> Estimate | None:
         """What so many frames cost, where the renderer denoises."""
-        from animcli.rendering.catalog import load_renderer
-        from animcli.rendering.estimate import Denoiser, estimate
+        from animcli.rendering.cost import Denoiser, estimate
+        from animcli.rendering.renderer import load_renderer
 
         renderer = load_renderer(self.preset.renderer)
         if not isinstance(renderer, Denoiser):
@@ -224,8 +243,7 @@ class RenderStage:
 
     def check_drive(self) -> None:
         """Raise UsageError where the renderer wants something else than was given."""
-        from animcli.rendering.catalog import load_renderer
-        from animcli.rendering.renderer import Drive
+        from animcli.rendering.renderer import Drive, load_renderer
 
         name = self.preset.renderer
         drive = load_renderer(name).drive
@@ -247,3 +265,156 @@ class RenderStage:
                 f"the renderer {name} wants a motion or a DensePose video",
                 "--motion densepose.mp4",
             )
+
+
+@dataclass(frozen=True)
+class MeasureMotion:
+    """Measures how alike neighbouring frames of a clip are."""
+
+    name: ClassVar[str] = "measure-motion"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".json"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
+
+    clip: Source
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"clip": self.clip}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, bench: Bench) -> None:
+        mean = clip_likeness(bench.inputs["clip"], shown_name(self.clip))
+        write_file(bench.out, canonical({"likeness": mean}))
+
+
+def read_likeness(path: Path) -> float:
+    """What `MeasureMotion` wrote."""
+    return float(json.loads(path.read_bytes())["likeness"])
+
+
+def clip_likeness(video: Path, shown: str) -> float:
+    """The mean structural similarity of neighbouring frames, RATE a second, at SIZE, grey.
+
+    shown: what the user knows the clip by. Raises InputError if it has no two such frames.
+    """
+    from animcli.video.ssim import neighbour_likeness
+
+    mean = neighbour_likeness(grey_frames(video))
+    if mean is None:
+        raise InputError(
+            f"{shown} has fewer than two frames at {RATE} a second", "give a longer clip"
+        )
+    return mean
+
+
+def grey_frames(video: Path) -> Iterator[NDArray[np.uint8]]:
+    """Grey frames of a clip as they are compared."""
+    import cv2
+    import numpy as np
+
+    from animcli.stages.fitting import Fit, fit_picture
+    from animcli.video.reader import open_footage
+
+    with open_footage(video, keep_going=True) as reader:
+        base, due = reader.info.time_base, Fraction(0)
+        for frame in reader.frames():
+            if frame.tick * base < due:
+                continue
+            due = frame.tick * base + Fraction(1, RATE) - base / 2  # ticks are rounded
+            fitted = fit_picture(frame.picture, SIZE, Fit.CROP)
+            yield np.asarray(cv2.cvtColor(fitted, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left of a render.
+
+    cost: of all of it; of one window where its length isn't known yet.
+    length_known: whether it is.
+    done: denoising steps that were kept, of `cost.steps` for each of `cost.runs`.
+    seconds: that the others will take, by the time of those; None before the first one.
+    """
+
+    cost: Estimate
+    length_known: bool
+    done: int = 0
+    seconds: float | None = None
+
+    def told(self) -> str:
+        """All of it in one line, but for the time."""
+        from animcli.rendering.cost import counted, gigabytes
+
+        cost = self.cost
+        if not self.length_known:
+            return (
+                f"windows of {cost.window} frames, {counted(cost.steps, 'step')}; about "
+                f"{gigabytes(cost.memory)}; how many frames the motion shows"
+            )
+        if self.done:
+            return f"{cost.told()}; {self.done} of {cost.runs * cost.steps} steps are done"
+        return cost.told()
+
+    def data(self) -> dict[str, object]:
+        """The same for a script; without the length where it isn't known."""
+        known = asdict(self.cost)
+        if not self.length_known:
+            known = {name: known[name] for name in ("window", "steps")}
+        return {
+            **known,
+            "memory": self.cost.memory,
+            "steps_done": self.done,
+            "seconds_left": self.seconds and round(self.seconds, 1),
+        }
+
+
+def outlook(stage: RenderStage, workshop: Workshop, key: str | None) -> Outlook | None:
+    """What is left of a render; None for renderers that don't denoise.
+
+    key: of what it makes, where that is known.
+    """
+    from animcli.pipeline.checkpoint import FileCheckpoint
+
+    frames = frames_of(stage, workshop)
+    cost = stage.cost(stage.preset.window if frames is None else frames)
+    if cost is None:
+        return None
+    if key is None or frames is None:
+        return Outlook(cost, frames is not None)
+    kept = FileCheckpoint(workshop.store.work_of(key) / CHECKPOINT).load()
+    if kept is None:
+        return Outlook(cost, length_known=True)
+    of_this_run, earlier = int(kept["done"]), int(kept.get("chapter", 0))
+    done = earlier * cost.steps + of_this_run
+    a_step = float(kept["seconds"]) / of_this_run
+    return Outlook(cost, True, done, (cost.runs * cost.steps - done) * a_step)
+
+
+def frames_of(stage: RenderStage, workshop: Workshop) -> int | None:
+    """How many frames the result has; None while its motion isn't there."""
+    from animcli.pose.io_pose import read_pose
+    from animcli.stages.frames import looped, open_frames
+
+    if stage.frames is not None:
+        return stage.frames
+    if stage.motion is not None:
+        path = path_of(stage.motion, workshop)
+        if path is None:
+            return None
+        motion = read_pose(path)
+        return len(resample(motion, stage.rate or nominal_rate(motion)))
+    if stage.fitted_control is not None:
+        path = path_of(stage.fitted_control, workshop)
+        return None if path is None else looped(open_frames(path), stage.rate)[1]
+    return DEFAULT_FRAMES
+
+
+def path_of(source: Source, workshop: Workshop) -> Path | None:
+    """Where a source is, if it is there."""
+    if isinstance(source, Path):
+        return source
+    key = workshop.forecast(source)[-1].key
+    made = workshop.store.find(key) if key else None
+    return made.path if made else None

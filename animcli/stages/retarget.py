@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from animcli.project.writing import beside
+from animcli.files import beside
+from animcli.pipeline.stage import Bench, Source, settings_of
 from animcli.stages.reference import FindPose
-from animcli.stages.stage import Bench, Source, settings_of
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class RetargetStage:
 
     motion: a `.pose` file, or the stage that makes one.
     reference: the picture of the character, or a `.pose` whose first frame shows it.
-    camera: what moves or enlarges the figure: one of `animcli.pose.camera.Camera`.
+    camera: what moves or enlarges the figure: one of `animcli.pose.retarget.camera.Camera`.
     fit: keep the figure in the picture, moved aside or smaller if it must be.
     """
 
@@ -42,9 +42,9 @@ class RetargetStage:
         return settings_of(self)
 
     def run(self, bench: Bench) -> None:
-        from animcli.pose.camera import Camera
-        from animcli.pose.posefile import read_pose, write_pose
-        from animcli.pose.retarget import retarget
+        from animcli.pose.io_pose import read_pose, write_pose
+        from animcli.pose.retarget.camera import Camera
+        from animcli.pose.retarget.retarget import retarget
 
         fitted = retarget(
             read_pose(bench.inputs["motion"]),

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from animcli.errors import ProjectError
-from animcli.rendering.device import enough_memory, free_memory, open_device
-from animcli.rendering.latents import SCALE, to_signed
-from animcli.rendering.loading import load_autoencoder
+from animcli.rendering.loading import (
+    enough_memory,
+    free_memory,
+    load_autoencoder,
+    open_device,
+)
+from animcli.rendering.vae import SCALE, to_signed
 from animcli.stages.train_systems import StageName, System
 from animcli.training.large import LargeCourse
 from animcli.training.large_settings import LargeSettings, LargeStage

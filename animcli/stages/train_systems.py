@@ -10,22 +10,27 @@ import torch
 from torch import Tensor, nn
 
 from animcli.errors import WeightsError
-from animcli.networks.appearance import ReferenceUNet, unused_parts
-from animcli.networks.controlnet import ControlNet
-from animcli.networks.levels import UNetConfig
-from animcli.networks.motion_unet import CINEMO, MOTION_WAVES, MotionUNet
-from animcli.networks.pose_guider import PoseGuider
-from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.unet import (
+    ANIMATE_ANYONE,
+    CINEMO,
+    MAGIC_ANIMATE,
+    MOTION_WAVES,
+    MotionUNet,
+    UNet,
+    UNetConfig,
+)
 from animcli.rendering.animate_anyone import describe
-from animcli.rendering.cinemo_text import read_prompts
+from animcli.rendering.cinemo import read_prompts
 from animcli.rendering.loading import load_image_encoder, load_text_encoder
 from animcli.rendering.magic_animate import empty_prompt
-from animcli.stages.likeness import motion_number
+from animcli.rendering.motion_score import motion_number
 from animcli.training import animate_anyone, cinemo, magic_animate
 from animcli.training.large import Lesson
 from animcli.training.takes import Rows, Take
-from animcli.video.likeness import neighbour_likeness
-from animcli.weights.tensors import read_tensors
+from animcli.video.ssim import neighbour_likeness
+from animcli.weights.inspect import read_tensors
 
 StageName = Literal["1", "2"]
 Entries = Callable[[str], Path]

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from animcli.project.checkpoint import FileCheckpoint
+from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.stages.charts import BLUE, FAINT, GREEN, INK, ORANGE, PAPER
 from animcli.training.loop import Judgement
 from animcli.training.processes import Processes
 from animcli.training.teaching import Report, School
-from animcli.video.picture import write_picture
+from animcli.video.images import write_picture
 
 SHOWN: Final = 8  # cases on a sheet
 LINES: Final = (("loss", INK), ("psnr", BLUE), ("figure", ORANGE), ("ssim", GREEN))

@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.recompute import run

@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from animcli.networks.motion_unet import MotionUNet
+from animcli.networks.unet import MotionUNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.takes import Rows, sample
 

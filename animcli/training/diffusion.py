@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from animcli.errors import ProjectError
-from animcli.keys import key
+from animcli.settings import key
 
 STEPS: Final = 1000
 """Time steps of every published network."""

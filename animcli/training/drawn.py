@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.characters.clip import Scene
-from animcli.characters.draw import Artist
+from animcli.synthetic.draw import Artist
+from animcli.synthetic.scene import Scene
 
 TRAINING_SEEDS = range(800_000)
 VALIDATION_SEEDS = range(800_000, 900_000)

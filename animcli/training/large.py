@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.errors import ProjectError
-from animcli.keys import key
+from animcli.settings import key
 from animcli.training.diffusion import Diffusion
 from animcli.training.loop import Judgement, follower
 from animcli.training.magic_animate import draw_kind

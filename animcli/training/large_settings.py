@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from animcli.errors import ProjectError
-from animcli.keys import key
+from animcli.settings import key
 from animcli.training.cinemo import DROP_TEXT
 from animcli.training.cinemo import PUBLISHED as CINEMO_DIFFUSION
 from animcli.training.diffusion import Diffusion

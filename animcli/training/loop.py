@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.errors import ProjectError
-from animcli.keys import key
+from animcli.settings import key
 from animcli.training.processes import ALONE, Processes
 
 N = TypeVar("N", bound=nn.Module)

@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import Residuals, UNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.recompute import run

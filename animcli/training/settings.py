@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from animcli.errors import ProjectError
-from animcli.keys import changed, check_table, keys_of, read_toml
+from animcli.settings import changed, check_table, keys_of, read_toml
 from animcli.training.large_settings import (
     ANIMATE_ANYONE,
     CINEMO,

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from animcli.errors import InputError
 from animcli.pose.draw import draw_pose
-from animcli.pose.posefile import read_pose
+from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
-from animcli.video.picture import SUFFIXES, read_picture
-from animcli.video.read import open_footage
+from animcli.video.images import SUFFIXES, read_picture
+from animcli.video.reader import open_footage
 
 Rows = dict[str, Tensor]
 """What is kept of takes, by name, each with the takes first. `latents` (b, k, 8, h, w) and

@@ -1,20 +1,30 @@
-"""Opening video files as the untrusted things they are."""
+"""Video files, opened as the untrusted things they are, and the times of their frames.
+
+The times are found by reading the packets through once. That costs no more than reading the
+file. It gives exact times, how many frames there should be (a decoder may swallow damaged
+ones without a word), and a safe place to start from for any frame.
+"""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 import av
 import av.error
 import av.logging
+import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.video.local import looks_like
+from animcli.video.limits import Limits, looks_like
 
 SAFE_OPENING: Final = {
     # Without these a playlist or a concat script, whatever its name, opens other files, and
@@ -125,3 +135,148 @@ def _refusal(source: Path, path: Path, error: BaseException) -> InputError:
     if isinstance(error, MemoryError):
         return InputError(f"{source}: is damaged (it asks for too much memory)")
     return InputError(f"{source}: is not a video ({disguise})")
+
+
+ONE_FRAME_A_PACKET: Final = frozenset(
+    {"h264", "hevc", "av1", "libdav1d", "vp9", "mpeg2video", "mjpeg", "prores", "dnxhd"}
+    | {"ffv1", "huffyuv", "ffvhuff", "utvideo", "qtrle", "png", "rawvideo", "cfhd", "vvc"}
+)
+"""Decoders for which a missing picture is a loss. VP8 has packets that show nothing, and
+MPEG-4 part 2 in AVI has packets with two pictures."""
+
+KEY_FRAMES_ONLY: Final = frozenset(
+    {"mjpeg", "prores", "dnxhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "png", "rawvideo"}
+)
+
+INDEXED: Final = ("mov", "matroska")
+"""Containers that know where their key frames are, so that a seek lands on one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The frames of a clip, before any is decoded.
+
+    ticks: `(frames,)` int64, in `time_base`, ascending; only a guess unless `exact`.
+    time_base: seconds in a tick.
+    rate: frames per second, exact where `even`.
+    even: whether the frames are evenly spaced, up to the rounding of the container.
+    exact: whether `ticks` tells which frame is which.
+    counted: whether each packet is one frame, so that it is known how many must come out.
+    stored: how many of `ticks` are in the file; the rest was cut off.
+    keys: ascending pairs (tick of a frame that decoding can start at, where to seek).
+    skipped: frames before the first that can be decoded.
+    """
+
+    ticks: NDArray[np.int64]
+    time_base: Fraction
+    rate: Fraction
+    even: bool
+    exact: bool
+    counted: bool
+    stored: int
+    keys: tuple[tuple[int, int], ...]
+    skipped: int
+
+    def __len__(self) -> int:
+        return len(self.ticks)
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame to the end of the last."""
+        if self.even:
+            return len(self.ticks) / self.rate
+        span = int(self.ticks[-1] - self.ticks[0])
+        return span * self.time_base + 1 / self.rate
+
+    def seek_for(self, frame: int) -> int | None:
+        """Where to seek so that `frame` comes out as it does from the start; None: nowhere.
+
+        One key frame further back than needed: some files mark as key frames what takes a
+        few frames to become whole.
+        """
+        if not self.exact or frame >= self.stored:
+            return None
+        before = bisect_right(self.keys, int(self.ticks[frame]), key=lambda key: key[0])
+        return self.keys[before - 2][1] if before > 2 else None
+
+
+def read_timeline(
+    source: Path, container: InputContainer, stream: VideoStream, limits: Limits
+) -> Timeline:
+    """Read all packets of `stream`; `container` is at its end afterwards."""
+    time_base = stream.time_base
+    if time_base is None:
+        raise InputError(f"{source}: has no times for its frames")
+    pts: list[int | None] = []
+    keys: list[tuple[int, int]] = []
+    cut_off = packets = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            packets += 1
+            if packet.is_discard:  # an edit list leaves it out
+                continue
+            pts.append(packet.pts)
+            if packet.is_keyframe and packet.pts is not None:
+                keys.append((packet.pts, min(packet.pts, packet.dts or packet.pts)))
+            limits.check_length(source, max(len(pts), limits.least_frames), None)
+    except BROKEN:
+        cut_off = 1  # the rest can't even be found; at least one frame is gone
+    limits.check_length(source, len(pts), None)
+    if not pts:
+        raise InputError(f"{source}: holds no frames")
+    known = sorted(tick for tick in pts if tick is not None)
+    codec = stream.codec_context.name
+    counted = codec in ONE_FRAME_A_PACKET
+    # AVI stores no times, and what FFmpeg guesses for B-frames isn't what the decoder says.
+    clocked = container.format.name != "avi" or codec in KEY_FRAMES_ONLY
+    exact = counted and clocked and bool(keys) and len(known) == len(pts) == len(set(known))
+    start = keys[0][0] if exact else 0
+    kept = [tick for tick in known if tick >= start] if exact else known
+    ticks = np.array(kept or range(len(pts)), np.int64)
+    if container.format.name == "avi" and stream.average_rate:
+        ticks = np.arange(len(pts), dtype=np.int64)  # frames of an AVI are evenly spaced
+    if container.format.name.startswith("mov"):
+        cut_off = max(len(stream.index_entries) - packets, cut_off)
+    rate, even = _rate(ticks, time_base, stream)
+    step = max(round(1 / (rate * time_base)), 1)
+    beyond = ticks[-1] + step * np.arange(1, cut_off + 1, dtype=np.int64)
+    timeline = Timeline(
+        ticks=np.concatenate([ticks, beyond]) if exact else ticks,
+        time_base=time_base,
+        rate=rate,
+        even=(even and exact) or container.format.name == "avi",
+        exact=exact,
+        counted=counted,
+        stored=len(ticks),
+        keys=tuple(sorted(keys)) if container.format.name.startswith(INDEXED) else (),
+        skipped=len(pts) - len(kept) if exact else 0,
+    )
+    limits.check_length(source, len(timeline), timeline.duration)
+    return timeline
+
+
+def _rate(
+    ticks: NDArray[np.int64], time_base: Fraction, stream: VideoStream
+) -> tuple[Fraction, bool]:
+    """Frames per second, and whether the frames keep to it.
+
+    Matroska rounds times to milliseconds, so that a rate that the header names counts if it
+    explains every tick up to rounding.
+    """
+    steps = np.diff(ticks)
+    if len(steps) and (steps == steps[0]).all() and steps[0] > 0:
+        exact = 1 / (int(steps[0]) * time_base)
+        if steps[0] > 1:
+            return exact, True
+    named = [rate for rate in (stream.average_rate, stream.guessed_rate) if rate]
+    count = np.arange(len(ticks))
+    for rate in named:
+        wanted = count * float(1 / (rate * time_base))
+        if np.abs(ticks - ticks[0] - wanted).max() <= 1:
+            return rate, True
+    if len(steps) and ticks[-1] > ticks[0]:
+        mean = len(steps) / (int(ticks[-1] - ticks[0]) * time_base)
+        return mean.limit_denominator(1001), False
+    return (named or [Fraction(25)])[0], len(ticks) == 1

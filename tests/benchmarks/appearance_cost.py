@@ -22,20 +22,19 @@ import torch
 from diffusion_speed import operations
 from torch import Tensor
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.levels import Sight, UNetConfig
-from animcli.networks.unet import MAGIC_ANIMATE, UNet
-from animcli.rendering.denoise import denoise
+from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.unet import MAGIC_ANIMATE, Sight, UNet, UNetConfig
+from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.magic_animate import predictor
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.sampling import MAGIC_ANIMATE as SCHEDULE
-from animcli.rendering.sampling import Solver
-from animcli.rendering.windows import uniform_windows
+from animcli.rendering.pipeline import denoise
+from animcli.rendering.schedulers import MAGIC_ANIMATE as SCHEDULE
+from animcli.rendering.schedulers import Solver
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "parity"))
-from golden_set import golden_set, unet_config
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from builders.golden_set import golden_set, unet_config
 
 WINDOW, OVERLAP = 16, 4
 SIDE = 8  # latent positions each way, of what is rendered

@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animcli.characters.clip import Scene
-from animcli.characters.dance import Dance
-from animcli.characters.figure import Figure
-from animcli.characters.shot import Shot
-from animcli.rendering.cinemo_parts import Lengthen, cut_parts
-from animcli.rendering.denoise import CutWindows, PredictWindow, denoise
+from animcli.rendering.cinemo import Lengthen, cut_parts
+from animcli.rendering.context import Window, moving_windows, uniform_windows
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.sampling import CINEMO, Solver, make_scheduler
-from animcli.rendering.windows import Window, moving_windows, uniform_windows
+from animcli.rendering.pipeline import CutWindows, PredictWindow, denoise
+from animcli.rendering.schedulers import CINEMO, Solver, make_scheduler
+from animcli.synthetic.camera import Shot
+from animcli.synthetic.character import Figure
+from animcli.synthetic.dance import Dance
+from animcli.synthetic.scene import Scene
 
 FRAMES = 46
 WINDOW = 15

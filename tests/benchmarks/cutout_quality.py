@@ -29,18 +29,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.blazepose import DRAW_THRESHOLD, BlazePose
-from animcli.pose.clean import clean
-from animcli.pose.retarget import retarget
+from animcli.pose.detectors.blazepose.tracker import DRAW_THRESHOLD, BlazePose
+from animcli.pose.filtering import clean
+from animcli.pose.keypoints import BODY
+from animcli.pose.retarget.retarget import retarget
 from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.pose.skeleton import BODY
 from animcli.presets import Preset
-from animcli.rendering.cutout import Cutout
+from animcli.rendering.cutout.cutout import Cutout
 from animcli.rendering.renderer import RenderRequest
-from animcli.stages.fitting import fit_picture
-from animcli.stages.reference import Fit
-from animcli.video.picture import read_picture, write_picture
-from animcli.video.read import open_footage
+from animcli.stages.fitting import Fit, fit_picture
+from animcli.video.images import read_picture, write_picture
+from animcli.video.reader import open_footage
 from animcli.weights.store import WeightsStore, default_root
 
 Pixels = NDArray[np.uint8]

@@ -24,20 +24,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.characters.body import Pose
-from animcli.characters.build import ball, rod
-from animcli.characters.clip import Scene
-from animcli.characters.draw import joints_of
-from animcli.characters.garments import arm_knots, leg_knots
-from animcli.characters.head import Head
-from animcli.characters.tube import Canvas, Tube, cast, look
-from animcli.pose import skeleton as s
-from animcli.pose.densepose import COLOURS, PARTS, paint, read_parts
-from animcli.pose.densepose_body import SIDES, lift
-from animcli.pose.densepose_draw import draw_parts
+from animcli.pose import keypoints as s
+from animcli.pose.draw_densepose import COLOURS, PARTS, draw_parts, paint, read_parts
+from animcli.pose.lifting import SIDES, lift
 from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.video.picture import write_picture
-from animcli.video.read import open_footage
+from animcli.synthetic.body import Pose, ball, rod
+from animcli.synthetic.clothes import arm_knots, leg_knots
+from animcli.synthetic.draw import joints_of
+from animcli.synthetic.head import Head
+from animcli.synthetic.raycast import Canvas, Tube, cast, look
+from animcli.synthetic.scene import Scene
+from animcli.video.images import write_picture
+from animcli.video.reader import open_footage
 
 Parts = NDArray[np.uint8]
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "rendering"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 class Kept:
@@ -43,12 +43,12 @@ class Kept:
 def measure(frames: int, windows: str) -> dict[str, float]:
     """Render so many frames here, and say what that took."""
     import torch
-    from tiny_networks import TINY, write_tiny_weights
+    from builders.tiny_networks import TINY, write_tiny_weights
 
     from animcli.pose.sequence import PoseSequence, even_ticks
     from animcli.presets import Preset
+    from animcli.rendering.context import windows_of
     from animcli.rendering.renderer import RenderRequest
-    from animcli.rendering.windows import windows_of
 
     torch.set_num_threads(1)
     size, steps = (128, 128), 4

@@ -26,16 +26,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.attention import FeedForward
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.motion_unet import CINEMO, MotionUNet
-from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.unet import ANIMATE_ANYONE, CINEMO, MAGIC_ANIMATE, MotionUNet, UNet
 from animcli.rendering import animate_anyone, cinemo, magic_animate
-from animcli.rendering.denoise import StartStep
-from animcli.rendering.features import FrameFeatures
+from animcli.rendering.context import Window
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.windows import Window
+from animcli.rendering.loading import FrameFeatures
+from animcli.rendering.pipeline import StartStep
 
 WIDTH = ANIMATE_ANYONE.widths[0]
 SPATIAL = replace(MAGIC_ANIMATE, motion=None, across_frames=False)

@@ -16,12 +16,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.levels import MotionConfig, UNetConfig
-from animcli.networks.unet import UNet
-from animcli.rendering.denoise import PredictWindow, denoise
+from animcli.networks.unet import MotionConfig, UNet, UNetConfig
+from animcli.rendering.context import Window, moving_windows, uniform_windows
 from animcli.rendering.noise import frame_noise
-from animcli.rendering.sampling import ANIMATE_ANYONE, MAGIC_ANIMATE, Schedule, Solver
-from animcli.rendering.windows import Window, moving_windows, uniform_windows
+from animcli.rendering.pipeline import PredictWindow, denoise
+from animcli.rendering.schedulers import ANIMATE_ANYONE, MAGIC_ANIMATE, Schedule, Solver
 
 SIDE = 8  # latent positions each way
 WIDTHS = (16, 32)

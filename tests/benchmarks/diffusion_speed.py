@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from animcli.networks.motion_unet import CINEMO, MotionUNet
-from animcli.networks.unet import ANIMATE_ANYONE, UNet
+from animcli.networks.unet import ANIMATE_ANYONE, CINEMO, MotionUNet, UNet
 
 N = TypeVar("N", bound=nn.Module)
 

@@ -28,17 +28,21 @@ from transformers.models.clip.modeling_clip import (
     CLIPVisionModelWithProjection,
 )
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.controlnet import ControlNet
-from animcli.networks.levels import UNetConfig
-from animcli.networks.motion_unet import CINEMO, MotionUNet
-from animcli.networks.pose_guider import PoseGuider
-from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.unet import (
+    ANIMATE_ANYONE,
+    CINEMO,
+    MAGIC_ANIMATE,
+    MotionUNet,
+    UNet,
+    UNetConfig,
+)
 from animcli.weights.catalog import load_catalog
-from animcli.weights.stamp import Stamp, stamped, write_stamp
+from animcli.weights.store import Stamp, stamped, write_stamp
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "rendering"))
-from tiny_cinemo import write_tokenizer
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from builders.tiny_cinemo import write_tokenizer
 
 VAE = {  # sd-vae-ft-mse
     "block_out_channels": [128, 256, 512, 512],

@@ -28,8 +28,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from animcli.pose.dwpose import DETECTOR_FILE, JOINTS, POSE_FILE, DWPose
-from animcli.video.read import open_footage
+from animcli.pose.detectors.dwpose import DETECTOR_FILE, JOINTS, POSE_FILE, DWPose
+from animcli.video.reader import open_footage
 
 THREADS = 2
 SIZE = (1920, 1080)
@@ -131,7 +131,7 @@ def ours(models: Path) -> Callable[[Path], int]:
         detector.restore((-1,))
         with open_footage(clip, quick=True) as footage:
             pictures = (frame.picture for frame in footage.frames())
-            return sum(bool(people) for people in detector.follow(pictures))
+            return sum(bool(people) for people in map(detector.people, pictures))
 
     return run
 

@@ -20,13 +20,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from resume_builders import Runner, decoded, runner  # noqa: E402
-from resume_runner import prepare  # noqa: E402
+from builders.resume import Runner, decoded, runner
+from builders.resume_runner import prepare
 
-from animcli.project.store import Store  # noqa: E402
+from animcli.pipeline.cache import Store
 
 Run = Callable[[Path, float | None], int]
 """(project folder, seconds until the kill) -> 0, or what waitpid says."""

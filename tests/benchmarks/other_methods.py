@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as s
+from animcli.pose import keypoints as s
 from animcli.pose.sequence import PoseSequence
 
 Array = NDArray[np.float64]

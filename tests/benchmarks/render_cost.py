@@ -20,11 +20,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from animcli.pipeline.executor import Workshop
+from animcli.pipeline.project import find_project
 from animcli.presets import Preset
-from animcli.project.project import find_project
 from animcli.stages.demo import TRUTH, DrawDance, DrawFigure
 from animcli.stages.render import RenderStage
-from animcli.stages.workshop import Workshop
 from animcli.weights.store import WeightsStore, default_root
 
 LENGTHS = (60, 240, 960)

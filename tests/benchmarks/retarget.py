@@ -33,13 +33,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-import dancer
+from builders import dancer
 from other_methods import musepose, wan
 
-from animcli.pose import skeleton as s
-from animcli.pose.clean import clean
-from animcli.pose.retarget import retarget
+from animcli.pose import keypoints as s
+from animcli.pose.filtering import clean
+from animcli.pose.retarget.retarget import retarget
 from animcli.pose.sequence import PoseSequence
 
 CONDITIONS = ("base", "turning", "side_on_start", "zoom", "noise")

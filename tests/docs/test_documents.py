@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 import pytest
-from reference import DOCS, commands, reference, tables, training_tables
+from builders.reference import DOCS, commands, reference, tables, training_tables
 
 import animcli.errors
-from animcli.cli.settings import HOMES
-from animcli.cli.stopping import EXIT_CODES
+from animcli.cli.config import HOMES
+from animcli.cli.signals import EXIT_CODES
 from animcli.errors import AnimError
-from animcli.keys import keys_of
 from animcli.presets import Preset, find_presets
+from animcli.settings import keys_of
 
 ROW = re.compile(r"^\| (\d+) \|(?: (\w+))? \| (.*) \|$", re.MULTILINE)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from resume_builders import Runner, decoded, runner
-from resume_runner import prepare
+from builders.resume import Runner, decoded, runner
+from builders.resume_runner import prepare
 
 
 @pytest.fixture(scope="module")

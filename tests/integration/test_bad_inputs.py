@@ -19,23 +19,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from builders.poses import random_pose
+from builders.small_files import files_up_to
+from builders.videos import INTERLACED, clip_of_tracks, clip_of_unknown_codec, tiny_clip
 from numpy.typing import NDArray
 from PIL import Image
-from pose_builders import random_pose
-from small_files import files_up_to
-from video_builders import (
-    INTERLACED,
-    clip_of_tracks,
-    clip_of_unknown_codec,
-    tiny_clip,
-)
 
-from animcli.characters.clip import Scene
-from animcli.characters.dance import Dance
-from animcli.characters.figure import Figure
-from animcli.characters.shot import Shot
 from animcli.cli.main import main
-from animcli.pose.posefile import write_pose
+from animcli.pose.io_pose import write_pose
+from animcli.synthetic.camera import Shot
+from animcli.synthetic.character import Figure
+from animcli.synthetic.dance import Dance
+from animcli.synthetic.scene import Scene
 
 Capture = pytest.CaptureFixture[str]
 Pixels = NDArray[np.uint8]
@@ -676,8 +671,8 @@ def test_row_38_a_disk_that_fills_up(long_pose: None, capsys: Capture, here: Pat
 
 
 def test_row_42_a_cache_that_another_process_has_locked(capsys: Capture) -> None:
-    from animcli.project.lock import locked
-    from animcli.project.project import find_project
+    from animcli.files import locked
+    from animcli.pipeline.project import find_project
 
     tiny_clip(Path("dance.mp4"))
     assert main(["--dry-run", "--json", "inspect", "dance.mp4"]) == 0

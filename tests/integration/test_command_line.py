@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.poses import random_pose
+from builders.videos import tiny_clip
 from PIL import Image
-from pose_builders import random_pose
-from video_builders import tiny_clip
 
 from animcli.cli.main import main
-from animcli.pose.posefile import read_pose, write_pose
-from animcli.project.project import find_project
-from animcli.project.store import Listing
+from animcli.pipeline.cache import Listing
+from animcli.pipeline.project import find_project
+from animcli.pose.io_pose import read_pose, write_pose
 
 Capture = pytest.CaptureFixture[str]
 
@@ -409,7 +409,7 @@ def test_the_cache_is_listed_verified_and_cleared(capsys: Capture) -> None:
 
 
 def test_a_busy_cache_is_waited_for_unless_told_otherwise(capsys: Capture) -> None:
-    from animcli.project.lock import locked
+    from animcli.files import locked
     from animcli.stages.inspect import SheetStage
 
     a_clip()

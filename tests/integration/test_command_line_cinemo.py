@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.resume import CINEMO_RUNNER, decoded, runner
+from builders.stages import spot_pictures
+from builders.tiny_cinemo import register_tiny_cinemo, write_tiny_cinemo
+from builders.videos import tiny_clip
 from numpy.typing import NDArray
-from resume_builders import CINEMO_RUNNER, decoded, runner
-from stage_builders import spot_pictures
-from tiny_cinemo import register_tiny_cinemo, write_tiny_cinemo
-from video_builders import tiny_clip
 
 from animcli.cli.main import main
-from animcli.rendering.catalog import RENDERERS
-from animcli.video.picture import write_picture
-from animcli.video.read import open_footage
+from animcli.rendering.renderer import RENDERERS
+from animcli.video.images import write_picture
+from animcli.video.reader import open_footage
 
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")

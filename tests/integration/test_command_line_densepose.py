@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from densepose_models import BandParts, figure, write_torchscript
-from stage_builders import spot_pictures
+from builders.densepose_models import BandParts, figure, write_torchscript
+from builders.stages import spot_pictures
 
 from animcli.cli.main import main
-from animcli.pose.densepose_network import FILE
-from animcli.pose.drawn import Kind
-from animcli.rendering.catalog import RENDERERS, Entry
-from animcli.stages.recognition import kind_of_clip
-from animcli.video.picture import write_picture
-from animcli.video.read import open_footage
+from animcli.pose.detectors.densepose import FILE
+from animcli.pose.draw import Kind
+from animcli.rendering.renderer import RENDERERS, Entry
+from animcli.stages.detection import kind_of_clip
+from animcli.video.images import write_picture
+from animcli.video.reader import open_footage
 
 Capture = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -41,7 +41,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows DensePose shows what it follows, and wants no weights."""
     monkeypatch.setitem(
-        RENDERERS, "magic-animate", Entry("stage_builders:Echo", 1, ("numpy",))
+        RENDERERS, "magic-animate", Entry("builders.stages:Echo", 1, ("numpy",))
     )
 
 

@@ -4,24 +4,23 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import dancer
-import figure_models
 import numpy as np
 import pytest
+from builders import dancer, figure_models
 from pose_format import Pose, PoseHeader
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeaderComponent, PoseHeaderDimensions
 from pose_format.utils.cocowholebody133_header import cocowholebody_components
 from pose_format.utils.openpose import OpenPose_Components
 
-from animcli.characters.clip import Scene
-from animcli.characters.shot import Shot
 from animcli.cli.main import main
-from animcli.pose import skeleton as s
-from animcli.pose.dwpose import DETECTOR_FILE, POSE_FILE
-from animcli.pose.posefile import read_pose, write_pose
+from animcli.pose import keypoints as s
+from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE
+from animcli.pose.io_pose import read_pose, write_pose
 from animcli.pose.sequence import PoseSequence
-from animcli.video.picture import write_picture
+from animcli.synthetic.camera import Shot
+from animcli.synthetic.scene import Scene
+from animcli.video.images import write_picture
 from animcli.weights.catalog import read_catalog
 from animcli.weights.store import WeightsStore
 

@@ -12,9 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from pose_builders import random_pose
+from builders.poses import random_pose
 
-from animcli.pose.posefile import write_pose
+from animcli.pose.io_pose import write_pose
 
 ANIM = (sys.executable, "-m", "animcli")
 HEAVY = (

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from video_builders import clip_with_tone
+from builders.videos import clip_with_tone
 
 from animcli.cli.main import main
-from animcli.pose.posefile import read_pose
-from animcli.video.picture import read_picture
-from animcli.video.read import open_footage
+from animcli.pose.io_pose import read_pose
+from animcli.video.images import read_picture
+from animcli.video.reader import open_footage
 
 FRAMES = 10
 Capture = pytest.CaptureFixture[str]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from animcli.project.project import find_project
+from animcli.pipeline.executor import Workshop
+from animcli.pipeline.project import find_project
+from animcli.pipeline.stage import MayStop
 from animcli.stages.extract import ExtractStage
-from animcli.stages.stage import MayStop
-from animcli.stages.workshop import Workshop
 from animcli.weights.store import WeightsStore
 
 

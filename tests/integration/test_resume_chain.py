@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from resume_builders import RUNNER, Runner, decoded, environment
+from builders.resume import RUNNER, Runner, decoded, environment
 
 
 def started(folder: Path) -> "subprocess.Popen[str]":

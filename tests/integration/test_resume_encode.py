@@ -4,10 +4,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from stage_builders import spot_pictures
+from builders.stages import spot_pictures
 
+from animcli.video.codecs import encoding_for
+from animcli.video.encode import encode_segment
 from animcli.video.lossless import write_lossless
-from animcli.video.write import encode_segment, encoding_for
 
 
 @pytest.mark.parametrize("length", [13, 73, 97, 121])  # each gave other pixels once

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from stage_builders import Shout, WriteWord, shouted, workshop
+from builders.stages import Shout, WriteWord, shouted, workshop
 
+from animcli import files
 from animcli.errors import StorageError
-from animcli.project import fault
-from animcli.stages.deliver import Step, check_steps, deliver
+from animcli.pipeline.output import Step, check_steps, deliver
 
 WORDS = "one two"
 WANTED = ["ONE!", "TWO!"]
@@ -49,12 +49,12 @@ def refused(folder: Path, how: str, n: int) -> bool:
     The command ends with an error then, unless what was refused came after the artifact had
     its place: flushing the folder that it is in.
     """
-    planned = fault.planned = fault.Fault("any", n, how)
+    planned = files.planned = files.Fault("any", n, how)
     try:
         with suppress(StorageError):
             command(folder)
     finally:
-        fault.planned = None
+        files.planned = None
     return planned.left <= 0
 
 
@@ -62,7 +62,7 @@ def killed(folder: Path, how: str, n: int) -> bool:
     """Whether the process ended at the n-th operation."""
     child = os.fork()
     if child == 0:
-        fault.planned = fault.Fault("any", n, how)
+        files.planned = files.Fault("any", n, how)
         command(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)

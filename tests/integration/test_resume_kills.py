@@ -8,7 +8,7 @@ from itertools import repeat
 from pathlib import Path
 
 import pytest
-from resume_builders import Runner, decoded
+from builders.resume import Runner, decoded
 
 
 def killed_until_done(runs: Runner, folder: Path, faults: Iterable[str]) -> int:

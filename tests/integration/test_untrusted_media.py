@@ -11,14 +11,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from builders.videos import clip_with_tone, moving_picture, tiny_clip
 from PIL import Image
-from video_builders import clip_with_tone, moving_picture, tiny_clip
 
 import animcli
 from animcli.errors import InputError
+from animcli.video.images import read_picture
 from animcli.video.limits import Limits
-from animcli.video.picture import read_picture
-from animcli.video.read import open_footage
+from animcli.video.reader import open_footage
 
 
 class Server(HTTPServer):
@@ -92,7 +92,7 @@ def test_only_paths_are_opened_and_users_files_in_one_place() -> None:
                 if "'w'" not in ast.unparse(node):
                     readers.append((file.name, "SAFE_OPENING" in ast.unparse(node)))
     # The other one reads segments, which the program has just encoded itself.
-    assert readers == [("container.py", True), ("write.py", False)]
+    assert readers == [("container.py", True), ("encode.py", False)]
 
 
 def test_nothing_unpacks_an_archive_asks_a_shell_or_listens() -> None:
@@ -117,8 +117,8 @@ def test_nothing_unpacks_an_archive_asks_a_shell_or_listens() -> None:
     assert not calls & {"pickle.load", "pickle.loads", "pickle.Unpickler"}
     # both start Python itself, with a list of words
     assert [(file, called) for file, called, _ in children] == [
-        ("write.py", "subprocess.run"),
-        ("sources.py", "subprocess.run"),
+        ("encode.py", "subprocess.run"),
+        ("download.py", "subprocess.run"),
     ]
     assert not any("shell" in written for *_, written in children)
 

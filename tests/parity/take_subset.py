@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from cinemo_set import drawn
-from golden_set import GOLDENS, HERE
+from builders.cinemo_set import drawn
+from builders.golden_set import GOLDENS, HERE
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 

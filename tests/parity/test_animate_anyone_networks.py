@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from golden_set import Case, close, golden_set, unet_config
+from builders.golden_set import Case, close, golden_set, unet_config
 from torch import Tensor
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.pose_guider import PoseGuider
-from animcli.networks.temporal import MotionModule
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.motion_module import MotionModule
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 
 SET = golden_set("animate_anyone")

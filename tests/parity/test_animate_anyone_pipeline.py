@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from builders.golden_set import Case, close, golden_set, unet_config
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from golden_set import Case, close, golden_set, unet_config
 from PIL import Image
 from torch import Tensor
 from transformers.models.clip.configuration_clip import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import (
     CLIP_SIDE,
@@ -23,12 +23,11 @@ from animcli.rendering.animate_anyone import (
     predictor,
     show,
 )
-from animcli.rendering.denoise import denoise
+from animcli.rendering.context import Window, fill_between, uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.key_frames import fill_between
-from animcli.rendering.latents import Autoencoder, to_unit
-from animcli.rendering.sampling import ANIMATE_ANYONE, Schedule, Solver, make_scheduler
-from animcli.rendering.windows import Window, uniform_windows
+from animcli.rendering.pipeline import denoise
+from animcli.rendering.schedulers import ANIMATE_ANYONE, Schedule, Solver, make_scheduler
+from animcli.rendering.vae import Autoencoder, to_unit
 
 SET = golden_set("animate_anyone")
 

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from animcli.pose.blazepose import BlazePose
-from animcli.pose.blazepose_body import refine, sigmoid
-from animcli.pose.blazepose_crop import Roi
-from animcli.pose.blazepose_detector import (
+from animcli.pose.detectors.blazepose.detector import (
     PERSON_GRIDS,
+    Roi,
     anchors,
     body_roi,
     decode,
     merge_overlapping,
 )
-from animcli.video.read import open_footage
+from animcli.pose.detectors.blazepose.landmarks import refine, sigmoid
+from animcli.pose.detectors.blazepose.tracker import BlazePose
+from animcli.video.reader import open_footage
 
 pytestmark = pytest.mark.blazepose
 

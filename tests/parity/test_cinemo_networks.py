@@ -6,21 +6,21 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from cinemo_set import cases, close, unet_of, weights_of
-from golden_set import Case
+from builders.cinemo_set import cases, close, unet_of, weights_of
+from builders.golden_set import Case
 from torch import Tensor, nn
 
-from animcli.networks.attention import SpatialTransformer
-from animcli.networks.blocks import ResnetBlock, fold_frames, unfold_frames
-from animcli.networks.frame_attention import (
+from animcli.networks.attention import (
     FrameAttention,
     FrameOrder,
     RelativeBias,
+    SpatialTransformer,
     distance_buckets,
     frame_angles,
     turn,
 )
-from animcli.networks.motion_unet import MotionUNet
+from animcli.networks.layers import ResnetBlock, fold_frames, unfold_frames
+from animcli.networks.unet import MotionUNet
 
 pytestmark = pytest.mark.usefixtures("no_gradients")
 

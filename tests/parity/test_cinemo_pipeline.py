@@ -6,22 +6,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cinemo_set import BLOCK, cases, close, close_latents, steps_of, unet_of
-from golden_set import Case
+from builders.cinemo_set import BLOCK, cases, close, close_latents, steps_of, unet_of
+from builders.golden_set import Case
 from torch import Tensor, nn
 
 from animcli.rendering.cinemo import predictor, tell
-from animcli.rendering.cinemo_clip import decoded
-from animcli.rendering.cinemo_noise import dct_matrix, low_pass, refine
-from animcli.rendering.denoise import Steps, denoise
+from animcli.rendering.context import Window
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.inversion import Inversion
-from animcli.rendering.latents import SCALE
-from animcli.rendering.sampling import CINEMO, Solver, make_scheduler
-from animcli.rendering.windows import Window
+from animcli.rendering.noise import dct_matrix, low_pass, refine
+from animcli.rendering.pipeline import Steps, denoise
+from animcli.rendering.schedulers import CINEMO, Inversion, Solver, make_scheduler
+from animcli.rendering.vae import SCALE, decoded
+from animcli.stages.fitting import cover, cover_exactly
 from animcli.training.cinemo import PUBLISHED, Batch, animation_loss, predict
-from animcli.video.cover import cover, cover_exactly
-from animcli.video.likeness import likeness, neighbour_likeness
+from animcli.video.ssim import likeness, neighbour_likeness
 
 
 def frames_first(clip: Tensor) -> Tensor:

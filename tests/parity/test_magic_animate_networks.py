@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from golden_set import Case, close, golden_set, unet_config
+from builders.golden_set import Case, close, golden_set, unet_config
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.temporal import MotionModule
+from animcli.networks.motion_module import MotionModule
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import Residuals, UNet
 
 SET = golden_set("magic_animate")

@@ -3,22 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
+from builders.golden_set import Case, close, golden_set, unet_config
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from golden_set import Case, close, golden_set, unet_config
 from torch import Tensor, nn
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
-from animcli.rendering.denoise import denoise
+from animcli.rendering.context import Window, uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.inversion import noisier
-from animcli.rendering.latents import Autoencoder
 from animcli.rendering.magic_animate import FrameResiduals, empty_prompt, predictor
-from animcli.rendering.sampling import MAGIC_ANIMATE, Solver, make_scheduler
-from animcli.rendering.windows import Window, uniform_windows
+from animcli.rendering.pipeline import denoise
+from animcli.rendering.schedulers import MAGIC_ANIMATE, Solver, make_scheduler, noisier
+from animcli.rendering.vae import Autoencoder
 
 SET = golden_set("magic_animate")
 

@@ -8,12 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from animcli.networks.appearance import ReferenceUNet, unused_parts
-from animcli.networks.controlnet import ControlNet
-from animcli.networks.levels import UNetConfig
-from animcli.networks.motion_unet import CINEMO, MotionUNet
-from animcli.networks.pose_guider import PoseGuider
-from animcli.networks.unet import ANIMATE_ANYONE, MAGIC_ANIMATE, UNet
+from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.unet import (
+    ANIMATE_ANYONE,
+    CINEMO,
+    MAGIC_ANIMATE,
+    MotionUNet,
+    UNet,
+    UNetConfig,
+)
 
 SPATIAL = UNetConfig()
 NETWORKS: list[tuple[str, Callable[[], nn.Module]]] = [

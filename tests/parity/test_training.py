@@ -5,10 +5,10 @@ from typing import Literal
 
 import pytest
 import torch
-from golden_set import Case, close, golden_set, unet_config
+from builders.golden_set import Case, close, golden_set, unet_config
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.training.animate_anyone import Batch, Networks, follow_loss
 from animcli.training.diffusion import Diffusion

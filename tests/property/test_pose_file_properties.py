@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from animcli.pose.posefile import read_pose, write_pose
+from animcli.pose.io_pose import read_pose, write_pose
+from animcli.pose.keypoints import JOINTS
 from animcli.pose.sequence import Origin, PoseSequence
-from animcli.pose.skeleton import JOINTS
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text() | st.floats(-1e9, 1e9)
 SAYINGS = st.dictionaries(st.text(), SCALARS | st.lists(SCALARS, max_size=3), max_size=4)

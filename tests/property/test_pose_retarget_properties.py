@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-import dancer
 import numpy as np
+from builders import dancer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from animcli.pose.retarget import retarget
-from animcli.pose.skeleton import JOINTS
+from animcli.pose.keypoints import JOINTS
+from animcli.pose.retarget.retarget import retarget
 
 LIMBS = np.array([(2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13)]).T
 

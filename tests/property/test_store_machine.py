@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from builders.stages import Shout, WriteWord, shouted, workshop
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from stage_builders import Shout, WriteWord, shouted, workshop
 
-from animcli.project import fault
+from animcli import files
 
 WORDS = ("hop", "hop skip", "hop skip jump")
 MARKS = ("!", "?")
@@ -52,7 +52,7 @@ class ProjectWithAPast(RuleBasedStateMachine):
         """The n-th operation on the disk is the last of the process."""
         child = os.fork()
         if child == 0:
-            fault.planned = fault.Fault("any", n, how)
+            files.planned = files.Fault("any", n, how)
             workshop(self.folder).make(self.stage)
             os._exit(0)
         _, status = os.waitpid(child, 0)

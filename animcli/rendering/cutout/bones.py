@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 
 
 class Bone(IntEnum):

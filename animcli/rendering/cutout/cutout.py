@@ -6,20 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.pose.blazepose import BlazePose
+from animcli.pose.detectors.blazepose.tracker import BlazePose
 from animcli.rendering.cutout.background import clear_background
 from animcli.rendering.cutout.bones import rest_bones
 from animcli.rendering.cutout.depth import draw_orders
 from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
 from animcli.rendering.cutout.movement import follow
 from animcli.rendering.cutout.puppet import make_puppet
-from animcli.rendering.renderer import (
-    Checkpoint,
-    Drive,
-    FrameSource,
-    RenderRequest,
-    Report,
-)
+from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 
 _STEPS = 4
 

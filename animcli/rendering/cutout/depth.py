@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.rendering.cutout.bones import Rest
 from animcli.rendering.cutout.movement import Movement
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.rendering.cutout.bones import ANCHORS, LIMBS, MOVING_JOINTS, Rest
 
 _SIZE_FRAMES: Final = 12  # each way; a figure comes nearer no faster than in a second

@@ -12,16 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.pose.sequence import PoseSequence
-from animcli.rendering.cutout.bones import (
-    HEAD_JOINTS,
-    LIMBS,
-    PARENTS,
-    TIPS,
-    Bone,
-    Rest,
-)
+from animcli.rendering.cutout.bones import HEAD_JOINTS, LIMBS, PARENTS, TIPS, Bone, Rest
 from animcli.rendering.cutout.gaps import close_gaps
 
 # How far a picture of a bone may be pressed or pulled along its length, as a share of its

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import dijkstra, laplacian
 from scipy.sparse.linalg import splu
 
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.rendering.cutout.bones import PARENTS, Bone, Rest, distance
 from animcli.rendering.cutout.hinges import Hinge, bent_hinges
 from animcli.rendering.cutout.mesh import Mesh

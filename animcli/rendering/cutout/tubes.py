@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.rendering.cutout.bones import Bone, Rest
 
 _HALF_THICKNESS: Final = (0.05, 0.18)  # of an arm, as a share of the trunk's length

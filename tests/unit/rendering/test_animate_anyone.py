@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_networks import TINY, write_tiny_weights
-from tiny_renders import PRESET, SIZE, Kept, render, request
+from builders.tiny_networks import TINY, write_tiny_weights
+from builders.tiny_renders import PRESET, SIZE, Kept, render, request
 
 from animcli.errors import DeviceError, PresetError, WeightsError
 

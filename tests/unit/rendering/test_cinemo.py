@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
+from builders.tiny_renders import Kept
 from numpy.typing import NDArray
-from test_animate_anyone import Kept
-from tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
 
 from animcli.errors import UsageError
 from animcli.presets import Preset

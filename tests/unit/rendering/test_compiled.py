@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_networks import write_tiny_weights
-from tiny_renders import PRESET, render, request
+from builders.tiny_networks import write_tiny_weights
+from builders.tiny_renders import PRESET, render, request
 
 from animcli.errors import DeviceError
-from animcli.rendering.device import check_compiler
+from animcli.rendering.loading import check_compiler
 
 CPU = torch.device("cpu")
 

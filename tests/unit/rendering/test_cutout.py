@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paper_doll import (
+from builders.paper_doll import (
     SHIRT,
     SIZE,
     STANDING,
@@ -27,8 +27,8 @@ from paper_doll import (
 )
 
 from animcli.errors import InputError
-from animcli.pose import skeleton as s
-from animcli.rendering.cutout import Cutout
+from animcli.pose import keypoints as s
+from animcli.rendering.cutout.cutout import Cutout
 from animcli.rendering.renderer import FrameSource, RenderRequest
 
 RIGHT_ARM = (s.RIGHT_ELBOW, s.RIGHT_WRIST)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from animcli.characters.body import at_rest, stand
-from animcli.characters.draw import Drawing, draw
-from animcli.characters.figure import Figure
-from animcli.characters.shot import Shot
+from animcli.pose.keypoints import BODY, JOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.pose.skeleton import BODY, JOINTS
 from animcli.presets import Preset
-from animcli.rendering.cutout import Cutout
+from animcli.rendering.cutout.cutout import Cutout
 from animcli.rendering.renderer import RenderRequest
+from animcli.synthetic.body import at_rest, stand
+from animcli.synthetic.camera import Shot
+from animcli.synthetic.character import Figure
+from animcli.synthetic.draw import Drawing, draw
 
 SIZE = (320, 480)
 

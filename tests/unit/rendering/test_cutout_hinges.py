@@ -12,17 +12,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from test_cutout_clothes import APART, ON_HIPS, OUT, SIZE, motion, posed
 
-from animcli.characters.body import at_rest, stand
-from animcli.characters.draw import Drawing, draw
-from animcli.characters.figure import Figure
-from animcli.characters.shot import Shot
-from animcli.pose import skeleton as joint
+from animcli.pose import keypoints as joint
 from animcli.rendering.cutout.bones import rest_bones
 from animcli.rendering.cutout.depth import draw_orders
 from animcli.rendering.cutout.hinges import bent_hinges
 from animcli.rendering.cutout.matte import given_matte
 from animcli.rendering.cutout.movement import follow
 from animcli.rendering.cutout.puppet import make_puppet
+from animcli.synthetic.body import at_rest, stand
+from animcli.synthetic.camera import Shot
+from animcli.synthetic.character import Figure
+from animcli.synthetic.draw import Drawing, draw
 
 EXACT = np.zeros((18, 2), np.float32)
 WHOLE = (slice(0, SIZE[1]), slice(0, SIZE[0]))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
+from builders.paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
 
-from animcli.pose import skeleton as s
+from animcli.pose import keypoints as s
 from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
 from animcli.rendering.cutout.depth import Group, draw_orders
 from animcli.rendering.cutout.fill import carried_across, spread

@@ -7,7 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from paper_doll import STANDING, doll
+from builders.paper_doll import STANDING, doll
 
 from animcli.rendering.cutout.bones import Bone, rest_bones
 from animcli.rendering.cutout.mesh import Mesh, lay_mesh

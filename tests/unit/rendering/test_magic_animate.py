@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.tiny_networks import TINY_MAGIC, write_tiny_magic_weights
 from numpy.typing import NDArray
-from tiny_networks import TINY_MAGIC, write_tiny_magic_weights
 
 from animcli.errors import PresetError
 from animcli.presets import Preset

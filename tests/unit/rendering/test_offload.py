@@ -8,23 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny_weights
-from tiny_renders import render, request
+from builders.tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny_weights
+from builders.tiny_renders import render, request
 from torch import nn
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.controlnet import ControlNet
-from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import pose_features
-from animcli.rendering.denoise import denoise
-from animcli.rendering.device import visit
-from animcli.rendering.diffusion import Workplace
+from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.latents import Autoencoder
+from animcli.rendering.loading import visit
 from animcli.rendering.magic_animate import predictor
-from animcli.rendering.sampling import MAGIC_ANIMATE, Solver
-from animcli.rendering.windows import uniform_windows
+from animcli.rendering.pipeline import Workplace, denoise
+from animcli.rendering.schedulers import MAGIC_ANIMATE, Solver
+from animcli.rendering.vae import Autoencoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
 

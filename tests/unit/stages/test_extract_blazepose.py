@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import two_dancers
-from two_dancers import NEAR, Pair, typical_error
+from builders import two_dancers
+from builders.two_dancers import NEAR, Pair, typical_error
 
-from animcli.pose.blazepose_people import EVERY
-from animcli.pose.posefile import read_pose
+from animcli.pipeline.executor import Workshop
+from animcli.pipeline.project import find_project
+from animcli.pose.detectors.blazepose.tracker import EVERY
+from animcli.pose.io_pose import read_pose
+from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence
-from animcli.pose.skeleton import BODY
-from animcli.project.project import find_project
 from animcli.stages.extract import ExtractStage
-from animcli.stages.people import tracks_in
-from animcli.stages.workshop import Workshop
-from animcli.video.picture import write_picture
+from animcli.stages.inspect import tracks_in
+from animcli.video.images import write_picture
 from animcli.weights.store import WeightsStore, default_root
 
 pytestmark = [pytest.mark.blazepose, pytest.mark.usefixtures("blazepose_models")]

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from figure_models import draw, figure, write_detector, write_models, write_pose
+from builders.figure_models import draw, figure, write_detector, write_models, write_pose
 
 from animcli.errors import DeviceError, InputError
-from animcli.pose.dwpose import DETECTOR_FILE, POSE_FILE
-from animcli.pose.posefile import read_pose
-from animcli.pose.skeleton import NOSE
-from animcli.project.project import find_project
-from animcli.stages.detectors import DETECTORS, Entry
+from animcli.pipeline.executor import Workshop
+from animcli.pipeline.project import find_project
+from animcli.pipeline.stage import MayStop
+from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE
+from animcli.pose.detectors.registry import DETECTORS, Entry
+from animcli.pose.io_pose import read_pose
+from animcli.pose.keypoints import NOSE
 from animcli.stages.extract import ExtractStage
-from animcli.stages.people import PeopleStage, tracks_in
-from animcli.stages.stage import MayStop
-from animcli.stages.workshop import Workshop
-from animcli.video.picture import read_picture, write_picture
+from animcli.stages.inspect import PeopleStage, tracks_in
+from animcli.video.images import read_picture, write_picture
 from animcli.weights.catalog import load_catalog, read_catalog
 from animcli.weights.store import WeightsStore
 
@@ -143,7 +143,7 @@ def test_other_whole_body_models_want_a_catalog_entry_and_a_line(
     store = WeightsStore(tmp_path / "weights", catalog)
     store.import_files("rtmw", [models])
     monkeypatch.setitem(load_catalog(), "rtmw", catalog["rtmw"])
-    entry = Entry("animcli.pose.dwpose:DWPose", "rtmw", "onnxruntime", onnx=True)
+    entry = Entry("animcli.pose.detectors.dwpose:DWPose", "rtmw", "onnxruntime", onnx=True)
     monkeypatch.setitem(DETECTORS, "rtmw", entry)
     stage = replace(extraction(crossing), detector="rtmw")
     found = read_pose(workshop(tmp_path / "project", store).make(stage).path)

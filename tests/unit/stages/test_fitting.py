@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.stages import spot_motion, workshop
 from PIL import Image
-from stage_builders import spot_motion, workshop
 
 from animcli.errors import UsageError
 from animcli.stages.fitting import (
+    Fit,
     fit_motion,
     fit_picture,
     nominal_rate,
@@ -18,8 +19,8 @@ from animcli.stages.fitting import (
     resample,
     take_frames,
 )
-from animcli.stages.reference import Fit, FitPicture, check_size
-from animcli.video.picture import read_picture, write_picture
+from animcli.stages.reference import FitPicture, check_size
+from animcli.video.images import read_picture, write_picture
 
 SHAPES = [
     ((300, 200), (128, 192)),

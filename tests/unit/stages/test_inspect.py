@@ -5,20 +5,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from figure_models import FIGURE
-from pose_builders import random_pose
-from stage_builders import workshop
-from video_builders import moving_picture, tiny_clip
+from builders.figure_models import FIGURE
+from builders.poses import random_pose
+from builders.stages import workshop
+from builders.videos import moving_picture, tiny_clip
 
-from animcli.pose.posefile import write_pose
+from animcli.pose.io_pose import write_pose
+from animcli.pose.keypoints import JOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.pose.skeleton import JOINTS
 from animcli.stages.charts import GAP, PAPER, body_speed, contact_sheet, pose_curves
 from animcli.stages.frames import open_frames
-from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
-from animcli.stages.people import FILLED, TALL, TILE, ProportionsStage
+from animcli.stages.inspect import (
+    FILLED,
+    TALL,
+    TILE,
+    CurvesStage,
+    OverlayStage,
+    ProportionsStage,
+    SheetStage,
+)
 from animcli.stages.retarget import RetargetStage
-from animcli.video.picture import read_picture
+from animcli.video.images import read_picture
 
 
 def walking(frames: int, step_px: float) -> PoseSequence:

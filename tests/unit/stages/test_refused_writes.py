@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_files import files_up_to
-from stage_builders import gradient_render, register, spot_motion, spot_pictures, workshop
+from builders.small_files import files_up_to
+from builders.stages import gradient_render, register, spot_motion, spot_pictures, workshop
 
 from animcli.errors import StorageError
-from animcli.pose.posefile import write_pose
-from animcli.project.writing import PART
+from animcli.files import PART
+from animcli.pipeline.stage import Stage
+from animcli.pose.io_pose import write_pose
+from animcli.stages.convert import WriteKeypoints, WriteOpenPose
 from animcli.stages.encode import EncodeStage
 from animcli.stages.inspect import CurvesStage, SheetStage
-from animcli.stages.openpose import WriteKeypoints, WriteOpenPose
-from animcli.stages.stage import Stage
-from animcli.video.picture import write_picture
+from animcli.video.images import write_picture
 
 
 @pytest.fixture

@@ -10,17 +10,22 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from builders.tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
+from builders.tiny_networks import (
+    TINY,
+    TINY_MAGIC,
+    write_tiny_magic_weights,
+    write_tiny_weights,
+)
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
-from tiny_networks import TINY, TINY_MAGIC, write_tiny_magic_weights, write_tiny_weights
 
 from animcli.errors import InputError, ProjectError, WeightsError
-from animcli.pose.densepose import COLOURS
-from animcli.pose.posefile import read_pose, write_pose
+from animcli.pipeline.checkpoint import FileCheckpoint
+from animcli.pose.draw_densepose import COLOURS
+from animcli.pose.io_pose import read_pose, write_pose
+from animcli.pose.keypoints import JOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.pose.skeleton import JOINTS
-from animcli.project.checkpoint import FileCheckpoint
 from animcli.stages.train_large import LargeRun
 from animcli.stages.train_systems import AnimateAnyone, Cinemo, MagicAnimate, System
 from animcli.stages.training import show
@@ -32,7 +37,7 @@ from animcli.training.large_settings import (
 )
 from animcli.training.takes import APART, Reel, Takes
 from animcli.training.teaching import School
-from animcli.video.picture import write_picture
+from animcli.video.images import write_picture
 
 FRAMES, WIDTH, HEIGHT = 12, 48, 64
 SYSTEMS: Mapping[str, tuple[System, LargeSettings]] = {

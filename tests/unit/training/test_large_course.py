@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_networks import SPATIAL, TINY, random
+from builders.tiny_networks import SPATIAL, TINY, random
 from torch import Tensor
 
-from animcli.networks.appearance import ReferenceUNet
-from animcli.networks.pose_guider import PoseGuider
+from animcli.networks.controlnet import PoseGuider
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.training import animate_anyone, cinemo, magic_animate
 from animcli.training.diffusion import Diffusion

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from line_course import SHORT, Kept, Line, losses
+from builders.line_course import SHORT, Kept, Line, losses
 from torch import nn
 
 from animcli.errors import ProjectError

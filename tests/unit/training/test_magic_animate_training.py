@@ -5,11 +5,11 @@ from typing import Literal
 
 import pytest
 import torch
-from tiny_networks import SPATIAL, TINY_MAGIC, random
+from builders.tiny_networks import SPATIAL, TINY_MAGIC, random
 from torch import Tensor
 
-from animcli.networks.appearance import ReferenceUNet
 from animcli.networks.controlnet import ControlNet
+from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.training.diffusion import Diffusion
 from animcli.training.magic_animate import Batch, Networks, draw_kind, joint_loss

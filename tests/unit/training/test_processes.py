@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from line_course import SHORT, Kept, Line, losses
+from builders.line_course import SHORT, Kept, Line, losses
 from torch import Tensor
 
 from animcli.errors import DeviceError
@@ -51,7 +51,7 @@ def test_two_processes_update_by_the_mean_of_their_gradients(tmp_path: Path) -> 
             [sys.executable, __file__, str(tmp_path / f"{rank}.pt")],
             env=os.environ
             | {
-                "PYTHONPATH": str(Path(__file__).parent),
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path]),
                 "WORLD_SIZE": "2",
                 "RANK": str(rank),
                 "LOCAL_RANK": str(rank),

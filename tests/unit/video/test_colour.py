@@ -7,20 +7,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from builders.videos import tiny_clip
 from numpy.typing import NDArray
-from video_builders import tiny_clip
 
-from animcli.video.colour import to_video
+from animcli.video.codecs import Codec, Encoding, available_encoders
+from animcli.video.colour import Primaries, Transfer, to_sdr, to_video
+from animcli.video.encode import encode_segment, join_segments
 from animcli.video.lossless import write_lossless
-from animcli.video.read import open_footage
-from animcli.video.tone import Primaries, Transfer, to_sdr
-from animcli.video.write import (
-    Codec,
-    Encoding,
-    available_encoders,
-    encode_segment,
-    join_segments,
-)
+from animcli.video.reader import open_footage
 
 COLOURS = np.array([*itertools.product((0, 70, 128, 200, 255), repeat=3), (200, 30, 60)])
 PATCH = 32  # pixels; a codec's blocks then hold one colour, so that its own loss is small

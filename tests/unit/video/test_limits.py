@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.videos import tiny_clip
 from PIL import Image
-from video_builders import tiny_clip
 
 from animcli.errors import InputError
+from animcli.video.images import read_picture
 from animcli.video.limits import MOST_PIXELS, Limits, allowing
-from animcli.video.picture import read_picture
-from animcli.video.read import open_footage
+from animcli.video.reader import open_footage
 
 ASK = "from animcli.video.limits import Limits; print(Limits().pixels)"
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders.weights import pickled, tensors
 from safetensors.torch import load_file
-from weight_builders import pickled, tensors
 
 from animcli.errors import WeightsError
 from animcli.weights.catalog import load_catalog
 from animcli.weights.convert import NAMINGS, to_safetensors
-from animcli.weights.recognise import match_files
+from animcli.weights.inspect import match_files
 
 CINEMO = load_catalog()["cinemo"]
 UNET = "unet/diffusion_pytorch_model.safetensors"

@@ -1,0 +1,168 @@
+"""Flags for keys: each is spelled, described and checked as its key is."""
+
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, get_args, get_origin
+
+import typer
+
+from animcli.cli.config import HOMES, flag
+from animcli.errors import UsageError
+from animcli.presets import find_presets
+from animcli.settings import bounds_of, keys_of, kind_of, read_word
+
+Word: TypeAlias = str | bool | None
+Command: TypeAlias = Callable[..., object]
+
+Chosen: TypeAlias = Mapping[str, object]
+"""Key -> value of the flags that were used, checked."""
+
+
+def read_output(word: str) -> Path:
+    """Where a result goes; a slash at the end says that it is a folder.
+
+    A `Path` forgets the slash, and a name without a suffix that isn't there is one to make.
+    Raises UsageError where there is no such folder.
+    """
+    if word.endswith(("/", os.sep)) and not Path(word).is_dir():
+        raise UsageError(f"{word}: no such folder", "make it first, or leave out the slash")
+    return Path(word)
+
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        parser=read_output,
+        help="The file to make, or its folder.",
+    ),
+]
+
+
+def takes(*names: str) -> Callable[[Command], Command]:
+    """Give a command a flag for each key; it gets those used, checked, as `chosen`.
+
+    Typer reads a function's signature, so the flags are written into it.
+    """
+
+    def add(command: Command) -> Command:
+        def run(**words: Word) -> object:
+            chosen = {name: words.pop(name) for name in names}
+            return command(**words, chosen=read_flags(chosen))
+
+        signature = inspect.signature(command, eval_str=True)
+        own = [each for each in signature.parameters.values() if each.name != "chosen"]
+        flags = [_parameter(name) for name in names]
+        run.__signature__ = signature.replace(parameters=own + flags)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in own + flags}
+        run.__doc__, run.__name__ = command.__doc__, command.__name__
+        return run
+
+    return add
+
+
+def read_flags(words: Mapping[str, Word]) -> dict[str, object]:
+    """Key -> value of the flags that were used. Raises UsageError."""
+    chosen: dict[str, object] = {}
+    for name, word in words.items():
+        if isinstance(word, str):
+            try:
+                chosen[name] = read_word(HOMES[name], name, word)
+            except ValueError as error:
+                raise UsageError(f"{flag(name)} {word}: {error}") from error
+        elif word is not None:
+            chosen[name] = word
+    return chosen
+
+
+def read_size(word: str | None) -> dict[str, int]:
+    """Width and height from `512x768`. Raises UsageError that names the nearest size."""
+    if word is None:
+        return {}
+    sides = word.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
+        raise UsageError(f"--size {word}: a size is WIDTHxHEIGHT, such as 512x768")
+    chosen: dict[str, int] = {}
+    nearest = []
+    for name, side in zip(("width", "height"), sides, strict=True):
+        bounds = bounds_of(keys_of(HOMES[name])[name])
+        low, high = int(bounds.low or 0), int(bounds.high or 0)
+        steps = round(min(max(int(side), low), high) / bounds.multiple)
+        nearest.append(steps * bounds.multiple)
+        chosen[name] = int(side)
+    if nearest != list(chosen.values()):
+        raise UsageError(
+            f"--size {word}: both sides are multiples of {bounds.multiple}, "
+            f"{low} to {high} pixels",
+            f"the nearest size is {nearest[0]}x{nearest[1]}",
+        )
+    return chosen
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    kind, bounds = kind_of(HOMES[name], name), bounds_of(keys_of(HOMES[name])[name])
+    spelled = f"{flag(name)}/--no-{name.replace('_', '-')}" if kind is bool else flag(name)
+    option = typer.Option(
+        spelled,
+        help=bounds.help,
+        metavar=None if kind is bool else metavar(name, kind),
+        autocompletion=None if kind is bool else _completion(name, kind),
+        show_default=False,
+    )
+    python = bool if kind is bool else str
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[python | None, option],
+    )
+
+
+def metavar(name: str, kind: object) -> str:
+    """What help shows in place of a value: the choices, or what kind of word it is."""
+    if get_origin(kind) is Literal:
+        return "|".join(str(choice) for choice in get_args(kind))
+    text = "NAME" if name == "preset" else "TEXT"
+    words: dict[object, str] = {int: "N", float: "NUMBER", Fraction: "RATE", str: text}
+    return words[kind]
+
+
+def _completion(name: str, kind: object) -> Callable[[str], list[str]] | None:
+    choices = [str(choice) for choice in get_args(kind)]
+    if name == "preset":
+        return complete_preset
+    return (lambda incomplete: choices) if choices else None
+
+
+def complete_preset(incomplete: str) -> list[str]:
+    """The presets whose names begin like that."""
+    return [name for name in find_presets() if name.startswith(incomplete)]
+
+
+def read_view(word: str | None) -> tuple[float, float] | None:
+    """Degrees around the dancer and above the ground, from `30` or `30,5`."""
+    if word is None:
+        return None
+    try:
+        around, above = (float(part) for part in f"{word},5".split(",")[:2])
+    except ValueError:
+        around, above = math.nan, math.nan
+    if word.count(",") > 1 or not (-360 <= around <= 360 and -89 <= above <= 89):
+        raise UsageError(
+            f"--camera {word}: it is AROUND or AROUND,ABOVE in degrees",
+            "such as --camera 30,5: from the dancer's left, a little from above",
+        )
+    return around, above
+
+
+def read_count(spelled: str, value: int | None, high: int, *, low: int = 1) -> int | None:
+    """A whole number within bounds, or none. Raises UsageError."""
+    if value is not None and not low <= value <= high:
+        raise UsageError(f"{spelled} {value}: it is {low} to {high}")
+    return value

@@ -1,0 +1,423 @@
+"""`anim render` and `anim encode`: the commands that end in a video.
+
+Also what may be said to a preset that follows words, and what means nothing to it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from animcli.cli.config import Settings, flag
+from animcli.cli.extract import check_joints, check_person, motion_of
+from animcli.cli.options import Chosen, Output, read_count, read_size, takes
+from animcli.cli.plan import Desk, Film, Planned, Request, Thread, name_of
+from animcli.errors import InputError, UsageError
+from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, Preset, load_preset
+from animcli.settings import keys_of
+
+if TYPE_CHECKING:
+    from animcli.pipeline.record import Recipe
+    from animcli.stages.render import RenderStage
+
+RENDER_KEYS: Final = [
+    name for name in keys_of(Preset) if name not in ("renderer", "width", "height")
+]
+
+
+@takes(
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector", "person",
+    "camera", "stay_inside", "codec", "quality", "audio",
+)  # fmt: skip
+def render(
+    reference: Annotated[Path, typer.Argument(metavar="PICTURE", help="The character.")],
+    motion: Annotated[
+        Path | None,
+        typer.Option(
+            "--motion", "-m", metavar="FILE", help="A .pose, or a video of a dancer."
+        ),
+    ] = None,
+    output: Output = None,
+    frames: Annotated[
+        int | None, typer.Option(metavar="N", help="How many; otherwise all of the motion.")
+    ] = None,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Start the motion again where it ends.")
+    ] = False,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of the result, such as 512x768.")
+    ] = None,
+    no_retarget: Annotated[
+        bool, typer.Option("--no-retarget", help="Leave the motion's proportions alone.")
+    ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Also reference, motion and result in a row.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Leave damaged frames out.")
+    ] = False,
+    motion_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With Cinemo: a clip to take the motion from."),
+    ] = None,
+    motion_like: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With Cinemo: a clip that moves as much."),
+    ] = None,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Let a character perform a motion, or a picture move as words say.
+
+    ref.png and dance.pose -> ref-dance.mp4
+
+    Finds the pose, retargets and encodes on the way, where that wasn't done. Options that
+    aren't given come from ANIM_* variables, anim.toml, the preset, in this order.
+    """
+    count = read_count("--frames", frames, 1_000_000)
+    chosen = {**chosen, **read_size(size)}
+    return Render(
+        reference, motion, output, count, loop, not no_retarget, compare, keep_going,
+        motion_from, motion_like, chosen,
+    )  # fmt: skip
+
+
+@takes("codec", "quality", "fps", "audio")
+def encode(
+    film: Annotated[
+        Path | None,
+        typer.Argument(metavar="VIDEO", help="What `anim render` made; after `then` none."),
+    ] = None,
+    output: Output = None,
+    sound: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A video whose sound goes along.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Scaled to fit; otherwise as it was rendered."),
+    ] = None,
+    *,
+    chosen: Chosen,
+) -> Request:
+    """Encode a finished render again, from its lossless frames.
+
+    ref-dance.mp4 --codec vp9 -> ref-dance-vp9.webm
+    """
+    sides = read_size(size)
+    scaled = (sides["width"], sides["height"]) if sides else None
+    return Encode(film, output, sound, scaled, chosen)
+
+
+USUAL: Final = "cutout"
+"""The preset where none was said: it needs no weights."""
+DIFFUSING: Final = "animate-anyone"
+"""The preset that goes before it, once its weights are here."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a render comes to: its frames, what it is called, whose sound goes along.
+
+    note: what is worth knowing before it starts.
+    """
+
+    stage: RenderStage
+    name: str
+    sound: Path | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Render:
+    """`anim render`."""
+
+    reference: Path
+    motion: Path | None
+    out: Path | None
+    frames: int | None
+    loop: bool
+    retarget: bool
+    compare: bool
+    keep_going: bool
+    motion_from: Path | None
+    motion_like: Path | None
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """The video, and the comparison if that is wanted."""
+        from animcli.cli.results import encoding, named
+        from animcli.pipeline.output import Step
+        from animcli.stages.inspect import CompareStage
+
+        usual, note = usual_preset(desk)
+        settings = desk.layers.settle(self.chosen, usual)
+        options = settings.options
+        if settings.preset.renderer in PROMPTED:
+            made = self.prompted(settings, thread)
+        else:
+            made = self.driven(settings, thread)
+        film = Film(made.stage, made.name, made.sound)
+        out = named(film, self.out, options, desk.project)
+        steps = [Step(encoding(film, out, options), out, manifest=True)]
+        if self.compare:
+            row = replace(film, frames=CompareStage(made.stage))
+            beside = out.with_name(f"{out.stem}-compare{out.suffix}")
+            steps.append(Step(encoding(row, beside, options), beside, manifest=True))
+        note = made.note if options.preset else note
+        return Planned(tuple(steps), replace(thread, film=film), note=note)
+
+    def driven(self, settings: Settings, thread: Thread) -> Rendering:
+        """The film of a character that follows a motion."""
+        from animcli.stages.fitting import Fit
+        from animcli.stages.render import RenderStage
+
+        options = settings.options
+        if self.motion_from or self.motion_like:
+            said = "--motion-from" if self.motion_from else "--motion-like"
+            raise UsageError(
+                f"{said} is for presets that follow words, and "
+                f"{settings.preset.name} doesn't",
+                "--preset cinemo",
+            )
+        motion = motion_of(
+            self.motion,
+            thread,
+            options,
+            "anim render PICTURE --motion FILE",
+            self.keep_going,
+        )
+        if motion.drawn != DRAWINGS.get(settings.preset.renderer):
+            check_joints(motion)
+        check_person(self.chosen, motion.source, motion.name)
+        retarget = self.retarget and motion.fitted_to != self.reference
+        stage = RenderStage(
+            self.reference,
+            motion.source if motion.drawn is None else None,
+            settings.preset,
+            frames=self.frames,
+            loop=self.loop,
+            rate=options.fps,
+            retarget=retarget and motion.drawn is None,
+            fit=Fit(options.fit or Fit.PAD),
+            detector=options.detector,
+            device=device_for(settings),
+            control=motion.source if motion.drawn is not None else None,
+            camera=options.camera,
+            stay_inside=options.stay_inside,
+            offload=options.offload,
+        )
+        name = f"{name_of(self.reference)}-{motion.name}"
+        return Rendering(stage, name, motion.video if options.audio else None)
+
+    def prompted(self, settings: Settings, thread: Thread) -> Rendering:
+        """The film of a picture that moves by itself, or as another clip does."""
+        from animcli.stages.fitting import Fit
+        from animcli.stages.render import RenderStage
+
+        options, preset = settings.options, settings.preset
+        if self.motion is not None or thread.motion is not None:
+            raise UsageError(
+                f"the preset {preset.name} follows words, and no --motion",
+                "leave --motion out; --motion-from FILE takes the motion of a clip",
+            )
+        check_words(
+            preset,
+            self.chosen,
+            self.motion_from,
+            self.motion_like,
+            loop=self.loop,
+            retarget=self.retarget,
+        )
+        stage = RenderStage(
+            self.reference,
+            None,
+            as_chosen(preset, self.chosen),
+            frames=self.frames,
+            loop=self.loop,
+            rate=options.fps,
+            fit=Fit(options.fit or Fit.COVER),
+            device=device_for(settings),
+            control=self.motion_from,
+            like=self.motion_like,
+            offload=options.offload,
+        )
+        other = name_of(self.motion_from) if self.motion_from else preset.name
+        sound = self.motion_from if options.audio else None
+        note = "" if preset.prompt or self.motion_from else WANDERING
+        return Rendering(stage, f"{name_of(self.reference)}-{other}", sound, note)
+
+
+@dataclass(frozen=True)
+class Encode:
+    """`anim encode`."""
+
+    film: Path | None
+    out: Path | None
+    sound: Path | None
+    size: tuple[int, int] | None
+    chosen: Mapping[str, object]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """The same frames as another file."""
+        from animcli.cli.results import encoding, named
+        from animcli.pipeline.output import Step
+        from animcli.stages.reference import FitClip
+
+        options = desk.layers.options(self.chosen)
+        film = thread.film if self.film is None else film_in(self.film, desk)
+        if film is None:
+            raise UsageError(
+                "there is no video", "say which: anim encode VIDEO -o NAME.webm"
+            )
+        sound = self.sound or film.sound
+        film = replace(film, sound=sound if options.audio else None)
+        if self.out is None and options.codec is None:
+            raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
+        if options.codec is not None:
+            film = replace(film, name=f"{film.name}-{options.codec}")
+        if self.size is not None:
+            film = replace(film, frames=FitClip(film.frames, self.size))
+        out = named(film, self.out, options, desk.project)
+        rate = options.fps if "fps" in self.chosen else None
+        stage = replace(encoding(film, out, options), rate=rate)
+        return Planned((Step(stage, out, manifest=True),), thread)
+
+
+def film_in(video: Path, desk: Desk) -> Film:
+    """The frames that a delivered video was encoded from, by the manifest beside it.
+
+    Raises InputError where there is no manifest, or the cache doesn't hold them any more.
+    """
+    from animcli.pipeline.output import manifest_path
+    from animcli.stages.encode import EncodeStage
+
+    path = manifest_path(video)
+    try:
+        manifest = json.loads(path.read_bytes())
+        made = {stage["made"]: recipe_of(stage) for stage in manifest["stages"]}
+        command = shlex.join(manifest["command"])
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{video}: there is no {path.name} beside it",
+            "encode takes what `anim render` made, with its manifest",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of animcli: {error}") from error
+    for encoded in made.values():
+        frames = made.get(encoded.inputs.get("frames", ""))
+        if encoded.stage == EncodeStage.name and frames is not None:
+            found = desk.project.store.find(frames.key)
+            if found is not None:
+                return Film(found.path, video.stem, sound=video)
+    raise InputError(
+        f"{video}: the cache doesn't hold its frames any more",
+        f"make it again first: {command}",
+    )
+
+
+def recipe_of(stage: Mapping[str, Any]) -> Recipe:
+    """The recipe in a stage of a manifest."""
+    from animcli.pipeline.record import Recipe
+
+    return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
+
+
+def usual_preset(desk: Desk) -> tuple[str, str]:
+    """The preset where none was said, and a line that names it and what else there is."""
+    lacking = lacking_weights(DIFFUSING, desk)
+    if not lacking:
+        return DIFFUSING, f"rendering with the preset {DIFFUSING}, whose weights are here"
+    pull = f"anim weights pull {' '.join(lacking)}"
+    return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"
+
+
+def lacking_weights(preset: str, desk: Desk) -> list[str]:
+    """The entries to get before a preset can render; not those that come by themselves.
+
+    From the catalog alone: asking the renderer would load torch.
+    """
+    renderer = load_preset(preset).renderer
+    entry = desk.weights.catalog.get(renderer)
+    needed = () if entry is None else (renderer, *entry.goes_with)
+    return [name for name in needed if not desk.weights.has(name)]
+
+
+def device_for(settings: Settings) -> str:
+    """The device that a preset renders on: never another than was asked for.
+
+    Raises DeviceError where this machine doesn't have it, UsageError where the preset has
+    no use for it.
+    """
+    device = settings.options.device
+    if settings.preset.renderer in DIFFUSION:
+        from animcli.rendering.loading import (  # torch takes seconds
+            best_device,
+            open_device,
+        )
+
+        chosen = best_device() if device == "auto" else device
+        open_device(chosen)
+        return chosen
+    if settings.origins.get("device") == "--device" and device not in ("auto", "cpu"):
+        raise UsageError(
+            f"--device {device} means nothing to the preset {settings.preset.name}, "
+            "which renders on the processor"
+        )
+    return "cpu"
+
+
+STRENGTHS: Final = ("motion_strength", "motion_id")
+"""Flags that say how much moves, as `--motion-like` does."""
+
+JOINTS: Final = ("detector", "person", "camera", "stay_inside")
+"""Flags about joints, of which such a preset sees none."""
+
+WANDERING: Final = "no --prompt was given: what moves, and how, is left to the network"
+
+
+def check_words(
+    preset: Preset,
+    chosen: Mapping[str, object],
+    motion_from: Path | None,
+    motion_like: Path | None,
+    *,
+    loop: bool,
+    retarget: bool,
+) -> None:
+    """Raise UsageError for flags that exclude each other, or that nothing would hear."""
+    if (said := _strengths(chosen.keys(), motion_like)) and len(said) > 1:
+        raise UsageError(
+            f"{said[0]} says how much moves, and so does {said[1]}",
+            "give one of --motion-like, --motion-strength and --motion-id",
+        )
+    deaf = [flag(name) for name in JOINTS if name in chosen]
+    if not retarget:
+        deaf.append("--no-retarget")
+    if deaf:
+        raise UsageError(
+            f"{deaf[0]} is about joints, and the preset {preset.name} follows none",
+            f"leave {deaf[0]} out",
+        )
+    for name, given in (("--loop", loop), ("--source-prompt", "source_prompt" in chosen)):
+        if given and motion_from is None:
+            raise UsageError(
+                f"{name} is about the clip whose motion is taken, and there is none",
+                "--motion-from FILE says which",
+            )
+
+
+def as_chosen(preset: Preset, chosen: Mapping[str, object]) -> Preset:
+    """The preset; a strength on the line outdoes a motion id from elsewhere."""
+    return replace(preset, motion_id=None) if "motion_strength" in chosen else preset
+
+
+def _strengths(chosen: Set[str], motion_like: Path | None) -> list[str]:
+    """The flags that say how much moves."""
+    said = ["--motion-like"] if motion_like else []
+    return said + [flag(name) for name in STRENGTHS if name in chosen]

@@ -1,0 +1,52 @@
+"""Names and encodings of results: videos, and folders of pictures."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from animcli.cli.config import Options
+from animcli.cli.plan import Film, place
+from animcli.pipeline.output import is_delivered
+from animcli.pipeline.project import Project
+from animcli.stages.encode import EncodeStage
+from animcli.video.codecs import Codec, encoding_for
+
+SUFFIXES: Final[Mapping[str | None, str]] = {
+    None: ".mp4",
+    "h264": ".mp4",
+    "h265": ".mp4",
+    "av1": ".mp4",
+    "prores4444": ".mov",
+    "vp9": ".webm",
+    "gif": ".gif",
+    "webp": ".webp",
+    "png": "",
+}
+"""What a video of each codec is called where its name wasn't said; `png` makes a folder."""
+
+
+def encoding(film: Film, out: Path, options: Options) -> EncodeStage:
+    """The stage that makes the video `out` of a film.
+
+    Raises UsageError where suffix, codec and quality don't go together.
+    """
+    encoding_for(out, options.fps or Fraction(24), options.codec, options.quality)
+    return EncodeStage(
+        film.frames,
+        out.suffix.lower(),
+        options.codec,
+        options.quality,
+        sound=film.sound,
+    )
+
+
+def named(film: Film, out: Path | None, options: Options, project: Project) -> Path:
+    """Where the video of a film goes.
+
+    A folder of pictures that anim made is such a result again, and no place for one.
+    """
+    pictures = options.codec in (None, Codec.PNG.value)
+    if out is not None and pictures and out.is_dir() and is_delivered(project, out):
+        return out
+    return place(out, film.name + SUFFIXES[options.codec])

@@ -1,0 +1,1 @@
+"""The engine: stages, what runs them, their cache, and what they put where."""

@@ -1,0 +1,324 @@
+"""From the cache to where the user wants it: whole, and never over something else.
+
+What anim has put outside its cache is remembered there, as the reason why it may replace
+it. A manifest beside each video says how to make it again.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+import animcli
+from animcli.errors import OutputError, StorageError, UsageError
+from animcli.files import (
+    PART,
+    PartFile,
+    make_folder,
+    part_beside,
+    put_folder_in_place,
+    remove_abandoned,
+    storing,
+    write_file,
+)
+from animcli.pipeline.executor import Workshop
+from animcli.pipeline.project import Project
+from animcli.pipeline.record import Artifact, canonical, digest_of, parts_of
+from animcli.pipeline.stage import Source, Stage
+
+KEPT: Final = 8
+"""Digests remembered per file: after a kill, an older one than the last may be there."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What was put at one place.
+
+    name: the place, relative to the project.
+    plan: digest of what the user asked for.
+    key: of the artifact that was put there last.
+    digests: of what this plan has put there, the last one first.
+    """
+
+    name: str
+    plan: str
+    key: str
+    digests: tuple[str, ...]
+
+
+def read_delivery(cache: Path, name: str) -> Delivery | None:
+    """What anim put at `name` last, as far as the cache knows."""
+    try:
+        table = json.loads(_path(cache, name).read_bytes())
+        digests = tuple(table.pop("digests"))
+        return Delivery(digests=digests, **table)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None  # damaged: then nothing is known, and nothing gets replaced
+
+
+def write_delivery(cache: Path, name: str, plan: str, artifact: Artifact) -> None:
+    """Say that an artifact is about to be put at `name`."""
+    known = read_delivery(cache, name)
+    earlier = known.digests if known and known.plan == plan else ()
+    digests = (artifact.digest, *(d for d in earlier if d != artifact.digest))[:KEPT]
+    delivery = Delivery(name, plan, artifact.record.recipe.key, digests)
+    path = _path(cache, name)
+    make_folder(path.parent)
+    write_file(path, canonical(asdict(delivery)))
+
+
+def _path(cache: Path, name: str) -> Path:
+    return cache / "delivered" / f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
+
+
+SCHEMA: Final = 1
+
+
+def manifest_path(video: Path) -> Path:
+    """Where the manifest of a video lies: `dance.mp4.json` beside `dance.mp4`."""
+    return video.with_name(f"{video.name}.json")
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file is what `write_manifest` writes."""
+    try:
+        table = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(table, dict) and "animcli" in table
+
+
+def write_manifest(
+    video: Path,
+    artifact: Artifact,
+    stage: Stage,
+    workshop: Workshop,
+    command: Sequence[str],
+) -> None:
+    """Write the manifest of a delivered video.
+
+    It names the command, the digest of the result, and for every stage on the way its
+    settings (seed and preset values among them), the digests of inputs and weights, the
+    versions of libraries, and how long it took.
+    """
+    manifest = {
+        "schema": SCHEMA,
+        "animcli": animcli.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "command": list(command),
+        "result": {"name": video.name, "sha256": artifact.digest},
+        "stages": [
+            {
+                **asdict(made.record.recipe),
+                "made": made.digest,
+                "seconds": round(made.record.seconds, 3),
+            }
+            for made in workshop.chain(stage)
+        ],
+    }
+    text = json.dumps(manifest, indent=2)  # in ASCII: names may hold what UTF-8 can't
+    write_file(manifest_path(video), f"{text}\n".encode())
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage, and the visible file or folder that it ends in, if any.
+
+    manifest: whether a JSON file beside the result says how to make it again.
+    """
+
+    stage: Stage
+    out: Path | None = None
+    manifest: bool = False
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a step came to.
+
+    path: the visible result, or where the cache keeps it.
+    seconds: of this run.
+    """
+
+    step: Step
+    artifact: Artifact
+    path: Path
+    seconds: float
+
+
+def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> None:
+    """Refuse what can't be delivered, before any work.
+
+    Raises UsageError where a result would replace its own input or two results would have
+    one name, OutputError where something else is in its place, StorageError where its
+    folder isn't there or can't be written.
+    """
+    outs = [step.out for step in steps if step.out is not None]
+    for number, out in enumerate(outs):
+        reading = [step for step in steps if _reads(step, out)]
+        if any(step.out == out for step in reading):
+            raise UsageError(f"{out} would replace its own input", "give another -o")
+        if reading:
+            raise UsageError(
+                f"{out} is made by this line, and is an input of another command in it",
+                "leave that out: `then` hands on what was made",
+            )
+        if any(out.absolute() == other.absolute() for other in outs[:number]):
+            raise UsageError(f"two results would be written to {out}")
+    for step in steps:
+        if step.out is not None:
+            _check_folder(step.out)
+            taken = not force and os.path.lexists(step.out)
+            if taken and not _is_there(workshop, step.stage, step.out):
+                _check_ours(workshop, step.stage, step.out)
+            beside = manifest_path(step.out)
+            if step.manifest and not force and beside.exists() and not is_manifest(beside):
+                raise OutputError(f"{beside} exists already", "--force replaces it")
+
+
+def is_delivered(project: Project, path: Path) -> bool:
+    """Whether anim has put something at `path`, as far as the cache knows."""
+    return read_delivery(project.cache, _name(project, path)) is not None
+
+
+def deliver(
+    workshop: Workshop, step: Step, *, force: bool, command: Sequence[str]
+) -> Delivered:
+    """Make a step's stage and put it where it belongs.
+
+    force: replace what is there, whatever it is.
+    command: the words of the command line, for the manifest.
+    """
+    started = time.perf_counter()
+    artifact = workshop.make(step.stage)
+    path = artifact.path
+    if step.out is not None:
+        path = step.out
+        _put(workshop, artifact, step.stage, path, force=force)
+        if step.manifest:
+            write_manifest(path, artifact, step.stage, workshop, command)
+    return Delivered(step, artifact, path, time.perf_counter() - started)
+
+
+def _put(
+    workshop: Workshop, artifact: Artifact, stage: Stage, out: Path, *, force: bool
+) -> None:
+    for name in (out.name, manifest_path(out).name):
+        remove_abandoned(out.parent.glob(f"{PART}*.{glob.escape(name)}"))
+    taken = os.path.lexists(out)
+    if taken and _digest(out) == artifact.digest:
+        return
+    if taken and not force:
+        _check_ours(workshop, stage, out)
+    # Said before it is done: after a kill in between, the same command may finish it.
+    cache = workshop.project.cache
+    write_delivery(cache, _name(workshop.project, out), _plan(workshop, stage), artifact)
+    if artifact.path.is_dir():
+        _copy_folder(artifact.path, out)
+    else:
+        _copy_file(artifact.path, out)
+
+
+def _copy_file(source: Path, out: Path) -> None:
+    with source.open("rb") as file, PartFile(out) as copy:
+        while piece := file.read(1 << 20):
+            copy.write(piece)
+
+
+def _copy_folder(source: Path, out: Path) -> None:
+    part, old = part_beside(out), part_beside(out)
+    try:
+        make_folder(part)
+        part.chmod(0o755)
+        for file in sorted(source.rglob("*")):
+            target = part / file.relative_to(source)
+            if file.is_dir():
+                make_folder(target)
+            else:
+                _copy_file(file, target)
+        if out.is_dir() and not out.is_symlink():
+            with storing(out):
+                out.replace(old)  # a folder takes the place of an empty one only
+        put_folder_in_place(part, out)
+    finally:
+        if old.exists() and not out.exists():
+            old.replace(out)
+        for rest in (part, old):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _check_folder(out: Path) -> None:
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise StorageError(f"{folder}: no such folder", "make it, or give another -o")
+    if not os.access(folder, os.W_OK):
+        raise StorageError(f"{folder} can't be written", "give another -o")
+
+
+def _check_ours(workshop: Workshop, stage: Stage, out: Path) -> None:
+    """Raise OutputError unless `out` is what this plan put there, unchanged since."""
+    delivery = read_delivery(workshop.project.cache, _name(workshop.project, out))
+    if (
+        delivery is None
+        or delivery.plan != _plan(workshop, stage)
+        or _digest(out) not in delivery.digests
+    ):
+        raise OutputError(f"{out} exists already", "--force replaces it")
+
+
+def _is_there(workshop: Workshop, stage: Stage, out: Path) -> bool:
+    """Whether `out` is byte by byte what the cache already holds as the stage's result."""
+    last = workshop.forecast(stage)[-1]
+    made = workshop.store.find(last.key) if last.key else None
+    return made is not None and _digest(out) == made.digest
+
+
+def _plan(workshop: Workshop, stage: Stage) -> str:
+    """What the user asked for, whatever the inputs hold today."""
+
+    def describe(source: Source) -> object:
+        if isinstance(source, Path):
+            return _name(workshop.project, source)
+        inputs = {name: describe(item) for name, item in source.inputs().items()}
+        return [source.name, dict(source.settings()), inputs]
+
+    return hashlib.sha256(canonical(describe(stage))).hexdigest()
+
+
+def _name(project: Project, path: Path) -> str:
+    """A path as the project sees it, so that the project may be moved."""
+    return Path(os.path.relpath(path.absolute(), project.root)).as_posix()
+
+
+def _digest(path: Path) -> str:
+    with storing(path):
+        return digest_of(parts_of(path))
+
+
+def _reads(step: Step, out: Path) -> bool:
+    return any(_is_same(out, source) for source in _files_of(step.stage))
+
+
+def _files_of(stage: Stage) -> Iterator[Path]:
+    for source in stage.inputs().values():
+        if isinstance(source, Path):
+            yield source
+        else:
+            yield from _files_of(source)
+
+
+def _is_same(out: Path, source: Path) -> bool:
+    with suppress(OSError):
+        return out.samefile(source)
+    return out.absolute() == source.absolute()

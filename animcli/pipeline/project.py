@@ -1,0 +1,64 @@
+"""A project: the folder that holds `anim.toml`, and the cache in it."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from animcli.errors import ProjectError
+from animcli.pipeline.cache import Store
+
+SETTINGS: Final = "anim.toml"
+CACHE: Final = ".anim"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where the work is kept.
+
+    root: the folder with `anim.toml`, or the working folder where there is none above.
+    cache: the folder that remembers, `.anim` in the root unless it was put elsewhere.
+    """
+
+    root: Path
+    cache: Path
+
+    @property
+    def settings(self) -> Path | None:
+        """The project's `anim.toml`, if it has one."""
+        path = self.root / SETTINGS
+        return path if path.is_file() else None
+
+    @property
+    def store(self) -> Store:
+        """The finished artifacts."""
+        return Store(self.cache)
+
+
+def find_project(start: Path, cache: Path | None = None) -> Project:
+    """The project that `start` (a folder) lies in: the nearest `anim.toml` upwards decides.
+
+    cache: another place for the cache than `.anim` in the project.
+
+    Raises ProjectError where everybody may write to the cache. Nothing is written.
+    """
+    start = start.resolve()
+    above = (folder for folder in (start, *start.parents) if (folder / SETTINGS).is_file())
+    root = next(above, start)
+    place = root / CACHE if cache is None else cache.resolve()
+    if place.exists():
+        _check_owner_only(place)
+    return Project(root, place)
+
+
+def _check_owner_only(cache: Path) -> None:
+    if not cache.is_dir():
+        raise ProjectError(f"{cache} is a file, and the cache is a folder", "move it away")
+    mode = cache.stat().st_mode
+    if os.name != "nt" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise ProjectError(
+            f"{cache} can be written by everybody on this machine, so what is in it can't "
+            "be trusted",
+            f"chmod 700 {cache}",
+        )

@@ -1,0 +1,1 @@
+"""Networks that find people, their joints or their parts in pictures."""

@@ -1,0 +1,1 @@
+"""BlazePose: body, hands, face and outline of people, through LiteRT."""

@@ -1,0 +1,1 @@
+"""A motion fitted to the proportions of another figure."""

@@ -1,0 +1,219 @@
+"""Samplers: from a prediction to latents that are one step less noisy; and DDIM's way back.
+
+They are diffusers' schedulers, narrowed to what the denoising loop uses, and able to hand
+out what they remember between steps, so that a stopped render goes on with the same bits.
+Importing diffusers takes seconds; only the scheduler that is asked for is loaded.
+
+Inversion goes from clean latents back to noise that a sampler would have started from.
+Source: Song et al., "Denoising Diffusion Implicit Models", arXiv:2010.02502, section 4.3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from animcli.rendering.noise import frame_generator
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much noise there is at each of a network's 1000 timesteps, and what it predicts.
+
+    prediction: the noise, or the velocity of Salimans and Ho, arXiv:2202.00512.
+    zero_snr: the last timestep is nothing but noise (Lin et al., arXiv:2305.08891).
+    spacing, offset: which timesteps are taken when there are fewer steps.
+    """
+
+    beta_schedule: Literal["linear", "scaled_linear"] = "linear"
+    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    zero_snr: bool = False
+    spacing: Literal["leading", "trailing"] = "leading"
+    offset: int = 1
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    clean_end: bool = True
+
+
+ANIMATE_ANYONE: Final = Schedule(
+    prediction="v_prediction", zero_snr=True, spacing="trailing"
+)
+MAGIC_ANIMATE: Final = Schedule()
+CINEMO: Final = Schedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One of diffusers' schedulers.
+
+    place: module and class.
+    remembers: attributes in which it keeps what it needs from earlier steps.
+    options: what it is told beyond the schedule.
+    draws: whether its steps add noise.
+    clean_end: whether it can be told that the last step ends without noise.
+    """
+
+    place: tuple[str, str]
+    remembers: tuple[str, ...] = ()
+    options: Mapping[str, object] = field(default_factory=dict)
+    draws: bool = False
+    clean_end: bool = False
+
+
+SAMPLERS: Final[Mapping[str, Sampler]] = {
+    # Song et al., arXiv:2010.02502
+    "ddim": Sampler(
+        ("scheduling_ddim", "DDIMScheduler"), options={"clip_sample": False}, clean_end=True
+    ),
+    # Lu et al., arXiv:2211.01095
+    "dpmpp-2m": Sampler(
+        ("scheduling_dpmsolver_multistep", "DPMSolverMultistepScheduler"),
+        ("model_outputs", "lower_order_nums"),
+    ),
+    # Zhao et al., arXiv:2302.04867
+    "unipc": Sampler(
+        ("scheduling_unipc_multistep", "UniPCMultistepScheduler"),
+        ("model_outputs", "timestep_list", "last_sample", "lower_order_nums", "this_order"),
+    ),
+    # Karras et al., arXiv:2206.00364, algorithm 1 without its noise
+    "euler": Sampler(("scheduling_euler_discrete", "EulerDiscreteScheduler")),
+    # Luo et al., arXiv:2310.04378; for networks that were distilled for it
+    "lcm": Sampler(
+        ("scheduling_lcm", "LCMScheduler"),
+        options={"clip_sample": False},
+        draws=True,
+        clean_end=True,
+    ),
+}
+
+
+class Solver:
+    """One run of a sampler over a clip."""
+
+    def __init__(self, sampler: str, schedule: Schedule, steps: int, seed: int = 0) -> None:
+        """Raises KeyError for a sampler that isn't in `SAMPLERS`."""
+        self._sampler = SAMPLERS[sampler]
+        self._scheduler = make_scheduler(sampler, schedule)
+        self._scheduler.set_timesteps(steps)
+        self._seed = seed
+
+    @property
+    def timesteps(self) -> Tensor:
+        """What the network is told at each step, (steps,)."""
+        return self._scheduler.timesteps
+
+    @property
+    def start(self) -> float:
+        """The standard deviation of the noise that the first step expects."""
+        return float(self._scheduler.init_noise_sigma)
+
+    def scale(self, latents: Tensor, step: int) -> Tensor:
+        """`latents` as the network wants to see them at a step."""
+        return self._scheduler.scale_model_input(latents, self.timesteps[step])
+
+    def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
+        """The latents (frames, c, h, w) after one step."""
+        noise: dict[str, object] = {}
+        if self._sampler.draws:
+            frames = range(len(latents))
+            noise["generator"] = [frame_generator(self._seed, i, step + 1) for i in frames]
+        return self._scheduler.step(
+            prediction, self.timesteps[step], latents, return_dict=False, **noise
+        )[0]
+
+    def memory(self) -> dict[str, NDArray[np.generic]]:
+        """What is remembered between steps, as named arrays."""
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for name in self._sampler.remembers:
+            value = getattr(self._scheduler, name)
+            parts = enumerate(value) if isinstance(value, list) else [(None, value)]
+            for place, part in parts:
+                if part is not None:
+                    key = name if place is None else f"{name}.{place}"
+                    arrays[key] = torch.as_tensor(part).numpy()
+        return arrays
+
+    def recall(self, arrays: Arrays, step: int) -> None:
+        """Go on at `step` with what `memory` gave before it."""
+        self._scheduler._step_index = step  # diffusers has no public way to say it
+        for name in self._sampler.remembers:
+            value = getattr(self._scheduler, name, None)  # some are made by a first step
+            if isinstance(value, list):
+                for place in range(len(value)):
+                    if (key := f"{name}.{place}") in arrays:
+                        value[place] = torch.from_numpy(np.asarray(arrays[key]))
+            elif name in arrays:
+                array = torch.from_numpy(np.asarray(arrays[name]))
+                setattr(self._scheduler, name, array if array.ndim else int(array))
+
+
+def make_scheduler(sampler: str, schedule: Schedule) -> Any:
+    """diffusers' scheduler of that name, for a schedule."""
+    chosen = SAMPLERS[sampler]
+    module, name = chosen.place
+    kind = getattr(import_module(f"diffusers.schedulers.{module}"), name)
+    options: dict[str, object] = dict(chosen.options)
+    if chosen.clean_end:
+        options["set_alpha_to_one"] = schedule.clean_end
+    return kind(
+        beta_start=schedule.beta_start,
+        beta_end=schedule.beta_end,
+        beta_schedule=schedule.beta_schedule,
+        prediction_type=schedule.prediction,
+        rescale_betas_zero_snr=schedule.zero_snr,
+        timestep_spacing=schedule.spacing,
+        steps_offset=schedule.offset,
+        **options,
+    )
+
+
+def noisier(latents: Tensor, noise: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """The latents one step of the sampler earlier, given the noise predicted in them.
+
+    before, after: how much of the variance is signal now and then (alphas_cumprod).
+    """
+    clean = (latents - (1 - before).sqrt() * noise) / before.sqrt()
+    return after.sqrt() * clean + (1 - after).sqrt() * noise
+
+
+class Inversion:
+    """DDIM run backwards, at the same places of the loop as a `Solver`.
+
+    Steps go up in noise, and each is predicted at the noise that it leads to, from latents
+    that have less; over many small steps that makes no difference.
+    """
+
+    start = 1.0
+
+    def __init__(self, schedule: Schedule, steps: int) -> None:
+        scheduler = make_scheduler("ddim", schedule)
+        scheduler.set_timesteps(steps)
+        self.timesteps: Tensor = scheduler.timesteps.flip(0)
+        self._signal: Tensor = scheduler.alphas_cumprod
+        self._clean: Tensor = scheduler.final_alpha_cumprod
+        self._stride = len(self._signal) // steps
+
+    def scale(self, latents: Tensor, step: int) -> Tensor:
+        """`latents`, which are as the network wants to see them."""
+        return latents
+
+    def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
+        """The latents (frames, c, h, w) after one step, with more noise."""
+        after = int(self.timesteps[step])
+        before = after - self._stride
+        signal = self._signal[before] if before >= 0 else self._clean
+        return noisier(latents, prediction, signal, self._signal[after])
+
+    def memory(self) -> dict[str, NDArray[np.generic]]:
+        """Nothing is remembered between steps."""
+        return {}
+
+    def recall(self, arrays: Arrays, step: int) -> None:
+        """Go on at `step`, which needs nothing from before it."""

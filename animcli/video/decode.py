@@ -1,0 +1,267 @@
+"""Video files, decoded frame by frame."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.sidedata.sidedata import SideDataContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from animcli.errors import InputError
+from animcli.video.colour import Colours, colours_of, to_rgb
+from animcli.video.container import (
+    BROKEN,
+    moving_streams,
+    opened,
+    picture_stream,
+    read_timeline,
+    reason,
+)
+from animcli.video.footage import Frame, Lost, VideoInfo
+from animcli.video.limits import Limits, regular_file
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a stored picture becomes upright: swap the axes, then mirror."""
+
+    swap: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @property
+    def degrees(self) -> int:
+        """Degrees clockwise, for the turns without a mirror image."""
+        turns = {
+            (False, True, True): 180,
+            (True, True, False): 90,
+            (True, False, True): 270,
+        }
+        return turns.get((self.swap, self.mirror_x, self.mirror_y), 0)
+
+    def apply(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The upright picture of a stored one `(h, w, 3)`."""
+        turned = pixels.transpose(1, 0, 2) if self.swap else pixels
+        turned = turned[:, ::-1] if self.mirror_x else turned
+        turned = turned[::-1] if self.mirror_y else turned
+        return np.ascontiguousarray(turned)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the first frame says about all of them.
+
+    stored: `(width, height)` as decoded. square: the same with square pixels.
+    """
+
+    stored: tuple[int, int]
+    square: tuple[int, int]
+    turn: Turn
+    colours: Colours
+    interlaced: bool
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """`(width, height)` of the upright picture."""
+        width, height = self.square
+        return (height, width) if self.turn.swap else (width, height)
+
+
+class Clip:
+    """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
+
+    def __init__(self, source: Path, limits: Limits, *, quick: bool = False) -> None:
+        self._source = source
+        self._quick = quick
+        self._path = regular_file(source, "a video")
+        self._limits = limits
+        with self._streaming() as (container, stream):
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            self._timeline = read_timeline(source, container, stream, limits)
+            codec = stream.codec_context.codec.canonical_name
+            tracks = len(moving_streams(container))
+            has_sound = bool(container.streams.audio)
+        self._look = self._first_look(aspect)
+        timeline, look = self._timeline, self._look
+        width, height = look.upright
+        self.info = VideoInfo(
+            path=self._path,
+            width=width,
+            height=height,
+            rate=timeline.rate,
+            even=timeline.even,
+            frames=len(timeline) if timeline.counted else None,
+            duration=timeline.duration,
+            time_base=1 / timeline.rate if timeline.even else timeline.time_base,
+            has_sound=has_sound,
+            codec=codec,
+            rotation=look.turn.degrees,
+            notes=tuple(self._notes(tracks)),
+        )
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def decode(self, start: int) -> Iterator[Frame | Lost]:
+        """Everything from frame `start` on, in order, and the same for every `start`."""
+        if not self._timeline.exact:
+            yield from (item for item in self._by_count() if item.index >= start)
+            return
+        yield from self._by_time(start)
+
+    def _by_time(self, start: int) -> Iterator[Frame | Lost]:
+        """Frames numbered by their times, so that what is missing shows."""
+        timeline = self._timeline
+        places = {int(tick): index for index, tick in enumerate(timeline.ticks)}
+        due = start
+        for frame in self._decoded(timeline.seek_for(start)):
+            index = places.get(frame.pts) if frame and frame.pts is not None else None
+            if frame is None or index is None or index < due:
+                continue
+            yield from (self._lost(missing) for missing in range(due, index))
+            due = index + 1
+            if frame.is_corrupt:
+                yield self._lost(index)
+            else:
+                yield Frame(index, self._tick(index), self._upright(frame))
+        yield from (self._lost(missing) for missing in range(due, len(timeline)))
+
+    def _by_count(self) -> Iterator[Frame | Lost]:
+        """Frames numbered as they come, where packets and frames don't match."""
+        timeline = self._timeline
+        first: int | None = None
+        index = due = 0
+        for index, frame in enumerate(self._decoded(None), 1):
+            self._limits.check_length(
+                self._source, max(index, self._limits.least_frames), None
+            )
+            if frame is None or frame.is_corrupt:
+                yield Lost(index - 1, due)
+            else:
+                shown = frame.pts if frame.pts is not None else frame.dts
+                if not timeline.even and shown is not None:
+                    first = shown if first is None else first
+                    due = max(due, shown - first)
+                yield Frame(index - 1, due, self._upright(frame))
+            due += 1
+        if timeline.counted:
+            yield from (Lost(k, due + k - index) for k in range(index, len(timeline)))
+
+    def _decoded(self, seek: int | None) -> Iterator[av.VideoFrame | None]:
+        """What the decoder gives from there on; None for each error."""
+        with self._streaming() as (container, stream):
+            if seek is not None:
+                container.seek(seek, stream=stream)
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets, None)
+                except BROKEN:
+                    yield None
+                    return
+                if packet is None:
+                    return
+                try:
+                    frames = packet.decode()
+                except BROKEN:
+                    yield None
+                    continue
+                yield from frames
+
+    @contextmanager
+    def _streaming(self) -> Iterator[tuple[InputContainer, VideoStream]]:
+        with opened(self._source, self._path) as container:
+            try:
+                stream = picture_stream(self._source, container)
+                self._limits.check_picture(self._source, stream.width, stream.height)
+                context = stream.codec_context
+                # Decoders count what they round a width up to, which is 64 pixels or less.
+                context.options = {"max_pixels": str(2 * self._limits.pixels)}
+                # One thread: with more, a damaged frame takes its neighbours with it, and
+                # not the same ones each time.
+                context.thread_count = 1
+                yield container, stream
+            except BROKEN as error:
+                raise InputError(f"{self._source}: is damaged ({reason(error)})") from error
+
+    def _first_look(self, aspect: Fraction) -> Look:
+        """aspect: width of a pixel to its height; square if it isn't positive."""
+        for frame in self._decoded(None):
+            if frame is None:
+                continue
+            self._limits.check_picture(self._source, frame.width, frame.height)
+            try:
+                colours = colours_of(frame)
+            except InputError as error:
+                raise InputError(f"{self._source}: {error.message}", error.hint) from error
+            width = round(frame.width * aspect) if aspect > 0 else frame.width
+            self._limits.check_picture(self._source, width, frame.height)
+            return Look(
+                stored=(frame.width, frame.height),
+                square=(width, frame.height),
+                turn=_turn(frame),
+                colours=colours,
+                interlaced=frame.interlaced_frame,
+            )
+        raise InputError(
+            f"{self._source}: is damaged, none of its frames can be decoded",
+            "make or download it again",
+        )
+
+    def _notes(self, tracks: int) -> Iterator[str]:
+        look, timeline = self._look, self._timeline
+        if look.turn != Turn():
+            how = (
+                f"turned by {look.turn.degrees} degrees"
+                if look.turn.degrees
+                else "mirrored"
+            )
+            yield f"{how}, as the file says"
+        if look.square != look.stored:
+            yield "its pixels aren't square, stretched to {}x{}".format(*look.square)
+        yield from look.colours.notes
+        if look.interlaced:
+            yield "is interlaced, combs may show; deinterlace it first for better poses"
+        if not timeline.even:
+            yield f"variable frame rate, about {float(timeline.rate):.2f} frames per second"
+        if timeline.skipped:
+            yield f"{timeline.skipped} frames before the first whole picture are left out"
+        if tracks > 1:
+            yield f"has {tracks} video streams, the default one is used"
+
+    def _lost(self, index: int) -> Lost:
+        return Lost(index, self._tick(index))
+
+    def _tick(self, index: int) -> int:
+        ticks = self._timeline.ticks
+        return index if self._timeline.even else int(ticks[index] - ticks[0])
+
+    def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        look = self._look
+        if (frame.width, frame.height) != look.stored:
+            old, new = "{}x{}".format(*look.stored), f"{frame.width}x{frame.height}"
+            raise InputError(
+                f"{self._source}: its pictures change size from {old} to {new}",
+                "cut it where the size changes",
+            )
+        return look.turn.apply(to_rgb(frame, look.colours, *look.square, quick=self._quick))
+
+
+def _turn(frame: av.VideoFrame) -> Turn:
+    """The display matrix of a frame: `x' = a x + c y`, `y' = b x + d y`, in 1/65536."""
+    sides = cast(SideDataContainer, frame.side_data)  # the stubs call it a dict
+    matrix = next((side for side in sides if side.type is SideDataType.DISPLAYMATRIX), None)
+    if matrix is None:
+        return Turn()
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Turn(swap=False, mirror_x=a < 0, mirror_y=d < 0)
+    return Turn(swap=True, mirror_x=c < 0, mirror_y=b < 0)

@@ -1,0 +1,126 @@
+"""Read footage, whatever it is stored in: a video, an animated picture, many pictures.
+
+Frames come one by one and the whole clip is never in memory. A damaged frame is never
+passed on: it stops the reading with an error that counts them all, or is left out and
+counted.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+from animcli.errors import InputError
+from animcli.video.decode import Clip
+from animcli.video.footage import Footage, Frame, Lost, VideoInfo
+from animcli.video.images import Animation, PictureFolder, is_animation
+from animcli.video.limits import Limits, local_path
+
+__all__ = ["Frame", "Limits", "Lost", "Reader", "VideoInfo", "open_footage"]
+
+
+class Reader:
+    """Footage that is open for reading; a context manager.
+
+    info: what is known about it.
+    """
+
+    def __init__(self, footage: Footage, *, keep_going: bool) -> None:
+        self.info: VideoInfo = footage.info
+        self._footage = footage
+        self._keep_going = keep_going
+        self._lost: dict[int, Lost] = {}
+        self._items: Iterator[Frame | Lost] = iter(())
+        self._ahead: Frame | Lost | None = None
+
+    @property
+    def damaged(self) -> tuple[Lost, ...]:
+        """The frames met so far that couldn't be decoded, in order."""
+        return tuple(lost for _, lost in sorted(self._lost.items()))
+
+    def frames(self, start: int = 0, stop: int | None = None) -> Iterator[Frame]:
+        """Frames `start` to `stop - 1`, the same ones for any `start`.
+
+        Asking for the span that follows the last one goes on without starting over.
+
+        Raises InputError at the first damaged frame, after counting them all; with
+        `keep_going` damaged frames are left out instead, and are in `damaged`.
+        """
+        if self._ahead is None or self._ahead.index != start:
+            self._items = self._footage.decode(start)
+            self._ahead = next(self._items, None)
+        while self._ahead is not None and (stop is None or self._ahead.index < stop):
+            item = self._ahead
+            if isinstance(item, Lost):
+                self._lost[item.index] = item
+                if not self._keep_going:
+                    raise self._complaint()
+                self._ahead = next(self._items, None)
+            else:
+                self._ahead = None  # whoever stops here starts over next time
+                yield item
+                self._ahead = next(self._items, None)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._items = iter(())
+        self._ahead = None
+        self._footage.close()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _complaint(self) -> InputError:
+        """How many of the frames from here on are damaged, and from when on."""
+        first = next(iter(self.damaged))
+        last = first.index
+        for item in self._items:
+            last = item.index
+            if isinstance(item, Lost):
+                self._lost[item.index] = item
+        count = len(self._lost)
+        frames = self.info.frames or last + 1
+        when = float(first.tick * self.info.time_base)
+        what = "1 frame" if count == 1 else f"{count} frames"
+        return InputError(
+            f"{self.info.path}: {what} of {frames} could not be decoded "
+            f"(the first at {when:.2f} s)",
+            "--keep-going leaves damaged frames out",
+        )
+
+
+def open_footage(
+    source: Path,
+    *,
+    keep_going: bool = False,
+    limits: Limits | None = None,
+    rate: Fraction = Fraction(24),
+    quick: bool = False,
+) -> Reader:
+    """Open a video, an animated picture or a folder of pictures.
+
+    keep_going: leave damaged frames out instead of stopping at them.
+    limits: the usual ones if none are given.
+    rate: frames per second of a folder of pictures, which doesn't say; ignored otherwise.
+    quick: colours of a video may be off by a level or so, for those who only measure.
+
+    Raises InputError for everything that isn't footage, or is over a limit.
+    """
+    path = local_path(source, "a video")
+    limits = limits or Limits()
+    footage: Footage
+    if path.is_dir():
+        footage = PictureFolder(source, limits, rate)
+    elif is_animation(path):
+        footage = Animation(source, limits)
+    else:
+        footage = Clip(source, limits, quick=quick)
+    return Reader(footage, keep_going=keep_going)

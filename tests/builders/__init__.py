@@ -1,0 +1,1 @@
+"""What several tests share: clips, motions, models and stages made in code."""

@@ -1,0 +1,93 @@
+"""A hub of one repository on this machine, for the hub's own client to talk to.
+
+Run as a program it fetches an entry from that hub and prints what it got, since the client
+takes its hub's address from the environment once, when it is imported.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMMIT = "c0ffee" + "0" * 34
+FILES = {"unet/model.bin": b"weights " * 1000, "config.json": b"{}"}
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Answers what the client asks about the repository `o/r`; `model.bin` is large."""
+
+    def do_HEAD(self) -> None:  # the name is http.server's
+        self._file(with_body=False)
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/models/o/r/revision/main"):
+            self._json({"id": "o/r", "sha": COMMIT, "siblings": [], "tags": []})
+        else:
+            self._file(with_body=True)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        listed: list[dict[str, object]] = []
+        for path, content in FILES.items():
+            entry = {"type": "file", "path": path, "size": len(content), "oid": "1" * 40}
+            if path.endswith(".bin"):
+                digest = hashlib.sha256(content).hexdigest()
+                entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 130}
+            listed.append(entry)
+        self._json(listed)
+
+    def _file(self, with_body: bool) -> None:
+        prefix = f"/o/r/resolve/{COMMIT}/"
+        content = FILES.get(self.path.removeprefix(prefix).split("?")[0])
+        if content is None:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(content)
+
+    def _json(self, content: object) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words: object) -> None:
+        """Say nothing."""
+
+
+def serve() -> ThreadingHTTPServer:
+    return ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+
+
+def main(folder: str, *paths: str) -> None:
+    from animcli.errors import WeightsError
+    from animcli.weights.catalog import Entry, WeightFile
+    from animcli.weights.catalog import Hub as HubSource
+    from animcli.weights.download import fetch
+
+    files = tuple(WeightFile(path, path, None, None, 0, None) for path in paths)
+    entry = Entry("toy", "", "MIT", HubSource("o/r", "main"), files, ())
+    told: list[tuple[str, int, int]] = []
+    try:
+        fetched = fetch(entry, Path(folder), lambda *words: told.append(words))
+    except WeightsError as error:
+        sys.stdout.write(json.dumps({"message": error.message, "hint": error.hint}))
+        return
+    content = {**asdict(fetched), "paths": {n: str(p) for n, p in fetched.paths.items()}}
+    sys.stdout.write(json.dumps({**content, "told": told}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

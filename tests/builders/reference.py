@@ -1,0 +1,119 @@
+"""Writes what can be written by itself of the documents.
+
+    python tests/builders/reference.py
+
+docs/commands.md is the help of every command. docs/presets.md and docs/training.md end in
+tables of presets and keys; what stands above them is written by hand.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from typer.core import TyperGroup
+
+from animcli.cli.init import toml_value
+from animcli.cli.main import COMMANDS, main
+from animcli.presets import CINEMO, FOLLOWING, Preset, advice, load_preset, shipped_presets
+from animcli.settings import bounds_of, keys_of
+from animcli.training.settings import DEFAULTS, parts_of, tables_of
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+HEAD = """\
+# Commands
+
+Made from the help of each command by `python tests/builders/reference.py`; a test compares.
+"""
+
+
+def commands(group: TyperGroup = COMMANDS, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every command, `weights pull` among them, in the order of the help."""
+    for name, command in group.commands.items():
+        yield " ".join([*above, name])
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*above, name))
+
+
+def help_of(command: str) -> str:
+    """What `anim COMMAND --help` prints, 80 columns wide."""
+    os.environ["COLUMNS"] = "80"
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main([*command.split(), "--help"]) == 0
+    return printed.getvalue().rstrip()
+
+
+def reference() -> str:
+    """The page."""
+    blocks = [HEAD, f"```text\n{help_of('')}\n```\n"]
+    for command in commands():
+        blocks.append(f"## anim {command}\n\n```text\n{help_of(command)}\n```\n")
+    return "\n".join(blocks)
+
+
+TABLES = """\
+## Presets that come with animcli
+
+| preset | renders with | is | use it |
+|---|---|---|---|
+"""
+
+KEYS = """
+## Keys
+
+Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, those marked ² for
+Animate Anyone and MagicAnimate. Others ignore them in variables and in `anim.toml`, and
+refuse them as flags and in a preset.
+
+| key | default | is |
+|---|---|---|
+"""
+MARKS = {CINEMO: "¹", FOLLOWING: "²"}
+
+
+def tables() -> str:
+    """The end of docs/presets.md."""
+    page = TABLES
+    for path in sorted(shipped_presets().rglob("*.toml")):
+        preset = load_preset(path.stem)
+        page += f"| `{path.stem}` | {preset.renderer} | {preset.about} | {advice(path)} |\n"
+    page += KEYS
+    for name, each in keys_of(Preset).items():
+        bounds = bounds_of(each)
+        mark = MARKS.get(bounds.only, "°" if bounds.diffusion else "")
+        default = toml_value(each.default) or "none"
+        page += f"| `{name}`{mark} | `{default}` | {bounds.help} |\n"
+    return page
+
+
+TRAINING = """\
+## All settings
+
+`train.toml` has a table for the model, one for the data and one for each stage. What it
+doesn't say is as below.
+"""
+
+
+def training_tables() -> str:
+    """The end of docs/training.md."""
+    page = TRAINING
+    for name, settings in DEFAULTS.items():
+        page += f"\n### {name}\n\n"
+        page += "| table | key | default | is |\n|---|---|---|---|\n"
+        for table, field in tables_of(settings).items():
+            for part in parts_of(getattr(settings, field)).values():
+                for key, each in keys_of(type(part)).items():
+                    value = toml_value(getattr(part, key))
+                    help = bounds_of(each).help
+                    page += f"| `[{table}]` | `{key}` | `{value}` | {help} |\n"
+    return page
+
+
+if __name__ == "__main__":
+    (DOCS / "commands.md").write_text(reference())
+    by_hand, _, _ = (DOCS / "presets.md").read_text().partition(TABLES.splitlines()[0])
+    (DOCS / "presets.md").write_text(by_hand + tables())
+    by_hand, _, _ = (DOCS / "training.md").read_text().partition(TRAINING.splitlines()[0])
+    (DOCS / "training.md").write_text(by_hand + training_tables())

@@ -1,0 +1,248 @@
+"""What commands come to: stages, names of results, and the preset that is used unasked."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from builders.poses import random_pose
+from builders.videos import tiny_clip
+
+from animcli.cli.config import Layers
+from animcli.cli.extract import ExtractPose, Retarget, video_of
+from animcli.cli.plan import Desk, Film, LineOptions, Motion, Thread, name_of
+from animcli.cli.render import Encode, Render, usual_preset
+from animcli.errors import DeviceError, UsageError
+from animcli.pipeline.output import Step
+from animcli.pipeline.project import find_project
+from animcli.pipeline.record import hash_file
+from animcli.pose.io_pose import write_pose
+from animcli.pose.sequence import Origin
+from animcli.stages.convert import ReadBvh, ReadOpenPose, WriteKeypoints
+from animcli.stages.encode import EncodeStage
+from animcli.stages.extract import ExtractStage
+from animcli.stages.inspect import OverlayStage
+from animcli.stages.render import RenderStage
+from animcli.stages.retarget import RetargetStage
+from animcli.weights.store import WeightsStore
+
+REFERENCE = Path("ref.png")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(
+        find_project(tmp_path),
+        WeightsStore(tmp_path / "weights"),
+        Layers({}, {}, (), tmp_path),
+        LineOptions(),
+        lambda what, done, of: None,
+    )
+
+
+def rendering(chosen: Mapping[str, object] | None = None, **changes: object) -> Render:
+    plain = Render(
+        REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, None, None,
+        chosen or {},
+    )  # fmt: skip
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def steps(entries: tuple[object, ...]) -> list[Step]:
+    return [entry for entry in entries if isinstance(entry, Step)]
+
+
+def test_a_video_is_extracted_on_the_way_and_gives_its_sound(desk: Desk) -> None:
+    (step,) = steps(rendering().plan(desk, Thread()).entries)
+    assert step.out == Path("ref-dance.mp4")
+    assert isinstance(step.stage, EncodeStage)
+    assert step.stage.sound == Path("dance.mp4")
+    assert isinstance(step.stage.frames, RenderStage)
+    assert step.stage.frames.motion == ExtractStage(Path("dance.mp4"))
+
+
+def test_a_motion_fitted_to_the_same_picture_is_not_fitted_again(desk: Desk) -> None:
+    retarget = Retarget(REFERENCE, Path("dance.mp4"), None, {}).plan(desk, Thread())
+    assert steps(retarget.entries)[0].out == Path("ref-dance.pose")
+    rendered = rendering(motion=None).plan(desk, retarget.thread)
+    frames = steps(rendered.entries)[0].stage.inputs()["frames"]
+    assert isinstance(frames, RenderStage)
+    assert isinstance(frames.motion, RetargetStage)
+    assert frames.retarget is False
+    other = rendering(motion=None, reference=Path("b.png")).plan(desk, retarget.thread)
+    assert steps(other.entries)[0].out == Path("b-dance.mp4")
+    frames = steps(other.entries)[0].stage.inputs()["frames"]
+    assert isinstance(frames, RenderStage)
+    assert frames.retarget is True
+
+
+def test_flags_reach_the_stage(desk: Desk) -> None:
+    chosen = {"width": 64, "height": 96, "seed": 7, "fps": Fraction(12), "fit": "crop"}
+    render = rendering(chosen, frames=5, loop=True, retarget=False)
+    (step,) = steps(render.plan(desk, Thread()).entries)
+    stage = step.stage.inputs()["frames"]
+    assert isinstance(stage, RenderStage)
+    preset = stage.preset
+    assert (preset.width, preset.height, preset.seed) == (64, 96, 7)
+    assert (stage.frames, stage.loop, stage.rate) == (5, True, 12)
+    assert (stage.retarget, stage.fit.value, stage.device) == (False, "crop", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("vp9", "ref-dance.webm"), ("prores4444", "ref-dance.mov"), ("png", "ref-dance")],
+)
+def test_a_codec_decides_about_the_suffix(desk: Desk, codec: str, name: str) -> None:
+    planned = rendering({"codec": codec}, compare=True).plan(desk, Thread())
+    result, row = steps(planned.entries)
+    assert result.out == Path(name)
+    assert row.out == result.out.with_name(f"ref-dance-compare{result.out.suffix}")
+
+
+def test_a_folder_takes_the_usual_name(desk: Desk, tmp_path: Path) -> None:
+    planned = rendering(out=tmp_path).plan(desk, Thread())
+    assert steps(planned.entries)[0].out == tmp_path / "ref-dance.mp4"
+
+
+def test_choices_of_dwpose_reach_the_stage(desk: Desk) -> None:
+    chosen = {"detector": "dwpose", "person": "2", "every": 4, "device": "cpu"}
+    chosen = {**chosen, "channels": "published"}
+    (step,) = steps(
+        ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread()).entries
+    )
+    assert step.stage == ExtractStage(
+        Path("a.mp4"), "dwpose", person="2", every=4, channels="published"
+    )
+
+
+def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> None:
+    for chosen, message in (
+        ({"every": 5}, "--every means nothing to the detector blazepose"),
+        ({"device": "cuda"}, "the detector blazepose runs on the processor only"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread())
+    on_mps = ExtractPose(
+        (Path("a.mp4"),), None, False, {"detector": "dwpose", "device": "mps"}
+    )
+    with pytest.raises(DeviceError, match="dwpose doesn't run on mps"):
+        on_mps.plan(desk, Thread())
+
+
+def test_a_person_can_be_chosen_only_where_joints_are_found(desk: Desk) -> None:
+    chosen = {"person": "2"}
+    pose, picture = Path("a.pose"), Path("ref.png")
+    for request in (
+        ExtractPose((pose,), Path("b.json"), False, chosen),
+        Retarget(picture, pose, None, chosen),
+        rendering(motion=pose, chosen=chosen),
+    ):
+        with pytest.raises(UsageError, match="--person is for footage, and a holds one"):
+            request.plan(desk, Thread())
+
+
+def test_a_motion_is_written_as_its_name_says(desk: Desk) -> None:
+    for out, stage in (
+        (Path("b_keypoints"), WriteKeypoints(Path("a.pose"), "b")),
+        (Path("b.mp4"), EncodeStage(OverlayStage(Path("a.pose"), longest=None), ".mp4")),
+    ):
+        planned = ExtractPose((Path("a.pose"),), out, False, {}).plan(desk, Thread())
+        assert steps(planned.entries) == [Step(stage, out)]
+
+
+def test_motion_capture_is_seen_from_where_it_is_said(desk: Desk) -> None:
+    capture = Path("dance.bvh")
+    extract = ExtractPose((capture,), None, False, {}, (30, 10))
+    assert steps(extract.plan(desk, Thread()).entries) == [
+        Step(ReadBvh(capture, 30, 10), Path("dance.pose"))
+    ]
+    with pytest.raises(UsageError, match="--camera is for motion capture"):
+        replace(extract, videos=(Path("a.mp4"),)).plan(desk, Thread())
+
+
+def test_retargeting_to_a_pose_looks_for_nobody(desk: Desk) -> None:
+    chosen = {"camera": "zoom", "stay_inside": False}
+    planned = Retarget(Path("other.pose"), Path("dance.pose"), None, chosen).plan(
+        desk, Thread()
+    )
+    (step,) = steps(planned.entries)
+    assert step.stage.inputs() == {
+        "motion": Path("dance.pose"),
+        "reference": Path("other.pose"),
+    }
+    assert step.stage.settings() == {
+        "detector": "blazepose",
+        "camera": "zoom",
+        "fit": False,
+    }
+
+
+def test_encoding_again_wants_a_name_or_a_codec(desk: Desk) -> None:
+    thread = Thread(film=Film(Path("frames"), "ref-dance"))
+    with pytest.raises(UsageError, match="encoded as what"):
+        Encode(None, None, None, None, {}).plan(desk, thread)
+    planned = Encode(None, None, None, None, {"codec": "h265"}).plan(desk, thread)
+    assert steps(planned.entries)[0].out == Path("ref-dance-h265.mp4")
+
+
+def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
+    videos = (Path("clips/a.mp4"), Path("clips/b.mp4"))
+    planned = ExtractPose(videos, None, True, {}).plan(desk, Thread())
+    assert [step.out for step in steps(planned.entries)] == [Path("a.pose"), Path("b.pose")]
+    assert planned.independent
+    assert planned.thread == Thread()
+
+
+def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(desk: Desk) -> None:
+    assert usual_preset(desk) == (
+        "cutout",
+        "rendering with the preset cutout; to render with animate-anyone: "
+        "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
+    )
+    for name in ("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"):
+        for file in desk.weights.entry(name).files:
+            path = desk.weights.root / name / file.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert usual_preset(desk)[0] == "animate-anyone"
+
+
+def test_a_preset_that_was_said_is_taken_without_a_word(desk: Desk) -> None:
+    assert rendering({"preset": "cutout"}).plan(desk, Thread()).note == ""
+    assert rendering().plan(desk, Thread()).note != ""
+
+
+def test_a_pose_finds_the_video_beside_it_that_it_was_taken_from(tmp_path: Path) -> None:
+    video = tiny_clip(tmp_path / "dance.mp4", 3)
+    pose = tmp_path / "dance.pose"
+    write_pose(pose, random_pose(3, origin=Origin(source={"sha256": hash_file(video)})))
+    assert video_of(pose) == video
+    video.write_bytes(b"another")
+    assert video_of(pose) is None
+
+
+def test_things_are_called_after_their_files() -> None:
+    assert name_of(Path("clips/dance.take2.mp4")) == "dance.take2"
+    assert name_of(Path()) == Path.cwd().name
+
+
+def test_a_motion_without_its_video_has_no_sound(desk: Desk) -> None:
+    thread = Thread(motion=Motion(Path("dance.pose"), "dance"))
+    (step,) = steps(rendering(motion=None).plan(desk, thread).entries)
+    assert isinstance(step.stage, EncodeStage)
+    assert step.stage.sound is None
+
+
+def test_openposes_files_are_a_motion_without_a_rate(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "dance").mkdir()
+    (tmp_path / "dance" / "dance_000000000000_keypoints.json").touch()
+    planned = ExtractPose((tmp_path / "dance",), None, False, {"fps": Fraction(25)})
+    (step,) = steps(planned.plan(desk, Thread()).entries)
+    assert step == Step(ReadOpenPose(tmp_path / "dance", Fraction(25)), Path("dance.pose"))
+
+
+def test_pictures_take_the_rate_that_is_said(desk: Desk, tmp_path: Path) -> None:
+    planned = ExtractPose((tmp_path,), None, False, {"fps": Fraction(12)})
+    (step,) = steps(planned.plan(desk, Thread()).entries)
+    assert step.stage == ExtractStage(tmp_path, picture_rate=Fraction(12))

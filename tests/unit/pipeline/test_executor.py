@@ -1,0 +1,270 @@
+"""Stages are made once, from inputs that are whole, and stop where nothing is lost."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from builders.stages import Shout, WriteWord, shouted, workshop
+from filelock import FileLock
+
+from animcli import files
+from animcli.errors import InputError, OutputError, StorageError
+from animcli.pipeline.executor import State, Workshop
+from animcli.pipeline.record import Artifact, code_of
+from animcli.pipeline.stage import Outcome, Stage
+from animcli.stages.extract import ExtractStage
+from animcli.stages.reference import FindPose
+from animcli.stages.retarget import RetargetStage
+
+SHOUT = Shout(WriteWord("one two three"))
+
+
+class Diary:
+    """What a workshop said: (stage, outcome) pairs, and notes."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, Outcome]] = []
+        self.notes: list[str] = []
+
+    def write(self, stage: Stage, outcome: Outcome, seconds: float) -> None:
+        self.done.append((stage.name, outcome))
+
+
+def make(folder: Path, stage: Stage, **options: object) -> tuple[Artifact, Diary]:
+    diary = Diary()
+    at = workshop(folder, done=diary.write, note=diary.notes.append, **options)
+    return at.make(stage), diary
+
+
+def test_inputs_are_made_first(tmp_path: Path) -> None:
+    artifact, diary = make(tmp_path, SHOUT)
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+    assert diary.done == [("write-word", Outcome.RAN), ("shout", Outcome.RAN)]
+
+
+def test_the_same_stage_runs_once(tmp_path: Path) -> None:
+    first, _ = make(tmp_path, SHOUT)
+    again, diary = make(tmp_path, SHOUT)
+    assert diary.done == [("write-word", Outcome.FRESH), ("shout", Outcome.FRESH)]
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "other", [Shout(WriteWord("one two")), Shout(WriteWord("one two three"), "?")]
+)
+def test_another_setting_or_input_runs_again(tmp_path: Path, other: Shout) -> None:
+    make(tmp_path, SHOUT)
+    assert ("shout", Outcome.RAN) in make(tmp_path, other)[1].done
+
+
+def test_other_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "animcli_detector" / "finder.py"
+    file.parent.mkdir()
+    file.write_text("STEP = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Shout, "libraries", ("animcli_detector",))
+    monkeypatch.setattr("animcli.pipeline.executor.OURS", "animcli_")
+    make(tmp_path, SHOUT)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+    file.write_text("STEP = 2")
+    code_of.cache_clear()  # as in another process
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.RAN)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ExtractStage(Path("dance.mp4")),
+        FindPose(Path("ref.png")),
+        RetargetStage(Path("dance.pose"), Path("ref.png")),
+    ],
+)
+def test_what_finds_and_fits_motions_depends_on_our_code(stage: Stage) -> None:
+    assert "animcli.pose" in stage.libraries
+
+
+def test_another_revision_runs_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, SHOUT)
+    monkeypatch.setattr(Shout, "revision", 2)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.RAN)
+
+
+def test_a_file_of_the_user_counts_by_its_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("hop skip")
+    make(tmp_path, Shout(one))
+    one.rename(two)
+    os.utime(two, (0, 0))
+    assert make(tmp_path, Shout(two))[1].done == [("shout", Outcome.FRESH)]
+    two.write_text("hop skop")
+    assert make(tmp_path, Shout(two))[1].done == [("shout", Outcome.RAN)]
+
+
+def test_a_moved_project_has_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    make(tmp_path / "here", SHOUT)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    _, diary = make(tmp_path / "there", SHOUT)
+    assert {outcome for _, outcome in diary.done} == {Outcome.FRESH}
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"dance\.mp4: no such file or directory"):
+        make(tmp_path, Shout(tmp_path / "dance.mp4"))
+
+
+def test_a_file_written_while_it_is_read_makes_nothing(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("a b c")
+    meddle = Shout(text, after_unit=lambda number: text.write_text(f"other {number}"))
+    with pytest.raises(InputError, match="was changed while it was being read"):
+        make(tmp_path, meddle)
+    assert not list(tmp_path.glob(".anim/work/*"))
+    assert make(tmp_path, Shout(text))[1].done == [("shout", Outcome.RAN)]
+
+
+def test_a_damaged_result_is_made_again_and_said_so(tmp_path: Path) -> None:
+    first, _ = make(tmp_path, SHOUT)
+    part = first.path / first.record.parts[0].name
+    part.write_bytes(b"x")
+    again, diary = make(tmp_path, SHOUT)
+    assert shouted(again.path) == ["ONE!", "TWO!", "THREE!"]
+    assert ("shout", Outcome.RAN) in diary.done
+    assert any("damaged" in note for note in diary.notes)
+
+
+def test_a_damaged_input_is_made_again_before_it_is_used(tmp_path: Path) -> None:
+    word, _ = make(tmp_path, SHOUT.text)  # type: ignore[arg-type]
+    word.path.write_bytes(b"something else")
+    artifact, _ = make(tmp_path, SHOUT)
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+
+
+def test_a_damaged_input_does_not_matter_when_the_result_is_there(tmp_path: Path) -> None:
+    make(tmp_path, SHOUT)
+    word, _ = make(tmp_path, SHOUT.text)  # type: ignore[arg-type]
+    word.path.write_bytes(b"something else")
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+
+
+def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def stop() -> None:
+        if done == [0, 1]:
+            raise KeyboardInterrupt
+
+    watched = replace(SHOUT, after_unit=done.append)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, watched, may_stop=stop)
+    assert [line.state for line in workshop(tmp_path).forecast(SHOUT)] == [
+        State.DONE,
+        State.CONTINUES,
+    ]
+    artifact, _ = make(tmp_path, watched)
+    assert done == [0, 1, 2]
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+
+
+def test_a_damaged_unit_of_a_stopped_run_is_done_again(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def stop() -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    watched = replace(SHOUT, after_unit=done.append)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, watched, may_stop=stop)
+    (unit,) = tmp_path.glob(".anim/work/*/entry/shout/word-000-*")
+    unit.write_bytes(b"ONE?")
+    artifact, _ = make(tmp_path, watched)
+    assert done == [0, 1, 0, 2]
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+    assert len(artifact.record.parts) == 3
+
+
+def test_a_forecast_does_nothing(tmp_path: Path) -> None:
+    lines = workshop(tmp_path).forecast(SHOUT)
+    assert [(line.stage, line.state) for line in lines] == [
+        (SHOUT.text, State.RUNS),
+        (SHOUT, State.WAITS),
+    ]
+    assert list(tmp_path.iterdir()) == []
+    make(tmp_path, SHOUT)
+    states = [line.state for line in workshop(tmp_path).forecast(SHOUT)]
+    assert states == [State.DONE, State.DONE]
+
+
+def test_without_waiting_a_busy_stage_is_refused(tmp_path: Path) -> None:
+    word = WriteWord("hop")
+    (line,) = workshop(tmp_path).forecast(word)
+    assert line.key is not None
+    lock = workshop(tmp_path).store.lock_of(line.key)
+    lock.parent.mkdir(parents=True)
+    with (
+        FileLock(lock),
+        pytest.raises(OutputError, match="another anim process") as refusal,
+    ):
+        make(tmp_path, word, wait=False)
+    assert refusal.value.exit_code == 8
+    assert make(tmp_path, word, wait=False)[1].done == [("write-word", Outcome.RAN)]
+
+
+def test_waiting_for_another_process_can_be_stopped(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    word = WriteWord("hop")
+    (line,) = workshop(tmp_path).forecast(word)
+    assert line.key is not None
+    lock = workshop(tmp_path).store.lock_of(line.key)
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock), pytest.raises(KeyboardInterrupt):
+        make(tmp_path, word, may_stop=stop)
+
+
+def test_where_locks_do_nothing_the_faster_process_wins(tmp_path: Path) -> None:
+    """On some network disks two processes work in one folder; the first moves it away."""
+    ahead = workshop(tmp_path)
+
+    def overtake(number: int) -> None:
+        if number == 1:
+            for held in (tmp_path / ".anim" / "locks").iterdir():
+                held.unlink()  # the lock of a file that is gone keeps nobody out
+            ahead.make(SHOUT)
+
+    artifact, _ = make(tmp_path, replace(SHOUT, after_unit=overtake))
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+    assert ahead.store.is_whole(artifact)
+
+
+def test_a_full_disk_is_named_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "planned", files.Fault("write", 6, "ENOSPC"))
+    with pytest.raises(StorageError, match=r"No space left on device \([\d,]+ bytes free"):
+        make(tmp_path, SHOUT)
+    monkeypatch.setattr(files, "planned", None)
+    assert shouted(make(tmp_path, SHOUT)[0].path) == ["ONE!", "TWO!", "THREE!"]
+
+
+def test_a_full_cache_can_be_read_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, SHOUT)
+    monkeypatch.setattr(files, "planned", files.Fault("any", 1, "EROFS"))
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+
+
+def test_records_tell_the_whole_chain(tmp_path: Path) -> None:
+    at: Workshop = workshop(tmp_path)
+    made = at.make(SHOUT)
+    word, shout = at.chain(SHOUT)
+    assert shout.record == made.record
+    assert shout.record.recipe.inputs == {"text": word.digest}
+    assert shout.record.recipe.settings == {"mark": "!"}

@@ -1,0 +1,122 @@
+"""Samplers find clean latents, and go on with the same bits after a stop."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from animcli.rendering.context import Window, uniform_windows
+from animcli.rendering.noise import clip_noise
+from animcli.rendering.pipeline import PredictWindow, clean_latents, denoise
+from animcli.rendering.schedulers import (
+    ANIMATE_ANYONE,
+    MAGIC_ANIMATE,
+    SAMPLERS,
+    Schedule,
+    Solver,
+    make_scheduler,
+)
+
+# diffusers hands its tensors to numpy, which would like them to know a newer protocol.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+
+STEPS, FRAMES = 5, 5
+CLEAN = torch.linspace(-2, 2, FRAMES * 4 * 4 * 4).reshape(FRAMES, 4, 4, 4)
+
+every_sampler = pytest.mark.parametrize("sampler", list(SAMPLERS))
+both_schedules = pytest.mark.parametrize(
+    "schedule", [ANIMATE_ANYONE, MAGIC_ANIMATE], ids=["animate-anyone", "magic-animate"]
+)
+
+
+def knows(schedule: Schedule, sampler: str):  # noqa: ANN201
+    """A network that knows the clean clip, and predicts what leads there."""
+    levels = make_scheduler("ddim", schedule).alphas_cumprod
+
+    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+        signal, noise = levels[int(timestep)].sqrt(), (1 - levels[int(timestep)]).sqrt()
+
+        def predict(part: Tensor, window: Window) -> Tensor:
+            clean = CLEAN[list(window.frames)]
+            eps = (part - signal * clean) / noise
+            return eps if schedule.prediction == "epsilon" else signal * eps - noise * clean
+
+        return predict
+
+    return start_step
+
+
+def windows(step: int) -> list[Window]:
+    return uniform_windows(FRAMES, 3, 1)
+
+
+@every_sampler
+@both_schedules
+def test_a_perfect_prediction_leads_to_the_clean_clip(
+    sampler: str, schedule: Schedule
+) -> None:
+    solver = Solver(sampler, schedule, STEPS)
+    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0) * solver.start
+    *_, latents = denoise(noise, solver, knows(schedule, sampler), windows)
+    # Nothing but rounding is left, of velocities in which noise of 4096 was divided out.
+    torch.testing.assert_close(latents, CLEAN, rtol=0, atol=2e-3)
+
+
+class Memory:
+    """A checkpoint in memory, which ends the run after some saves."""
+
+    def __init__(self, saves: int) -> None:
+        self.saves, self.kept = saves, None
+
+    def load(self):  # noqa: ANN201
+        return self.kept
+
+    def save(self, arrays) -> None:  # noqa: ANN001
+        self.kept = {name: array.copy() for name, array in arrays.items()}
+        self.saves -= 1
+        if self.saves == 0:
+            raise KeyboardInterrupt
+
+
+def render(sampler: str, schedule: Schedule, checkpoint: Memory) -> Tensor:
+    return clean_latents(
+        lambda: clip_noise("independent", FRAMES, (4, 4, 4), seed=0),
+        Solver(sampler, schedule, STEPS),
+        lambda: knows(schedule, sampler),
+        windows,
+        checkpoint,
+        lambda what, done, total: None,
+    )
+
+
+@every_sampler
+@both_schedules
+def test_a_stop_after_any_step_changes_no_bit(sampler: str, schedule: Schedule) -> None:
+    unbroken = render(sampler, schedule, Memory(saves=-1))
+    for stop in range(1, STEPS + 1):
+        checkpoint = Memory(saves=stop)
+        with pytest.raises(KeyboardInterrupt):
+            render(sampler, schedule, checkpoint)
+        assert int(checkpoint.kept["done"]) == stop
+        assert torch.equal(render(sampler, schedule, checkpoint), unbroken)
+
+
+@every_sampler
+def test_a_stop_after_every_step_changes_no_bit(sampler: str) -> None:
+    unbroken = render(sampler, ANIMATE_ANYONE, Memory(saves=-1))
+    checkpoint = Memory(saves=1)
+    for _ in range(STEPS):
+        checkpoint.saves = 1
+        with pytest.raises(KeyboardInterrupt):
+            render(sampler, ANIMATE_ANYONE, checkpoint)
+    assert torch.equal(render(sampler, ANIMATE_ANYONE, checkpoint), unbroken)
+
+
+def test_noise_that_a_sampler_adds_is_each_frame_s_own() -> None:
+    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
+    said = torch.zeros_like(noise)
+    whole = Solver("lcm", MAGIC_ANIMATE, STEPS, seed=9).step(said, 0, noise)
+    part = Solver("lcm", MAGIC_ANIMATE, STEPS, seed=9).step(said[:2], 0, noise[:2])
+    assert torch.equal(whole[:2], part)
+    assert not torch.equal(
+        whole, Solver("lcm", MAGIC_ANIMATE, STEPS, seed=8).step(said, 0, noise)
+    )

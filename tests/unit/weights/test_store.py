@@ -1,0 +1,254 @@
+"""An entry is in the store whole or not at all, and unchanged since it was checked."""
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from builders.weights import FakeHub, entry, file, pickled, safetensors, tensors
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from animcli.errors import StorageError, WeightsError
+from animcli.weights.catalog import Entry, Packaged
+from animcli.weights.inspect import sha256_of
+from animcli.weights.store import WeightsStore, default_root
+
+TOY = entry(file("a.onnx", content=b"model a"), file("deep/b.json", "b.json"))
+CONTENTS = {"a.onnx": b"model a", "b.json": b"{}"}
+
+
+def store_of(root: Path, *entries: Entry, hub: FakeHub | None = None) -> WeightsStore:
+    catalog = {each.name: each for each in entries or (TOY,)}
+    return WeightsStore(root / "store", catalog, hub or FakeHub(CONTENTS))
+
+
+def listing(root: Path) -> list[str]:
+    files = (path for path in root.rglob("*") if path.is_file())
+    return sorted(path.relative_to(root).as_posix() for path in files)
+
+
+def test_what_was_pulled_is_there_whole_and_nothing_else(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    assert not store.has("toy")
+    folder = store.pull("toy")
+    assert store.has("toy")
+    assert (folder / "a.onnx").read_bytes() == b"model a"
+    assert (folder / "deep" / "b.json").read_bytes() == b"{}"
+    assert listing(store.root) == [
+        ".incoming/toy.lock", "toy/a.onnx", "toy/deep/b.json", "toy/stamp.json",
+    ]  # fmt: skip
+    assert store.digests("toy") == {
+        name: sha256_of(folder / name) for name in ("a.onnx", "deep/b.json")
+    }
+
+
+def test_what_is_there_isnt_pulled_again(tmp_path: Path) -> None:
+    hub = FakeHub(CONTENTS)
+    store = store_of(tmp_path, hub=hub)
+    store.pull("toy")
+    store.pull("toy")
+    assert hub.asked == 1
+
+
+def test_packaged_weights_are_used_where_they_are(tmp_path: Path) -> None:
+    packaged = replace(
+        entry(file("catalog.toml")), name="own", source=Packaged(folder="weights")
+    )
+    store = store_of(tmp_path, packaged)
+    assert store.has("own")
+    folder = store.pull("own")
+    assert "[blazepose]" in (folder / "catalog.toml").read_text()
+    assert store.digests("own") == {"catalog.toml": sha256_of(folder / "catalog.toml")}
+    assert not (folder / "stamp.json").exists()
+    with pytest.raises(WeightsError, match="come with animcli"):
+        store.import_files("own", [folder / "catalog.toml"])
+
+
+def test_packaged_weights_that_are_lost_come_with_a_new_install(tmp_path: Path) -> None:
+    lost = replace(entry(file("lost.bin")), name="own", source=Packaged(folder="weights"))
+    with pytest.raises(WeightsError) as caught:
+        store_of(tmp_path, lost).path("own")
+    assert caught.value.hint == "install animcli again"
+
+
+def test_absent_weights_say_how_large_they_are_and_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError) as caught:
+        store_of(tmp_path).path("toy")
+    assert caught.value.message == "the weights toy aren't here (7 bytes, MIT)"
+    assert caught.value.hint == "get them with: anim weights pull toy"
+    assert caught.value.exit_code == 5
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no weights are called 'tyo'") as caught:
+        store_of(tmp_path).has("tyo")
+    assert caught.value.hint == "there are: toy"
+
+
+def test_only_what_is_wanted_on_first_use_is_got_without_being_asked_for(
+    tmp_path: Path,
+) -> None:
+    wanted = entry(*TOY.files, name="wanted", on_first_use=True)
+    store = store_of(tmp_path, TOY, wanted)
+    assert store.ensure("wanted") == store.root / "wanted"
+    with pytest.raises(WeightsError, match="aren't here"):
+        store.ensure("toy")
+
+
+@pytest.mark.parametrize(
+    ("contents", "digests", "message"),
+    [
+        ({**CONTENTS, "a.onnx": b"model b"}, {}, "isn't the published a.onnx"),
+        ({**CONTENTS, "a.onnx": b"<html>.."}, {}, "is a web page"),
+        ({**CONTENTS, "a.onnx": b"mod"}, {}, "holds 3 of 7 bytes"),
+        (CONTENTS, {"deep/b.json": "0" * 64}, "isn't what somebody/something holds"),
+    ],
+)
+def test_a_bad_file_leaves_the_store_without_the_entry(
+    tmp_path: Path, contents: dict[str, bytes], digests: dict[str, str], message: str
+) -> None:
+    store = store_of(tmp_path, hub=FakeHub(contents, digests))
+    with pytest.raises(WeightsError, match=message):
+        store.pull("toy")
+    assert listing(store.root) == [".incoming/toy.lock"]
+    good = store_of(tmp_path)
+    assert good.pull("toy") == good.path("toy")
+
+
+def test_a_changed_file_is_named(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    path = store.pull("toy") / "a.onnx"
+    path.write_bytes(b"model A")
+    for ask in (store.path, store.digests, store.verify):
+        with pytest.raises(WeightsError, match=r"a\.onnx has changed since it was checked"):
+            ask("toy")
+
+
+def test_a_flipped_bit_that_kept_size_and_time_is_found_by_verify(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    path = store.pull("toy") / "a.onnx"
+    before = path.stat()
+    path.write_bytes(b"model A")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    store.path("toy")
+    with pytest.raises(WeightsError, match="has changed"):
+        store.verify("toy")
+
+
+def test_a_touched_file_is_read_once_and_then_trusted_again(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    folder = store.pull("toy")
+    stamp = (folder / "stamp.json").read_text()
+    os.utime(folder / "a.onnx", (1, 1))
+    assert store.digests("toy")["a.onnx"] == sha256_of(folder / "a.onnx")
+    assert (folder / "stamp.json").read_text() != stamp
+
+
+@pytest.mark.parametrize("stamp", [None, "", "[]", '{"files": {}}', "\x00"])
+def test_files_put_there_by_hand_are_checked_and_stamped(
+    tmp_path: Path, stamp: str | None
+) -> None:
+    store = store_of(tmp_path)
+    folder = store.root / "toy"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "a.onnx").write_bytes(b"model a")
+    (folder / "deep" / "b.json").write_bytes(b"{}")
+    if stamp is not None:
+        (folder / "stamp.json").write_text(stamp)
+    assert store.digests("toy").keys() == {"a.onnx", "deep/b.json"}
+    (folder / "a.onnx").write_bytes(b"model A")
+    (folder / "stamp.json").unlink()
+    with pytest.raises(WeightsError, match="isn't the published"):
+        store.path("toy")
+
+
+def test_files_are_imported_under_the_stores_names(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.onnx").write_bytes(b"model a")
+    (given / "b.json").write_bytes(b"{}")
+    store = store_of(tmp_path)
+    assert store.import_files("toy", [given / "a.onnx", given / "b.json"]).name == "toy"
+    assert store.import_files("toy", [given]).name == "toy"
+    assert (given / "a.onnx").exists()
+
+
+def test_an_import_names_what_is_missing_and_changes_nothing(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    store.pull("toy")
+    other = tmp_path / "a.onnx"
+    other.write_bytes(b"model a")
+    with pytest.raises(WeightsError, match=r"toy isn't whole without b\.json"):
+        store.import_files("toy", [other])
+    with pytest.raises(WeightsError, match="no such file"):
+        store.import_files("toy", [tmp_path / "none"])
+    assert store.verify("toy")
+
+
+NETWORK = entry(file("unet.safetensors", "unet.pth", naming="spatial"))
+
+
+@pytest.mark.parametrize("published", ["unet.pth", "unet.safetensors", "unet.ckpt"])
+def test_weights_are_stored_as_safetensors_whatever_they_came_as(
+    tmp_path: Path, published: str
+) -> None:
+    content = tensors("module.a")
+    write = safetensors if published.endswith(".safetensors") else pickled
+    store = store_of(tmp_path, NETWORK)
+    folder = store.import_files("toy", [write(tmp_path / published, content)])
+    found = load_file(folder / "unet.safetensors")
+    torch.testing.assert_close(found["a"], content["module.a"], rtol=0, atol=0)
+
+
+def test_weights_that_dont_fit_the_network_arent_imported(tmp_path: Path) -> None:
+    store = store_of(tmp_path, NETWORK)
+    path = pickled(tmp_path / "unet.pth", tensors("a"))
+    with pytest.raises(WeightsError, match=r"1 missing \(first: b\)"):
+        store.import_files("toy", [path], expected={"unet.safetensors": {"b": (1,)}})
+    assert not store.has("toy")
+
+
+def test_a_second_pull_waits_for_the_first_and_finds_its_work_done(tmp_path: Path) -> None:
+    hub, said = FakeHub(CONTENTS), []
+    store = store_of(tmp_path, hub=hub)
+    (store.root / ".incoming").mkdir(parents=True)
+    first = FileLock(store.root / ".incoming" / "toy.lock")
+    first.acquire()
+    waiting = threading.Event()
+
+    def report(what: str, done: int, total: int) -> None:
+        said.append(what)
+        waiting.set()
+
+    second = threading.Thread(target=store.pull, args=("toy", report))
+    second.start()
+    assert waiting.wait(10)
+    assert not store.has("toy")
+    first.release()
+    second.join(10)
+    assert said == ["waiting for another anim that is getting toy"]
+    assert (store.has("toy"), hub.asked) == (True, 1)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+    huge = entry(replace(file("a.onnx"), about=10**18))
+    hub = FakeHub({})
+    with pytest.raises(StorageError, match=r"takes 2000000000\.0 GB for a while"):
+        store_of(tmp_path, huge, hub=hub).pull("toy")
+    assert hub.asked == 0
+
+
+def test_a_store_that_cant_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="store") as caught:
+        store_of(tmp_path).pull("toy")
+    assert caught.value.exit_code == 7
+    assert "ANIM_WEIGHTS" in caught.value.hint
+
+
+def test_the_root_is_what_the_variable_says(tmp_path: Path) -> None:
+    assert default_root({"ANIM_WEIGHTS": str(tmp_path)}) == tmp_path
+    assert default_root({}).parts[-2:] == ("animcli", "weights")
