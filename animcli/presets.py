@@ -25,7 +25,7 @@ WINDOWS_DEVICES: Final = frozenset(
 )
 """Names that Windows keeps for devices, whatever the suffix."""
 
-DIFFUSION: Final = frozenset({"animate-anyone", "magic-animate", "cinemo"})
+DIFFUSION: Final = frozenset({"animate-anyone", "tiny", "magic-animate", "cinemo"})
 """Renderers that denoise, and so listen to the keys about it."""
 
 DRAWINGS: Final[Mapping[str, str]] = {
@@ -38,7 +38,7 @@ PROMPTED: Final = frozenset({"cinemo"})
 """Renderers that follow words instead of a motion."""
 
 CINEMO: Final = ("cinemo",)
-FOLLOWING: Final = ("animate-anyone", "magic-animate")
+FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Preset:
 
     name: str
     about: str = ""
-    renderer: Literal["cutout", "animate-anyone", "magic-animate", "cinemo"] = key(
+    renderer: Literal["cutout", "tiny", "animate-anyone", "magic-animate", "cinemo"] = key(
         "cutout", "What makes the frames."
     )
     width: int = key(512, "Pixels across the result.", low=64, high=4096, multiple=8)

@@ -116,7 +116,7 @@ def train(
         Path, typer.Argument(metavar="FOLDER", help="For data, checkpoints and weights.")
     ],
     stage: Annotated[
-        Literal["1", "2"] | None,
+        Literal["autoencoder", "1", "2"] | None,
         typer.Option(help="One alone; otherwise all, one after the other."),
     ] = None,
     settings: Annotated[
@@ -124,10 +124,13 @@ def train(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Videos of one person each to learn from."),
+        typer.Option(metavar="FOLDER", help="Videos of one person each to train on."),
     ] = None,
 ) -> Request:
-    """Train Animate Anyone, MagicAnimate or Cinemo on your own videos.
+    """Train Animate Anyone, MagicAnimate or Cinemo on your own videos, or `tiny`.
+
+    `tiny` is Animate Anyone at a size that a CPU trains, from nothing: on your videos, or
+    without --data on people that the package draws.
 
     FOLDER gets the weights, and for each stage a curve and a sheet of pictures. The same
     command goes on from where the last one was stopped, or killed. docs/training.md has

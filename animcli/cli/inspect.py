@@ -247,9 +247,8 @@ class VideoFacts:
 
 def motion_facts(video: Path) -> dict[str, object]:
     """How much moves, in the numbers that Cinemo is told it in."""
-    from animcli.rendering.motion_score import motion_number, motion_strength
     from animcli.stages.render import grey_frames
-    from animcli.video.ssim import neighbour_likeness
+    from animcli.video.ssim import motion_bucket, motion_strength, neighbour_likeness
 
     likeness = neighbour_likeness(grey_frames(video))
     if likeness is None:  # a still
@@ -257,7 +256,7 @@ def motion_facts(video: Path) -> dict[str, object]:
     return {
         "neighbour SSIM": round(likeness, 4),
         "motion": f"--motion-strength {motion_strength(likeness)}, "
-        f"--motion-id {motion_number(likeness)}",
+        f"--motion-id {motion_bucket(likeness)}",
     }
 
 

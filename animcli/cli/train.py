@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from animcli.cli.plan import Act, Answer, Desk, Planned, Thread
 from animcli.errors import InputError, UsageError
@@ -14,14 +14,14 @@ from animcli.pipeline.output import Step
 from animcli.stages.extract import ExtractStage
 
 if TYPE_CHECKING:  # torch
-    from animcli.training.takes import Reel
+    from animcli.training.samples import Source
 
 VIDEOS: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"})
 PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 DENSEPOSE: Final = "-densepose"
 """How the name of DensePose footage ends that lies beside what it was found in."""
 
-StageName = Literal["1", "2"]
+StageName = Literal["autoencoder", "1", "2"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Train:
     """`anim train`.
 
     stage: one of them alone, or None for all, one after the other.
-    data: a folder of footage.
+    data: a folder of footage; None is for people that the package draws.
     """
 
     folder: Path
@@ -41,59 +41,56 @@ class Train:
         """Find the poses of all videos, then train; settings are read now."""
         from animcli.training.settings import DEFAULTS, read_settings
 
-        chosen = (
-            DEFAULTS["animate-anyone"]
-            if self.settings is None
-            else read_settings(self.settings)
-        )
+        chosen = DEFAULTS["tiny"] if self.settings is None else read_settings(self.settings)
         name = chosen.model.name
-        if self.data is None:
+        if self.data is None and name != "tiny":
             raise UsageError(f"{name} learns from footage", "say where: --data FOLDER")
-        if self.stage == "2" and chosen.second is None:
-            raise UsageError(f"{name} has one stage", "--stage 1")
-        videos = footage(self.data, VIDEOS)
-        poses = self._poses(videos, desk) if name == "animate-anyone" else []
-        joint = name == "magic-animate"
-        pictures = footage(self.data, PICTURES, needed=False) if joint else []
+        updates = chosen.updates()
+        if self.stage is not None and self.stage not in updates:
+            raise UsageError(
+                f"{name} has no stage {self.stage}", f"--stage {' or '.join(updates)}"
+            )
+        videos = [] if self.data is None else footage(self.data, VIDEOS)
+        poses = self._poses(videos, desk) if name in ("tiny", "animate-anyone") else []
+        pictures: list[Path] = []
+        if self.data is not None and name == "magic-animate":
+            pictures = footage(self.data, PICTURES, needed=False)
         known = [described(name, each) for each in videos]
         single = [described(name, each) for each in pictures]
         if not desk.line.dry_run:
-            from animcli.stages.train_systems import SYSTEMS
+            from animcli.training.run import SYSTEMS
 
-            for entry in SYSTEMS[name].wants(chosen.model.start):
+            for entry in SYSTEMS[name].entries(chosen.model.start):
                 desk.weights.path(entry)  # or the error that says how to get it
 
         def train(desk: Desk) -> Answer:
             from dataclasses import replace
 
-            from animcli.stages.train_large import LargeRun
-            from animcli.stages.train_systems import SYSTEMS
-            from animcli.stages.training import open_school
             from animcli.training.processes import open_processes
+            from animcli.training.report import show
+            from animcli.training.run import SYSTEMS, TrainingRun
 
-            reels = known
+            sources = known
             if poses:
                 found = zip(known, made(poses, desk), strict=True)
-                reels = [replace(reel, pose=pose) for reel, pose in found]
-            processes = open_processes(os.environ, chosen.model.device)
-            run = LargeRun(
+                sources = [replace(source, pose=pose) for source, pose in found]
+            run = TrainingRun(
                 self.folder,
                 chosen,
                 SYSTEMS[name],
-                tuple(reels),
+                tuple(sources),
                 tuple(single),
                 desk.weights.path,
-                open_school(desk.report, processes),
+                desk.report,
+                show,
+                open_processes(os.environ, chosen.model.device),
             )
-            if self.stage in (None, "1"):
-                run.stage("1")
-            if self.stage in (None, "2") and chosen.second is not None:
-                run.stage("2")
+            for stage in updates:
+                wanted = self.stage in (None, stage)
+                if wanted and not run.stage(cast("StageName", stage)):
+                    break  # the next one builds on it
             return self._answer()
 
-        updates = {"1": chosen.first.schedule.updates}
-        if chosen.second is not None:
-            updates["2"] = chosen.second.schedule.updates
         act = Act(self._foreseen(updates) if desk.line.dry_run else train)
         return Planned((*map(Step, poses), act), thread)
 
@@ -138,12 +135,12 @@ def footage(folder: Path, suffixes: frozenset[str], *, needed: bool = True) -> l
     return found
 
 
-def described(name: str, path: Path) -> Reel:
+def described(name: str, path: Path) -> Source:
     """Footage, with what a system wants to know and lies beside it.
 
     Raises UsageError where it doesn't.
     """
-    from animcli.training.takes import Reel
+    from animcli.training.samples import Source
 
     if name == "magic-animate":
         beside = [
@@ -157,7 +154,7 @@ def described(name: str, path: Path) -> Reel:
                 f"{path} has no DensePose beside it, {path.stem}{DENSEPOSE}.*",
                 f"anim extract-pose {path} --kind densepose",
             )
-        return Reel(path, drawn=beside[0])
+        return Source(path, drawn=beside[0])
     if name == "cinemo":
         words = path.with_suffix(".txt")
         if not words.is_file():
@@ -165,8 +162,8 @@ def described(name: str, path: Path) -> Reel:
                 f"{path} has no words beside it, {words.name}",
                 "write there what is to be seen",
             )
-        return Reel(path, text=words.read_text(encoding="utf-8").strip())
-    return Reel(path)
+        return Source(path, text=words.read_text(encoding="utf-8").strip())
+    return Source(path)
 
 
 def made(poses: Sequence[ExtractStage], desk: Desk) -> list[Path]:

@@ -22,12 +22,18 @@ from animcli.networks.unet import NOTHING_SEEN, Encoder, Level, Residuals, Sight
 class ConditionEmbedding(nn.Module):
     """Convolutions that shrink a picture eightfold, and say nothing until trained.
 
-    widths: channels at full, half, quarter and eighth size.
+    widths: channels at full, half, quarter and eighth size; with one alone nothing shrinks.
+    channels: of the picture; of a limb map where it has the size of the latents already.
     """
 
-    def __init__(self, features: int, widths: tuple[int, ...] = (16, 32, 96, 256)) -> None:
+    def __init__(
+        self,
+        features: int,
+        widths: tuple[int, ...] = (16, 32, 96, 256),
+        channels: int = 3,
+    ) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
         for width, wider in pairwise(widths):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
@@ -37,7 +43,7 @@ class ConditionEmbedding(nn.Module):
         nn.init.zeros_(self.conv_out.get_parameter("bias"))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """`pictures` (rows, 3, 8 h, 8 w) in 0..1 -> (rows, features, h, w)."""
+        """`pictures` (rows, channels, 8 h, 8 w) in 0..1 -> (rows, features, h, w)."""
         x = F.silu(self.conv_in(pictures))
         for conv in self.blocks:
             x = F.silu(conv(x))
@@ -48,7 +54,7 @@ class PoseGuider(ConditionEmbedding):
     """The condition embedding of a clip of drawn skeletons, frame by frame."""
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """`pictures` (b, 3, f, 8 h, 8 w) in 0..1 -> (b, features, f, h, w)."""
+        """`pictures` (b, channels, f, 8 h, 8 w) in 0..1 -> (b, features, f, h, w)."""
         features = super().forward(fold_frames(pictures))
         return unfold_frames(features, pictures.shape[2])
 

@@ -7,12 +7,18 @@ that ever looked at it; features of the reference are never rounded to float16.
 
 CLIP, the reference network and the UNet are needed one after another, and only one of them
 is in memory at a time; the autoencoder stays, to decode.
+
+Networks of another shape have their configuration beside their weights. `tiny`, which
+comes with the package, is such: limb maps of the target and of the reference in the place
+of drawn skeletons, and a learned token in the place of CLIP's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
@@ -20,10 +26,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from animcli.errors import PresetError, WeightsError
 from animcli.networks.controlnet import PoseGuider
+from animcli.networks.limb_maps import CHANNELS, limb_map
 from animcli.networks.reference_net import ReferenceUNet, unused_parts
-from animcli.networks.unet import ANIMATE_ANYONE, Sight, UNet, UNetConfig
+from animcli.networks.unet import ANIMATE_ANYONE, MotionConfig, Sight, UNet, UNetConfig
 from animcli.pose.draw import draw_pose
+from animcli.pose.keypoints import BODY
+from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
 from animcli.rendering.context import Window, key_frames
 from animcli.rendering.cost import Decoder, frame_decoder
@@ -34,11 +44,14 @@ from animcli.rendering.loading import (
     free_memory,
     load_image_encoder,
     load_network,
+    read_config,
 )
 from animcli.rendering.pipeline import PredictWindow, StartStep, Workplace, render_clip
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 from animcli.rendering.schedulers import ANIMATE_ANYONE as SCHEDULE
-from animcli.rendering.vae import to_unit
+from animcli.rendering.schedulers import Schedule
+from animcli.rendering.vae import SHRINK, to_unit
+from animcli.weights.inspect import read_tensors
 
 CLIP_SIDE: Final = 224
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
@@ -46,25 +59,107 @@ CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 """Of the pictures that CLIP learnt from (Radford et al., arXiv:2103.00020)."""
 
 
-@dataclass(frozen=True)
-class AnimateAnyone:
-    """The renderer; other shapes than the published ones are for networks of one's own."""
+CONFIG_FILE: Final = "config.json"
 
-    drive: ClassVar[Drive] = Drive.SKELETON
-    weights: ClassVar[tuple[str, ...]] = (
-        "animate-anyone",
-        "sd-vae-ft-mse",
-        "clip-image-encoder",
-    )
+
+@dataclass(frozen=True)
+class AnimateAnyoneConfig:
+    """Shapes and conditioning of the networks; the defaults are the published ones'.
+
+    conditioning: what the PoseGuider sees: drawn skeletons at the size of the result, or
+        limb maps at the size of the latents, and then the ReferenceNet gets one too.
+    context: CLIP's token of the reference, or one that was learned.
+    """
 
     unet: UNetConfig = ANIMATE_ANYONE
     guider_widths: tuple[int, ...] = (16, 32, 96, 256)
+    conditioning: Literal["skeleton", "limb-map"] = "skeleton"
+    context: Literal["clip", "learned"] = "clip"
+    schedule: Schedule = SCHEDULE
+
+    def guider(self) -> PoseGuider:
+        """A PoseGuider for this conditioning."""
+        channels = 3 if self.conditioning == "skeleton" else CHANNELS
+        return PoseGuider(self.unet.widths[0], self.guider_widths, channels)
+
+    @classmethod
+    def read(cls, folder: Path) -> "AnimateAnyoneConfig":
+        """Configuration beside the weights in a folder; the published one without a file.
+
+        Raises WeightsError for a file that can't be read or says something else.
+        """
+        path = folder / CONFIG_FILE
+        if not path.is_file():
+            return cls()
+        try:
+            return cls.parse(read_config(path))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise WeightsError(
+                f"{path} describes no network: {error}", "get it again"
+            ) from error
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any]) -> "AnimateAnyoneConfig":
+        """Configuration from what `dataclasses.asdict` made of one, by way of JSON."""
+
+        def tuples(part: Mapping[str, Any]) -> dict[str, Any]:
+            return {k: tuple(v) if isinstance(v, list) else v for k, v in part.items()}
+
+        unet = tuples(table["unet"])
+        motion = unet["motion"] and MotionConfig(**unet["motion"])
+        return cls(
+            **{
+                **tuples(table),
+                "unet": UNetConfig(**{**unet, "motion": motion}),
+                "schedule": Schedule(**table["schedule"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class AnimateAnyone:
+    """The renderer; other shapes than the published ones are for networks of one's own.
+
+    entry: weights entry of its networks; one with a configuration has all that is needed.
+    """
+
+    drive: ClassVar[Drive] = Drive.SKELETON
+
+    config: AnimateAnyoneConfig = field(default_factory=AnimateAnyoneConfig)
+    entry: str = "animate-anyone"
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Weights entries that a request must hold."""
+        if self.config.context == "learned":
+            return (self.entry,)
+        return (self.entry, "sd-vae-ft-mse", "clip-image-encoder")
+
+    @property
+    def unet(self) -> UNetConfig:
+        """Shape of the network that is called for each window."""
+        return self.config.unet
 
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, report: Report
     ) -> FrameSource:
-        """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
-        return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
+        """Denoise the whole clip, going on from `checkpoint`; decode frames as asked.
+
+        Raises PresetError for a drawn motion where limb maps are wanted.
+        """
+        maps = self.config.conditioning == "limb-map"
+        if maps and (request.motion is None or request.reference_pose is None):
+            raise PresetError(
+                f"{self.entry} follows keypoints, and a drawn motion has none",
+                "give the video of the dancer, or its .pose",
+            )
+        vae = (
+            request.weights[self.entry] / "vae"
+            if self.config.context == "learned"
+            else request.weights["sd-vae-ft-mse"]
+        )
+        schedule = self.config.schedule
+        return render_clip(request, checkpoint, report, self.unet, schedule, self.look, vae)
 
     def resident(self) -> list[nn.Module]:
         """The network that is in memory while it denoises, besides the autoencoder."""
@@ -81,55 +176,95 @@ class AnimateAnyone:
     def look(self, place: Workplace) -> StartStep:
         """Look at the reference and the motion, and be ready to predict."""
         request, device, dtype = place.request, place.device, place.dtype
-        folder, what, parts = (
-            request.weights["animate-anyone"],
-            "looking at the reference",
-            4,
-        )
+        folder, what, parts = request.weights[self.entry], "looking at the reference", 4
 
         place.report(what, 0, parts)
-        clip = load_image_encoder(request.weights["clip-image-encoder"], device, dtype)
-        token = describe(clip, request.reference)
-        del clip
+        token = self.token(request, device, dtype)
 
         place.report(what, 1, parts)
+        guider = load_network(
+            self.config.guider,
+            {"": folder / "pose_guider.safetensors"},
+            place.home,
+            dtype,
+        )
+        latents = place.encode(request.reference)
         reference_unet = load_network(
             lambda: ReferenceUNet(replace(self.unet, motion=None)),
             {"": folder / "reference_unet.safetensors"},
             device,
             dtype,
-            unused=unused_parts(self.unet),
+            unused=unused_parts(self.unet) if self.config.context == "clip" else (),
         )
-        features = show(reference_unet, place.encode(request.reference), token)
+        pose = None
+        if self.config.conditioning == "limb-map" and request.reference_pose is not None:
+            there = limb_maps_of(request.reference_pose)(0)
+            with torch.inference_mode(), place.at_work(guider):
+                pose = guider(there.to(device, dtype))[:, :, 0]
+        features = show(reference_unet, latents, token, pose)
         del reference_unet
         free_memory(device)
 
         place.report(what, 2, parts)
-        guider = load_network(
-            lambda: PoseGuider(self.unet.widths[0], self.guider_widths),
-            {"": folder / "pose_guider.safetensors"},
-            place.home,
-            dtype,
+        guided = pose_features(
+            guider, self.conditions(request), device, dtype, place.at_work
         )
-        pose = pose_features(guider, drawn(request), device, dtype, place.at_work)
 
         place.report(what, 3, parts)
-        files = {
-            "motion_modules": folder / "motion_module.safetensors",
-            "": folder / "denoising_unet.safetensors",
-        }
-        unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        parts_of = {"": folder / "denoising_unet.safetensors"}
+        if self.unet.motion is not None:
+            motion = folder / "motion_module.safetensors"
+            parts_of = {"motion_modules": motion, **parts_of}
+        unet = load_network(lambda: UNet(self.unet), parts_of, device, dtype)
         place.ready(unet)
         place.report(what, 4, parts)
         return predictor(
             unet,
             token,
             features,
-            pose,
+            guided,
             place.guidance,
             request.preset.steps,
             together=place.together(self.unet, unet, place.autoencoder.network),
         )
+
+    def token(
+        self, request: RenderRequest, device: torch.device, dtype: torch.dtype
+    ) -> Tensor:
+        """Context token (1, 1, width): CLIP's of the reference, or the learned one."""
+        if self.config.context == "clip":
+            folder = request.weights["clip-image-encoder"]
+            return describe(load_image_encoder(folder, device, dtype), request.reference)
+        path = request.weights[self.entry] / "image_token.safetensors"
+        shape = (1, 1, self.unet.context)
+        return read_tensors(path, {"image_token": shape})["image_token"].to(device, dtype)
+
+    def conditions(self, request: RenderRequest) -> Callable[[int], Tensor]:
+        """Frame -> input of the PoseGuider, (1, c, 1, h, w)."""
+        if self.config.conditioning == "limb-map" and request.motion is not None:
+            return limb_maps_of(request.motion)
+        picture = drawn(request)
+        return lambda frame: to_unit(picture(frame))[:, :, None]
+
+
+def tiny() -> AnimateAnyone:
+    """The renderer of the small model that comes with the package."""
+    folder = Path(str(files("animcli.weights"))) / "tiny"
+    return AnimateAnyone(AnimateAnyoneConfig.read(folder), "tiny")
+
+
+def limb_maps_of(motion: PoseSequence) -> Callable[[int], Tensor]:
+    """Frame -> limb map of a motion, (1, c, 1, h, w) at the size of the latents."""
+    width, height = motion.size
+    size = (height // SHRINK, width // SHRINK)
+    keypoints = torch.from_numpy(motion.points[:, BODY] / np.array(motion.size, np.float32))
+    visible = torch.from_numpy(motion.seen[:, BODY])
+
+    def of(frame: int) -> Tensor:
+        one = slice(frame, frame + 1)
+        return limb_map(keypoints[one], visible[one], size)[:, :, None]
+
+    return of
 
 
 def drawn(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
@@ -147,7 +282,7 @@ def drawn(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
 
 def pose_features(
     guider: nn.Module,
-    picture: Callable[[int], NDArray[np.uint8]],
+    conditions: Callable[[int], Tensor],
     device: torch.device,
     dtype: torch.dtype,
     at_work: AtWork = nullcontext,
@@ -156,9 +291,9 @@ def pose_features(
 
     @torch.inference_mode()
     def guide(frame: int) -> Tensor:
-        pixels = to_unit(picture(frame))[:, :, None].to(device, dtype)
+        given = conditions(frame).to(device, dtype)
         with at_work(guider):
-            return guider(pixels)[0, :, 0].cpu()
+            return guider(given)[0, :, 0].cpu()
 
     return FrameFeatures(guide)
 
@@ -177,10 +312,15 @@ def describe(clip: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
 
 
 @torch.inference_mode()
-def show(network: ReferenceUNet, latents: Tensor, token: Tensor) -> dict[str, Tensor]:
-    """What the transformers may look at in the reference, whose latents are clean."""
+def show(
+    network: ReferenceUNet, latents: Tensor, token: Tensor, pose: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Features of the reference, whose latents are clean, for the UNet's transformers.
+
+    pose: (1, widths[0], h, w), what the PoseGuider says of the reference's own limb map.
+    """
     clean = torch.zeros((), dtype=torch.long, device=latents.device)
-    return network(latents, clean, network.see(token))
+    return network(latents, clean, network.see(token), pose)
 
 
 def predictor(

@@ -29,18 +29,22 @@ class Live(NamedTuple):
 
 LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
     "animate-anyone": {True: Live(21.1, 17.6), False: Live(30.1, 17.6)},
+    "tiny": {True: Live(21.6, 22.2), False: Live(31.7, 12.1)},
     "magic-animate": {True: Live(29.3, 15.7), False: Live(38.3, 15.7)},
     "cinemo": {True: Live(18.1, 22.5), False: Live(28.1, 32.5)},
 }
 """By renderer, and by whether the device is a processor, on which the feed-forward layers
 work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors, for
-512 by 512 pixels; for 256 by 256 a whole window comes to the same within 4 %."""
+512 by 512 pixels, of tiny for 256 by 256; a whole window of the others comes to the same
+there within 4 %."""
 
 AUTOENCODER: Final = 83_653_863
+TINY_AUTOENCODER: Final = 1_676_291
 CLIP_AUTOENCODER: Final = 97_742_847
-"""Parameters of sd-vae-ft-mse, and of the one with a decoder over time, as published."""
+"""Parameters of sd-vae-ft-mse, of tiny's, and of the one with a decoder over time."""
 
 DECODED: Final = 768
+DECODED_TINY: Final = 97
 DECODED_OVER_TIME: Final = 1024
 """Values that are alive at once in their decoders for each pixel of a frame. Measured by
 the same benchmark."""
@@ -182,9 +186,11 @@ def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -
 
 
 def frame_decoder(preset: Preset) -> Decoder:
-    """Of sd-vae-ft-mse, which takes frames one by one, a large one in tiles."""
+    """Of sd-vae-ft-mse or tiny's, which takes frames one by one, a large one in tiles."""
     size = DTYPES[preset.dtype].itemsize
     pixels = min(preset.width * preset.height, WHOLE)
+    if preset.renderer == "tiny":
+        return Decoder(TINY_AUTOENCODER * size, DECODED_TINY * pixels * size)
     return Decoder(AUTOENCODER * size, DECODED * pixels * size)
 
 

@@ -53,7 +53,8 @@ class MagicAnimate:
         self, request: RenderRequest, checkpoint: Checkpoint, report: Report
     ) -> FrameSource:
         """Denoise the whole clip, going on from `checkpoint`; decode frames as asked."""
-        return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look)
+        vae = request.weights["sd-vae-ft-mse"]
+        return render_clip(request, checkpoint, report, self.unet, SCHEDULE, self.look, vae)
 
     def resident(self) -> list[nn.Module]:
         """The networks that are in memory while it denoises, besides the autoencoder."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
@@ -196,10 +197,12 @@ def render_clip(
     config: UNetConfig,
     schedule: Schedule,
     look: Callable[[Workplace], StartStep],
+    vae_folder: Path,
 ) -> FrameSource:
     """Denoise the whole clip, going on from `checkpoint`; decode frames as asked.
 
     look: what a renderer does before the first step; not called if no step is left.
+    vae_folder: of the autoencoder, in diffusers' layout.
 
     Raises PresetError for a window that the network can't see at once, DeviceError where
     the device isn't there or its memory ends.
@@ -208,7 +211,7 @@ def render_clip(
     check_window(preset, config)
     device = open_device(request.device)
     dtype = dtype_on(device, preset.dtype)
-    vae = load_autoencoder(request.weights["sd-vae-ft-mse"], device, dtype)
+    vae = load_autoencoder(vae_folder, device, dtype)
     chosen = key_frames(request.frames, preset.latent_spacing)
     few = only_frames(request, chosen)
     place = Workplace(few, Autoencoder(vae), device, dtype, report)

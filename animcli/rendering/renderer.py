@@ -119,6 +119,9 @@ RENDERERS: Final[dict[str, Entry]] = {
         1,
         ("torch", "diffusers", "transformers", "numpy"),
     ),
+    "tiny": Entry(
+        "animcli.rendering.animate_anyone:tiny", 1, ("torch", "diffusers", "numpy")
+    ),
     "magic-animate": Entry(
         "animcli.rendering.magic_animate:MagicAnimate",
         1,

@@ -27,13 +27,14 @@ Arrays = Mapping[str, NDArray[np.generic]]
 class Schedule:
     """How much noise there is at each of a network's 1000 timesteps, and what it predicts.
 
-    prediction: the noise, or the velocity of Salimans and Ho, arXiv:2202.00512.
+    prediction: the noise, the velocity of Salimans and Ho, arXiv:2202.00512, or what is
+        clean (`sample`).
     zero_snr: the last timestep is nothing but noise (Lin et al., arXiv:2305.08891).
     spacing, offset: which timesteps are taken when there are fewer steps.
     """
 
     beta_schedule: Literal["linear", "scaled_linear"] = "linear"
-    prediction: Literal["epsilon", "v_prediction"] = "epsilon"
+    prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     zero_snr: bool = False
     spacing: Literal["leading", "trailing"] = "leading"
     offset: int = 1

@@ -27,7 +27,7 @@ from animcli.rendering.loading import (
 )
 from animcli.rendering.renderer import FrameSource
 
-SCALE: Final = 0.18215
+SCALING_FACTOR: Final = 0.18215
 """Makes the latents of the training pictures' variance 1 (arXiv:2112.10752, section G)."""
 
 SHRINK: Final = 8
@@ -48,12 +48,19 @@ def to_unit(picture: NDArray[np.uint8]) -> Tensor:
     return torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
 
 
+def scaling_factor(network: nn.Module) -> float:
+    """Scaling factor of an AutoencoderKL by its configuration, else the published one."""
+    config = getattr(network, "config", {})
+    return float(config.get("scaling_factor") or SCALING_FACTOR)
+
+
 class Autoencoder:
     """Encodes the reference, and decodes frames one at a time."""
 
     def __init__(self, network: nn.Module) -> None:
         """`network` is diffusers' AutoencoderKL."""
         self.network = network
+        self._scale = scaling_factor(network)
 
     @property
     def _like(self) -> Tensor:
@@ -63,7 +70,7 @@ class Autoencoder:
     def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         """The latents (1, 4, h / 8, w / 8) of a picture (h, w, 3), without chance."""
         posterior = self.network.encode(to_signed(picture).to(self._like)).latent_dist  # type: ignore[operator]
-        return posterior.mode() * SCALE
+        return posterior.mode() * self._scale
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
@@ -74,7 +81,7 @@ class Autoencoder:
         pixels = latents.shape[-1] * latents.shape[-2] * SHRINK**2
         if pixels > WHOLE:
             self.network.enable_tiling()  # type: ignore[operator]
-        decoded = self.network.decode(latents[None].to(self._like) / SCALE).sample  # type: ignore[operator]
+        decoded = self.network.decode(latents[None].to(self._like) / self._scale).sample  # type: ignore[operator]
         return (decoded[0].float() / 2 + 0.5).clamp(0, 1).cpu()
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
@@ -151,7 +158,7 @@ def decode_chunk(network: nn.Module, latents: Tensor, number: int) -> NDArray[np
     Where chunks begin depends on the clip alone, so that a frame is always the same.
     """
     chunk = latents[number * CHUNK : (number + 1) * CHUNK]
-    chunk = chunk.to(next(network.parameters())) / SCALE
+    chunk = chunk.to(next(network.parameters())) / SCALING_FACTOR
     with enough_memory("decoding", "--decoder frame, or a smaller --size, needs less"):
         said = network.decode(chunk, num_frames=len(chunk)).sample  # type: ignore[operator]
     shown = ((said.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)

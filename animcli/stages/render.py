@@ -18,10 +18,10 @@ from animcli.files import write_file
 from animcli.pipeline.record import canonical
 from animcli.pipeline.stage import Bench, Source, plain, settings_of, shown_name
 from animcli.presets import PROMPTED, Preset
-from animcli.rendering.motion_score import RATE, SIZE, motion_number
 from animcli.stages.fitting import Fit, nominal_rate, resample
 from animcli.stages.reference import FindPose, FitClip, FitPicture
 from animcli.stages.retarget import RetargetStage
+from animcli.video.ssim import motion_bucket
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,12 @@ DEFAULT_FRAMES: Final = 16
 
 CHECKPOINT: Final = "checkpoint.npz"
 """In the work folder: what denoising goes on from."""
+
+RATE: Final = 8
+"""Frames a second of which the motion bucket is measured: Cinemo's results have as many."""
+
+SIZE: Final = (512, 320)
+"""`(width, height)` at which frames are compared for it: that of Cinemo's training."""
 
 OFFLOAD_ON_CPU: Final = (
     "--offload changes nothing on a processor, whose memory the networks are in anyway"
@@ -238,7 +244,7 @@ class RenderStage:
         """The preset, with as much motion as the clip has that was given for it."""
         if self.like is None:
             return self.preset
-        measured = motion_number(read_likeness(bench.inputs["like"]))
+        measured = motion_bucket(read_likeness(bench.inputs["like"]))
         return replace(self.preset, motion_id=float(measured))
 
     def check_drive(self) -> None:

@@ -1,25 +1,33 @@
-"""What Cinemo is taught: the noise in how a clip differs from its first frame.
+"""Cinemo as it is trained: the noise in the residuals of a clip to its first frame.
 
 Source: Ma et al., "Cinemo", arXiv:2407.15642, section 3.1. The authors published no
 training code; what the paper leaves open (the schedule of noise) is as in their sampling.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
+import cv2
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from animcli.networks.unet import MotionUNet
-from animcli.training.diffusion import Diffusion
-from animcli.training.takes import Rows, sample
+from animcli.networks.unet import CINEMO, MOTION_WAVES, MotionUNet, UNetConfig
+from animcli.rendering.cinemo import read_prompts
+from animcli.training.objective import Objective
+from animcli.training.samples import Sample, Tensors, sample_latents
+from animcli.training.systems import Entries, StageName, fill
+from animcli.video.ssim import motion_bucket, neighbour_likeness
+
+WHOLE: Final = "diffusion_pytorch_model.safetensors"
 
 DROP_TEXT: Final = 0.5
 """Share of the clips that are shown without their text, so that guidance works."""
 
-PUBLISHED: Final = Diffusion(
+PUBLISHED: Final = Objective(
     prediction="epsilon",
-    betas="linear",
+    beta_schedule="linear",
     beta_start=0.0001,
     beta_end=0.02,
     zero_snr=False,
@@ -30,11 +38,11 @@ PUBLISHED: Final = Diffusion(
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Clips to learn from, and how much noise each gets.
+    """Clips to train on, and how much noise each gets.
 
     clips: clean latents, (b, c, 1 + f, h, w); the first frame is shown as it is.
-    text: what the text encoder says of each clip, (b, m, context channels).
-    motion: the number for how much each clip moves, (b,); see `stages.likeness`.
+    text: embeddings of the prompts, (b, m, context channels).
+    motion: motion bucket of each clip, (b,).
     noise: (b, c, f, h, w).
     timesteps: (b,), whole numbers.
     """
@@ -52,68 +60,107 @@ class Batch:
 
     @property
     def latents(self) -> Tensor:
-        """How the others differ from it, (b, c, f, h, w): what noise is added to."""
+        """Residuals of the others to it, (b, c, f, h, w): what noise is added to."""
         return self.clips[:, :, 1:] - self.first
 
 
-def predict(
-    unet: MotionUNet, batch: Batch, noisy: Tensor, *, checkpointing: bool
-) -> Tensor:
-    """What the network tells of noisy residuals (b, c, f, h, w), same shape.
+class Networks(nn.Module):
+    """The UNet, and the empty prompt's embedding."""
 
-    checkpointing: recompute in the backward pass instead of keeping.
-    """
-    return unet(
-        noisy,
-        batch.timesteps,
-        unet.see_clip(batch.text, noisy.shape[2]),
-        first=batch.first,
-        motion=unet.add_embedding(batch.motion),
-        checkpointing=checkpointing,
-    )
+    empty_prompt: Tensor
+
+    def __init__(self, unet: MotionUNet, empty_prompt: Tensor) -> None:
+        super().__init__()
+        self.unet = unet
+        self.register_buffer("empty_prompt", empty_prompt, persistent=False)
+
+    def forward(self, batch: Batch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
+        """Prediction for noisy residuals (b, c, f, h, w), same shape.
+
+        checkpointing: recompute in the backward pass instead of keeping.
+        """
+        return self.unet(
+            noisy,
+            batch.timesteps,
+            self.unet.see_clip(batch.text, noisy.shape[2]),
+            first=batch.first,
+            motion=self.unet.add_embedding(batch.motion),
+            checkpointing=checkpointing,
+        )
 
 
-def animation_loss(
-    unet: MotionUNet, batch: Batch, diffusion: Diffusion, *, checkpointing: bool = False
-) -> Tensor:
-    """The weighted error of what the network tells of a batch's residuals, a scalar."""
-    noisy = diffusion.mix(batch.latents, batch.noise, batch.timesteps)
-    told = predict(unet, batch, noisy, checkpointing=checkpointing)
-    return diffusion.loss(told, batch.latents, batch.noise, batch.timesteps)
+@dataclass(frozen=True)
+class Cinemo:
+    """The adapter; other shapes than the published ones are for networks of one's own."""
 
+    unet: UNetConfig = CINEMO
+    motion_waves: int = MOTION_WAVES
 
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """Cinemo, taught from takes; guidance strengthens the text.
+    def entries(self, start: str) -> tuple[str, ...]:
+        return ("cinemo",)
 
-    nothing: what the text encoder says of no text, (1, m, context channels).
-    """
+    def vae(self, entries: Entries, run: Path) -> Path:
+        return entries("cinemo") / "vae"
 
-    nothing: Tensor
+    def embeddings(
+        self, entries: Entries, device: torch.device
+    ) -> Callable[[Sample], Tensors]:
+        folder, encoded = entries("cinemo"), dict[str, Tensor]()
+
+        def embed(sample: Sample) -> Tensors:
+            if sample.text not in encoded:
+                said = read_prompts(folder, [sample.text], device, torch.float32)
+                encoded[sample.text] = said[0].cpu()
+            grey = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in sample.frames)
+            likeness = neighbour_likeness(grey)
+            bucket = motion_bucket(1.0 if likeness is None else likeness)
+            return {"context": encoded[sample.text], "motion": torch.tensor(float(bucket))}
+
+        return embed
+
+    def networks(
+        self, entries: Entries, run: Path, start: str, stage: StageName
+    ) -> nn.Module:
+        unet = MotionUNet(self.unet, self.motion_waves)
+        fill(unet, entries("cinemo") / "unet" / WHOLE)
+        cpu = torch.device("cpu")
+        return Networks(
+            unet, read_prompts(entries("cinemo"), [""], cpu, torch.float32).clone()
+        )
 
     def batch(
-        self, rows: Rows, shown: int, diffusion: Diffusion, random: torch.Generator
+        self,
+        network: nn.Module,
+        rows: Tensors,
+        conditioned: int,
+        objective: Objective,
+        rng: torch.Generator,
     ) -> Batch:
-        """Takes made ready; the last `shown` with their text."""
-        clips = sample(rows["latents"], random).transpose(1, 2)
-        timesteps, noise = diffusion.draw(clips[:, :, 1:].shape, random)
+        clips = sample_latents(rows["latents"], rng).transpose(1, 2)
+        timesteps, noise = objective.draw(clips[:, :, 1:].shape, rng)
         text = rows["context"]
-        hidden = len(clips) - shown
-        silent = self.nothing.to(text).expand(hidden, -1, -1)
+        dropped = len(clips) - conditioned
+        nothing = network.get_buffer("empty_prompt").to(text).expand(dropped, -1, -1)
         return Batch(
             clips,
-            torch.cat([silent, text[hidden:]]),
+            torch.cat([nothing, text[dropped:]]),
             rows["motion"],
             noise.to(clips.device),
             timesteps.to(clips.device),
         )
 
-    def tell(
-        self, network: MotionUNet, batch: Batch, noisy: Tensor, *, checkpointing: bool
+    def predict(
+        self, network: nn.Module, batch: Batch, noisy: Tensor, *, checkpointing: bool
     ) -> Tensor:
-        """The prediction for `noisy` (b, 4, f, h, w), same shape."""
-        return predict(network, batch, noisy, checkpointing=checkpointing)
+        predicted: Tensor = network(batch, noisy, checkpointing=checkpointing)
+        return predicted
 
-    def clip(self, batch: Batch, clean: Tensor) -> Tensor:
-        """The first frame, and after it all that differ from it by `clean`."""
-        return torch.cat([batch.first, batch.first + clean], dim=2)
+    def wrong_reference(self, batch: Batch) -> None:
+        """Nothing: its first frame is part of the clip."""
+
+    def clip(self, batch: Batch, sample: Tensor) -> Tensor:
+        """Frames from residuals: the first, and after it all that differ from it."""
+        return torch.cat([batch.first, batch.first + sample], dim=2)
+
+    def files(self, network: nn.Module, stage: StageName) -> Mapping[str, Any]:
+        return {f"unet/{WHOLE}": network.get_submodule("unet").state_dict()}

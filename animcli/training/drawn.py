@@ -1,66 +1,69 @@
-"""Clips of people that the package draws itself, with their true keypoints."""
+"""Samples of people that the package draws itself."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.synthetic.draw import Artist
 from animcli.synthetic.scene import Scene
+from animcli.training.samples import Sample
 
-TRAINING_SEEDS = range(800_000)
-VALIDATION_SEEDS = range(800_000, 900_000)
+TRAINING_SEEDS: Final = range(800_000)
+VALIDATION_SEEDS: Final = range(800_000, 900_000)
 """From 900000 on nobody trains or tunes."""
 
+SECONDS: Final = 12.0  # of a dance
+RATES: Final = (12.0, 24.0)  # frames a second of clips
+GUESSED: Final = 2 / 3
+"""Share of the hidden keypoints that a detector guesses, in one clip of four; in the others
+it guesses all of them."""
 
-@dataclass(frozen=True, eq=False)
-class Footage:
-    """Pictures of one person before training: the first is the reference.
 
-    pictures: `(k, h, w, 3)` uint8 RGB. masks: `(k, h, w)` uint8, where the person is.
-    joints: `(k, 18, 2)` float32, x and y in 0..1 of the picture.
-    seen: `(k, 18)` bool.
+@dataclass(frozen=True)
+class DrawnPeople:
+    """Number of a sample -> the person of that one of `seeds`, with true keypoints.
+
+    After the last of the seeds comes the first again.
+
+    size: `(width, height)`. frames: of a sample.
+    consecutive: frames follow one another, 12 to 24 a second, instead of moments apart.
     """
 
-    pictures: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
-    joints: NDArray[np.float32]
-    seen: NDArray[np.bool_]
+    seeds: range
+    size: tuple[int, int]
+    frames: int
+    consecutive: bool = False
+
+    def __call__(self, number: int) -> Sample:
+        """The same sample for the same number."""
+        seed = self.seeds[number % len(self.seeds)]
+        rng = np.random.default_rng([seed, 17 if self.consecutive else 11])
+        if self.consecutive:
+            reference, start = rng.uniform(0, SECONDS, 2)
+            moments = start + np.arange(self.frames) / rng.uniform(*RATES)
+        else:
+            reference, *moments = rng.uniform(0, SECONDS, 1 + self.frames)
+        return draw(seed, np.array([reference, *moments]), self.size, rng)
 
 
-def draw_footage(seed: int, targets: int, size: int = 256) -> Footage:
-    """The person of this seed at `1 + targets` moments; the first is the reference."""
-    chance = np.random.default_rng([seed, 11])
-    return _draw(seed, chance.uniform(0, 12, 1 + targets), size, chance)
-
-
-def draw_clip(seed: int, frames: int, size: int = 256) -> Footage:
-    """The person of this seed at some moment, the reference, then `frames` on end, 12 to 24
-    a second.
-    """
-    chance = np.random.default_rng([seed, 17])
-    reference, start = chance.uniform(0, 12, 2)
-    moments = start + np.arange(frames) / chance.uniform(12, 24)
-    return _draw(seed, np.array([reference, *moments]), size, chance)
-
-
-def _draw(
-    seed: int, moments: NDArray[np.float64], size: int, chance: np.random.Generator
-) -> Footage:
-    """The person of this seed at `moments` (seconds).
-
-    In one clip of four, each hidden joint counts as unseen one time in three: detectors
-    guess most of them.
-    """
+def draw(
+    seed: int, moments: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator
+) -> Sample:
+    """The person of this seed at `moments` (seconds), the reference's first."""
     scene = Scene.from_seed(seed)
-    artist = Artist(scene.figure, scene.shot, (size, size))
+    artist = Artist(scene.figure, scene.shot, size)
     drawn = [artist.draw(pose) for pose in scene.dance.poses(scene.figure, moments)]
-    joints = np.stack([drawing.joints for drawing in drawn]) / np.float32(size)
-    inside = ((joints > -0.02) & (joints < 1.02)).all(axis=-1)
-    guessed = chance.random(inside.shape) < (2 / 3 if chance.random() < 1 / 4 else 1)
-    return Footage(
-        pictures=np.stack([drawing.picture for drawing in drawn]),
-        masks=np.stack([drawing.mask for drawing in drawn]),
-        joints=joints.astype(np.float32),
-        seen=inside & (np.stack([drawing.visible for drawing in drawn]) | guessed),
+    points = np.stack([drawing.joints for drawing in drawn]) / np.array(size)
+    inside = ((points > -0.02) & (points < 1.02)).all(axis=-1)
+    guessed = rng.random(inside.shape) < (GUESSED if rng.random() < 1 / 4 else 1)
+    visible = inside & (np.stack([drawing.visible for drawing in drawn]) | guessed)
+    pictures = np.stack([drawing.picture for drawing in drawn])
+    return Sample(
+        reference=pictures[0],
+        whole=pictures[0],
+        frames=pictures[1:],
+        keypoints=np.dstack([points, visible]).astype(np.float32),
+        masks=np.stack([drawing.mask for drawing in drawn[1:]]),
     )

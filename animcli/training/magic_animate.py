@@ -1,4 +1,4 @@
-"""What MagicAnimate is taught, from videos and single pictures in one loop.
+"""MagicAnimate as it is trained, from videos and single pictures in one loop.
 
 Source: Xu et al., "MagicAnimate", arXiv:2311.16498, section 3.3 (the objectives of both
 stages, image-video joint training). The authors published no training code; what the paper
@@ -7,29 +7,36 @@ leaves open is as in their rendering.
 Shapes: b samples, f frames, h by w latent positions.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
-from animcli.networks.unet import Residuals, UNet
-from animcli.training.diffusion import Diffusion
-from animcli.training.recompute import run
-from animcli.training.takes import Rows, sample
+from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet, UNetConfig
+from animcli.rendering.loading import load_text_encoder
+from animcli.rendering.magic_animate import empty_prompt
+from animcli.training.objective import Objective
+from animcli.training.samples import Sample, Tensors, sample_latents
+from animcli.training.systems import Entries, StageName, fill, motion_of, no_embeddings
+
+WHOLE: Final = "diffusion_pytorch_model.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Clips to learn from; single frames and pictures are clips of one.
+    """Clips to train on; single frames and pictures are clips of one.
 
     latents: clean, (b, 4, f, h, w). noise: the same shape.
     timesteps: (b,), whole numbers.
     reference: latents of the references of the last r samples, (r, 4, h, w). The samples
         before have none.
-    text: what the text encoder says of no text, (1, m, context channels).
+    text: embedding of the empty prompt, (1, m, context channels).
     control: DensePose pictures, (b, 3, f, 8 h, 8 w) in 0..1.
     """
 
@@ -42,30 +49,42 @@ class Batch:
 
 
 class Networks(nn.Module):
-    """What learns, and the UNet."""
+    """UNet, appearance encoder and ControlNet, and the empty prompt's embedding."""
+
+    empty_prompt: Tensor
 
     def __init__(
-        self, unet: UNet, appearance_encoder: ReferenceUNet, controlnet: ControlNet
+        self,
+        unet: UNet,
+        appearance_encoder: ReferenceUNet,
+        controlnet: ControlNet,
+        empty_prompt: Tensor,
     ) -> None:
         super().__init__()
+        self.register_buffer("empty_prompt", empty_prompt, persistent=False)
         self.unet = unet
         self.appearance_encoder = appearance_encoder
         self.controlnet = controlnet
 
-    def choose(self, stage: Literal["1", "2"]) -> None:
-        """Let learn what a stage is about: the appearance encoder and the ControlNet, or
-        the motion modules.
-        """
+    def train_only(self, stage: StageName) -> None:
+        """Train the appearance encoder and the ControlNet, or the motion modules alone."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(
                 "motion_modules" in name if stage == "2" else not name.startswith("unet.")
             )
 
     def forward(self, batch: Batch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
-        """The prediction for `noisy` (b, 4, f, h, w), same shape.
+        """Prediction for `noisy` (b, 4, f, h, w), same shape.
 
         checkpointing: recompute in the backward pass instead of keeping.
         """
+
+        def run(part: Callable[..., Any], *given: Tensor) -> Any:
+            return (
+                checkpoint(part, *given, use_reentrant=False)
+                if checkpointing
+                else part(*given)
+            )
 
         def look(latents: Tensor, timesteps: Tensor) -> dict[str, Tensor]:
             sight = self.appearance_encoder.see(batch.text)
@@ -79,75 +98,105 @@ class Networks(nn.Module):
 
         time, features = batch.timesteps, {}
         if shown := len(batch.reference):
-            features = run(look, batch.reference, time[-shown:], twice=checkpointing)
+            features = run(look, batch.reference, time[-shown:])
         return self.unet(
             noisy,
             time,
             self.unet.see(batch.text, features),
-            residuals=run(steer, noisy, time, batch.control, twice=checkpointing),
+            residuals=run(steer, noisy, time, batch.control),
             checkpointing=checkpointing,
         )
 
 
-def joint_loss(
-    networks: Networks, batch: Batch, diffusion: Diffusion, *, checkpointing: bool = False
-) -> Tensor:
-    """The weighted error of what the UNet tells of a batch, a scalar.
+@dataclass(frozen=True)
+class MagicAnimate:
+    """The adapter; other shapes than the published ones are for networks of one's own."""
 
-    It is the same for clips and for single pictures, which are their own reference.
-    """
-    noisy = diffusion.mix(batch.latents, batch.noise, batch.timesteps)
-    told = networks(batch, noisy, checkpointing=checkpointing)
-    return diffusion.loss(told, batch.latents, batch.noise, batch.timesteps)
+    unet: UNetConfig = MAGIC_ANIMATE
+    condition_widths: tuple[int, ...] = (16, 32, 96, 256)
 
+    def entries(self, start: str) -> tuple[str, ...]:
+        own = ("magic-animate",) if start == "published" else ()
+        return (*own, "sd15", "sd-vae-ft-mse")
 
-Kind = Literal["picture", "frame", "clip"]
+    def vae(self, entries: Entries, run: Path) -> Path:
+        return entries("sd-vae-ft-mse")
 
+    def embeddings(
+        self, entries: Entries, device: torch.device
+    ) -> Callable[[Sample], Tensors]:
+        return no_embeddings
 
-def draw_kind(pictures: float, frames: float, random: torch.Generator) -> Kind:
-    """What an update learns from: r of 0..1 is compared with two thresholds.
-
-    pictures: share of single pictures (the first threshold of the paper). frames: share of
-    single frames of videos (between the first and the second).
-    """
-    r = float(torch.rand((), generator=random))
-    if r < pictures:
-        return "picture"
-    return "frame" if r < pictures + frames else "clip"
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """MagicAnimate, taught from takes; guidance strengthens the reference.
-
-    text: what the text encoder says of no text, (1, m, context channels).
-    """
-
-    text: Tensor
+    def networks(
+        self, entries: Entries, run: Path, start: str, stage: StageName
+    ) -> nn.Module:
+        spatial = replace(self.unet, motion=None, across_frames=False)
+        config = replace(self.unet, motion=None) if stage == "1" else self.unet
+        encoder = load_text_encoder(
+            entries("sd15") / "text_encoder", torch.device("cpu"), torch.float32
+        )
+        made = Networks(
+            UNet(config),
+            ReferenceUNet(spatial),
+            ControlNet(spatial, self.condition_widths),
+            empty_prompt(encoder).clone(),
+        )
+        base = entries("sd15") / "unet" / WHOLE
+        fill(made.unet, base, fresh=("motion_modules",))
+        if stage == "1" and start == "sd15":
+            fill(made.appearance_encoder, base, unused=unused_parts(spatial))
+            above = ("up_blocks.", "conv_norm_out.", "conv_out.")
+            fill(made.controlnet, base, unused=above, fresh=("controlnet_",))
+        else:
+            folder = run if stage == "2" else entries("magic-animate")
+            fill(made.appearance_encoder, folder / "appearance_encoder" / WHOLE)
+            fill(made.controlnet, folder / "densepose_controlnet" / WHOLE)
+        if stage == "2" and start == "published":
+            motion = entries("magic-animate") / "temporal_attention.safetensors"
+            fill(made.unet, motion, only="motion_modules")
+        made.train_only(stage)
+        return made
 
     def batch(
-        self, rows: Rows, shown: int, diffusion: Diffusion, random: torch.Generator
+        self,
+        network: nn.Module,
+        rows: Tensors,
+        conditioned: int,
+        objective: Objective,
+        rng: torch.Generator,
     ) -> Batch:
-        """Takes made ready; the last `shown` with their reference."""
-        latents = sample(rows["latents"], random).transpose(1, 2)
-        reference = sample(rows["reference"], random)
-        timesteps, noise = diffusion.draw(latents.shape, random)
+        latents = sample_latents(rows["latents"], rng).transpose(1, 2)
+        reference = sample_latents(rows["reference"], rng)
+        timesteps, noise = objective.draw(latents.shape, rng)
         return Batch(
             latents,
             noise.to(latents.device),
             timesteps.to(latents.device),
-            reference[len(latents) - shown :],
-            self.text.to(latents),
+            reference[len(latents) - conditioned :],
+            network.get_buffer("empty_prompt").to(latents),
             rows["conditions"].transpose(1, 2).float() / 255,
         )
 
-    def tell(
-        self, network: Networks, batch: Batch, noisy: Tensor, *, checkpointing: bool
+    def predict(
+        self, network: nn.Module, batch: Batch, noisy: Tensor, *, checkpointing: bool
     ) -> Tensor:
-        """The prediction for `noisy` (b, 4, f, h, w), same shape."""
-        told: Tensor = network(batch, noisy, checkpointing=checkpointing)
-        return told
+        predicted: Tensor = network(batch, noisy, checkpointing=checkpointing)
+        return predicted
 
-    def clip(self, batch: Batch, clean: Tensor) -> Tensor:
-        """The same: it cleans the frames themselves."""
-        return clean
+    def wrong_reference(self, batch: Batch) -> Batch:
+        return replace(batch, reference=batch.reference.roll(1, 0))
+
+    def clip(self, batch: Batch, sample: Tensor) -> Tensor:
+        return sample
+
+    def files(self, network: nn.Module, stage: StageName) -> Mapping[str, Any]:
+        if stage == "2":
+            return {"temporal_attention.safetensors": motion_of(network, "unet.")}
+        places = {
+            "appearance_encoder": "appearance_encoder",
+            "densepose_controlnet": "controlnet",
+        }
+        return {
+            f"{place}/{WHOLE}": network.get_submodule(name).state_dict()
+            for place, name in places.items()
+        }

@@ -25,6 +25,9 @@ class Processes(Protocol):
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace every gradient by its mean over all processes."""
 
+    def any(self, said: bool) -> bool:
+        """Whether any process says so; all ask together."""
+
     def wait(self) -> None:
         """Wait until all processes are here."""
 
@@ -38,6 +41,10 @@ class Alone:
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Nothing: its gradients are the mean."""
+
+    def any(self, said: bool) -> bool:
+        """What it says itself."""
+        return said
 
     def wait(self) -> None:
         """Nothing: it is here."""
@@ -70,6 +77,11 @@ class Accelerated:
             if own is None:
                 own = torch.zeros_like(parameter)
             parameter.grad = self._accelerator.reduce(own, reduction="mean")
+
+    def any(self, said: bool) -> bool:
+        """Sum over all processes."""
+        mine = torch.tensor(float(said), device=self._accelerator.device)
+        return bool(self._accelerator.reduce(mine, reduction="sum") > 0)
 
     def wait(self) -> None:
         """All of them, the slowest too."""

@@ -46,6 +46,20 @@ def neighbour_likeness(frames: Iterable[NDArray[np.uint8]]) -> float | None:
     return float(np.mean(each)) if each else None
 
 
+def motion_bucket(likeness: float) -> int:
+    """Motion bucket of a mean likeness: whole hundredths, 0 (much motion) to 99.
+
+    Source: Ma et al., "Cinemo", arXiv:2407.15642, section 3.2, which counts buckets without
+    saying where they begin; the published weights seem to know this one.
+    """
+    return max(0, min(99, int(100 * likeness)))
+
+
+def motion_strength(likeness: float) -> int:
+    """The nearest `--motion-strength`, 1 to 20, to a mean likeness."""
+    return max(1, min(20, 100 - motion_bucket(likeness)))
+
+
 def _mean(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean of every window that lies whole in `x` (h, w, ...)."""
     edge = WINDOW // 2

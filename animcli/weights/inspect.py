@@ -198,6 +198,8 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise _unreadable(path, error) from error
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} isn't there", "get it again") from error
 
 
 def read_tensors(

@@ -35,8 +35,9 @@ from animcli.rendering.context import Window
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import FrameFeatures
 from animcli.rendering.pipeline import StartStep
+from animcli.training.animate_anyone import TINY
+from animcli.training.autoencoder import open_vae
 
-WIDTH = ANIMATE_ANYONE.widths[0]
 SPATIAL = replace(MAGIC_ANIMATE, motion=None, across_frames=False)
 GUIDED = Guidance(2)
 STEPS = 2
@@ -89,9 +90,10 @@ class InParts(FeedForward):
 def follow_skeleton(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
     """Animate Anyone, after its reference network and its pose guider are gone."""
     place, token = clip.shape[2:], torch.empty(1, 1, unet.config.context)
-    network = ReferenceUNet(replace(ANIMATE_ANYONE, motion=None))
-    shown = animate_anyone.show(network, torch.empty(1, 4, *place), token)
-    pose = FrameFeatures(lambda frame: torch.empty(WIDTH, *place))
+    config = unet.config
+    network = ReferenceUNet(replace(config, motion=None))
+    shown = animate_anyone.show(network, torch.empty(1, config.channels, *place), token)
+    pose = FrameFeatures(lambda frame: torch.empty(config.widths[0], *place))
     return animate_anyone.predictor(unet, token, shown, pose, GUIDED, STEPS, together=False)
 
 
@@ -116,6 +118,7 @@ def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) ->
 
 SYSTEMS: Mapping[str, tuple[Callable[..., StartStep], Callable[[], list[nn.Module]]]] = {
     "animate-anyone": (follow_skeleton, lambda: [UNet(ANIMATE_ANYONE)]),
+    "tiny": (follow_skeleton, lambda: [UNet(TINY.unet)]),
     "magic-animate": (
         follow_densepose,
         lambda: [UNet(MAGIC_ANIMATE), ReferenceUNet(SPATIAL), ControlNet(SPATIAL)],
@@ -132,7 +135,8 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
         for module in (each for network in networks for each in network.modules()):
             if isinstance(module, FeedForward):
                 module.__class__ = InParts
-    clip = torch.empty(frames, 4, *place)
+    config = networks[0].config
+    clip = torch.empty(frames, config.channels, *place)
     window = Window(tuple(range(frames)), (1.0,) * frames)
     with Counter([clip, *weights(networks)]) as counter:
         start_step = follow(networks[0], networks[1:], clip)
@@ -140,13 +144,13 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
         predict = start_step(0, torch.tensor(500), clip)
         for _ in range(2):  # the second has what the first left
             predict(clip, window)
-    return counter.peak / 4 / WIDTH / (place[0] * place[1])
+    return counter.peak / 4 / config.widths[0] / (place[0] * place[1])
 
 
 def decoding(build: Callable[[], nn.Module], frames: int, place: tuple[int, int]) -> float:
     """Values alive at once for each pixel of frames that are decoded together."""
     network = build().eval().requires_grad_(False).to("meta")
-    latents = torch.empty(frames, 4, *place)
+    latents = torch.empty(frames, network.config.latent_channels, *place)
     more = {"num_frames": frames} if frames > 1 else {}
     with Counter([latents, *weights([network])]) as counter:
         network.decode(latents, **more)  # type: ignore[operator]
@@ -176,6 +180,7 @@ def main() -> None:
         print("decoder          values for a pixel")
         plain = decoding(lambda: AutoencoderKL.from_config(VAE), 1, place)
         print(f"a frame {plain:27.0f}")
+        print(f"a frame of tiny {decoding(open_vae, 1, place):19.0f}")
         over_time = lambda: AutoencoderKLTemporalDecoder.from_config(TEMPORAL_VAE)  # noqa: E731
         print(f"14 frames {decoding(over_time, 14, place):25.0f}")
 

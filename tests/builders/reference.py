@@ -18,7 +18,7 @@ from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.presets import CINEMO, FOLLOWING, Preset, advice, load_preset, shipped_presets
 from animcli.settings import bounds_of, keys_of
-from animcli.training.settings import DEFAULTS, parts_of, tables_of
+from animcli.training.settings import DEFAULTS, parts_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -64,8 +64,8 @@ KEYS = """
 ## Keys
 
 Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, those marked ² for
-Animate Anyone and MagicAnimate. Others ignore them in variables and in `anim.toml`, and
-refuse them as flags and in a preset.
+Animate Anyone, tiny and MagicAnimate. Others ignore them in variables and in `anim.toml`,
+and refuse them as flags and in a preset.
 
 | key | default | is |
 |---|---|---|
@@ -102,7 +102,7 @@ def training_tables() -> str:
     for name, settings in DEFAULTS.items():
         page += f"\n### {name}\n\n"
         page += "| table | key | default | is |\n|---|---|---|---|\n"
-        for table, field in tables_of(settings).items():
+        for table, field in settings.tables().items():
             for part in parts_of(getattr(settings, field)).values():
                 for key, each in keys_of(type(part)).items():
                     value = toml_value(getattr(part, key))

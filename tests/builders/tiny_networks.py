@@ -14,10 +14,10 @@ from transformers.models.clip.modeling_clip import (
     CLIPVisionModelWithProjection,
 )
 
-from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import MotionConfig, UNet, UNetConfig
-from animcli.rendering.animate_anyone import AnimateAnyone
+from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
 from animcli.rendering.magic_animate import MagicAnimate
 
 SPATIAL = UNetConfig(
@@ -25,12 +25,8 @@ SPATIAL = UNetConfig(
 )
 MOTION = MotionConfig(positions=16, heads=2, groups=4)
 TINY = AnimateAnyone(
-    UNetConfig(
-        widths=(16, 16), layers=1, attention=(True, False), heads=2, groups=4, context=8,
-        motion=MOTION,
-    ),
-    guider_widths=(4, 4, 4, 4),
-)  # fmt: skip
+    AnimateAnyoneConfig(replace(SPATIAL, motion=MOTION), guider_widths=(4, 4, 4, 4))
+)
 TINY_MAGIC = MagicAnimate(
     replace(
         TINY.unet, across_frames=True, motion=replace(MOTION, positions=12, middle=False)
@@ -55,7 +51,7 @@ CLIP = {
 
 def write_tiny_weights(root: Path) -> dict[str, Path]:
     """Name of each weights entry that the renderer wants -> its new folder under `root`."""
-    folders = {name: root / name for name in AnimateAnyone.weights}
+    folders = {name: root / name for name in TINY.weights}
     for folder in folders.values():
         folder.mkdir(parents=True)
     torch.manual_seed(0)
@@ -66,7 +62,7 @@ def write_tiny_weights(root: Path) -> dict[str, Path]:
         {k: v for k, v in unet.items() if "motion_modules" not in k}, one / "denoising_unet"
     )
     save(random(ReferenceUNet(SPATIAL)).state_dict(), one / "reference_unet")
-    save(random(PoseGuider(16, TINY.guider_widths)).state_dict(), one / "pose_guider")
+    save(random(TINY.config.guider()).state_dict(), one / "pose_guider")
     clip, vae = folders["clip-image-encoder"], folders["sd-vae-ft-mse"]
     network = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP))
     save(random(network).state_dict(), clip / "model")

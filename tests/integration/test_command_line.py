@@ -139,8 +139,9 @@ def test_a_dry_run_of_training_tells_its_stages(here: Path, capsys: Capture) -> 
     found, *stages = capsys.readouterr().out.splitlines()
     assert found.startswith("extract-pose  would run")
     assert stages == [
+        "train autoencoder would run, 12000 updates in all -> out/autoencoder",
         "train 1 would run, 7 updates in all -> out/1",
-        "train 2 would run, 10000 updates in all -> out/2",
+        "train 2 would run, 8000 updates in all -> out/2",
     ]
     assert not Path("out").exists()
 

@@ -63,7 +63,9 @@ class Pipeline:
         self.latents = self.autoencoder.encode(np.asarray(fitted))
         blocks = case.tensors["in_pose_blocks_u8"].numpy()
         self.poses = blocks.repeat(8, axis=1).repeat(8, axis=2)
-        self.pose = pose_features(guider, lambda i: self.poses[i], CPU, torch.float32)
+        self.pose = pose_features(
+            guider, lambda i: to_unit(self.poses[i])[:, :, None], CPU, torch.float32
+        )
 
     def token(self) -> Tensor:
         """What CLIP says of the reference, which the short pipeline crops, not squashes."""

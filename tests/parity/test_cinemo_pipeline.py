@@ -16,9 +16,11 @@ from animcli.rendering.guidance import Guidance
 from animcli.rendering.noise import dct_matrix, low_pass, refine
 from animcli.rendering.pipeline import Steps, denoise
 from animcli.rendering.schedulers import CINEMO, Inversion, Solver, make_scheduler
-from animcli.rendering.vae import SCALE, decoded
+from animcli.rendering.vae import SCALING_FACTOR, decoded
 from animcli.stages.fitting import cover, cover_exactly
-from animcli.training.cinemo import PUBLISHED, Batch, animation_loss, predict
+from animcli.training.cinemo import PUBLISHED, Batch, Networks
+from animcli.training.cinemo import Cinemo as TrainedCinemo
+from animcli.training.denoising import denoising_loss
 from animcli.video.ssim import likeness, neighbour_likeness
 
 
@@ -137,7 +139,7 @@ class Stub(nn.Module):
 def test_decoding(case: Case) -> None:
     t, first = case.tensors, case.tensors["in.base_content"]
     clip = torch.cat([first, first + t["decode.in.residual"]], dim=2)
-    close(case, clip / SCALE, "decode.full_latents_before_vae")
+    close(case, clip / SCALING_FACTOR, "decode.full_latents_before_vae")
     for decoder, name in [("temporal", "temporal"), ("frame", "framewise")]:
         stub = Stub()
         frames = decoded(stub, decoder, frames_first(clip))
@@ -173,13 +175,14 @@ def test_the_training_objective(case: Case, checkpointing: bool) -> None:
         timesteps=t["in.timesteps"],
     )
     unet = unet_of(case.entry["config"]["unet"])
+    model, system = Networks(unet, t["in.encoder_hidden_states"][:1]), TrainedCinemo()
     close(case, batch.latents, "mid.residual")
-    noisy = PUBLISHED.mix(batch.latents, batch.noise, batch.timesteps)
+    noisy = PUBLISHED.add_noise(batch.latents, batch.noise, batch.timesteps)
     close(case, noisy, "mid.noisy_residual")
     with torch.no_grad():
-        told = predict(unet, batch, noisy, checkpointing=checkpointing)
-        close(case, told, "out.eps_pred")
-    loss = animation_loss(unet, batch, PUBLISHED, checkpointing=checkpointing)
+        predicted = system.predict(model, batch, noisy, checkpointing=checkpointing)
+        close(case, predicted, "out.eps_pred")
+    loss = denoising_loss(system, model, batch, PUBLISHED, checkpointing=checkpointing)
     close(case, loss.detach().reshape(1), "out.mse")
 
     # The set has no gradients: those of its formula, of its own noisy residuals.

@@ -15,10 +15,10 @@ from animcli.cli.render import Render
 from animcli.errors import UsageError
 from animcli.pipeline.output import Step
 from animcli.pipeline.project import find_project
-from animcli.rendering.motion_score import motion_number, motion_strength
 from animcli.stages.encode import EncodeStage
 from animcli.stages.fitting import Fit
 from animcli.stages.render import RenderStage
+from animcli.video.ssim import motion_bucket, motion_strength
 from animcli.weights.store import WeightsStore
 
 
@@ -140,7 +140,7 @@ def test_a_strength_is_1_to_20(strength: str) -> None:
 def test_a_likeness_falls_into_a_bucket(
     likeness: float, number: int, strength: int
 ) -> None:
-    assert (motion_number(likeness), motion_strength(likeness)) == (number, strength)
+    assert (motion_bucket(likeness), motion_strength(likeness)) == (number, strength)
 
 
 def test_inspect_says_how_much_a_clip_moves(desk: Desk, tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ def test_what_lies_beside_footage_is_found_or_named(data: Path) -> None:
     ("toml", "flags", "complaint"),
     [
         ("name = 'animate-anyone'", [], "animate-anyone learns from footage"),
-        ("name = 'cinemo'", ["--stage", "2", "--data", "."], "cinemo has one stage"),
-        ("name = 'cinemo'\nstart = 'sd15'", [], "Cinemo can't begin with sd15"),
-        ("name = 'maxi'", [], "name is one of animate-anyone, magic-animate"),
+        ("name = 'cinemo'", ["--stage", "2", "--data", "."], "cinemo has no stage 2"),
+        ("name = 'cinemo'\nstart = 'sd15'", [], "cinemo can't begin with start = 'sd15'"),
+        ("name = 'maxi'", [], "name is one of tiny, animate-anyone, magic-animate"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

@@ -12,7 +12,7 @@ from builders.tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny
 from builders.tiny_renders import render, request
 from torch import nn
 
-from animcli.networks.controlnet import ControlNet, PoseGuider
+from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import pose_features
@@ -131,8 +131,8 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
 
 def test_the_pose_guider_visits_for_the_frames_that_are_not_known_yet() -> None:
     roll = Roll()
-    guider = roll.watch(PoseGuider(16, TINY.guider_widths).eval())
-    picture = np.zeros((64, 64, 3), np.uint8)
+    guider = roll.watch(TINY.config.guider().eval())
+    picture = torch.zeros(1, 3, 1, 64, 64)
     features = pose_features(guider, lambda i: picture, CPU, torch.float32, roll.at_work)
     features.stack([0, 1])
     assert roll.calls == {("PoseGuider", frozenset({"PoseGuider"}))}

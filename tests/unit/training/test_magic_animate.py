@@ -1,4 +1,4 @@
-"""MagicAnimate learns from clips and single pictures in one loop."""
+"""MagicAnimate's loss is the paper's formula, for clips and for single pictures."""
 
 from dataclasses import replace
 from typing import Literal
@@ -11,13 +11,12 @@ from torch import Tensor
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
-from animcli.training.diffusion import Diffusion
-from animcli.training.magic_animate import Batch, Networks, draw_kind, joint_loss
+from animcli.training.denoising import denoising_loss
+from animcli.training.magic_animate import Batch, MagicAnimate, Networks
+from animcli.training.settings import MAGIC_OBJECTIVE
 
-DIFFUSION = Diffusion(
-    "epsilon", "linear", zero_snr=False, snr_weights="none", noise_offset=0
-)
-LEARNS = {
+SYSTEM = MagicAnimate(TINY_MAGIC.unet, TINY_MAGIC.condition_widths)
+TRAINED = {
     "1": {"appearance_encoder", "controlnet"},
     "2": {"unet"},
 }
@@ -29,8 +28,9 @@ def networks(stage: Literal["1", "2"]) -> Networks:
         random(UNet(TINY_MAGIC.unet)),
         random(ReferenceUNet(SPATIAL)),
         random(ControlNet(SPATIAL, TINY_MAGIC.condition_widths)),
+        torch.zeros(1, 3, 8),
     )
-    made.choose(stage)
+    made.train_only(stage)
     return made
 
 
@@ -55,7 +55,7 @@ def plain_loss(net: Networks, given: Batch) -> Tensor:
     """The paper's formula, one clip after the other."""
     errors = []
     for row, time in enumerate(given.timesteps):
-        share = DIFFUSION.shares[time]
+        share = MAGIC_OBJECTIVE.scheduler.alphas_cumprod[time]
         noisy = share.sqrt() * given.latents + (1 - share).sqrt() * given.noise
         noisy, one = noisy[row : row + 1], time[None]
         encoder, text = net.appearance_encoder, given.text
@@ -68,8 +68,8 @@ def plain_loss(net: Networks, given: Batch) -> Tensor:
         steer = net.controlnet(
             noisy, one, net.controlnet.see(text), given.control[row : row + 1]
         )
-        told = net.unet(noisy, one, net.unet.see(text, features), residuals=steer)
-        errors.append(((told - given.noise[row : row + 1]) ** 2).mean())
+        predicted = net.unet(noisy, one, net.unet.see(text, features), residuals=steer)
+        errors.append(((predicted - given.noise[row : row + 1]) ** 2).mean())
     return torch.stack(errors).mean()
 
 
@@ -80,7 +80,7 @@ def test_loss_and_gradients(
     stage: Literal["1", "2"], frames: int, shown: int, checkpointing: bool
 ) -> None:
     given, net, other = batch(frames, shown), networks(stage), networks(stage)
-    loss = joint_loss(net, given, DIFFUSION, checkpointing=checkpointing)
+    loss = denoising_loss(SYSTEM, net, given, MAGIC_OBJECTIVE, checkpointing=checkpointing)
     loss.backward()
     expected = plain_loss(other, given)
     expected.backward()
@@ -95,25 +95,18 @@ def test_loss_and_gradients(
             # Sums over clips in another order.
             torch.testing.assert_close(found.grad, right.grad, rtol=1e-3, atol=1e-6)
             touched.add(name.split(".")[0])
-    assert touched == LEARNS[stage]
+    assert touched == TRAINED[stage]
     if stage == "2":
         assert all(
             "motion_modules" in n for n, p in net.named_parameters() if p.grad is not None
         )
 
 
-def test_pictures_frames_and_clips_come_as_often_as_said() -> None:
-    chance = torch.Generator().manual_seed(0)
-    kinds = [draw_kind(0.2, 0.3, chance) for _ in range(2000)]
-    # Shares of 2000 draws have a deviation of 0.011 at most.
-    for kind, share in (("picture", 0.2), ("frame", 0.3), ("clip", 0.5)):
-        assert kinds.count(kind) / 2000 == pytest.approx(share, abs=0.04)
-    assert {draw_kind(0, 0, chance) for _ in range(50)} == {"clip"}
-    assert {draw_kind(1, 0, chance) for _ in range(50)} == {"picture"}
-
-
 def test_other_predictions_change_the_loss() -> None:
     net, given = networks("1"), batch(1)
-    by = {p: replace(DIFFUSION, prediction=p) for p in ("epsilon", "v", "x0")}
-    losses = {joint_loss(net, given, each).item() for each in by.values()}
+    objectives = [
+        replace(MAGIC_OBJECTIVE, prediction=each)
+        for each in ("epsilon", "v_prediction", "sample")
+    ]
+    losses = {denoising_loss(SYSTEM, net, given, each).item() for each in objectives}
     assert len(losses) == 3

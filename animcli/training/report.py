@@ -1,0 +1,53 @@
+"""Pictures of a training stage: its curve, and a sheet of the newest evaluation."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from animcli.files import beside
+from animcli.training.denoising import to_bytes
+from animcli.training.trainer import Curve, Evaluation
+from animcli.video.images import write_picture
+
+COLUMNS: Final = 8  # samples on a sheet
+PANELS: Final = ("loss", "psnr", "ssim")
+
+
+def show(folder: Path, curve: Curve, found: Evaluation) -> None:
+    """Write `sheet.png`, and `curve.png` where matplotlib is installed."""
+    rows = [np.concatenate(list(to_bytes(row[:COLUMNS])), axis=1) for row in found.rows]
+    with beside(folder / "sheet.png") as part:
+        write_picture(part, np.concatenate(rows, axis=0))
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return
+    with beside(folder / "curve.png") as part:
+        plot_curve(curve, part)
+
+
+def plot_curve(curve: Sequence[Mapping[str, float]], path: Path) -> None:
+    """Plot the loss and each kind of figure over samples, one panel below the other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = {name: lines for name in PANELS if (lines := lines_of(curve, name))}
+    figure = Figure(figsize=(9, 2.6 * len(panels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    all_axes = figure.subplots(len(panels), squeeze=False, sharex=True)[:, 0]
+    samples = [row["samples"] for row in curve]
+    for axes, (name, lines) in zip(all_axes, panels.items(), strict=True):
+        for line in lines:
+            axes.plot(samples, [row.get(line, np.nan) for row in curve], label=line)
+        axes.set_ylabel(name)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    all_axes[-1].set_xlabel("samples")
+    figure.savefig(path, format="png", dpi=100)
+
+
+def lines_of(curve: Sequence[Mapping[str, float]], name: str) -> list[str]:
+    """Figures of a kind, such as `psnr_1` and `psnr_8`."""
+    return [line for line in curve[-1] if line == name or line.startswith(f"{name}_")]
