@@ -37,6 +37,9 @@ DRAWINGS: Final[Mapping[str, str]] = {
 PROMPTED: Final = frozenset({"cinemo"})
 """Renderers that follow words instead of a motion."""
 
+MOST_LCM_STEPS: Final = 50
+"""That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
+
 CINEMO: Final = ("cinemo",)
 FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate")
 
@@ -118,8 +121,17 @@ class Preset:
     compiled: bool = key(
         False, "Compile the network first: minutes, for faster steps.", diffusion=True
     )
-    dtype: Literal["float32", "bfloat16", "float16"] = key(
-        "float32", "Precision of the networks.", diffusion=True
+    strength: float = key(
+        0.5,
+        "With --start-from: fraction of the steps that are done; 1 keeps nothing of it.",
+        low=0,
+        high=1,
+        only=FOLLOWING,
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = key(
+        "auto",
+        "Precision of the networks; auto is float16 on a GPU, float32 on a processor.",
+        diffusion=True,
     )
     prompt: str = key("", "What happens in the result, in English.", only=CINEMO)
     negative_prompt: str = key("", "What guidance leads away from.", only=CINEMO)
@@ -156,6 +168,15 @@ class Preset:
             raise ValueError(
                 f"overlap {self.overlap} must be smaller than window {self.window}"
             )
+        if self.sampler == "lcm" and self.steps > MOST_LCM_STEPS:
+            raise ValueError(
+                f"the sampler lcm takes at most {MOST_LCM_STEPS} steps, not {self.steps}"
+            )
+
+    @property
+    def skipped_steps(self) -> int:
+        """Steps that are left out where denoising starts from frames."""
+        return self.steps - round(self.strength * self.steps)
 
     def listens_to(self, name: str) -> bool:
         """Whether this preset's renderer does anything with the key."""

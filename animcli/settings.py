@@ -34,6 +34,7 @@ class Bounds:
 
     low, high: the smallest and largest number, both allowed.
     multiple: what a whole number must be a multiple of.
+    form: what text must look like, as (regular expression, how help and errors show it).
     diffusion: only renderers that denoise listen to it.
     only: the renderers that alone listen to it; all others don't.
     """
@@ -44,6 +45,7 @@ class Bounds:
     multiple: int = 1
     diffusion: bool = False
     only: tuple[str, ...] = ()
+    form: tuple[str, str] | None = None
 
 
 def key(
@@ -55,9 +57,10 @@ def key(
     multiple: int = 1,
     diffusion: bool = False,
     only: tuple[str, ...] = (),
+    form: tuple[str, str] | None = None,
 ) -> T:
     """A field of a dataclass of settings."""
-    bounds = Bounds(help, low, high, multiple, diffusion, only)
+    bounds = Bounds(help, low, high, multiple, diffusion, only, form)
     return field(default=default, metadata={"bounds": bounds})
 
 
@@ -105,6 +108,8 @@ def check(settings: type, name: str, value: object) -> object:
         raise TypeError(f"{name} has a type that no flag can spell: {kind}")
     if not fits[kind]:
         raise ValueError(f"{name} is {words[kind]}, not {value!r}")
+    if bounds.form is not None and not re.fullmatch(bounds.form[0], str(value)):
+        raise ValueError(f"{name} is one of {bounds.form[1]}, not {value!r}")
     if isinstance(value, int | float) and number:
         return kind(_within(name, value, bounds))
     return value

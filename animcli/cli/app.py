@@ -78,6 +78,9 @@ def line(
             help=f"{PIXELS.help[:-1]}; usually {MOST_PIXELS}.",
         ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Start even what takes hours.")
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=show_version, is_eager=True, help="Show it."),
@@ -92,7 +95,7 @@ def line(
     context.obj.append(
         LineOptions(
             project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait,
-            max_pixels,
+            max_pixels, yes,
         )
     )  # fmt: skip
 

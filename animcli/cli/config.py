@@ -27,16 +27,23 @@ OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIG
 """Variables that name a place; everything else after the prefix is a key."""
 
 
+DEVICES: Final = (r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N, mps")
+"""Names of devices; of several of a kind, N counts from 0."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Everything that one may choose beside the keys of a preset."""
 
     preset: str | None = key(None, "How to render; without weights, cutout.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = key("auto", "Where networks run.")
+    device: str = key("auto", "Where networks run.", form=DEVICES)
     offload: bool = key(
         False, "Keep networks off the device while others work: slower, in less memory."
     )
     detector: Literal["blazepose", "dwpose"] = key("blazepose", "What finds the joints.")
+    detector_device: str | None = key(
+        None, "With DWPose: where it runs, if not where networks do.", form=DEVICES
+    )
     person: str | None = key(None, "Who: largest, center, or a number from 1.")
     every: int | None = key(
         None,

@@ -197,6 +197,15 @@ class Console:
         self.warnings.append(line)
         self.say(f"{_paint('note:', YELLOW)} {line}")
 
+    def consents(self, question: str) -> bool:
+        """Whether the user says yes; without a terminal nobody is asked, so nobody does."""
+        if self.quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        self.meter.end()
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def report(self, what: str, done: int, of: int) -> None:
         """How far the work is."""
         if not self.quiet:

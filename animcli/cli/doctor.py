@@ -6,6 +6,7 @@ a file is written to the cache, a model is loaded.
 
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,11 @@ LIBRARIES: Final = (
     "torch", "diffusers", "transformers", "av", "numpy", "opencv-python-headless",
     "ai-edge-litert", "pose-format",
 )  # fmt: skip
+CUDA_BUILDS: Final = "https://download.pytorch.org/whl/cu128"
+CUDA_BUILDS_FOR_OLD_CARDS: Final = "https://download.pytorch.org/whl/cu126"
+"""Where PyTorch publishes its builds for CUDA. The package index has one for processors on
+Windows; of those for CUDA, 12.6's still has kernels for cards before Turing."""
+
 LITTLE_ROOM: Final = 2_000_000_000
 """Bytes. A minute of lossless frames at 512x768 takes about half of it."""
 
@@ -96,36 +102,65 @@ def device(desk: Desk) -> Iterator[Finding]:
         )
         return
     if torch.cuda.is_available():
-        card = torch.cuda.get_device_properties(0)
-        fact = f"cuda: {card.name}, {megabytes(card.total_memory).strip()}"
-        yield Finding("device", State.OK, fact)
+        for number in range(torch.cuda.device_count()):
+            yield card(number)
     elif torch.backends.mps.is_available():
         yield Finding("device", State.OK, "mps")
     else:
         fact = f"cpu, {torch.get_num_threads()} threads; no CUDA device"
         advice = "cutout renders in seconds here; diffusion takes minutes for each frame"
+        if torch.version.cuda is None and shutil.which("nvidia-smi"):
+            fact = (
+                f"there is an NVIDIA driver, but torch {torch.__version__} is built for cpu"
+            )
+            advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS}"
         yield Finding("device", State.WARN, fact, advice)
+
+
+def card(number: int) -> Finding:
+    """A CUDA device, and whether this torch has kernels for it."""
+    import torch
+
+    about = torch.cuda.get_device_properties(number)
+    fact = f"cuda:{number}: {about.name}, {megabytes(about.total_memory).strip()}"
+    mine = about.major * 10 + about.minor
+    # Kernels run on later cards of the same generation, and PTX on all later ones.
+    made_for = [name.partition("_")[::2] for name in torch.cuda.get_arch_list()]
+    runs = any(
+        int(re.sub(r"\D", "", arch) or 0) <= mine
+        and (kind == "compute" or int(re.sub(r"\D", "", arch)) // 10 == about.major)
+        for kind, arch in made_for
+    )
+    if runs:
+        return Finding("device", State.OK, fact)
+    fact += f"; torch {torch.__version__} has no kernels for compute capability {mine / 10}"
+    advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS_FOR_OLD_CARDS}"
+    return Finding("device", State.BAD, fact, advice)
 
 
 def onnx(desk: Desk) -> Iterator[Finding]:
     """The provider that ONNX Runtime really uses: it falls back without a word."""
     try:
         import onnxruntime
+
+        from animcli.pose.detectors.onnx import provider_for
     except ImportError:
         yield Finding(
             "onnx", State.WARN, "ONNX Runtime isn't installed", "pip install 'animcli[cpu]'"
         )
         return
     wish = "CUDAExecutionProvider" if _has_cuda() else "CPUExecutionProvider"
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # it writes to file descriptor 2 behind our back
-    session = onnxruntime.InferenceSession(identity_model(), options, providers=[wish])
-    got = session.get_providers()[0]
+    got = provider_for(wish)
     fact = f"{got} (ONNX Runtime {onnxruntime.__version__})"
     if got == wish:
         yield Finding("onnx", State.OK, fact)
     else:
-        advice = "pip uninstall onnxruntime, then pip install 'animcli[gpu]'"
+        here = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        advice = (
+            "pip install 'onnxruntime-gpu[cuda,cudnn]' brings the libraries that it wants"
+            if here
+            else "pip uninstall onnxruntime, then pip install 'animcli[gpu]'"
+        )
         yield Finding("onnx", State.WARN, f"{fact}, though {wish} was asked for", advice)
 
 
@@ -214,24 +249,3 @@ def _has_cuda() -> bool:
     except ImportError:
         return False
     return torch.cuda.is_available()
-
-
-def identity_model() -> bytes:
-    """The smallest ONNX model: y = x, one number.
-
-    Written as protocol buffer by hand, so that nothing but the runtime is needed. Numbers
-    of fields: onnx.proto3 of ONNX 1.x.
-    """
-
-    def block(number: int, body: bytes) -> bytes:
-        return bytes([number << 3 | 2, len(body)]) + body
-
-    def count(number: int, value: int) -> bytes:
-        return bytes([number << 3, value])
-
-    one = block(2, block(1, count(1, 1)))  # shape: one dimension of length 1
-    kind = block(2, block(1, count(1, 1) + one))  # a tensor of float32
-    node = block(1, b"x") + block(2, b"y") + block(4, b"Identity")
-    graph = block(1, node) + block(2, b"g")
-    graph += block(11, block(1, b"x") + kind) + block(12, block(1, b"y") + kind)
-    return count(1, 8) + block(7, graph) + block(8, count(2, 13))

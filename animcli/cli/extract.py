@@ -132,7 +132,12 @@ class ExtractPose:
             check_person(self.chosen, motion.source, motion.name)
         steps = tuple(posed(motion, self.out, motion.name) for motion in motions)
         handed_on = motions[0] if len(motions) == 1 else None
-        return Planned(steps, replace(thread, motion=handed_on), independent=len(steps) > 1)
+        return Planned(
+            steps,
+            replace(thread, motion=handed_on),
+            independent=len(steps) > 1,
+            note=detector_note(options),
+        )
 
 
 @dataclass(frozen=True)
@@ -394,26 +399,46 @@ def check_device(chosen: Mapping[str, object], options: Options) -> None:
     """Raise UsageError or DeviceError for a device that the detector doesn't run on."""
     from animcli.pose.detectors.registry import runs_on_onnx  # numpy
 
-    device = chosen.get("device", "auto")
-    if device == "mps":
-        raise DeviceError(
-            f"the detector {options.detector} doesn't run on mps", "--device cpu"
-        )
-    if device == "cuda" and not runs_on_onnx(options.detector):
-        raise UsageError(
-            f"the detector {options.detector} runs on the processor only",
-            "leave --device out, or choose --detector dwpose",
-        )
+    for name in ("detector_device", "device"):
+        device = str(chosen.get(name, "auto"))
+        if device == "mps":
+            raise DeviceError(
+                f"the detector {options.detector} doesn't run on mps",
+                "--detector-device cpu",
+            )
+        if device.startswith("cuda") and not runs_on_onnx(options.detector):
+            raise UsageError(
+                f"the detector {options.detector} runs on the processor only",
+                f"leave {flag(name)} out, or choose --detector dwpose",
+            )
 
 
 def detector_device(options: Options) -> str:
-    """Where the detector runs: on the device of the rest if it can."""
+    """Where the detector runs: on its own device, else on that of the rest if it can."""
     from animcli.pose.detectors.registry import runs_on_onnx
 
-    if not runs_on_onnx(options.detector) or options.device in ("cpu", "mps"):
+    device = options.detector_device or options.device
+    if not runs_on_onnx(options.detector) or device in ("cpu", "mps"):
         return "cpu"
-    if options.device == "cuda":
-        return "cuda"
+    if device != "auto":
+        return device
     from animcli.pose.detectors.onnx import best_device  # onnxruntime takes a second
 
     return best_device()
+
+
+def detector_note(options: Options) -> str:
+    """A line where `auto` takes the processor although ONNX Runtime is built for CUDA."""
+    from animcli.pose.detectors.registry import runs_on_onnx
+
+    asked = options.detector_device or options.device
+    if asked != "auto" or not runs_on_onnx(options.detector):
+        return ""
+    from animcli.pose.detectors.onnx import best_device, built_for_cuda
+
+    if best_device() == "cuda" or not built_for_cuda():
+        return ""
+    return (
+        f"{options.detector} runs on the processor: ONNX Runtime's CUDA doesn't work here "
+        "(anim doctor says why)"
+    )

@@ -160,6 +160,8 @@ LINE_FLAGS: Final = frozenset(
         "--dry-run",
         "--force",
         "--no-wait",
+        "--yes",
+        "-y",
     }
 )
 LINE_VALUES: Final = {

@@ -111,7 +111,7 @@ def _parameter(name: str) -> inspect.Parameter:
     option = typer.Option(
         spelled,
         help=bounds.help,
-        metavar=None if kind is bool else metavar(name, kind),
+        metavar=None if kind is bool else metavar(name, kind, bounds.form),
         autocompletion=None if kind is bool else _completion(name, kind),
         show_default=False,
     )
@@ -124,8 +124,10 @@ def _parameter(name: str) -> inspect.Parameter:
     )
 
 
-def metavar(name: str, kind: object) -> str:
+def metavar(name: str, kind: object, form: tuple[str, str] | None = None) -> str:
     """What help shows in place of a value: the choices, or what kind of word it is."""
+    if form is not None:
+        return form[1].replace(", ", "|")
     if get_origin(kind) is Literal:
         return "|".join(str(choice) for choice in get_args(kind))
     text = "NAME" if name == "preset" else "TEXT"

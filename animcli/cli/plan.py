@@ -28,6 +28,7 @@ class LineOptions:
     verbosity: how often -v was said.
     wait: for another process that is making the same thing.
     max_pixels: of a picture, where the line says it.
+    yes: consent to hours of work, given beforehand.
     """
 
     project: Path | None = None
@@ -39,6 +40,7 @@ class LineOptions:
     force: bool = False
     wait: bool = True
     max_pixels: int | None = None
+    yes: bool = False
 
 
 class Request(Protocol):

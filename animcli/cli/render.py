@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from animcli.cli.config import Settings, flag
-from animcli.cli.extract import check_joints, check_person, motion_of
+from animcli.cli.extract import check_joints, check_person, detector_note, motion_of
 from animcli.cli.options import Chosen, Output, read_count, read_size, takes
 from animcli.cli.plan import Desk, Film, Planned, Request, Thread, name_of
 from animcli.errors import InputError, UsageError
@@ -24,6 +24,7 @@ from animcli.settings import keys_of
 
 if TYPE_CHECKING:
     from animcli.pipeline.record import Recipe
+    from animcli.pipeline.stage import Source
     from animcli.stages.render import RenderStage
 
 RENDER_KEYS: Final = [
@@ -32,8 +33,8 @@ RENDER_KEYS: Final = [
 
 
 @takes(
-    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector", "person",
-    "camera", "stay_inside", "codec", "quality", "audio",
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector",
+    "detector_device", "person", "camera", "stay_inside", "codec", "quality", "audio",
 )  # fmt: skip
 def render(
     reference: Annotated[Path, typer.Argument(metavar="PICTURE", help="The character.")],
@@ -70,6 +71,13 @@ def render(
         Path | None,
         typer.Option(metavar="FILE", help="With Cinemo: a clip that moves as much."),
     ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VIDEO|cutout",
+            help="Denoise these frames, such as an earlier render's, by --strength.",
+        ),
+    ] = None,
     *,
     chosen: Chosen,
 ) -> Request:
@@ -84,7 +92,7 @@ def render(
     chosen = {**chosen, **read_size(size)}
     return Render(
         reference, motion, output, count, loop, not no_retarget, compare, keep_going,
-        motion_from, motion_like, chosen,
+        motion_from, motion_like, chosen, start_from,
     )  # fmt: skip
 
 
@@ -148,6 +156,7 @@ class Render:
     motion_from: Path | None
     motion_like: Path | None
     chosen: Mapping[str, object]
+    start_from: str | None = None
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """The video, and the comparison if that is wanted."""
@@ -155,7 +164,7 @@ class Render:
         from animcli.pipeline.output import Step
         from animcli.stages.inspect import CompareStage
 
-        usual, note = usual_preset(desk)
+        usual, note = usual_preset(desk, desk.layers.options(self.chosen).device)
         settings = desk.layers.settle(self.chosen, usual)
         options = settings.options
         if settings.preset.renderer in PROMPTED:
@@ -169,7 +178,8 @@ class Render:
             row = replace(film, frames=CompareStage(made.stage))
             beside = out.with_name(f"{out.stem}-compare{out.suffix}")
             steps.append(Step(encoding(row, beside, options), beside, manifest=True))
-        note = made.note if options.preset else note
+        notes = (made.note if options.preset else note, detector_note(options))
+        note = "; ".join(each for each in notes if each)
         return Planned(tuple(steps), replace(thread, film=film), note=note)
 
     def driven(self, settings: Settings, thread: Thread) -> Rendering:
@@ -212,8 +222,37 @@ class Render:
             stay_inside=options.stay_inside,
             offload=options.offload,
         )
+        stage = replace(stage, start=self.start_of(stage))
         name = f"{name_of(self.reference)}-{motion.name}"
         return Rendering(stage, name, motion.video if options.audio else None)
+
+    def start_of(self, stage: RenderStage) -> Source | None:
+        """The frames that denoising starts from: a video's, or the cut-out's.
+
+        Raises UsageError where the preset denoises nothing, or `--strength` has no frames.
+        """
+        preset = stage.preset
+        if self.start_from is None:
+            if "strength" in self.chosen:
+                raise UsageError(
+                    "--strength is for frames to start from",
+                    "--start-from VIDEO, or cutout",
+                )
+            return None
+        if not preset.listens_to("strength"):
+            raise UsageError(
+                f"--start-from means nothing to the preset {preset.name}, which renders "
+                f"with {preset.renderer}"
+            )
+        if self.start_from != USUAL:
+            return Path(self.start_from)
+        if stage.control is not None:
+            raise UsageError(
+                f"{USUAL} follows joints, and the motion is a drawn video",
+                "give --start-from a video",
+            )
+        cutout = replace(load_preset(USUAL), width=preset.width, height=preset.height)
+        return replace(stage, preset=cutout, device="cpu")
 
     def prompted(self, settings: Settings, thread: Thread) -> Rendering:
         """The film of a picture that moves by itself, or as another clip does."""
@@ -225,6 +264,11 @@ class Render:
             raise UsageError(
                 f"the preset {preset.name} follows words, and no --motion",
                 "leave --motion out; --motion-from FILE takes the motion of a clip",
+            )
+        if self.start_from is not None:
+            raise UsageError(
+                f"--start-from is for presets that follow a motion, and {preset.name} "
+                "doesn't"
             )
         check_words(
             preset,
@@ -328,10 +372,21 @@ def recipe_of(stage: Mapping[str, Any]) -> Recipe:
     return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
 
 
-def usual_preset(desk: Desk) -> tuple[str, str]:
-    """The preset where none was said, and a line that names it and what else there is."""
+def usual_preset(desk: Desk, device: str) -> tuple[str, str]:
+    """The preset where none was said, and a line that names it and what else there is.
+
+    A processor takes hours for what a GPU does in seconds, so it gets the other only where
+    that is named.
+    """
     lacking = lacking_weights(DIFFUSING, desk)
     if not lacking:
+        from animcli.rendering.loading import best_device  # torch takes seconds
+
+        if (best_device() if device == "auto" else device) == "cpu":
+            return USUAL, (
+                f"rendering with the preset {USUAL}: {DIFFUSING}, whose weights are here, "
+                f"takes hours on a processor; --preset {DIFFUSING} tells how many"
+            )
         return DIFFUSING, f"rendering with the preset {DIFFUSING}, whose weights are here"
     pull = f"anim weights pull {' '.join(lacking)}"
     return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"

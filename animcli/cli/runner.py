@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from animcli.cli.cache import megabytes
 from animcli.cli.config import read_layers
 from animcli.cli.console import Console, duration, shown
 from animcli.cli.plan import Act, Desk, LineOptions, Planned, Request, Thread
 from animcli.cli.signals import Stop
-from animcli.errors import BatchError, InputError, WeightsError
+from animcli.errors import BatchError, DeviceError, InputError, WeightsError
 from animcli.files import storing
 from animcli.pipeline.executor import Forecast, State, Workshop
 from animcli.pipeline.output import Step, check_steps, deliver
@@ -24,6 +24,10 @@ from animcli.weights.store import WeightsStore, amount, default_root
 
 if TYPE_CHECKING:  # torch
     from animcli.stages.render import Outlook
+
+
+LONG: Final = 3600.0
+"""Seconds of a render, beyond which the user is asked first."""
 
 
 def do(
@@ -173,6 +177,7 @@ class Work:
 
     def make(self, step: Step) -> None:
         """Do a step and say where the result is."""
+        self.agree_on_time(step.stage)
         force, command = self.desk.line.force, ["anim", *self.words]
         with self.stop.between_units():
             delivered = deliver(self.workshop, step, force=force, command=command)
@@ -184,6 +189,34 @@ class Work:
             "seconds": round(delivered.seconds, 3),
         }
         self.console.result([str(delivered.path)], [data])
+
+    def agree_on_time(self, stage: Stage) -> None:
+        """Ask before a render that takes hours on a processor.
+
+        What it needs is made first, where its length isn't known otherwise.
+        Raises DeviceError where the user doesn't want it, or can't be asked.
+        """
+        for line in self.workshop.forecast(stage):
+            ahead = self.look_ahead(line)
+            if ahead is None or ahead.seconds is None or self.desk.line.yes:
+                continue
+            if ahead.seconds <= LONG and not ahead.length_known:
+                with self.stop.between_units():
+                    for source in line.stage.inputs().values():
+                        if not isinstance(source, Path):
+                            self.workshop.make(source)
+                self.agree_on_time(line.stage)
+                continue
+            if ahead.seconds <= LONG:
+                continue
+            least = "" if ahead.length_known else "at least "
+            takes = f"this render takes {least}about {duration(ahead.seconds)}"
+            if not self.console.consents(f"{takes} on this processor. Start it?"):
+                raise DeviceError(
+                    f"{takes} on this processor, so it wasn't started",
+                    "--yes starts it; --preset cutout takes seconds; anim doctor says why "
+                    "there is no GPU",
+                )
 
     def foresee(self, step: Step) -> None:
         """Say what a step would do, and leave out what was said before."""

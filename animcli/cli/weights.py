@@ -37,6 +37,16 @@ Names = Annotated[
 ]
 
 
+Half = Annotated[
+    bool,
+    typer.Option(
+        "--half",
+        help="Keep them in float16, as a GPU uses them: half of the disk, read in half of "
+        "the time.",
+    ),
+]
+
+
 @app.command("list")
 def list_weights() -> Request:
     """Every entry: size, licence, whether it is here, and what needs it."""
@@ -44,9 +54,9 @@ def list_weights() -> Request:
 
 
 @app.command()
-def pull(names: Names) -> Request:
-    """Download, check and keep the files of an entry."""
-    return Pull(tuple(names))
+def pull(names: Names, half: Half = False) -> Request:
+    """Download, check and keep the files of an entry, and of those that it needs."""
+    return Pull(tuple(names), half)
 
 
 @app.command()
@@ -64,9 +74,10 @@ def verify(
 def import_(
     name: Name,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders.")],
+    half: Half = False,
 ) -> Request:
     """Take the files of an entry from disk instead of the network."""
-    return Import(name, tuple(paths))
+    return Import(name, tuple(paths), half)
 
 
 def listing(desk: Desk) -> Answer:
@@ -88,9 +99,13 @@ def listing(desk: Desk) -> Answer:
 
 @dataclass(frozen=True)
 class Pull:
-    """`anim weights pull`."""
+    """`anim weights pull`.
+
+    half: keep tensors in float16.
+    """
 
     names: tuple[str, ...]
+    half: bool = False
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Downloads in its turn; an unknown name is told now."""
@@ -98,11 +113,20 @@ class Pull:
             desk.weights.entry(name)
         return Planned((Act(self.pull),), thread)
 
+    def wanted(self, desk: Desk) -> list[str]:
+        """The entries, and those that the same work needs."""
+        with_others = (
+            each
+            for name in self.names
+            for each in (name, *desk.weights.entry(name).goes_with)
+        )
+        return list(dict.fromkeys(with_others))
+
     def pull(self, desk: Desk) -> Answer:
         """Get what isn't here."""
         lines: list[str] = []
         data: list[dict[str, object]] = []
-        for name in self.names:
+        for name in self.wanted(desk):
             entry = desk.weights.entry(name)
             if desk.line.dry_run and not desk.weights.has(name):
                 lines.append(f"{name}: would get {megabytes(entry.bytes).strip()}")
@@ -115,15 +139,19 @@ class Pull:
         return Answer(tuple(lines), tuple(data))
 
     def _got(self, desk: Desk, name: str) -> Path:
-        return desk.weights.pull(name, desk.report)
+        return desk.weights.pull(name, desk.report, half=self.half)
 
 
 @dataclass(frozen=True)
 class Import:
-    """`anim weights import`."""
+    """`anim weights import`.
+
+    half: keep tensors in float16.
+    """
 
     name: str
     paths: tuple[Path, ...]
+    half: bool = False
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """Copies in its turn; an unknown name is told now."""
@@ -135,7 +163,9 @@ class Import:
         if desk.line.dry_run:
             names = ", ".join(map(str, self.paths))
             return Answer((f"{self.name}: would take {names}",), ())
-        folder = desk.weights.import_files(self.name, self.paths, desk.report)
+        folder = desk.weights.import_files(
+            self.name, self.paths, desk.report, half=self.half
+        )
         return Answer((str(folder),), ({"name": self.name, "path": str(folder)},))
 
 

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from animcli.networks.layers import GroupNorm
+from animcli.networks.layers import GroupNorm, pointwise, to_picture, to_tokens
+from animcli.networks.parts import scaled_attention
 
 
 class KeyValue(NamedTuple):
@@ -90,7 +91,7 @@ def join(own: Tensor, reference: Tensor) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     """Attention of several heads: `q` (b, n, c) over `k` and `v` (b or 1, m, c)."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-    answer = F.scaled_dot_product_attention(q, k, v)  # (b, heads, n, c / heads)
+    answer = scaled_attention(q, k, v)  # (b, heads, n, c / heads)
     return answer.transpose(1, 2).flatten(2)
 
 
@@ -162,8 +163,8 @@ class FrameAttention(nn.Module):
         q, k, v = (
             self._by_position(to(x), frames) for to in (self.to_q, self.to_k, self.to_v)
         )
-        answer = F.scaled_dot_product_attention(
-            turn(q, order), turn(k, order), v, attn_mask=order.bias
+        answer = scaled_attention(
+            turn(q, order), turn(k, order), v, order.bias
         )  # (b n, heads, f, d)
         answer = answer.transpose(1, 2).flatten(2)  # (b n, f, c)
         answer = answer.unflatten(0, (-1, x.shape[1])).transpose(1, 2).flatten(0, 1)
@@ -218,6 +219,11 @@ def distance_buckets(frames: int) -> Tensor:
 ROWS_IN_CACHE: Final = 1024
 """Tokens whose gated layer a processor keeps in its cache: on one core of a Zen 4 the layer
 of 320 channels does 78 GFLOP/s with 8192 tokens in such parts, and 64 at once."""
+
+
+ROWS_ON_GPU: Final = 1 << 14
+"""Tokens of a part where memory is short: 84 MB of gates in float16 at 320 channels, and
+still enough rows to keep a card busy."""
 
 
 class Seen(NamedTuple):
@@ -276,7 +282,13 @@ class GatedLinear(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """A gated layer four times as wide, and back."""
+    """A gated layer four times as wide, and back.
+
+    rows: tokens that go through at once on a GPU, or None for all: they are 3/10 of what is
+        alive in a window. A processor has its own number.
+    """
+
+    rows: int | None = None
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -289,9 +301,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (..., c) -> (..., c)."""
-        if torch.is_grad_enabled() or x.device.type != "cpu":
+        rows = ROWS_IN_CACHE if x.device.type == "cpu" else self.rows
+        if torch.is_grad_enabled() or rows is None:
             return self.net(x)
-        parts = [self.net(rows) for rows in x.flatten(0, -2).split(ROWS_IN_CACHE)]
+        parts = [self.net(part) for part in x.flatten(0, -2).split(rows)]
         return torch.cat(parts).view_as(x)
 
 
@@ -413,16 +426,15 @@ class SpatialTransformer(TransformerEntrance):
         return x + to_picture(tokens, x.shape[-2])
 
 
-def to_tokens(x: Tensor) -> Tensor:
-    """`(b, c, h, w)` -> `(b, h w, c)`; free where channels are last in memory."""
-    return x.permute(0, 2, 3, 1).flatten(1, 2)
+def work_in_parts(network: nn.Module) -> None:
+    """Have the feed-forward layers of a network work in parts on a GPU, too."""
+    for module in network.modules():
+        if isinstance(module, FeedForward):
+            module.rows = ROWS_ON_GPU
 
 
-def to_picture(tokens: Tensor, height: int) -> Tensor:
-    """`(b, h w, c)` -> `(b, c, h, w)`, channels last in memory."""
-    return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
-
-
-def pointwise(conv: nn.Conv2d, tokens: Tensor) -> Tensor:
-    """A one by one convolution of tokens (b, n, c): a matrix product without copies."""
-    return F.linear(tokens, conv.weight[:, :, 0, 0], conv.bias)
+def works_in_parts(network: nn.Module) -> bool:
+    """Whether `work_in_parts` was called for a network, or it is on a processor."""
+    on_cpu = all(each.device.type == "cpu" for each in network.parameters())
+    layers = [each for each in network.modules() if isinstance(each, FeedForward)]
+    return on_cpu or all(each.rows is not None for each in layers)

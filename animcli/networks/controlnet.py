@@ -85,6 +85,16 @@ class ControlNet(Encoder):
         timestep: () or (b,).
         pictures: the condition, (b, 3, f, 8 h, 8 w), RGB in 0..1.
         """
+        return self.steer(latents, timestep, sight, self.look_at(pictures))
+
+    def look_at(self, pictures: Tensor) -> Tensor:
+        """Features (b f, width, h, w) of conditions (b, 3, f, 8 h, 8 w), for all steps."""
+        return self.controlnet_cond_embedding(fold_frames(pictures))
+
+    def steer(
+        self, latents: Tensor, timestep: Tensor, sight: Sight, condition: Tensor
+    ) -> Residuals:
+        """`forward` with what `look_at` gave."""
         frames = latents.shape[2]
         time = self.tell_time(timestep, len(latents))
 
@@ -92,8 +102,7 @@ class ControlNet(Encoder):
             seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
             return level(index, x, time, frames, seen)
 
-        x = self.conv_in(fold_frames(latents))
-        x = x + self.controlnet_cond_embedding(fold_frames(pictures))
+        x = self.conv_in(fold_frames(latents)) + condition
         x, skips = self.encode(x, visit)
         return Residuals(
             [

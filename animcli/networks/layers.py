@@ -26,6 +26,21 @@ def unfold_frames(x: Tensor, frames: int) -> Tensor:
     return x.unflatten(0, (-1, frames)).transpose(1, 2)
 
 
+def to_tokens(x: Tensor) -> Tensor:
+    """`(b, c, h, w)` -> `(b, h w, c)`; free where channels are last in memory."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def to_picture(tokens: Tensor, height: int) -> Tensor:
+    """`(b, h w, c)` -> `(b, c, h, w)`, channels last in memory."""
+    return tokens.unflatten(1, (height, -1)).permute(0, 3, 1, 2)
+
+
+def pointwise(conv: nn.Conv2d, tokens: Tensor) -> Tensor:
+    """A one by one convolution of tokens (b, n, c): a matrix product without copies."""
+    return F.linear(tokens, conv.weight[:, :, 0, 0], conv.bias)
+
+
 def add_to_samples(x: Tensor, extra: Tensor) -> Tensor:
     """`x` (b f, c, h, w) plus `extra` (b or 1, c, f, h, w); one row serves all samples."""
     rows = fold_frames(extra)
@@ -49,9 +64,16 @@ class GroupNorm(nn.GroupNorm):
             x = x.contiguous()
         if not self.across_frames or frames == 1:
             return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
-        clip = unfold_frames(x, frames)
-        clip = F.group_norm(clip, self.num_groups, self.weight, self.bias, self.eps)
-        return fold_frames(clip)
+        if torch.is_grad_enabled():
+            clip = unfold_frames(x, frames)
+            clip = F.group_norm(clip, self.num_groups, self.weight, self.bias, self.eps)
+            return fold_frames(clip)
+        # With channels last, a sample's frames one below the other are a picture: no copy.
+        tall = x.permute(0, 2, 3, 1).contiguous()  # (b f, h, w, c)
+        tall = tall.unflatten(0, (-1, frames)).flatten(1, 2).permute(0, 3, 1, 2)
+        tall = F.group_norm(tall, self.num_groups, self.weight, self.bias, self.eps)
+        rows = tall.permute(0, 2, 3, 1).contiguous()  # (b, f h, w, c)
+        return rows.unflatten(1, (frames, -1)).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 class ResnetBlock(nn.Module):
@@ -85,8 +107,14 @@ class ResnetBlock(nn.Module):
         hidden = self.conv1(F.silu(self.norm1(x, frames), inplace=True))
         hidden += shift[:, :, None, None]
         hidden = self.conv2(F.silu(self.norm2(hidden, frames), inplace=True))
-        hidden += self.conv_shortcut(x)
+        hidden += self.shortcut(x)
         return hidden
+
+    def shortcut(self, x: Tensor) -> Tensor:
+        """`x` with the channels of the result; a matrix product where they are others."""
+        if isinstance(self.conv_shortcut, nn.Conv2d):
+            return to_picture(pointwise(self.conv_shortcut, to_tokens(x)), x.shape[-2])
+        return x
 
 
 class Downsample(nn.Module):

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.attention import FeedForward, attend, to_picture, to_tokens
-from animcli.networks.layers import GroupNorm
+from animcli.networks.attention import FeedForward, attend
+from animcli.networks.layers import GroupNorm, to_picture, to_tokens
 
 
 class FramePositions(nn.Module):
@@ -90,9 +90,12 @@ class TemporalTransformer(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """`x` (b f, c, h, w), same shape back."""
         tokens = self.proj_in(to_tokens(self.norm(x)))  # (b f, n, c)
-        clip = tokens.unflatten(0, (-1, frames)).transpose(1, 2)  # (b, n, f, c)
-        clip = self.transformer_blocks[0](clip.flatten(0, 1)).view(clip.shape)
-        tokens = self.proj_out(clip).transpose(1, 2).flatten(0, 1)
+        tokens = tokens.unflatten(0, (-1, frames)).transpose(1, 2)  # (b, n, f, c)
+        samples = len(tokens)
+        # Contiguous, or each product copies, or is a batch of many.
+        tokens = tokens.flatten(0, 1).contiguous()  # (b n, f, c)
+        tokens = self.proj_out(self.transformer_blocks[0](tokens))
+        tokens = tokens.unflatten(0, (samples, -1)).transpose(1, 2).flatten(0, 1)
         return x + to_picture(tokens, x.shape[-2])
 
 

@@ -292,6 +292,11 @@ class Encoder(nn.Module):
 
     def encode(self, x: Tensor, visit: Visit) -> tuple[Tensor, list[Tensor]]:
         """From `x` (b f, c, h, w), after `conv_in`, to the middle's output and skips."""
+        x, skips = self.descend(x, visit)
+        return self.turn(x, visit), skips
+
+    def descend(self, x: Tensor, visit: Visit) -> tuple[Tensor, list[Tensor]]:
+        """From `x` (b f, c, h, w), after `conv_in`, to the middle's input and skips."""
         skips = [x]
         for number, level in enumerate(self.down_blocks):
             for index in range(len(level.resnets)):
@@ -300,9 +305,13 @@ class Encoder(nn.Module):
             for downsample in level.downsamplers:
                 x = downsample(x)
                 skips.append(x)
+        return x, skips
+
+    def turn(self, x: Tensor, visit: Visit) -> Tensor:
+        """The middle of the network."""
         for index in range(len(self.mid_block.resnets)):
             x = visit("mid_block", self.mid_block, index, x)
-        return x, skips
+        return x
 
 
 ANIMATE_ANYONE = UNetConfig(motion=MotionConfig(positions=32))
@@ -316,6 +325,20 @@ class Residuals(NamedTuple):
 
     skips: Sequence[Tensor]
     middle: Tensor
+
+
+class Descent(NamedTuple):
+    """What came of the way down, which halves of guidance may have in common.
+
+    x: what goes into the middle, (b f, c, h, w). skips: residuals are in them already.
+    middle: what a ControlNet adds after the middle. time: what the residual blocks hear.
+    """
+
+    x: Tensor
+    skips: Sequence[Tensor]
+    middle: Tensor | None
+    time: Tensor
+    frames: int
 
 
 class WholeUNet(Encoder):
@@ -344,27 +367,39 @@ class WholeUNet(Encoder):
 
         time: what the residual blocks hear, (b, time_width). All else: see `UNet.forward`.
         """
-        frames = latents.shape[2]
+        visit = visitor(time, latents.shape[2], sight, checkpointing=checkpointing)
+        down = self.down(latents, time, visit, pose, residuals)
+        return self.up(down, visit)
 
-        def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
-            seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
-            if checkpointing:
-                return checkpoint(level, index, x, time, frames, seen, use_reentrant=False)
-            return level(index, x, time, frames, seen)
-
+    def down(
+        self,
+        latents: Tensor,
+        time: Tensor,
+        visit: Visit,
+        pose: Tensor | None = None,
+        residuals: Residuals | None = None,
+    ) -> Descent:
+        """The way down of `answer`."""
         x = self.conv_in(fold_frames(latents))
         if pose is not None:
             x = add_to_samples(x, pose)
-        x, skips = self.encode(x, visit)
-        if residuals is not None:
-            x = add_to_samples(x, residuals.middle)
-            skips = [
-                add_to_samples(skip, extra)
-                for skip, extra in zip(skips, residuals.skips, strict=True)
-            ]
-        x = self.up_blocks.decode(x, skips, visit)
-        x = self.conv_out(F.silu(self.conv_norm_out(x, frames), inplace=True))
-        return unfold_frames(x, frames)
+        x, skips = self.descend(x, visit)
+        if residuals is None:
+            return Descent(x, skips, None, time, latents.shape[2])
+        skips = [
+            add_to_samples(skip, extra)
+            for skip, extra in zip(skips, residuals.skips, strict=True)
+        ]
+        return Descent(x, skips, residuals.middle, time, latents.shape[2])
+
+    def up(self, down: Descent, visit: Visit) -> Tensor:
+        """The middle and the way up of `answer`."""
+        x = self.turn(down.x, visit)
+        if down.middle is not None:
+            x = add_to_samples(x, down.middle)
+        x = self.up_blocks.decode(x, list(down.skips), visit)
+        x = self.conv_out(F.silu(self.conv_norm_out(x, down.frames), inplace=True))
+        return unfold_frames(x, down.frames)
 
 
 class UNet(WholeUNet):
@@ -396,6 +431,44 @@ class UNet(WholeUNet):
             residuals=residuals,
             checkpointing=checkpointing,
         )
+
+    def halfway(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        sight: Sight,
+        *,
+        residuals: Residuals | None = None,
+    ) -> Descent:
+        """The way down of `forward`, for whoever looks at the same things on it."""
+        time = self.tell_time(timestep, len(latents))
+        visit = visitor(time, latents.shape[2], sight)
+        return self.down(latents, time, visit, None, residuals)
+
+    def rest(self, half: Descent, sight: Sight, rows: int = 1) -> Tensor:
+        """The prediction from one sample's way down on, (rows, channels, f, h, w).
+
+        rows: samples that differ from here on, by what `sight` says.
+        """
+        if rows > 1:
+            x, *skips = (torch.cat([each] * rows) for each in (half.x, *half.skips))
+            time = half.time.expand(rows, -1)
+            half = half._replace(x=x, skips=skips, time=time)
+        return self.up(half, visitor(half.time, half.frames, sight))
+
+
+def visitor(
+    time: Tensor, frames: int, sight: Sight, *, checkpointing: bool = False
+) -> Visit:
+    """How a layer is called, whichever half it is in; arguments are those of `answer`."""
+
+    def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
+        seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
+        if checkpointing:
+            return checkpoint(level, index, x, time, frames, seen, use_reentrant=False)
+        return level(index, x, time, frames, seen)
+
+    return visit
 
 
 CINEMO: Final = UNetConfig(across_frames=True, over_time=True)

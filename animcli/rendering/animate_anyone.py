@@ -13,12 +13,11 @@ comes with the package, is such: limb maps of the target and of the reference in
 of drawn skeletons, and a learned token in the place of CLIP's.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -35,18 +34,18 @@ from animcli.pose.draw import draw_pose
 from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
-from animcli.rendering.context import Window, key_frames
+from animcli.rendering.context import PredictWindow, StartStep, Window, key_frames
 from animcli.rendering.cost import Decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.loading import (
-    AtWork,
     FrameFeatures,
     free_memory,
     load_image_encoder,
     load_network,
     read_config,
 )
-from animcli.rendering.pipeline import PredictWindow, StartStep, Workplace, render_clip
+from animcli.rendering.memory import APART, Thrift, WindowCalls
+from animcli.rendering.pipeline import Workplace, render_clip
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 from animcli.rendering.schedulers import ANIMATE_ANYONE as SCHEDULE
 from animcli.rendering.schedulers import Schedule
@@ -165,13 +164,30 @@ class AnimateAnyone:
         """The network that is in memory while it denoises, besides the autoencoder."""
         return [UNet(self.unet)]
 
+    def rehearse(
+        self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
+    ) -> StartStep:
+        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
+        token = clip.new_empty(1, 1, self.unet.context)
+        reference = ReferenceUNet(replace(self.unet, motion=None))
+        width, place = self.unet.widths[0], clip.shape[2:]
+        pose = FrameFeatures(lambda frame: clip.new_empty(width, *place))
+        return predictor(
+            cast(UNet, networks[0]),
+            token,
+            show(reference, clip[:1], token),
+            pose,
+            Guidance.of(preset),
+            preset.steps,
+        )
+
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
         return [len(key_frames(frames, preset.latent_spacing))]
 
     def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
         """Frames are decoded one by one."""
-        return frame_decoder(preset)
+        return frame_decoder(preset, device)
 
     def look(self, place: Workplace) -> StartStep:
         """Look at the reference and the motion, and be ready to predict."""
@@ -182,13 +198,13 @@ class AnimateAnyone:
         token = self.token(request, device, dtype)
 
         place.report(what, 1, parts)
-        guider = load_network(
+        guider = load_network(  # a thousandth of the UNet: it stays on the device
             self.config.guider,
             {"": folder / "pose_guider.safetensors"},
-            place.home,
+            device,
             dtype,
         )
-        latents = place.encode(request.reference)
+        latents = place.encode(request.reference).to(dtype)
         reference_unet = load_network(
             lambda: ReferenceUNet(replace(self.unet, motion=None)),
             {"": folder / "reference_unet.safetensors"},
@@ -199,16 +215,14 @@ class AnimateAnyone:
         pose = None
         if self.config.conditioning == "limb-map" and request.reference_pose is not None:
             there = limb_maps_of(request.reference_pose)(0)
-            with torch.inference_mode(), place.at_work(guider):
+            with torch.inference_mode():
                 pose = guider(there.to(device, dtype))[:, :, 0]
         features = show(reference_unet, latents, token, pose)
         del reference_unet
         free_memory(device)
 
         place.report(what, 2, parts)
-        guided = pose_features(
-            guider, self.conditions(request), device, dtype, place.at_work
-        )
+        guided = pose_features(guider, self.conditions(request), device, dtype)
 
         place.report(what, 3, parts)
         parts_of = {"": folder / "denoising_unet.safetensors"}
@@ -225,7 +239,7 @@ class AnimateAnyone:
             guided,
             place.guidance,
             request.preset.steps,
-            together=place.together(self.unet, unet, place.autoencoder.network),
+            place.thrift(self.unet),
         )
 
     def token(
@@ -285,15 +299,12 @@ def pose_features(
     conditions: Callable[[int], Tensor],
     device: torch.device,
     dtype: torch.dtype,
-    at_work: AtWork = nullcontext,
 ) -> FrameFeatures:
     """What the guider says of each frame's skeleton, (widths[0], h, w), worked out once."""
 
     @torch.inference_mode()
     def guide(frame: int) -> Tensor:
-        given = conditions(frame).to(device, dtype)
-        with at_work(guider):
-            return guider(given)[0, :, 0].cpu()
+        return guider(conditions(frame).to(device, dtype))[0, :, 0]
 
     return FrameFeatures(guide)
 
@@ -330,29 +341,26 @@ def predictor(
     pose: FrameFeatures,
     guidance: Guidance,
     steps: int,
-    *,
-    together: bool,
+    thrift: Thrift = APART,
 ) -> StartStep:
-    """How to predict a window; what doesn't change over windows and steps is done here.
-
-    together: both halves of guidance in one call.
-    """
+    """How to predict a window; what doesn't change over windows and steps is done here."""
     nothing = torch.zeros_like(token)
     with torch.inference_mode():
-        both = unet.see(torch.cat([nothing, token]), features) if together else None
+        both = unet.see(torch.cat([nothing, token]), features) if thrift.together else None
         views = Views(unet.see(nothing), unet.see(token, features), both)
+    calls = WindowCalls(unet, guidance, thrift)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
         guided = guidance.works_at(step, steps)
         time = timestep.to(token.device)
 
         def predict(part: Tensor, window: Window) -> Tensor:
-            hint = pose.stack(window.frames).transpose(0, 1)[None].to(token)
+            hint = pose.stack(window.frames, token).transpose(0, 1)[None].to(token)
 
             def ask(clips: Tensor, sight: Sight) -> Tensor:
                 return unet(clips, time, sight, pose=hint)
 
-            return guidance.predict(part.to(token), views, ask, guided=guided)
+            return calls.predict(part.to(token), ask, guided=guided, views=views)
 
         return predict
 

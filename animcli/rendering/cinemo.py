@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from animcli.errors import UsageError
 from animcli.networks.unet import CINEMO, MOTION_WAVES, MotionUNet, Sight, UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.context import Window, windows_of
+from animcli.rendering.context import PredictWindow, StartStep, Window, windows_of
 from animcli.rendering.cost import Decoder, clip_decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
 from animcli.rendering.loading import (
@@ -33,15 +33,12 @@ from animcli.rendering.loading import (
     load_network,
     load_text_encoder,
     open_device,
+    use_tensor_cores,
+    vae_dtype,
 )
+from animcli.rendering.memory import APART, Thrift, WindowCalls
 from animcli.rendering.noise import clip_noise, refine
-from animcli.rendering.pipeline import (
-    REMEDY,
-    PredictWindow,
-    StartStep,
-    Workplace,
-    clean_latents,
-)
+from animcli.rendering.pipeline import REMEDY, Workplace, clean_latents
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 from animcli.rendering.schedulers import CINEMO as SCHEDULE
 from animcli.rendering.schedulers import Inversion, Solver, make_scheduler
@@ -145,25 +142,38 @@ class Cinemo:
         preset, folder = request.preset, request.weights["cinemo"]
         device = open_device(request.device)
         dtype = dtype_on(device, preset.dtype)
-        vae = open_autoencoder(folder, preset.decoder, device)
+        use_tensor_cores(device, dtype)
+        with enough_memory("loading the autoencoder", REMEDY):
+            vae = open_autoencoder(folder, preset.decoder, device)
         place = Workplace(request, Autoencoder(vae), device, dtype, report)
         networks = cache(lambda: self.open_networks(place))
         with enough_memory("denoising", REMEDY):
             latents = Animation(place, networks, checkpoint).latents()
-        return decoded(vae, preset.decoder, latents, place.at_work)
+        vae.to(vae_dtype(device, dtype))  # as upstream decodes; it encodes in float32
+        return decoded(
+            vae, preset.decoder, latents, checkpoint, place.at_work, request.note
+        )
 
     def resident(self) -> list[nn.Module]:
         """The network that is in memory while it denoises, besides the autoencoder."""
         return [MotionUNet(self.unet, self.motion_waves)]
+
+    def rehearse(
+        self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
+    ) -> StartStep:
+        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
+        texts = clip.new_empty(3, TOKENS, self.unet.context)
+        told = tell(cast(MotionUNet, networks[0]), texts, motion_id(preset), len(clip))
+        return predictor(told, clip[0], Guidance.of(preset), preset.steps)
 
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of the parts that are denoised one after another."""
         return [len(part) for part in cut_parts(frames, preset.window, preset.lengthen)]
 
     def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
-        """One by one, or many at once; always in float32."""
+        """One by one, or many at once."""
         if preset.decoder == "frame":
-            return frame_decoder(replace(preset, dtype="float32"))
+            return frame_decoder(preset, device)
         return clip_decoder(preset, min(frames, CHUNK), device)
 
     def open_networks(self, place: Workplace) -> "Told":
@@ -183,8 +193,7 @@ class Cinemo:
         )
         place.report(what, 2, parts)
         place.ready(unet)
-        together = place.together(self.unet, unet, place.autoencoder.network)
-        return tell(unet, texts, motion_id(preset), preset.window, together=together)
+        return tell(unet, texts, motion_id(preset), preset.window, place.thrift(self.unet))
 
 
 class Told(NamedTuple):
@@ -193,17 +202,19 @@ class Told(NamedTuple):
     motion: what it hears of how much motion there is, (1, time_width).
     views: what it sees of the negative prompt, and of the prompt.
     source: what it sees of the words about the clip whose motion is taken.
+    thrift: how its calls share the memory.
     """
 
     unet: MotionUNet
     motion: Tensor
     views: Views
     source: Sight
+    thrift: Thrift
 
 
 @torch.inference_mode()
 def tell(
-    unet: MotionUNet, texts: Tensor, motion: float, frames: int, *, together: bool
+    unet: MotionUNet, texts: Tensor, motion: float, frames: int, thrift: Thrift = APART
 ) -> Told:
     """Tell the network what holds for the whole render.
 
@@ -212,9 +223,9 @@ def tell(
     frames: residuals in a window.
     """
     plain, shown, source = (unet.see_clip(text[None], frames) for text in texts)
-    both = unet.see_clip(texts[:2], frames) if together else None
+    both = unet.see_clip(texts[:2], frames) if thrift.together else None
     heard = unet.add_embedding(torch.tensor([motion], device=texts.device))
-    return Told(unet, heard, Views(plain, shown, both), source)
+    return Told(unet, heard, Views(plain, shown, both), source, thrift)
 
 
 def motion_id(preset: Preset) -> float:
@@ -231,6 +242,7 @@ def motion_id(preset: Preset) -> float:
 def predictor(told: Told, first: Tensor, guidance: Guidance, steps: int) -> StartStep:
     """How to predict a window of residuals, the first frame being `first` (c, h, w)."""
     given = first[None, :, None].to(told.motion)  # (1, c, 1, h, w)
+    calls = WindowCalls(told.unet, guidance, told.thrift)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
         guided, time = guidance.works_at(step, steps), timestep.to(given.device)
@@ -240,7 +252,7 @@ def predictor(told: Told, first: Tensor, guidance: Guidance, steps: int) -> Star
                 rows = given.expand(len(clips), -1, -1, -1, -1)
                 return told.unet(clips, time, sight, first=rows, motion=told.motion)
 
-            return guidance.predict(part.to(given), told.views, ask, guided=guided)
+            return calls.predict(part.to(given), ask, guided=guided, views=told.views)
 
         return predict
 
@@ -297,6 +309,7 @@ class Animation:
             windows_of(preset, len(part)),
             Chapter(self.checkpoint, chapter, {"clip": clip.numpy()}),
             self.counting(chapter, chapters),
+            self.place.device,
         )
         return first + residuals
 
@@ -317,6 +330,7 @@ class Animation:
             windows_of(preset, len(part)),
             Chapter(self.checkpoint, chapter, {"clip": clip.numpy()}),
             self.counting(chapter, chapters),
+            self.place.device,
         )
 
     def shown(self, frame: int) -> Tensor:

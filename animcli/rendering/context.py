@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animcli.presets import Preset
-from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.renderer import FrameSource, RenderRequest
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,18 @@ class Window:
 
     frames: tuple[int, ...]
     weights: tuple[float, ...]
+
+
+PredictWindow = Callable[[Tensor, Window], Tensor]
+"""(latents of a window (f, c, h, w), the window) -> the prediction, same shape."""
+
+StartStep = Callable[[int, Tensor, Tensor], PredictWindow]
+"""(step, timestep (), latents of the whole clip (frames, c, h, w)) -> how to predict.
+
+What a renderer works out once per step, it works out here."""
+
+CutWindows = Callable[[int], list[Window]]
+"""step -> the windows of that step."""
 
 
 def uniform_windows(
@@ -172,7 +184,7 @@ def key_frames(frames: int, spacing: int) -> list[int]:
 
 def only_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
     """The request for these of its frames alone, as if there were no others."""
-    motion, control = request.motion, request.control
+    motion = request.motion
     if motion is not None:
         index = list(chosen)
         motion = replace(
@@ -182,15 +194,21 @@ def only_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
             ticks=motion.ticks[index],
         )
 
-    def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-        if control is not None:
+    def of(source: FrameSource | None) -> FrameSource | None:
+        if source is None:
+            return None
+
+        def frames(span: range) -> Iterator[NDArray[np.uint8]]:
             for index in span:
-                yield from control(range(chosen[index], chosen[index] + 1))
+                yield from source(range(chosen[index], chosen[index] + 1))
+
+        return frames
 
     return replace(
         request,
         motion=motion,
-        control=None if control is None else frames,
+        control=of(request.control),
+        start=of(request.start),
         frames=len(chosen),
     )
 

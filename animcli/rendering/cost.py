@@ -1,18 +1,23 @@
 """What a diffusion render will cost, told before it starts."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, runtime_checkable
+from functools import cache
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
+from animcli.networks.attention import ROWS_IN_CACHE, FeedForward
 from animcli.networks.unet import UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.context import windows_of
+from animcli.rendering.context import CutWindows, StartStep, Window, windows_of
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import DTYPES
-from animcli.rendering.vae import SHRINK, WHOLE
+from animcli.rendering.loading import dtype_for, vae_dtype
+from animcli.rendering.vae import DECODED, SHRINK, WHOLE
 
 
 class Live(NamedTuple):
@@ -30,8 +35,8 @@ class Live(NamedTuple):
 LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
     "animate-anyone": {True: Live(21.1, 17.6), False: Live(30.1, 17.6)},
     "tiny": {True: Live(21.6, 22.2), False: Live(31.7, 12.1)},
-    "magic-animate": {True: Live(29.3, 15.7), False: Live(38.3, 15.7)},
-    "cinemo": {True: Live(18.1, 22.5), False: Live(28.1, 32.5)},
+    "magic-animate": {True: Live(33.4, 15.7), False: Live(42.4, 15.7)},
+    "cinemo": {True: Live(21.2, 25.5), False: Live(31.2, 35.5)},
 }
 """By renderer, and by whether the device is a processor, on which the feed-forward layers
 work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors, for
@@ -43,15 +48,23 @@ TINY_AUTOENCODER: Final = 1_676_291
 CLIP_AUTOENCODER: Final = 97_742_847
 """Parameters of sd-vae-ft-mse, of tiny's, and of the one with a decoder over time."""
 
-DECODED: Final = 768
 DECODED_TINY: Final = 97
 DECODED_OVER_TIME: Final = 1024
-"""Values that are alive at once in their decoders for each pixel of a frame. Measured by
-the same benchmark."""
+"""Values that are alive at once in the last two's decoders for each pixel of a frame.
+Measured by the same benchmark."""
 
 UNFOLDED: Final = 3 * 128
 """Values besides on a processor, where torch unfolds what a convolution over time looks at:
 three frames, of 128 channels at the full size."""
+
+DECODING: Final = 9_660_000
+DECODING_TINY: Final = 139_000
+DECODING_OVER_TIME: Final = 11_600_000
+"""Operations of the three decoders for each pixel of a frame, by torch's counter at 512 by
+784, 256 by 256, and 512 by 320 pixels."""
+
+MEASURED_FOR: Final = 0.3
+"""Seconds."""
 
 LIBRARIES: Final = 494_000_000
 """Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB
@@ -69,6 +82,11 @@ class Denoiser(Protocol):
     def resident(self) -> Sequence[nn.Module]:
         """The networks that are in memory while it denoises, the one called first."""
 
+    def rehearse(
+        self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
+    ) -> StartStep:
+        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
+
     def clips(self, preset: Preset, frames: int) -> Sequence[int]:
         """Frames of the clips that it denoises, one after another, for so many of a video.
 
@@ -80,10 +98,15 @@ class Denoiser(Protocol):
 
 
 class Decoder(NamedTuple):
-    """Bytes of an autoencoder's weights, and of what is alive at once while it decodes."""
+    """What an autoencoder takes to decode.
+
+    weights, features: bytes of the former, and of the latter that are alive at once.
+    flops: operations for each pixel of a frame.
+    """
 
     weights: int
     features: int
+    flops: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +122,8 @@ class Estimate:
     networks, features: bytes on the device while it denoises, of all networks and of a
         window; on a processor, of the libraries too.
     decoding: bytes on the device afterwards, while frames are decoded.
-    latents: bytes that are kept on the host, and in a checkpoint.
+    latents: bytes that are kept in a checkpoint.
+    flops: operations of all steps and of decoding; None where a GPU will do them.
     """
 
     frames: int
@@ -112,6 +136,7 @@ class Estimate:
     features: int
     decoding: int
     latents: int
+    flops: int | None = None
 
     @property
     def memory(self) -> int:
@@ -137,14 +162,16 @@ def estimate(
     *,
     offload: bool = False,
     inverted: bool = False,
+    begin: int = 0,
 ) -> Estimate:
     """The cost of `frames` frames with a preset, on a kind of device.
 
     offload: whether only the UNet stays on it, with one other network at a time.
     inverted: whether each clip is walked back to its noise first, without guidance.
+    begin: steps that are left out, since there are frames to start from.
     """
     clips, config = denoiser.clips(preset, frames), denoiser.unet
-    size = DTYPES[preset.dtype].itemsize
+    size = dtype_for(device, preset.dtype).itemsize
     decoder = denoiser.decoder(preset, frames, device)
     with torch.device("meta"):
         resident = denoiser.resident()
@@ -155,23 +182,109 @@ def estimate(
     libraries = LIBRARIES if device == "cpu" else 0
     guidance = Guidance.of(preset)
     cuts = [windows_of(preset, length) for length in clips]
+    flops = None
+    if device == "cpu":
+        flops = decoder.flops * frames * preset.width * preset.height
+        flops += denoising_flops(
+            preset, denoiser, resident, max(clips), cuts, inverted, begin
+        )
     calls = sum(
         len(cut(step)) * (inverted + 1 + guidance.works_at(step, preset.steps))
         for cut in cuts
-        for step in range(preset.steps)
+        for step in range(begin, preset.steps)
     )
     return Estimate(
         frames=frames,
         windows=sum(len(cut(0)) for cut in cuts),
         window=min(preset.window, max(clips)),
-        steps=preset.steps,
+        steps=preset.steps - begin,
         runs=len(clips) * (1 + inverted),
         calls=calls,
         networks=sum(networks) + libraries,
         features=window_bytes(preset, max(clips), config, device),
-        decoding=sum(decoder) + libraries,
+        decoding=decoder.weights + decoder.features + libraries,
         latents=sum(clips) * config.channels * positions_of(preset) * 4,
+        flops=flops,
     )
+
+
+def denoising_flops(
+    preset: Preset,
+    denoiser: Denoiser,
+    networks: Sequence[nn.Module],
+    frames: int,
+    cuts: Sequence[CutWindows],
+    inverted: bool,
+    begin: int = 0,
+) -> int:
+    """Operations of all windows and steps, from the shapes of one window of each kind.
+
+    networks: as `Denoiser.resident` gives them, on the meta device. frames: of the longest
+        clip. inverted: whether each step is done a second time, without guidance.
+    """
+    guidance, length = Guidance.of(preset), min(preset.window, frames)
+    place = (preset.height // SHRINK, preset.width // SHRINK)
+    window = Window(tuple(range(length)), (1.0,) * length)
+    each: dict[bool, int] = {}
+    total = 0
+    with torch.no_grad():  # inference mode would hide what operations consist of
+        clip = torch.empty(length, denoiser.unet.channels, *place, device="meta")
+        with torch.device("meta"):
+            start_step = denoiser.rehearse(preset, networks, clip)
+
+        def flops(step: int) -> int:
+            guided = guidance.works_at(step, preset.steps)
+            if guided not in each:
+                with Operations() as done:
+                    start_step(step, torch.tensor(500), clip)(clip, window)
+                each[guided] = done.flops
+            return each[guided]
+
+        for step in range(begin, preset.steps):
+            windows = sum(len(cut(step)) for cut in cuts)
+            total += windows * flops(step)
+            if inverted:
+                total += windows * min(each.values())
+    return total
+
+
+class Operations(TorchDispatchMode):
+    """Counts operations while it is on, by torch's own table of what each kind takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self,
+        operation: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Do the operation, and add what it took."""
+        result = operation(*args, **(kwargs or {}))
+        if (count := flop_registry.get(operation.overloadpacket)) is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+@cache
+def flops_a_second() -> float:
+    """Operations a second of this processor, measured with the layer that most are in.
+
+    A feed-forward layer of 320 channels: whole windows came to 0.95 of its rate.
+    """
+    layer = FeedForward(320).eval().requires_grad_(False)
+    tokens = torch.zeros(2 * ROWS_IN_CACHE, 320)
+    each = 2 * 3 * 320 * 1280 * len(tokens)
+    with torch.inference_mode():
+        layer(tokens)
+        begun, rounds = time.perf_counter(), 0
+        while (seconds := time.perf_counter() - begun) < MEASURED_FOR:
+            layer(tokens)
+            rounds += 1
+    return each * rounds / seconds
 
 
 def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -> int:
@@ -182,33 +295,29 @@ def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -
     live = LIVE[preset.renderer][device == "cpu"]
     values = live.once + live.frame * min(preset.window, frames)
     values *= config.widths[0] * positions_of(preset)
-    return round(values * DTYPES[preset.dtype].itemsize)
+    return round(values * dtype_for(device, preset.dtype).itemsize)
 
 
-def frame_decoder(preset: Preset) -> Decoder:
+def frame_decoder(preset: Preset, device: str) -> Decoder:
     """Of sd-vae-ft-mse or tiny's, which takes frames one by one, a large one in tiles."""
-    size = DTYPES[preset.dtype].itemsize
+    size = vae_dtype(torch.device(device), dtype_for(device, preset.dtype)).itemsize
     pixels = min(preset.width * preset.height, WHOLE)
     if preset.renderer == "tiny":
-        return Decoder(TINY_AUTOENCODER * size, DECODED_TINY * pixels * size)
-    return Decoder(AUTOENCODER * size, DECODED * pixels * size)
+        return Decoder(TINY_AUTOENCODER * size, DECODED_TINY * pixels * size, DECODING_TINY)
+    return Decoder(AUTOENCODER * size, DECODED * pixels * size, DECODING)
 
 
 def clip_decoder(preset: Preset, frames: int, device: str) -> Decoder:
-    """Of the autoencoder that decodes so many frames at once, in float32."""
+    """Of the autoencoder that decodes so many frames at once."""
+    size = vae_dtype(torch.device(device), dtype_for(device, preset.dtype)).itemsize
     pixels = preset.width * preset.height * frames
     values = DECODED_OVER_TIME + (UNFOLDED if device == "cpu" else 0)
-    return Decoder(CLIP_AUTOENCODER * 4, values * pixels * 4)
+    return Decoder(CLIP_AUTOENCODER * size, values * pixels * size, DECODING_OVER_TIME)
 
 
 def positions_of(preset: Preset) -> int:
     """Latent positions of a frame."""
     return preset.height // SHRINK * (preset.width // SHRINK)
-
-
-def bytes_of(network: nn.Module) -> int:
-    """Bytes of a network's weights."""
-    return sum(each.numel() * each.element_size() for each in network.parameters())
 
 
 def gigabytes(count: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from animcli.networks.unet import Sight
-from animcli.presets import Preset
+from animcli.presets import PROMPTED, Preset
 
 Ask = Callable[[Tensor, Sight], Tensor]
 """(noisy clips (rows, c, f, h, w), what to look at) -> the prediction, same shape."""
@@ -46,13 +46,19 @@ class Guidance:
 
     @classmethod
     def of(cls, preset: Preset) -> "Guidance":
-        """What a preset says about it."""
+        """What a preset says about it; none where both halves would hear the same words."""
+        alike = preset.renderer in PROMPTED and preset.prompt == preset.negative_prompt
         return cls(
-            preset.guidance,
+            1 if alike else preset.guidance,
             preset.guidance_start,
             preset.guidance_stop,
             preset.guidance_rescale,
         )
+
+    @property
+    def changes(self) -> bool:
+        """Whether some steps have guidance and others don't."""
+        return self.scale > 1 and (self.start > 0 or self.stop < 1)
 
     def works_at(self, step: int, steps: int) -> bool:
         """Whether step `step` of `steps` needs the unconditional prediction too."""

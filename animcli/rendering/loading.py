@@ -9,7 +9,6 @@ single frames, worked out when they are first wanted, in bounded memory.
 import json
 import os
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from animcli.errors import DeviceError, WeightsError
 from animcli.weights.inspect import Shapes, read_tensors
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 AtWork: TypeAlias = Callable[[nn.Module], AbstractContextManager[object]]
 """A stretch in which a network works, and is on the device."""
@@ -33,6 +32,22 @@ DTYPES: Final[dict[str, torch.dtype]] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+USABLE: Final = 0.8
+"""Share of what is free that is planned with; the rest is for libraries and gaps."""
+
+AMPERE: Final = (8, 0)
+"""Compute capability of the first cards with arithmetic in bfloat16."""
+
+OUT_OF_MEMORY: Final = (
+    "out of memory",
+    "can't allocate memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "unable to find an engine",
+)
+"""Parts of what torch says when memory ends, in small letters: only the allocator's error
+has a type of its own, and libraries find no room for their workspace either."""
 
 
 def open_device(name: str) -> torch.device:
@@ -66,12 +81,51 @@ def best_device() -> str:
 
 
 def dtype_on(device: torch.device, precision: str) -> torch.dtype:
-    """The dtype of a precision. Raises DeviceError where the device can't work in it."""
+    """The dtype of a precision, `auto` among them, on a device.
+
+    Raises DeviceError where the device can't work in it: a processor in float16, a card
+    before Ampere in bfloat16, which it only emulates, with attention that needs gigabytes.
+    """
     if device.type == "cpu" and precision == "float16":
         raise DeviceError(
             "a processor has no arithmetic in float16", "--dtype bfloat16 or float32"
         )
+    if device.type == "cuda" and precision == "bfloat16":
+        major, minor = torch.cuda.get_device_capability(device)
+        if (major, minor) < AMPERE:
+            raise DeviceError(
+                f"this card (compute capability {major}.{minor}) has no arithmetic in "
+                "bfloat16",
+                "--dtype float16, or auto",
+            )
+    return dtype_for(device.type, precision)
+
+
+def dtype_for(kind: str, precision: str) -> torch.dtype:
+    """The dtype of a precision on a kind of device, such as `cuda` or `cuda:1`.
+
+    `auto` is float16 on CUDA and MPS, as all published systems run, and float32 on a
+    processor, which has no arithmetic in float16.
+    """
+    if precision == "auto":
+        return torch.float32 if kind == "cpu" else torch.float16
     return DTYPES[precision]
+
+
+def vae_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """The dtype of an autoencoder beside networks in `dtype`: never bfloat16.
+
+    Its 8 bits of fraction alone move one pixel in twelve by a shade.
+    """
+    if dtype == torch.bfloat16:
+        return torch.float32 if device.type == "cpu" else torch.float16
+    return dtype
+
+
+def use_tensor_cores(device: torch.device, dtype: torch.dtype) -> None:
+    """Let a CUDA device multiply float32 matrices in TF32, twice to eight times as fast."""
+    if device.type == "cuda" and dtype == torch.float32:
+        torch.set_float32_matmul_precision("high")
 
 
 @contextmanager
@@ -89,27 +143,39 @@ def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     """Whether an error of torch's is about memory; only CUDA's has a type of its own."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+    return any(part in str(error).lower() for part in OUT_OF_MEMORY)
 
 
-def memory_of(device: torch.device) -> int | None:
-    """Bytes that the device has in all; None where it shares the machine's."""
+def free_on(device: torch.device) -> int | None:
+    """Bytes that this process can still have on the device; None where it shares the
+    machine's memory. Other programs' are not among them.
+    """
     if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
+        free, _ = torch.cuda.mem_get_info(device)
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free + unused
     if device.type == "mps":
-        return torch.mps.recommended_max_memory()
-    return None
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return 1 << 62 if device.type == "meta" else None  # where nothing takes any
 
 
 @contextmanager
 def visit(device: torch.device, network: nn.Module) -> Iterator[None]:
-    """Have a network on the device, and afterwards in the machine's memory again."""
-    network.to(device)
+    """Have copies of a network's weights on the device while it works.
+
+    Those in the machine's memory stay, pinned after the first visit, so that nothing is
+    copied back. What the copies took is kept for the next visitor.
+    """
+    home = network.state_dict()
+    if device.type == "cuda":
+        home = {name: x if x.is_pinned() else x.pin_memory() for name, x in home.items()}
+    away = {name: x.to(device, non_blocking=True) for name, x in home.items()}
+    network.load_state_dict(away, assign=True)
+    del away
     try:
         yield
     finally:
-        network.to("cpu")
-        free_memory(device)
+        network.load_state_dict(home, assign=True)
 
 
 def check_compiler(device: torch.device) -> None:
@@ -269,32 +335,55 @@ def read_config(path: Path) -> dict[str, object]:
 
 
 BUDGET: Final = 1 << 30
-"""Bytes of host memory. At 512 by 784 pixels in float32, 1 GiB is the pose features of 133
-frames; those of longer clips are worked out again in each step, for 2 % of its time."""
+"""Bytes of host memory. At 512 by 784 pixels 1 GiB is the pose features of 133 frames in
+float32, 267 in half precision; of longer clips the others are worked out in each step."""
+
+SHARE: Final = 0.1
+"""Of what is free on a device; windows are planned with most of the rest."""
 
 
 class FrameFeatures:
-    """Frame -> features, remembered for as many frames as the budget holds.
+    """Frame -> features, remembered for as many frames as the budgets hold.
 
-    Each frame is worked out by itself, so that what is remembered never changes a bit.
+    Those that came first stay: windows pass over all frames again and again, and what was
+    used longest ago is what is wanted next. On a GPU they stay there while there is room,
+    else in host memory that it reads by itself. Each frame is worked out by itself, so that
+    what is remembered never changes a bit.
     """
 
-    def __init__(self, work_out: Callable[[int], Tensor], budget: int = BUDGET) -> None:
+    def __init__(
+        self,
+        work_out: Callable[[int], Tensor],
+        budget: int = BUDGET,
+        near: int | None = None,
+    ) -> None:
+        """`budget` and `near` are bytes on the host and on the device that `work_out` works
+        on; None is a share of what is free there when the first frame is wanted."""
         self._work_out = work_out
-        self._budget = budget
-        self._kept: OrderedDict[int, Tensor] = OrderedDict()
+        self._far, self._near = budget, near
+        self._kept: dict[int, Tensor] = {}
 
-    def stack(self, frames: Iterable[int]) -> Tensor:
-        """The features of `frames`, in a new first dimension."""
-        return torch.stack([self._of(frame) for frame in frames])
+    def stack(self, frames: Iterable[int], like: Tensor | None = None) -> Tensor:
+        """The features of `frames`, in a new first dimension, on the device of `like`."""
+        found = [self._of(frame) for frame in frames]
+        if like is not None:
+            found = [each.to(like.device, non_blocking=True) for each in found]
+        return torch.stack(found)
 
     def _of(self, frame: int) -> Tensor:
         if frame in self._kept:
-            self._kept.move_to_end(frame)
             return self._kept[frame]
         features = self._work_out(frame)
-        self._kept[frame] = features
         size = features.numel() * features.element_size()
-        while len(self._kept) * size > self._budget:
-            self._kept.popitem(last=False)
+        if self._near is None:
+            free = free_on(features.device)
+            self._near = 0 if free is None else int(SHARE * free)
+        if features.device.type != "cpu" and size <= self._near:
+            self._near -= size
+            self._kept[frame] = features
+        elif size <= self._far:
+            self._far -= size
+            kept = features.cpu()
+            cuda = features.device.type == "cuda"
+            self._kept[frame] = kept.pin_memory() if cuda else kept
         return features

@@ -10,7 +10,8 @@ their own, which changes nothing, since it looks at each frame by itself.
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from functools import cache
+from typing import ClassVar, Final, cast
 
 import numpy as np
 import torch
@@ -19,13 +20,14 @@ from torch import Tensor, nn
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
-from animcli.networks.unet import MAGIC_ANIMATE, Residuals, Sight, UNet, UNetConfig
+from animcli.networks.unet import MAGIC_ANIMATE, Descent, Residuals, Sight, UNet, UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.context import Window, key_frames
+from animcli.rendering.context import PredictWindow, StartStep, Window, key_frames
 from animcli.rendering.cost import Decoder, frame_decoder
 from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.loading import AtWork, load_network, load_text_encoder
-from animcli.rendering.pipeline import PredictWindow, StartStep, Workplace, render_clip
+from animcli.rendering.loading import AtWork, FrameFeatures, load_network, load_text_encoder
+from animcli.rendering.memory import APART, Thrift, WindowCalls
+from animcli.rendering.pipeline import Workplace, render_clip
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 from animcli.rendering.schedulers import MAGIC_ANIMATE as SCHEDULE
 from animcli.rendering.vae import to_unit
@@ -65,13 +67,30 @@ class MagicAnimate:
             ControlNet(spatial, self.condition_widths),
         ]
 
+    def rehearse(
+        self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
+    ) -> StartStep:
+        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
+        unet, encoder, controlnet = networks
+        picture = np.zeros((preset.height, preset.width, 3), np.uint8)
+        return predictor(
+            cast(UNet, unet),
+            cast(ReferenceUNet, encoder),
+            cast(ControlNet, controlnet),
+            clip.new_empty(1, TOKENS, self.unet.context),
+            clip[:1],
+            lambda frame: picture,
+            Guidance.of(preset),
+            preset.steps,
+        )
+
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
         return [len(key_frames(frames, preset.latent_spacing))]
 
     def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
         """Frames are decoded one by one."""
-        return frame_decoder(preset)
+        return frame_decoder(preset, device)
 
     @property
     def spatial(self) -> UNetConfig:
@@ -121,14 +140,12 @@ class MagicAnimate:
             encoder,
             controlnet,
             text,
-            place.encode(request.reference),
+            place.encode(request.reference).to(dtype),
             lambda frame: next(iter(control(range(frame, frame + 1)))),
             place.guidance,
             request.preset.steps,
-            together=place.together(
-                self.unet, unet, encoder, controlnet, place.autoencoder.network
-            ),
-            at_work=place.at_work,
+            place.thrift(self.unet),
+            place.at_work,
         )
 
 
@@ -151,14 +168,13 @@ def predictor(
     picture: ControlPicture,
     guidance: Guidance,
     steps: int,
-    *,
-    together: bool,
+    thrift: Thrift = APART,
     at_work: AtWork = nullcontext,
 ) -> StartStep:
     """How to predict a window; what doesn't change over the windows of a step is done once.
 
-    reference: latents (1, 4, h, w).
-    together: both halves of guidance in one call; what is shown is for its last row only.
+    reference: latents (1, 4, h, w). What is shown of it is for the last row of a call only,
+        and from the middle on: the way down is the same for both halves of guidance.
     """
     with torch.inference_mode():
         with at_work(encoder):
@@ -166,6 +182,10 @@ def predictor(
         with at_work(controlnet):
             control_sight = controlnet.see(text)
         plain = unet.see(text)
+    controlnet.controlnet_cond_embedding.to(text.device)  # small: it stays on the device
+
+    conditions = conditions_of(controlnet, picture, text)
+    calls = WindowCalls(unet, guidance, thrift)
 
     def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
         guided, time = guidance.works_at(step, steps), timestep.to(text.device)
@@ -173,22 +193,43 @@ def predictor(
             features = encoder(reference, time, encoder_sight)
         # Differs from Animate Anyone: the way down doesn't look at the reference.
         shown = unet.see(text, {p: x for p, x in features.items() if p[:4] != "down"})
-        views = Views(plain, shown, shown if together else None)
+        views = Views(plain, shown, shown)
         residuals = FrameResiduals(
-            controlnet, control_sight, time, latents, picture, text, at_work
+            controlnet, control_sight, time, latents, conditions, text, at_work
         )
 
         def predict(part: Tensor, window: Window) -> Tensor:
             steer = residuals.of(window.frames)
+            clip = part.to(text)
+
+            @cache
+            def half() -> Descent:
+                whole = clip.transpose(0, 1)[None]  # (1, c, f, h, w)
+                return unet.halfway(whole, time, plain, residuals=steer)
 
             def ask(clips: Tensor, sight: Sight) -> Tensor:
-                return unet(clips, time, sight, residuals=steer)
+                return unet.rest(half(), sight, rows=len(clips))
 
-            return guidance.predict(part.to(text), views, ask, guided=guided)
+            return calls.predict(clip, ask, guided=guided, views=views)
 
         return predict
 
     return start_step
+
+
+def conditions_of(
+    controlnet: ControlNet, picture: ControlPicture, like: Tensor
+) -> FrameFeatures:
+    """What the ControlNet makes of each frame's picture: the same at every step.
+
+    like: has the device and dtype that it works in.
+    """
+
+    @torch.inference_mode()
+    def look(frame: int) -> Tensor:
+        return controlnet.look_at(to_unit(picture(frame))[:, :, None].to(like))[0]
+
+    return FrameFeatures(look)
 
 
 class FrameResiduals:
@@ -203,16 +244,19 @@ class FrameResiduals:
         sight: Sight,
         timestep: Tensor,
         latents: Tensor,
-        picture: ControlPicture,
+        conditions: FrameFeatures,
         like: Tensor,
         at_work: AtWork = nullcontext,
     ) -> None:
-        """`latents` (frames, c, h, w) are the whole clip's; `like` has device and dtype."""
+        """`latents` (frames, c, h, w) are the whole clip's; `like` has device and dtype.
+
+        conditions: what the ControlNet makes of each frame's picture.
+        """
         self._controlnet = controlnet
         self._sight = sight
         self._timestep = timestep
         self._latents = latents
-        self._picture = picture
+        self._conditions = conditions
         self._like = like
         self._at_work = at_work
         self._kept: dict[int, list[Tensor]] = {}
@@ -235,8 +279,6 @@ class FrameResiduals:
 
     def _ask(self, frames: Sequence[int]) -> Residuals:
         clip = self._latents[list(frames)].transpose(0, 1)[None].to(self._like)
-        pictures = torch.stack([to_unit(self._picture(i)) for i in frames], dim=2)
+        condition = self._conditions.stack(frames, self._like)
         with self._at_work(self._controlnet):
-            return self._controlnet(
-                clip, self._timestep, self._sight, pictures.to(self._like)
-            )
+            return self._controlnet.steer(clip, self._timestep, self._sight, condition)

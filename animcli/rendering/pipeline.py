@@ -6,7 +6,8 @@ steps took so far, and a stopped render goes on from there with the same bits.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from animcli.errors import PresetError
+from animcli.errors import DeviceError, PresetError
 from animcli.networks.unet import UNetConfig
 from animcli.presets import Preset
+from animcli.rendering.compiling import compile_blocks
 from animcli.rendering.context import (
     Blend,
+    CutWindows,
+    PredictWindow,
+    StartStep,
     Window,
     fill_between,
     gather,
@@ -29,32 +34,30 @@ from animcli.rendering.context import (
     only_frames,
     windows_of,
 )
-from animcli.rendering.cost import bytes_of, window_bytes
+from animcli.rendering.cost import window_bytes
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import (
-    check_compiler,
+    USABLE,
     dtype_on,
     enough_memory,
+    free_memory,
+    free_on,
     load_autoencoder,
-    memory_of,
     open_device,
+    use_tensor_cores,
+    vae_dtype,
     visit,
 )
+from animcli.rendering.memory import Thrift
 from animcli.rendering.noise import clip_noise
 from animcli.rendering.renderer import Checkpoint, FrameSource, RenderRequest, Report
-from animcli.rendering.schedulers import Arrays, Schedule, Solver
+from animcli.rendering.schedulers import CPU, Arrays, Schedule, Solver
 from animcli.rendering.vae import SHRINK, Autoencoder
 
-PredictWindow = Callable[[Tensor, Window], Tensor]
-"""(latents of a window (f, c, h, w), the window) -> the prediction, same shape."""
-
-StartStep = Callable[[int, Tensor, Tensor], PredictWindow]
-"""(step, timestep (), latents of the whole clip (frames, c, h, w)) -> how to predict.
-
-What a renderer works out once per step, it works out here."""
-
-CutWindows = Callable[[int], list[Window]]
-"""step -> the windows of that step."""
+OVERFLOW: Final = (
+    "--dtype float32 has room for larger numbers; where it doesn't help either, a file is "
+    "damaged: anim weights verify"
+)
 
 
 class Steps(Protocol):
@@ -72,7 +75,9 @@ class Steps(Protocol):
 
     def memory(self) -> dict[str, NDArray[np.generic]]: ...  # noqa: D102
 
-    def recall(self, arrays: Arrays, step: int) -> None: ...  # noqa: D102
+    def recall(  # noqa: D102
+        self, arrays: Arrays, step: int, device: torch.device
+    ) -> None: ...
 
 
 def denoise(
@@ -81,6 +86,8 @@ def denoise(
     """The latents (frames, c, h, w) after each step from `done` on; the last are clean.
 
     It stops between any two steps when it isn't asked for more.
+
+    Raises DeviceError where a prediction isn't finite, before anything is kept of it.
     """
     for step in range(done, len(solver.timesteps)):
         seen = solver.scale(latents, step)
@@ -89,7 +96,14 @@ def denoise(
         for window in cut(step):
             said = predict(gather(seen, window), window)
             blend.add(window, said.to(device=latents.device, dtype=latents.dtype))
-        latents = solver.step(blend.mean(), step, latents)
+        prediction = blend.mean()
+        if not torch.isfinite(prediction).all():
+            raise DeviceError(
+                f"the network's numbers overflowed at step {step + 1} of "
+                f"{len(solver.timesteps)}",
+                OVERFLOW,
+            )
+        latents = solver.step(prediction, step, latents)
         yield latents
 
 
@@ -100,44 +114,95 @@ def clean_latents(
     cut: CutWindows,
     checkpoint: Checkpoint,
     report: Report,
+    device: torch.device = CPU,
+    begin: int = 0,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
     `noise` (of variance 1) and `start_step` are only called if there are steps left: what
-    they load is large.
+    they load is large. Latents are on `device` meanwhile; if that is a GPU, each step is
+    kept while the next one runs.
+    begin: steps that are left out; then `noise` gives the latents as they are before the
+        first of the others, and they are used as they are.
     """
     kept, steps, seconds = checkpoint.load(), len(solver.timesteps), 0.0
-    if kept is None:
+    if kept is None and begin:
+        done, latents = begin, noise()
+    elif kept is None:
         done, latents = 0, noise() * solver.start
     else:
         done, seconds = int(kept["done"]), float(kept["seconds"])
         latents = torch.from_numpy(np.asarray(kept["latents"]))
-        solver.recall(kept, done)
+        solver.recall(kept, done, device)
     if done == steps:
         return latents
-    with torch.inference_mode():
+    with torch.inference_mode(), Keeping(checkpoint, beside=device.type != "cpu") as keep:
         first = start_step()
+        latents = latents.to(device)
         report("denoising", done, steps)  # so that the first step's time is known
         begun = time.perf_counter() - seconds
-        for less_noisy in denoise(latents, solver, first, cut, done):
+        for less_noisy in denoise(latents, solver, keep.watched(first), cut, done):
             latents, done = less_noisy, done + 1
             spent = time.perf_counter() - begun
             arrays = {
                 "done": np.asarray(done),
+                "begun": np.asarray(begin),
                 "seconds": np.asarray(spent),
-                "latents": latents.numpy(),
+                "latents": latents.cpu().numpy(),
             }
-            checkpoint.save(arrays | solver.memory())
+            keep.save(arrays | solver.memory())
             report("denoising", done, steps)
-    return latents
+    return latents.cpu()
+
+
+class Keeping:
+    """Saves to a checkpoint, beside the loop if that is wanted: one at a time, in order.
+
+    What a save raises, a wish to stop among it, comes up at the next window.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, beside: bool) -> None:
+        self._checkpoint = checkpoint
+        self._thread = ThreadPoolExecutor(1) if beside else None
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "Keeping":
+        return self
+
+    def __exit__(self, *failed: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(wait=True)
+        if failed[0] is None and self._last is not None:
+            self._last.result()
+
+    def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Save, or begin to, once the save before has ended."""
+        if self._thread is None:
+            self._checkpoint.save(arrays)
+            return
+        if self._last is not None:
+            self._last.result()
+        self._last = self._thread.submit(self._checkpoint.save, arrays)
+
+    def watched(self, start_step: StartStep) -> StartStep:
+        """The same, but that it ends at the next window once a save has failed."""
+
+        def start(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+            predict = start_step(step, timestep, latents)
+
+            def watch(part: Tensor, window: Window) -> Tensor:
+                if self._last is not None and self._last.done():
+                    self._last.result()
+                return predict(part, window)
+
+            return watch
+
+        return start
 
 
 REMEDY: Final = (
-    "a smaller --window or --size, --dtype bfloat16, --halves apart or --offload needs less"
+    "a smaller --window or --size, --dtype auto, --halves apart or --offload needs less"
 )
-
-USABLE: Final = 0.8
-"""Share of a device's memory that is planned with; the rest is for libraries and gaps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,23 +236,34 @@ class Workplace:
         with self.at_work(self.autoencoder.network):
             return self.autoencoder.encode(picture)
 
-    def together(self, config: UNetConfig, *resident: nn.Module) -> bool:
-        """Whether both halves of guidance go in one call: no gain on a processor.
+    def encode_all(self, frames: FrameSource) -> Tensor:
+        """The latents (frames, 4, h / 8, w / 8) float32 of all frames, one by one."""
+        count, found = self.request.frames, []
+        with self.at_work(self.autoencoder.network):
+            for index, picture in enumerate(frames(range(count))):
+                self.report("encoding what to start from", index, count)
+                found.append(self.autoencoder.encode(picture).float().cpu())
+        return torch.cat(found)
 
-        resident: the networks that are on the device meanwhile.
+    def thrift(self, config: UNetConfig) -> Thrift:
+        """How to share what is free on the device, now that the networks are there.
+
+        Both halves of guidance in one call are no gain on a processor.
         """
-        preset, memory = self.request.preset, memory_of(self.device)
-        if preset.halves != "auto" or memory is None:
-            return preset.halves == "together"
-        features = window_bytes(preset, self.request.frames, config, self.device.type)
-        needed = sum(bytes_of(network) for network in resident) + 2 * features
-        return needed <= USABLE * memory
+        free_memory(self.device)
+        preset, free = self.request.preset, free_on(self.device)
+        together, in_parts = preset.halves == "together", False
+        if free is not None:
+            window = window_bytes(preset, self.request.frames, config, self.device.type)
+            if preset.halves == "auto":
+                together = 2 * window <= USABLE * free
+            in_parts = (2 if together else 1) * window > USABLE * free
+        return Thrift(together, in_parts, preset.compiled, self.request.note)
 
     def ready(self, network: nn.Module) -> None:
-        """Compile the network at its first call, if the preset wants that."""
+        """Compile the blocks of the network, if the preset wants that."""
         if self.request.preset.compiled:
-            check_compiler(self.device)
-            network.compile()
+            compile_blocks(network, self.device)
 
 
 def render_clip(
@@ -211,19 +287,33 @@ def render_clip(
     check_window(preset, config)
     device = open_device(request.device)
     dtype = dtype_on(device, preset.dtype)
-    vae = load_autoencoder(vae_folder, device, dtype)
+    use_tensor_cores(device, dtype)
+    with enough_memory("loading the autoencoder", REMEDY):
+        vae = load_autoencoder(vae_folder, device, vae_dtype(device, dtype))
     chosen = key_frames(request.frames, preset.latent_spacing)
     few = only_frames(request, chosen)
     place = Workplace(few, Autoencoder(vae), device, dtype, report)
     shape = (config.channels, height // SHRINK, width // SHRINK)
+    solver = Solver(preset.sampler, schedule, preset.steps, preset.seed)
+    begin = 0 if few.start is None else preset.skipped_steps
+
+    def first() -> Tensor:
+        noise = clip_noise(preset.noise, few.frames, shape, preset.seed)
+        if few.start is None or begin == 0:
+            return noise
+        clean = place.encode_all(few.start)
+        return clean if begin == preset.steps else solver.noised(clean, noise, begin)
+
     with enough_memory("denoising", REMEDY):
         latents = clean_latents(
-            lambda: clip_noise(preset.noise, few.frames, shape, preset.seed),
-            Solver(preset.sampler, schedule, preset.steps, preset.seed),
+            first,
+            solver,
             lambda: look(place),
             windows_of(preset, few.frames),
             checkpoint,
             report,
+            device,
+            begin,
         )
     latents = fill_between(latents, chosen, preset.latent_filling)
 

@@ -61,7 +61,10 @@ class RenderRequest:
     frames: how many frames to make.
     size: `(width, height)` of the result.
     weights: name of each weights entry that the renderer asked for -> its folder.
-    device: `cuda`, `mps` or `cpu`.
+    device: `cuda`, `cuda:1`, `mps` or `cpu`.
+    start: frames to start from instead of noise, `(h, w, 3)` uint8 RGB at the size of the
+        result, for the fraction of the steps that the preset's `strength` says.
+    note: told what a user should know of that happened on the way.
     offload: whether networks leave the device while others work; on a processor they have
         nowhere to go.
     """
@@ -77,6 +80,8 @@ class RenderRequest:
     weights: Mapping[str, Path]
     device: str
     offload: bool = False
+    start: FrameSource | None = None
+    note: Callable[[str], None] = lambda line: None
 
 
 class Renderer(Protocol):

@@ -22,6 +22,8 @@ from animcli.rendering.noise import frame_generator
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
+CPU: Final = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -115,6 +117,21 @@ class Solver:
         """The standard deviation of the noise that the first step expects."""
         return float(self._scheduler.init_noise_sigma)
 
+    def noised(self, clean: Tensor, noise: Tensor, step: int) -> Tensor:
+        """Clean latents as they would be before a step, with that much of the noise.
+
+        clean, noise: (frames, c, h, w); noise of variance 1.
+        """
+        self.skip(step)
+        at = self.timesteps[step].expand(len(clean))
+        return self._scheduler.add_noise(clean, noise, at)
+
+    def skip(self, step: int) -> None:
+        """Begin with a step; those before it are left out."""
+        if hasattr(self._scheduler, "set_begin_index"):
+            self._scheduler.set_begin_index(step)
+        self._scheduler._step_index = step  # as in `recall`
+
     def scale(self, latents: Tensor, step: int) -> Tensor:
         """`latents` as the network wants to see them at a step."""
         return self._scheduler.scale_model_input(latents, self.timesteps[step])
@@ -138,20 +155,25 @@ class Solver:
             for place, part in parts:
                 if part is not None:
                     key = name if place is None else f"{name}.{place}"
-                    arrays[key] = torch.as_tensor(part).numpy()
+                    arrays[key] = torch.as_tensor(part).cpu().numpy()
         return arrays
 
-    def recall(self, arrays: Arrays, step: int) -> None:
-        """Go on at `step` with what `memory` gave before it."""
+    def recall(self, arrays: Arrays, step: int, device: torch.device = CPU) -> None:
+        """Go on at `step`, on a device, with what `memory` gave before it."""
+
+        def tensor(key: str) -> Tensor:
+            found = torch.from_numpy(np.asarray(arrays[key]))
+            return found.to(device) if found.ndim > 1 else found  # numbers stay at hand
+
         self._scheduler._step_index = step  # diffusers has no public way to say it
         for name in self._sampler.remembers:
             value = getattr(self._scheduler, name, None)  # some are made by a first step
             if isinstance(value, list):
                 for place in range(len(value)):
                     if (key := f"{name}.{place}") in arrays:
-                        value[place] = torch.from_numpy(np.asarray(arrays[key]))
+                        value[place] = tensor(key)
             elif name in arrays:
-                array = torch.from_numpy(np.asarray(arrays[name]))
+                array = tensor(name)
                 setattr(self._scheduler, name, array if array.ndim else int(array))
 
 
@@ -216,5 +238,5 @@ class Inversion:
         """Nothing is remembered between steps."""
         return {}
 
-    def recall(self, arrays: Arrays, step: int) -> None:
+    def recall(self, arrays: Arrays, step: int, device: torch.device = CPU) -> None:
         """Go on at `step`, which needs nothing from before it."""

@@ -18,14 +18,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from animcli.errors import DeviceError
 from animcli.rendering.loading import (
+    USABLE,
     AtWork,
     enough_memory,
+    free_memory,
+    free_on,
+    is_out_of_memory,
     load_autoencoder,
     load_network,
     read_config,
 )
-from animcli.rendering.renderer import FrameSource
+from animcli.rendering.renderer import Checkpoint, FrameSource
 
 SCALING_FACTOR: Final = 0.18215
 """Makes the latents of the training pictures' variance 1 (arXiv:2112.10752, section G)."""
@@ -34,8 +39,16 @@ SHRINK: Final = 8
 """Pixels of a picture in one latent position, each way."""
 
 WHOLE: Final = 1024 * 1024
-"""Pixels. A larger picture is decoded in overlapping tiles: the decoder's features take up
-to 1 KiB a pixel in float32, and its attention looks at all positions at once."""
+"""Pixels. On a processor a larger picture is decoded in overlapping tiles: the decoder's
+features take up to 3 KiB a pixel in float32; a GPU says how much memory it has."""
+
+DECODED: Final = 768
+"""Values that are alive at once in the decoder for each pixel. Measured by
+tests/benchmarks/diffusion_memory.py."""
+
+TILE: Final = 768
+"""Pixels, each way. Norms are taken of a tile by itself, so that many small ones, such as
+the 256 of the autoencoder's own configuration, show seams."""
 
 
 def to_signed(picture: NDArray[np.uint8]) -> Tensor:
@@ -46,6 +59,16 @@ def to_signed(picture: NDArray[np.uint8]) -> Tensor:
 def to_unit(picture: NDArray[np.uint8]) -> Tensor:
     """A picture (h, w, 3) uint8 as condition networks see it: (1, 3, h, w) in 0..1."""
     return torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
+
+
+def to_shown(decoded: Tensor) -> Tensor:
+    """What a decoder gives, in -1..1, as pictures in 0..1, float32.
+
+    Raises DeviceError where it isn't finite, as a half-precision decoder's may be.
+    """
+    if not torch.isfinite(decoded).all():
+        raise DeviceError("the decoder's numbers overflowed", "--dtype float32")
+    return (decoded.float() / 2 + 0.5).clamp(0, 1)
 
 
 def scaling_factor(network: nn.Module) -> float:
@@ -79,10 +102,20 @@ class Autoencoder:
         One at a time, so that a frame doesn't depend on its neighbours in a batch.
         """
         pixels = latents.shape[-1] * latents.shape[-2] * SHRINK**2
-        if pixels > WHOLE:
+        if not self._fits(pixels):
+            tile = {"tile_sample_min_size": TILE, "tile_latent_min_size": TILE // SHRINK}
+            vars(self.network).update(tile)
             self.network.enable_tiling()  # type: ignore[operator]
         decoded = self.network.decode(latents[None].to(self._like) / self._scale).sample  # type: ignore[operator]
-        return (decoded[0].float() / 2 + 0.5).clamp(0, 1).cpu()
+        return to_shown(decoded[0]).cpu()
+
+    def _fits(self, pixels: int) -> bool:
+        """Whether so many pixels can be decoded at once."""
+        like = self._like
+        free = free_on(like.device)
+        if free is None:
+            return pixels <= WHOLE
+        return pixels * DECODED * like.element_size() <= USABLE * free
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """The picture (h, w, 3) uint8 of one frame's latents (4, h / 8, w / 8)."""
@@ -94,6 +127,12 @@ Decoder = Literal["temporal", "frame"]
 
 CHUNK: Final = 14
 """Frames that are decoded together: as many as the decoder over time was trained with."""
+
+SHORTER: Final = (7, 4, 2, 1)
+"""Where there is no memory for as many."""
+
+CHUNK_KEY: Final = "decoded_together"
+"""In the checkpoint."""
 
 
 def open_autoencoder(folder: Path, decoder: Decoder, device: torch.device) -> nn.Module:
@@ -115,15 +154,23 @@ def open_autoencoder(folder: Path, decoder: Decoder, device: torch.device) -> nn
 
 
 def decoded(
-    network: nn.Module, decoder: Decoder, latents: Tensor, at_work: AtWork = nullcontext
+    network: nn.Module,
+    decoder: Decoder,
+    latents: Tensor,
+    checkpoint: Checkpoint,
+    at_work: AtWork = nullcontext,
+    note: Callable[[str], None] = lambda line: None,
 ) -> FrameSource:
-    """The frames of latents (frames, c, h, w)."""
-    chunk = last_kept(lambda number: decode_chunk(network, latents, number))
+    """The frames of latents (frames, c, h, w).
+
+    checkpoint: keeps, beside what is in it, how many frames were decoded together.
+    """
+    chunks = Chunks(network, latents, checkpoint, note)
     autoencoder = Autoencoder(network)
 
     def picture(index: int) -> NDArray[np.uint8]:
         if decoder == "temporal":
-            return chunk(index // CHUNK)[index % CHUNK]
+            return chunks.picture(index)
         with enough_memory("decoding", "a smaller --size needs less"):
             return autoencoder.picture(latents[index])
 
@@ -135,31 +182,62 @@ def decoded(
     return frames
 
 
-def last_kept(
-    work_out: Callable[[int], NDArray[np.uint8]],
-) -> Callable[[int], NDArray[np.uint8]]:
-    """The same function, which remembers its last result."""
-    kept: dict[int, NDArray[np.uint8]] = {}
+class Chunks:
+    """Frames that are decoded together, in fewer at once from where memory ends.
 
-    def remembered(number: int) -> NDArray[np.uint8]:
-        if number not in kept:
-            fresh = work_out(number)
-            kept.clear()
-            kept[number] = fresh
-        return kept[number]
+    Where chunks begin depends on the clip and their length alone, so that a frame is always
+    the same as long as memory suffices; the length is kept, so that a render that was
+    stopped goes on with it.
+    """
 
-    return remembered
+    def __init__(
+        self,
+        network: nn.Module,
+        latents: Tensor,
+        checkpoint: Checkpoint,
+        note: Callable[[str], None],
+    ) -> None:
+        self._network = network
+        self._latents = latents
+        self._checkpoint = checkpoint
+        self._note = note
+        kept = checkpoint.load() or {}
+        self.length = int(kept.get(CHUNK_KEY, np.asarray(CHUNK)))
+        self._last: tuple[int, NDArray[np.uint8]] | None = None
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """A frame (h, w, 3). Raises DeviceError where not even one at a time fits."""
+        while True:
+            number, inside = divmod(index, self.length)
+            if self._last is not None and self._last[0] == number:
+                return self._last[1][inside]
+            try:
+                first = number * self.length
+                part = self._latents[first : first + self.length]
+                self._last = (number, decode_together(self._network, part))
+                continue
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.length == 1:
+                    raise DeviceError(
+                        "out of memory while decoding", "a smaller --size needs less"
+                    ) from error
+            free_memory(next(self._network.parameters()).device)
+            self._shorten()
+
+    def _shorten(self) -> None:
+        self.length = next(length for length in SHORTER if length < self.length)
+        self._last = None
+        kept = dict(self._checkpoint.load() or {})
+        self._checkpoint.save(kept | {CHUNK_KEY: np.asarray(self.length)})
+        self._note(f"memory ended: {self.length} frames are decoded together from here on")
 
 
 @torch.inference_mode()
-def decode_chunk(network: nn.Module, latents: Tensor, number: int) -> NDArray[np.uint8]:
-    """The pictures (frames of the chunk, h, w, 3) of one chunk of latents.
-
-    Where chunks begin depends on the clip alone, so that a frame is always the same.
-    """
-    chunk = latents[number * CHUNK : (number + 1) * CHUNK]
-    chunk = chunk.to(next(network.parameters())) / SCALING_FACTOR
-    with enough_memory("decoding", "--decoder frame, or a smaller --size, needs less"):
-        said = network.decode(chunk, num_frames=len(chunk)).sample  # type: ignore[operator]
-    shown = ((said.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+def decode_together(network: nn.Module, latents: Tensor) -> NDArray[np.uint8]:
+    """The pictures (frames, h, w, 3) of neighbouring frames' latents (frames, c, h, w)."""
+    part = latents.to(next(network.parameters())) / SCALING_FACTOR
+    said = network.decode(part, num_frames=len(part)).sample  # type: ignore[operator]
+    shown = (to_shown(said) * 255).round().to(torch.uint8)
     return shown.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -62,13 +62,14 @@ class RenderStage:
     rate: frames per second; None keeps the motion's own.
     retarget: fit the motion to the character's proportions; False where that was done, or
         isn't wanted: then the motion's picture is fitted into the result as it is.
-    device: `cuda`, `mps` or `cpu`.
+    device: `cuda`, `cuda:1`, `mps` or `cpu`.
     control: instead of a motion, a video that is drawn as the renderer wants to see it: a
         DensePose clip, a clip of skeletons; or, for one that follows words, the clip whose
         motion it takes. At another rate some of its frames are left out or shown twice.
     like: a clip that has as much motion as is wanted, for a renderer that follows words.
     camera, stay_inside: see `RetargetStage`, whose `fit` the latter is.
     offload: keep networks off the device while others work; the frames are the same.
+    start: frames to start denoising from: a video, or another render of the same motion.
     """
 
     name: ClassVar[str] = "render"
@@ -90,6 +91,7 @@ class RenderStage:
     camera: str = "auto"
     stay_inside: bool = True
     offload: bool = False
+    start: Source | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -138,6 +140,8 @@ class RenderStage:
             sources["control"] = control
         if self.like is not None:
             sources["like"] = MeasureMotion(self.like)
+        if self.start is not None:
+            sources["start"] = FitClip(self.start, self.size, self.fit)
         return sources
 
     def settings(self) -> Mapping[str, object]:
@@ -148,8 +152,11 @@ class RenderStage:
             for key in fields(self.preset)
             if key.name not in ("name", "about") and self.preset.listens_to(key.name)
         }
+        if self.start is None:
+            heard.pop("strength", None)
         revision = renderer_entry(self.preset.renderer).revision
         settings = {**settings_of(self), "preset": heard, "renderer_revision": revision}
+        settings["device"] = self.device.partition(":")[0]  # not which of several
         del settings["offload"]  # which changes no bit
         return settings
 
@@ -200,6 +207,10 @@ class RenderStage:
             if load_renderer(self.preset.renderer).drive is Drive.DENSEPOSE:
                 bench.note(DRAWN)
                 control = draw_densepose(motion)
+        start = None
+        if self.start is not None:
+            start, there = looped(open_frames(bench.inputs["start"]), rate)
+            check_frames(frames, there, loop=self.loop)
         request = RenderRequest(
             reference=picture.pixels,
             reference_alpha=picture.alpha,
@@ -212,6 +223,8 @@ class RenderStage:
             weights=bench.weights,
             device=self.device,
             offload=self.offload,
+            start=start,
+            note=bench.note,
         )
         if (cost := self.cost(frames)) is not None:
             bench.note(cost.told())
@@ -238,6 +251,7 @@ class RenderStage:
             self.device,
             offload=self.offload,
             inverted=moved_alike,
+            begin=self.preset.skipped_steps if self.start is not None else 0,
         )
 
     def as_wanted(self, bench: Bench) -> Preset:
@@ -341,7 +355,8 @@ class Outlook:
     cost: of all of it; of one window where its length isn't known yet.
     length_known: whether it is.
     done: denoising steps that were kept, of `cost.steps` for each of `cost.runs`.
-    seconds: that the others will take, by the time of those; None before the first one.
+    seconds: that the others will take, by the time of those; before the first one by the
+        operations that they take, and None where that isn't known either.
     """
 
     cost: Estimate
@@ -388,14 +403,22 @@ def outlook(stage: RenderStage, workshop: Workshop, key: str | None) -> Outlook 
     if cost is None:
         return None
     if key is None or frames is None:
-        return Outlook(cost, frames is not None)
+        return Outlook(cost, frames is not None, seconds=foreseen(cost))
     kept = FileCheckpoint(workshop.store.work_of(key) / CHECKPOINT).load()
     if kept is None:
-        return Outlook(cost, length_known=True)
-    of_this_run, earlier = int(kept["done"]), int(kept.get("chapter", 0))
+        return Outlook(cost, True, seconds=foreseen(cost))
+    begun, earlier = int(kept.get("begun", 0)), int(kept.get("chapter", 0))
+    of_this_run = int(kept["done"]) - begun
     done = earlier * cost.steps + of_this_run
     a_step = float(kept["seconds"]) / of_this_run
     return Outlook(cost, True, done, (cost.runs * cost.steps - done) * a_step)
+
+
+def foreseen(cost: Estimate) -> float | None:
+    """Seconds that a render takes on this processor, by its measured rate."""
+    from animcli.rendering.cost import flops_a_second
+
+    return None if cost.flops is None else cost.flops / flops_a_second()
 
 
 def frames_of(stage: RenderStage, workshop: Workshop) -> int | None:

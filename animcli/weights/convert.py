@@ -10,7 +10,7 @@ that is checked here.
 
 import pickle
 import re
-import shutil
+import stat
 import struct
 import warnings
 import zipfile
@@ -53,18 +53,43 @@ WRAPPINGS = ("ema", "state_dict", "model")
 """Where a training run's file keeps its tensors, the best first."""
 
 
+BOOKKEEPING = re.compile(
+    r"(pytorch_lightning|lightning|lightning_fabric|omegaconf|numpy|typing)\.[\w.]+"
+    r"|argparse\.Namespace|pathlib\.\w+|builtins\.(dict|list|set|int|float)"
+)
+"""What training runs keep beside their tensors: callbacks, settings, counters."""
+
+
+class Passed:
+    """Stands for an object of a training run's bookkeeping; takes anything, is nothing."""
+
+    def __init__(self, *given: object, **named: object) -> None:
+        """Nothing is kept of what is given."""
+
+    def __new__(cls, *given: object, **named: object) -> "Passed":
+        """Nothing is made of it either."""
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Nothing is set."""
+
+
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The tensors of a pickle by name, taken out of a training run's wrapping.
 
-    They stay on the disk until they are used, where the file's format allows it.
+    They stay on the disk until they are used, where the file's format allows it. Objects of
+    a training run's bookkeeping beside its `state_dict` are passed over: none is made.
     Raises WeightsError for code, for tensors larger than their data, for anything else.
     """
+    foreign: list[str] = []
     try:
         zipped = zipfile.is_zipfile(path)
         if zipped:
             _refuse_inflation(path)
-            _refuse_code(path, torch.serialization.get_unsafe_globals_in_checkpoint(path))
-        with warnings.catch_warnings():
+            foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            _refuse_code(path, [x for x in foreign if not BOOKKEEPING.fullmatch(x)])
+        passed = torch.serialization.safe_globals([(Passed, name) for name in foreign])
+        with warnings.catch_warnings(), passed:
             warnings.simplefilter("ignore")  # about what is refused below anyway
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except GARBLED as error:
@@ -143,12 +168,14 @@ class Naming:
     renames: (pattern, replacement), applied to each name in turn.
     copies: (pattern, replacement); a tensor that fits is kept under both names.
     only: names without this are of another file and left out.
+    without: names with this are of another file and left out; nothing where empty.
     unused: names that end so are constants that no network here stores.
     """
 
     renames: tuple[tuple[str, str], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     only: str = ""
+    without: str = ""
     unused: tuple[str, ...] = ()
 
 
@@ -177,6 +204,9 @@ _OLD_ATTENTION = r"(mid_block\.attentions\.\d+\.)"
 
 NAMINGS: Final[Mapping[str, Naming]] = {
     "spatial": Naming(),
+    # A fine-tune's denoising network may be saved with its motion modules, whose file is
+    # another one; upstream passes over them as well.
+    "spatial-only": Naming(without="motion_modules."),
     "motion": MOTION,
     # MagicAnimate's file may hold the rest of the training run's network as well.
     "motion-only": Naming(MOTION.renames, MOTION.copies, only="motion_modules."),
@@ -203,6 +233,8 @@ def new_names(path: Path, names: Iterable[str], naming: Naming) -> dict[str, str
         short = UNET_PREFIX.sub("", TRAINING_PREFIX.sub("", name))
         if naming.only not in short or short.endswith(naming.unused):
             continue
+        if naming.without and naming.without in short:
+            continue
         for pattern, replacement in naming.renames:
             short = re.sub(pattern, replacement, short)
         if short in new:
@@ -219,29 +251,37 @@ def new_names(path: Path, names: Iterable[str], naming: Naming) -> dict[str, str
 
 
 def to_safetensors(
-    source: Path, target: Path, naming: Naming, expected: Shapes | None = None
-) -> None:
+    source: Path,
+    target: Path,
+    naming: Naming,
+    expected: Shapes | None = None,
+    *,
+    half: bool = False,
+) -> bool:
     """Write the tensors of a published file, pickle or not, under the names used here.
 
-    A safetensors file whose names are right already is copied byte by byte.
     expected: what the network says that it needs; anything else is refused.
+    half: bring them to float16.
+
+    Returns False, and writes nothing, for a safetensors file that is right as it is.
     """
     if source.suffix == ".safetensors":
         found = shapes_of(source)
         names = new_names(source, found, naming)
         _check(source, {new: found[old] for new, old in names.items()}, expected)
-        if list(names) == list(found) and all(new == old for new, old in names.items()):
-            shutil.copyfile(source, target)
-            return
-        _save(dict(_read(source, names)), target)
-        return
+        kept = list(names) == list(found) and all(a == b for a, b in names.items())
+        if kept and not half:
+            return False
+        _save(source, dict(_read(source, names)), target, half=half)
+        return True
     if not _is_pickle(source):
         what = not_weights(source) or "no file of weights"
         raise WeightsError(f"{source} is {what}", "get it from its published source")
     tensors = read_pickle(source)
     names = new_names(source, tensors, naming)
     _check(source, {new: tuple(tensors[old].shape) for new, old in names.items()}, expected)
-    _save({new: tensors[old] for new, old in names.items()}, target)
+    _save(source, {new: tensors[old] for new, old in names.items()}, target, half=half)
+    return True
 
 
 def _check(source: Path, found: Shapes, expected: Shapes | None) -> None:
@@ -260,8 +300,10 @@ def _read(source: Path, names: Mapping[str, str]) -> Iterable[tuple[str, Tensor]
         raise WeightsError(f"{source} is damaged: {error}", "get it again") from error
 
 
-def _save(tensors: dict[str, Tensor], target: Path) -> None:
+def _save(source: Path, tensors: dict[str, Tensor], target: Path, *, half: bool) -> None:
     """Write tensors, each with its own memory: safetensors refuses shared ones."""
+    if half:
+        tensors = {name: _halved(source, name, x) for name, x in tensors.items()}
     seen: set[int] = set()
     for name, tensor in tensors.items():
         storage = tensor.untyped_storage().data_ptr()
@@ -269,7 +311,21 @@ def _save(tensors: dict[str, Tensor], target: Path) -> None:
         if storage in seen or not whole or not tensor.is_contiguous():
             tensors[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
         seen.add(storage)
+    target.touch()
+    mode = stat.S_IMODE(target.stat().st_mode)  # as the user's umask has it
     save_file(tensors, target, metadata={"format": "pt"})
+    target.chmod(mode)  # the library lets nobody else read what it writes
+
+
+def _halved(source: Path, name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.to(torch.float16)
+    if not torch.isfinite(half).all():
+        raise WeightsError(
+            f"{source}: {name} has numbers beyond float16", "leave --half out"
+        )
+    return half
 
 
 def _is_pickle(path: Path) -> bool:

@@ -6,6 +6,7 @@ the libraries that would read it only say that its header is odd.
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -196,7 +197,7 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
     except FileNotFoundError as error:
         raise WeightsError(f"{path} isn't there", "get it again") from error
@@ -215,7 +216,7 @@ def read_tensors(
     try:
         with safe_open(path, framework="pt", device=device) as file:
             return {name: file.get_tensor(name) for name in expected}
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -241,6 +242,12 @@ def check_shapes(path: Path, found: Shapes, expected: Shapes) -> None:
         raise WeightsError(f"{path} doesn't fit: {', '.join(parts)}", FOREIGN)
 
 
-def _unreadable(path: Path, error: SafetensorError) -> WeightsError:
+def _unreadable(path: Path, error: SafetensorError | OSError) -> WeightsError:
+    if isinstance(error, OSError):
+        if path.exists() and not os.access(path, os.R_OK):  # which the library calls absent
+            return WeightsError(
+                f"{path} may not be read by you", f"its owner can: chmod a+r {path}"
+            )
+        return WeightsError(f"{path} can't be read: {error}", "get it again")
     what = not_weights(path) or f"no safetensors file: {error}"
     return WeightsError(f"{path} is {what}", "get it again: anim weights pull")

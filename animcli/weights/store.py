@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from animcli.errors import StorageError, WeightsError
-from animcli.weights.catalog import Entry, Packaged, WeightFile, load_catalog
-from animcli.weights.download import Fetch, Fetched, Report, by_hand, fetch, unpack_wheel
+from animcli.weights.catalog import Entry, Hub, Packaged, WeightFile, load_catalog
+from animcli.weights.download import Fetch, fetch, unpack_wheel
+from animcli.weights.fetched import Fetched, by_hand
+from animcli.weights.hub import Report
 from animcli.weights.inspect import check_published, match_files, sha256_of
 
 if TYPE_CHECKING:
@@ -49,11 +51,13 @@ class Stamp:
 
     source, revision: where they came from, to be told to whoever asks.
     files: name in the entry -> the file.
+    half: whether tensors were brought to float16 on the way in.
     """
 
     source: str
     revision: str | None
     files: Mapping[str, Stamped]
+    half: bool = False
 
     def changed(self, folder: Path) -> list[str]:
         """The files whose size or time isn't what it was."""
@@ -86,7 +90,7 @@ def read_stamp(folder: Path) -> Stamp | None:
     try:
         table = json.loads((folder / STAMP).read_text(encoding="utf-8"))
         files = {name: Stamped(**values) for name, values in table["files"].items()}
-        return Stamp(table["source"], table["revision"], files)
+        return Stamp(table["source"], table["revision"], files, table.get("half", False))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # then the files are read again
 
@@ -98,8 +102,8 @@ def write_stamp(folder: Path, stamp: Stamp) -> None:
     part.replace(folder / STAMP)
 
 
-ROOM: Final = 2
-"""Times the published size: what is got lies beside what it becomes for a while."""
+READY: Final = "ready"
+"""In an entry's folder of what comes in: its files as they will be stored."""
 
 NOWHERE: Final[Mapping[str, "Shapes"]] = {}
 
@@ -166,23 +170,36 @@ class WeightsStore:
         name: str,
         report: Report = no_report,
         expected: "Mapping[str, Shapes]" = NOWHERE,
+        *,
+        half: bool = False,
     ) -> Path:
         """Get an entry from where it is published; nothing is done if it's there.
 
         expected: for some of its files, the shape of each tensor that a network needs; a
             file that doesn't hold exactly these is refused.
+        half: keep tensors in float16: half of the disk, and of what each start reads.
+
+        What an attempt got or made ready that was broken off is neither got nor made again.
         """
         entry = self.entry(name)
         with self._incoming(entry, report) as folder:
             if not self.has(name):
-                self._check_room(entry)
+                self._check_room(entry, folder)
                 again = f"give the same command again, or {by_hand(entry)}"
-                fetched = self._fetch(entry, folder, report)
-                try:
-                    self._install(entry, fetched, expected, again)
-                except WeightsError:
-                    shutil.rmtree(folder)  # or a client that sees whole files keeps them
-                    raise
+                begun = _begun(folder / READY, half=half)
+                lacking = tuple(
+                    file for file in entry.files if file.name not in begun.files
+                )
+                if lacking:
+                    rest = replace(entry, files=lacking)
+                    if isinstance(entry.source, Hub) and begun.revision:
+                        rest = replace(
+                            rest, source=replace(entry.source, revision=begun.revision)
+                        )
+                    fetched = self._fetch(rest, folder, report)
+                else:
+                    fetched = Fetched({}, begun.revision, {})
+                self._install(entry, fetched, expected, again, begun)
         return self.path(name)
 
     def import_files(
@@ -191,6 +208,8 @@ class WeightsStore:
         paths: Iterable[Path],
         report: Report = no_report,
         expected: "Mapping[str, Shapes]" = NOWHERE,
+        *,
+        half: bool = False,
     ) -> Path:
         """Take an entry from files on the disk: its files, folders of them, or its wheel.
 
@@ -218,7 +237,9 @@ class WeightsStore:
                     f"{name} isn't whole without {', '.join(lacking)}", "give them as well"
                 )
             again = "get the file again from where it is published"
-            self._install(entry, Fetched(found, None, {}), expected, again)
+            shutil.rmtree(folder / READY, ignore_errors=True)
+            begun = _begun(folder / READY, half=half)
+            self._install(entry, Fetched(found, None, {}), expected, again, begun)
         return self.path(name)
 
     def verify(self, name: str) -> dict[str, str]:
@@ -262,7 +283,7 @@ class WeightsStore:
                 file: stamped(folder / file, was.sha256, was.published)
                 for file, was in stamp.files.items()
             }
-            stamp = Stamp(stamp.source, stamp.revision, found)
+            stamp = replace(stamp, files=found)
         else:
             return stamp
         with suppress(OSError):  # a store that may only be read is read once more each time
@@ -273,7 +294,8 @@ class WeightsStore:
     def _incoming(self, entry: Entry, report: Report) -> Iterator[Path]:
         """A folder for what is on its way in, held by one process at a time.
 
-        It is removed when all went well, else kept, so that a broken download can go on.
+        It is removed when all went well, else kept, so that a broken download can go on:
+        with the files that it got, and within the one that it was getting.
         """
         folder = self.root / ".incoming" / entry.name
         with _storing(folder):
@@ -290,13 +312,17 @@ class WeightsStore:
             finally:
                 lock.release()
 
-    def _check_room(self, entry: Entry) -> None:
+    def _check_room(self, entry: Entry, folder: Path) -> None:
+        """Raise StorageError where the entry and, while it is converted, its largest file
+        don't fit beside what an earlier attempt left in the folder."""
         free = shutil.disk_usage(self.root).free
-        wanted = ROOM * entry.bytes
-        if free < wanted:
+        held = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+        wanted = entry.bytes + max(file.about for file in entry.files)
+        if free < wanted - held:
+            had = f" more than the {amount(held)} that came already" if held else ""
             raise StorageError(
                 f"{self.root} has {amount(free)} free; getting {entry.name} takes "
-                f"{amount(wanted)} for a while",
+                f"{amount(wanted - held)}{had} for a while",
                 "free some space, or set ANIM_WEIGHTS to a folder on another disk",
             )
 
@@ -306,22 +332,39 @@ class WeightsStore:
         fetched: Fetched,
         expected: "Mapping[str, Shapes]",
         again: str,
+        begun: Stamp,
     ) -> None:
-        """Check and convert files, and put all of them in place together."""
-        ready = self.root / ".incoming" / entry.name / "ready"
-        shutil.rmtree(ready, ignore_errors=True)
-        files = {}
+        """Check and convert files, and put all of them in place together.
+
+        A file that came in goes as soon as it is converted, so that there is never more
+        than one of them twice. begun: what is ready already.
+        """
+        incoming = self.root / ".incoming" / entry.name
+        ready, files = incoming / READY, dict(begun.files)
         for file in entry.files:
+            if file.name in begun.files:
+                continue
             source, target = fetched.paths[file.name], ready / file.name
-            published = check_published(source, file, again)
-            declared = fetched.digests.get(file.name, published)
-            if published != declared:
-                raise WeightsError(f"{source} isn't what {entry.source} holds", again)
             target.parent.mkdir(parents=True, exist_ok=True)
-            _convert(source, target, file, expected.get(file.name))
+            came_in = source.is_relative_to(incoming)
+            try:
+                published = check_published(source, file, again)
+                if published != fetched.digests.get(file.name, published):
+                    raise WeightsError(f"{source} isn't what {entry.source} holds", again)
+                _convert(
+                    source, target, file, expected.get(file.name),
+                    half=begun.half, moves=came_in,
+                )  # fmt: skip
+            except WeightsError:
+                if came_in:
+                    source.unlink(missing_ok=True)  # or it would be taken for whole
+                raise
             _flush(target)
             files[file.name] = stamped(target, published=published)
-        write_stamp(ready, Stamp(str(entry.source), fetched.revision, files))
+            source_of = Stamp(str(entry.source), fetched.revision, files, begun.half)
+            write_stamp(ready, source_of)
+            if came_in:
+                source.unlink(missing_ok=True)
         folder, old = self._folder(entry.name), ready.parent / "old"
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
@@ -330,15 +373,35 @@ class WeightsStore:
         _flush(self.root)
 
 
-def _convert(
-    source: Path, target: Path, file: WeightFile, expected: "Shapes | None"
-) -> None:
-    if file.naming is None:
-        shutil.copyfile(source, target)
-        return
-    from animcli.weights.convert import NAMINGS, to_safetensors  # torch, for tensors only
+def _begun(ready: Path, *, half: bool) -> Stamp:
+    """What an attempt in the same precision made ready before it was broken off."""
+    stamp = read_stamp(ready)
+    if stamp is None or stamp.half != half:
+        shutil.rmtree(ready, ignore_errors=True)
+        return Stamp("", None, {}, half)
+    there = {name: was for name, was in stamp.files.items() if (ready / name).is_file()}
+    return replace(stamp, files=there)
 
-    to_safetensors(source, target, NAMINGS[file.naming], expected)
+
+def _convert(
+    source: Path,
+    target: Path,
+    file: WeightFile,
+    expected: "Shapes | None",
+    *,
+    half: bool,
+    moves: bool,
+) -> None:
+    """Make the stored file of a published one; `moves` if that isn't wanted any more."""
+    if file.naming is not None:
+        from animcli.weights.convert import NAMINGS, to_safetensors  # torch, for tensors
+
+        if to_safetensors(source, target, NAMINGS[file.naming], expected, half=half):
+            return
+    if moves:
+        source.replace(target)
+    else:
+        shutil.copyfile(source, target)
 
 
 def _adopt(folder: Path, file: WeightFile, again: str) -> Stamped:

@@ -108,7 +108,6 @@ def rendered(every: int, reference: Tensor, steps: int) -> Tensor:
         lambda frame: pictures[frame],
         Guidance(GUIDANCE),
         steps,
-        together=False,
     )
     windows = uniform_windows(FRAMES, WINDOW, OVERLAP)
     noise = clip_noise("tiled", FRAMES, (4, SIDE, SIDE), 0)

@@ -23,9 +23,15 @@ import torch
 from torch import Tensor
 
 from animcli.rendering.cinemo import Lengthen, cut_parts
-from animcli.rendering.context import Window, moving_windows, uniform_windows
+from animcli.rendering.context import (
+    CutWindows,
+    PredictWindow,
+    Window,
+    moving_windows,
+    uniform_windows,
+)
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.pipeline import CutWindows, PredictWindow, denoise
+from animcli.rendering.pipeline import denoise
 from animcli.rendering.schedulers import CINEMO, Solver, make_scheduler
 from animcli.synthetic.camera import Shot
 from animcli.synthetic.character import Figure

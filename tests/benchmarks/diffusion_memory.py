@@ -31,10 +31,9 @@ from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import ANIMATE_ANYONE, CINEMO, MAGIC_ANIMATE, MotionUNet, UNet
 from animcli.rendering import animate_anyone, cinemo, magic_animate
-from animcli.rendering.context import Window
+from animcli.rendering.context import StartStep, Window
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import FrameFeatures
-from animcli.rendering.pipeline import StartStep
 from animcli.training.animate_anyone import TINY
 from animcli.training.autoencoder import open_vae
 
@@ -61,6 +60,8 @@ class Counter(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         result = operation(*args, **(kwargs or {}))
+        if operation.overloadpacket is torch.ops.aten.native_group_norm:
+            result = (as_laid_out(result[0], args[0]), *result[1:])
         for tensor in tree_leaves(result):
             if isinstance(tensor, Tensor):
                 self._add(tensor.untyped_storage())
@@ -79,6 +80,15 @@ class Counter(TorchDispatchMode):
         self._alive -= size
 
 
+def as_laid_out(result: Tensor, given: Tensor) -> Tensor:
+    """A norm as a processor lays it out, with channels last where they were.
+
+    The meta device would have each later layer copy.
+    """
+    last = given.ndim == 4 and given.is_contiguous(memory_format=torch.channels_last)
+    return result.contiguous(memory_format=torch.channels_last) if last else result
+
+
 class InParts(FeedForward):
     """Works in parts as on a processor, where the meta device would work at once."""
 
@@ -94,7 +104,7 @@ def follow_skeleton(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> St
     network = ReferenceUNet(replace(config, motion=None))
     shown = animate_anyone.show(network, torch.empty(1, config.channels, *place), token)
     pose = FrameFeatures(lambda frame: torch.empty(config.widths[0], *place))
-    return animate_anyone.predictor(unet, token, shown, pose, GUIDED, STEPS, together=False)
+    return animate_anyone.predictor(unet, token, shown, pose, GUIDED, STEPS)
 
 
 def follow_densepose(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
@@ -105,14 +115,13 @@ def follow_densepose(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> S
     return magic_animate.predictor(
         unet, encoder, controlnet, torch.empty(1, 77, unet.config.context),
         torch.empty(1, 4, *clip.shape[2:]), lambda frame: picture, GUIDED, STEPS,
-        together=False,
     )  # fmt: skip
 
 
 def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
     """Cinemo."""
     texts = torch.empty(3, 77, unet.config.context)
-    told = cinemo.tell(unet, texts, 90, len(clip), together=False)
+    told = cinemo.tell(unet, texts, 90, len(clip))
     return cinemo.predictor(told, clip[0], GUIDED, STEPS)
 
 
@@ -131,6 +140,8 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
     """Values alive at once for each channel and latent position, in windows of `frames`."""
     follow, build = SYSTEMS[name]
     networks = [network.eval().requires_grad_(False) for network in build()]
+    for network in networks:  # as they are loaded
+        network.to(memory_format=torch.channels_last)
     if device == "cpu":
         for module in (each for network in networks for each in network.modules()):
             if isinstance(module, FeedForward):

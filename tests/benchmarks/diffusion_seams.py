@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from animcli.networks.unet import MotionConfig, UNet, UNetConfig
-from animcli.rendering.context import Window, moving_windows, uniform_windows
+from animcli.rendering.context import PredictWindow, Window, moving_windows, uniform_windows
 from animcli.rendering.noise import frame_noise
-from animcli.rendering.pipeline import PredictWindow, denoise
+from animcli.rendering.pipeline import denoise
 from animcli.rendering.schedulers import ANIMATE_ANYONE, MAGIC_ANIMATE, Schedule, Solver
 
 SIDE = 8  # latent positions each way

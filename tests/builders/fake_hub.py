@@ -10,50 +10,89 @@ import sys
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
 
 COMMIT = "c0ffee" + "0" * 34
 FILES = {"unet/model.bin": b"weights " * 1000, "config.json": b"{}"}
 
 
+class Server(ThreadingHTTPServer):
+    """A hub, and the faults that it has.
+
+    cut: bytes of `model.bin` after which each connection breaks; 0 for never.
+    status: what it answers with to everything about the repository, instead of the answer.
+    ranges: what was asked for of `model.bin`, in turn.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Hub)
+        self.cut = 0
+        self.status = (200, "")
+        self.ranges: list[str | None] = []
+
+
 class Hub(BaseHTTPRequestHandler):
     """Answers what the client asks about the repository `o/r`; `model.bin` is large."""
+
+    server: Server
 
     def do_HEAD(self) -> None:  # the name is http.server's
         self._file(with_body=False)
 
     def do_GET(self) -> None:
+        if self._refused():
+            return
         if self.path.startswith("/api/models/o/r/revision/main"):
             self._json({"id": "o/r", "sha": COMMIT, "siblings": [], "tags": []})
         else:
             self._file(with_body=True)
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        asked = parse_qs(form)["paths"]
         listed: list[dict[str, object]] = []
         for path, content in FILES.items():
-            entry = {"type": "file", "path": path, "size": len(content), "oid": "1" * 40}
+            if path not in asked:
+                continue
+            entry: dict[str, Any] = {"type": "file", "path": path, "oid": "1" * 40}
+            entry["size"] = len(content)
             if path.endswith(".bin"):
                 digest = hashlib.sha256(content).hexdigest()
                 entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 130}
             listed.append(entry)
         self._json(listed)
 
+    def _refused(self) -> bool:
+        status, code = self.server.status
+        if status == 200:
+            return False
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return True
+
     def _file(self, with_body: bool) -> None:
-        prefix = f"/o/r/resolve/{COMMIT}/"
-        content = FILES.get(self.path.removeprefix(prefix).split("?")[0])
-        if content is None:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(200)
+        path = self.path.removeprefix(f"/o/r/resolve/{COMMIT}/").split("?")[0]
+        content, first = FILES[path], 0
+        if path.endswith(".bin"):
+            self.server.ranges.append(self.headers["Range"])
+        if asked := self.headers["Range"]:
+            first = int(asked.removeprefix("bytes=").removesuffix("-"))
+        self.send_response(206 if asked else 200)
         self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(content) - first))
+        if asked:
+            last = len(content) - 1
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
         self.end_headers()
         if with_body:
-            self.wfile.write(content)
+            cut = self.server.cut if path.endswith(".bin") else 0
+            self.wfile.write(content[first : first + cut] if cut else content[first:])
+        self.close_connection = True
 
     def _json(self, content: object) -> None:
         body = json.dumps(content).encode()
@@ -65,10 +104,6 @@ class Hub(BaseHTTPRequestHandler):
 
     def log_message(self, *words: object) -> None:
         """Say nothing."""
-
-
-def serve() -> ThreadingHTTPServer:
-    return ThreadingHTTPServer(("127.0.0.1", 0), Hub)
 
 
 def main(folder: str, *paths: str) -> None:

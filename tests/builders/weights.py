@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from animcli.weights.catalog import Entry, Hub, WeightFile
-from animcli.weights.download import Fetched, Report
+from animcli.weights.fetched import Fetched
+from animcli.weights.hub import Report
 
 HUB = Hub("somebody/something", "main")
 

@@ -25,6 +25,7 @@ from animcli.rendering.animate_anyone import (
 )
 from animcli.rendering.context import Window, fill_between, uniform_windows
 from animcli.rendering.guidance import Guidance
+from animcli.rendering.memory import Thrift
 from animcli.rendering.pipeline import denoise
 from animcli.rendering.schedulers import ANIMATE_ANYONE, Schedule, Solver, make_scheduler
 from animcli.rendering.vae import Autoencoder, to_unit
@@ -108,7 +109,7 @@ class Pipeline:
         steps = self.config["steps"]
         guidance = Guidance(self.config["guidance_scale"])
         start_step = predictor(
-            self.unet, token, features, self.pose, guidance, steps, together=True
+            self.unet, token, features, self.pose, guidance, steps, Thrift(together=True)
         )
         noise = self.case.tensors["in_latents"][0].transpose(0, 1)
         solver = solver or Solver("ddim", ANIMATE_ANYONE, steps)

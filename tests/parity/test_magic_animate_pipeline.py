@@ -12,9 +12,15 @@ from transformers.models.clip.modeling_clip import CLIPTextModel
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
-from animcli.rendering.context import Window, uniform_windows
+from animcli.rendering.context import StartStep, Window, uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.magic_animate import FrameResiduals, empty_prompt, predictor
+from animcli.rendering.magic_animate import (
+    FrameResiduals,
+    conditions_of,
+    empty_prompt,
+    predictor,
+)
+from animcli.rendering.memory import Thrift
 from animcli.rendering.pipeline import denoise
 from animcli.rendering.schedulers import MAGIC_ANIMATE, Solver, make_scheduler, noisier
 from animcli.rendering.vae import Autoencoder
@@ -68,11 +74,10 @@ class Pipeline:
             self.config["context_overlap"],
         )
 
-    def steps(
-        self, *, together: bool = True, encoder: ReferenceUNet | None = None
-    ) -> Iterator[Tensor]:
-        """The latents (1, c, frames, h, w) after each step."""
-        start_step = predictor(
+    def start_step(
+        self, *, together: bool, encoder: ReferenceUNet | None = None
+    ) -> StartStep:
+        return predictor(
             self.unet,
             encoder or self.encoder,
             self.controlnet,
@@ -81,8 +86,14 @@ class Pipeline:
             lambda frame: self.pictures[frame],
             Guidance(self.config["guidance_scale"]),
             self.config["steps"],
-            together=together,
+            Thrift(together=together),
         )
+
+    def steps(
+        self, *, together: bool = True, encoder: ReferenceUNet | None = None
+    ) -> Iterator[Tensor]:
+        """The latents (1, c, frames, h, w) after each step."""
+        start_step = self.start_step(together=together, encoder=encoder)
         windows = self.windows()
         for latents in denoise(self.noise, self.solver, start_step, lambda _: windows):
             yield latents.transpose(0, 1)[None]
@@ -100,7 +111,9 @@ def test_what_the_networks_look_at(case: Case) -> None:
         pipeline.controlnet.see(pipeline.text),
         pipeline.solver.timesteps[0],
         pipeline.noise,
-        lambda frame: pipeline.pictures[frame],
+        conditions_of(
+            pipeline.controlnet, lambda frame: pipeline.pictures[frame], pipeline.text
+        ),
         pipeline.text,
     )
     first = residuals.of(case.entry["windows_controlnet"][0])
@@ -116,6 +129,25 @@ def test_every_step_and_the_picture(case: Case) -> None:
         close(case, latents, f"latents_after_step{step}", tolerance(case))
     picture = pipeline.autoencoder.decode(latents[0, :, 0])
     close(case, picture[None], "out_video_frame0", tolerance(case))
+
+
+@SET.each("in_control_blocks_u8", "latents_after_step0")
+def test_latents_to_start_from_are_used_as_they_are(case: Case) -> None:
+    """Upstream's `num_actual_inference_steps` leaves steps out before given latents."""
+    pipeline = Pipeline(case)
+    before = case.tensors["latents_after_step0"][0].transpose(0, 1)
+    pipeline.solver.skip(1)
+    windows, steps = pipeline.windows(), len(pipeline.solver.timesteps)
+    start_step = pipeline.start_step(together=True)
+    found = denoise(before, pipeline.solver, start_step, lambda _: windows, done=1)
+    for step, latents in enumerate(found, start=1):
+        close(
+            case,
+            latents.transpose(0, 1)[None],
+            f"latents_after_step{step}",
+            tolerance(case),
+        )
+    assert step == steps - 1
 
 
 def tolerance(case: Case) -> float:

@@ -53,7 +53,7 @@ def test_what_a_preset_leaves_out_has_its_default(tmp_path: Path) -> None:
         ("seed = 9223372036854775808\n", "seed is at most 9223372036854775807"),
         (
             'renderer = "magic"\n',
-            ":1: renderer is one of cutout, animate-anyone, magic-animate, cinemo, "
+            ":1: renderer is one of cutout, tiny, animate-anyone, magic-animate, cinemo, "
             "not 'magic'",
         ),
         ("about = 3\n", ":1: about is text, not 3"),
@@ -72,6 +72,12 @@ def test_a_mistake_names_file_line_key_and_value(
         read_preset(path)
     assert raised.value.message.startswith(str(path))
     assert complaint in raised.value.message
+
+
+def test_more_steps_than_lcm_can_take_are_refused(tmp_path: Path) -> None:
+    text = 'renderer = "animate-anyone"\nsampler = "lcm"\nsteps = 51\n'
+    with pytest.raises(PresetError, match="takes at most 50 steps, not 51"):
+        read_preset(written(tmp_path, text))
 
 
 def test_a_project_may_have_presets_of_its_own(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A network in an ONNX file, on the device that was asked for."""
 
-from functools import cached_property
+import io
+from contextlib import redirect_stdout
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,26 +26,84 @@ BROKEN = (
 """What ONNX Runtime raises over files that are cut off, foreign or too new."""
 
 
+@cache
+def load_cuda_libraries() -> None:
+    """Load the CUDA libraries that came with Python packages, where ONNX Runtime can.
+
+    Without it only those of the system are found, and of what `pip` put beside them none.
+    """
+    preload = getattr(
+        onnxruntime, "preload_dlls", None
+    )  # since 1.21, and not in all builds
+    if preload is not None:
+        with redirect_stdout(io.StringIO()):  # it prints what isn't there
+            preload()
+
+
+def built_for_cuda() -> bool:
+    """Whether this ONNX Runtime knows CUDA at all."""
+    return PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+
+
+@cache
 def best_device() -> str:
-    """The fastest kind of device that this ONNX Runtime is made for."""
-    there = onnxruntime.get_available_providers()
-    return "cuda" if PROVIDERS["cuda"] in there else "cpu"
+    """The fastest kind of device that this ONNX Runtime really runs on.
+
+    That it was built for CUDA says nothing about a driver or libraries; a network of one
+    operation is tried.
+    """
+    if not built_for_cuda():
+        return "cpu"
+    return "cuda" if provider_for(PROVIDERS["cuda"]) == PROVIDERS["cuda"] else "cpu"
+
+
+def provider_for(wish: str) -> str:
+    """The provider that a session gets which asks for one; it falls back without a word."""
+    if wish == PROVIDERS["cuda"]:
+        load_cuda_libraries()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # it writes to file descriptor 2 behind our back
+    session = onnxruntime.InferenceSession(identity_model(), options, providers=[wish])
+    got: str = session.get_providers()[0]
+    return got
+
+
+def identity_model() -> bytes:
+    """The smallest ONNX model: y = x, one number.
+
+    Written as protocol buffer by hand, so that nothing but the runtime is needed. Numbers
+    of fields: onnx.proto3 of ONNX 1.x.
+    """
+
+    def block(number: int, body: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(body)]) + body
+
+    def count(number: int, value: int) -> bytes:
+        return bytes([number << 3, value])
+
+    one = block(2, block(1, count(1, 1)))  # shape: one dimension of length 1
+    kind = block(2, block(1, count(1, 1) + one))  # a tensor of float32
+    node = block(1, b"x") + block(2, b"y") + block(4, b"Identity")
+    graph = block(1, node) + block(2, b"g")
+    graph += block(11, block(1, b"x") + kind) + block(12, block(1, b"y") + kind)
+    return count(1, 8) + block(7, graph) + block(8, count(2, 13))
 
 
 class OnnxNetwork:
-    """Loaded on first use. file: the `.onnx`. device: `cpu` or `cuda`.
+    """Loaded on first use. file: the `.onnx`. device: `cpu`, `cuda` or `cuda:1`.
 
     threads: that one run may use.
     """
 
     def __init__(self, file: Path, device: str, threads: int) -> None:
-        if device not in PROVIDERS:
+        kind, _, number = device.partition(":")
+        if kind not in PROVIDERS:
             raise DeviceError(
                 f"ONNX models run on {' and '.join(PROVIDERS)}, not on {device}",
-                "choose --device cpu for the detector",
+                "--detector-device cpu",
             )
+        self._kind, self._number = kind, int(number or 0)
         self._file = file
-        self._device = device
         self._threads = threads
 
     @cached_property
@@ -53,12 +113,15 @@ class OnnxNetwork:
                 f"{self._file}: the model isn't there",
                 "get it with `anim weights pull dwpose`",
             )
-        provider = PROVIDERS[self._device]
+        provider = PROVIDERS[self._kind]
         if provider not in onnxruntime.get_available_providers():
             raise DeviceError(
                 f"this ONNX Runtime has no {provider}",
-                "install animcli[gpu] in place of animcli[cpu], or choose --device cpu",
+                "install animcli[gpu] in place of animcli[cpu], or: --detector-device cpu",
             )
+        if self._kind == "cuda":
+            load_cuda_libraries()
+        chosen = {"device_id": self._number} if self._kind == "cuda" else {}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -67,7 +130,7 @@ class OnnxNetwork:
         options.log_severity_level = 3  # errors: it would write warnings to stderr
         try:
             session = onnxruntime.InferenceSession(
-                self._file, options, providers=[provider]
+                self._file, options, providers=[(provider, chosen)]
             )
         except BROKEN as error:
             raise WeightsError(
@@ -77,9 +140,10 @@ class OnnxNetwork:
         obtained = session.get_providers()[0]
         if obtained != provider:  # it falls back without a word
             raise DeviceError(
-                f"{self._file.name} was to run on {self._device}, "
+                f"{self._file.name} was to run on {self._kind}, "
                 f"ONNX Runtime gave {obtained}",
-                "check the driver and the CUDA libraries, or choose --device cpu",
+                "pip install 'onnxruntime-gpu[cuda,cudnn]' brings the libraries that it "
+                "wants; --detector-device cpu works without",
             )
         return session
 

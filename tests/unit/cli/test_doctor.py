@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
+import torch
 
+from animcli.cli import doctor
 from animcli.cli.config import Layers
-from animcli.cli.doctor import State, examine, identity_model, room, weights
+from animcli.cli.doctor import State, examine, room, weights
 from animcli.cli.plan import Desk, LineOptions
 from animcli.pipeline.project import Project
 from animcli.weights.store import WeightsStore
@@ -24,13 +26,34 @@ def desk(tmp_path: Path) -> Desk:
     )
 
 
-def test_the_smallest_model_gives_back_what_it_is_given() -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is an extra")
-    session = onnxruntime.InferenceSession(
-        identity_model(), providers=["CPUExecutionProvider"]
+def test_a_torch_for_processors_beside_an_nvidia_driver_gets_the_line_to_type(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    (finding,) = doctor.device(desk)
+    assert finding.state is State.WARN
+    assert "built for cpu" in finding.fact
+    assert "pip install --force-reinstall torch --index-url https://" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"),
+    [((8, 9), True), ((8, 0), True), ((12, 0), True), ((7, 0), False), ((9, 0), False)],
+)
+def test_a_card_that_torch_has_no_kernels_for_is_bad(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], runs: bool
+) -> None:
+    about = SimpleNamespace(
+        name="card", total_memory=8e9, major=capability[0], minor=capability[1]
     )
-    (given,) = session.run(None, {"x": np.array([1.5], np.float32)})
-    assert given.tolist() == [1.5]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: about)
+    made_for = ["sm_75", "sm_80", "sm_86", "sm_120"]
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: made_for)
+    finding = doctor.card(0)
+    assert finding.state is (State.OK if runs else State.BAD)
+    assert ("no kernels for compute capability" in finding.fact) is not runs
 
 
 def test_weights_that_are_missing_come_with_the_command(desk: Desk) -> None:

@@ -9,20 +9,24 @@ import pytest
 from builders.poses import random_pose
 from builders.videos import tiny_clip
 
-from animcli.cli.config import Layers
-from animcli.cli.extract import ExtractPose, Retarget, video_of
+from animcli.cli.config import Layers, Options
+from animcli.cli.extract import ExtractPose, Retarget, detector_device, video_of
+from animcli.cli.options import read_flags
 from animcli.cli.plan import Desk, Film, LineOptions, Motion, Thread, name_of
 from animcli.cli.render import Encode, Render, usual_preset
+from animcli.cli.weights import Pull
 from animcli.errors import DeviceError, UsageError
 from animcli.pipeline.output import Step
 from animcli.pipeline.project import find_project
 from animcli.pipeline.record import hash_file
 from animcli.pose.io_pose import write_pose
 from animcli.pose.sequence import Origin
+from animcli.presets import load_preset
 from animcli.stages.convert import ReadBvh, ReadOpenPose, WriteKeypoints
 from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
 from animcli.stages.inspect import OverlayStage
+from animcli.stages.reference import FitClip
 from animcli.stages.render import RenderStage
 from animcli.stages.retarget import RetargetStage
 from animcli.weights.store import WeightsStore
@@ -130,6 +134,76 @@ def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> No
         on_mps.plan(desk, Thread())
 
 
+def test_one_of_several_cards_can_be_chosen(desk: Desk) -> None:
+    assert read_flags({"device": "cuda:1"}) == {"device": "cuda:1"}
+    for wrong in ("cuda1", "cuda:", "gpu", "cuda:-1"):
+        with pytest.raises(UsageError, match="auto, cpu, cuda, cuda:N, mps"):
+            read_flags({"device": wrong})
+
+
+def test_a_render_on_any_card_is_the_same_work() -> None:
+    stages = [
+        RenderStage(REFERENCE, None, load_preset("cinemo"), device=f"cuda{number}")
+        for number in ("", ":0", ":1")
+    ]
+    first, *others = (stage.settings() for stage in stages)
+    assert all(other == first for other in others)
+
+
+def test_a_detector_may_have_a_device_of_its_own(desk: Desk) -> None:
+    options = Options(detector="dwpose", device="cuda:1")
+    assert detector_device(options) == "cuda:1"
+    assert detector_device(replace(options, detector_device="cpu")) == "cpu"
+    assert detector_device(replace(options, detector="blazepose")) == "cpu"
+
+
+def diffused(desk: Desk, **changes: object) -> RenderStage:
+    chosen = {"preset": "animate-anyone", "device": "cpu", "strength": 0.4}
+    planned = rendering(chosen, **changes).plan(desk, Thread())
+    stage = steps(planned.entries)[0].stage.inputs()["frames"]
+    assert isinstance(stage, RenderStage)
+    return stage
+
+
+def test_denoising_starts_from_a_video_or_from_the_cut_out(desk: Desk) -> None:
+    from_video = diffused(desk, start_from="earlier.mp4")
+    assert from_video.start == Path("earlier.mp4")
+    assert from_video.preset.strength == 0.4
+    from_cutout = diffused(desk, start_from="cutout").start
+    assert isinstance(from_cutout, RenderStage)
+    assert from_cutout.preset.renderer == "cutout"
+    assert from_cutout.size == from_video.size
+    assert from_cutout.motion == from_video.motion
+    fitted = from_video.inputs()["start"]
+    assert isinstance(fitted, FitClip)
+    assert (fitted.video, fitted.size) == (Path("earlier.mp4"), from_video.size)
+
+
+def test_a_strength_changes_nothing_without_frames_to_start_from(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="--strength is for frames to start from"):
+        diffused(desk)
+    plain = RenderStage(REFERENCE, None, load_preset("animate-anyone"))
+    assert "strength" not in plain.settings()["preset"]
+    with pytest.raises(UsageError, match="--start-from means nothing to the preset cutout"):
+        rendering(start_from="a.mp4").plan(desk, Thread())
+
+
+def test_steps_that_are_left_out_are_not_counted() -> None:
+    plain = RenderStage(REFERENCE, None, load_preset("animate-anyone"), device="cuda")
+    whole, part = plain.cost(48), replace(plain, start=Path("a.mp4")).cost(48)
+    assert whole is not None
+    assert part is not None
+    assert (whole.steps, part.steps) == (30, 15)
+    assert part.calls == whole.calls / 2
+
+
+def test_pulling_takes_along_what_the_same_work_needs(desk: Desk) -> None:
+    assert Pull(("animate-anyone",)).wanted(desk) == [
+        "animate-anyone", "sd-vae-ft-mse", "clip-image-encoder",
+    ]  # fmt: skip
+    assert Pull(("cinemo", "cinemo")).wanted(desk) == ["cinemo"]
+
+
 def test_a_person_can_be_chosen_only_where_joints_are_found(desk: Desk) -> None:
     chosen = {"person": "2"}
     pose, picture = Path("a.pose"), Path("ref.png")
@@ -195,7 +269,7 @@ def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
 
 
 def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(desk: Desk) -> None:
-    assert usual_preset(desk) == (
+    assert usual_preset(desk, "auto") == (
         "cutout",
         "rendering with the preset cutout; to render with animate-anyone: "
         "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
@@ -205,7 +279,10 @@ def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(desk: Desk)
             path = desk.weights.root / name / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    assert usual_preset(desk)[0] == "animate-anyone"
+    assert usual_preset(desk, "cuda")[0] == "animate-anyone"
+    chosen, note = usual_preset(desk, "cpu")
+    assert chosen == "cutout"  # nobody is to start days of work unasked
+    assert "takes hours on a processor; --preset animate-anyone" in note
 
 
 def test_a_preset_that_was_said_is_taken_without_a_word(desk: Desk) -> None:

@@ -1,14 +1,24 @@
 """A picture and a motion become frames, with tiny random networks and the real path."""
 
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from builders.tiny_networks import TINY, write_tiny_weights
 from builders.tiny_renders import PRESET, SIZE, Kept, render, request
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 
 from animcli.errors import DeviceError, PresetError, WeightsError
+from animcli.rendering.loading import load_autoencoder
+from animcli.rendering.renderer import FrameSource, RenderRequest
+from animcli.rendering.vae import Autoencoder, to_shown
+
+CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
 
@@ -126,9 +136,99 @@ def test_weights_of_another_network_are_refused_by_name(
         render(asked)
 
 
+@pytest.fixture
+def poisoned(weights: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """The same weights, with one number in the UNet that isn't one."""
+    folder = tmp_path / "animate-anyone"
+    shutil.copytree(weights["animate-anyone"], folder)
+    file = folder / "denoising_unet.safetensors"
+    tensors = load_file(file)
+    tensors["conv_out.bias"] = torch.full_like(tensors["conv_out.bias"], torch.nan)
+    save_file(tensors, file)
+    return weights | {"animate-anyone": folder}
+
+
+def test_numbers_that_overflow_end_the_render_before_anything_is_kept_of_them(
+    poisoned: dict[str, Path],
+) -> None:
+    kept = Kept()
+    with pytest.raises(DeviceError, match="overflowed at step 1 of 3") as caught:
+        render(request(poisoned, 2), kept)
+    assert kept.arrays is None
+    assert "--dtype float32" in caught.value.hint
+
+
+def test_a_decoder_that_overflows_makes_no_black_frame() -> None:
+    with pytest.raises(DeviceError, match="decoder's numbers overflowed"):
+        to_shown(torch.tensor([0.0, torch.inf]))
+
+
 def test_progress_ends_where_it_says(weights: dict[str, Path]) -> None:
     said: list[tuple[str, int, int]] = []
     asked = request(weights, 3)
     TINY.prepare(asked, Kept(), lambda what, done, total: said.append((what, done, total)))
     assert ("denoising", 3, 3) in said
     assert all(0 <= done <= total for _, done, total in said)
+
+
+def picture_source(seed: int) -> FrameSource:
+    """Frames of noise, always the same."""
+
+    def frames(span: range) -> Iterator[NDArray[np.uint8]]:
+        for index in span:
+            rng = np.random.default_rng([seed, index])
+            yield rng.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)
+
+    return frames
+
+
+def started(weights: dict[str, Path], strength: float, frames: int = 3) -> RenderRequest:
+    preset = replace(PRESET, steps=4, strength=strength)
+    return replace(request(weights, frames, preset), start=picture_source(1))
+
+
+def test_frames_to_start_from_decide_the_more_the_fewer_steps_are_done(
+    weights: dict[str, Path],
+) -> None:
+    noise = replace(started(weights, 1.0), start=None)
+    assert np.array_equal(render(started(weights, 1.0)), render(noise))
+    others = replace(started(weights, 0.5), start=picture_source(2))
+    assert not np.array_equal(render(started(weights, 0.5)), render(others))
+
+
+def test_no_step_at_all_gives_the_frames_as_the_autoencoder_has_them(
+    weights: dict[str, Path],
+) -> None:
+    vae = Autoencoder(load_autoencoder(weights["sd-vae-ft-mse"], CPU, torch.float32))
+    asked = started(weights, 0.0)
+    assert asked.start is not None
+    expected = [vae.picture(vae.encode(frame)[0]) for frame in asked.start(range(3))]
+    # One level, where a value lies between two: latents are summed with a weight of 1.
+    assert np.abs(render(asked).astype(int) - np.stack(expected)).max() <= 1
+
+
+@pytest.mark.parametrize(("strength", "steps"), [(0.25, 1), (0.5, 2), (0.75, 3)])
+def test_only_a_part_of_the_steps_is_done(
+    weights: dict[str, Path], strength: float, steps: int
+) -> None:
+    kept, said = Kept(), []
+    asked = started(weights, strength)
+    TINY.prepare(asked, kept, lambda what, done, of: said.append((what, done, of)))
+    assert [done for what, done, _ in said if what == "denoising"] == list(
+        range(4 - steps, 5)
+    )
+
+
+def test_key_frames_are_started_from_their_own_frames(weights: dict[str, Path]) -> None:
+    asked = started(weights, 0.5, frames=5)
+    asked = replace(asked, preset=replace(asked.preset, latent_spacing=2))
+    seen: list[int] = []
+    source = asked.start
+    assert source is not None
+
+    def watched(span: range) -> Iterator[NDArray[np.uint8]]:
+        seen.extend(span)
+        return source(span)
+
+    render(replace(asked, start=watched))
+    assert seen == [0, 2, 4]

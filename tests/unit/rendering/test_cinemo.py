@@ -6,12 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from builders.tiny_cinemo import TINY_CINEMO, write_tiny_cinemo
 from builders.tiny_renders import Kept
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import (
+    AutoencoderKLTemporalDecoder,
+)
 from numpy.typing import NDArray
 
-from animcli.errors import UsageError
+from animcli.errors import DeviceError, UsageError
+from animcli.networks.unet import MotionUNet
 from animcli.presets import Preset
+from animcli.rendering.guidance import Guidance
 from animcli.rendering.renderer import RenderRequest
 
 SIZE = (40, 32)  # multiples of 8, and of no more
@@ -175,3 +181,72 @@ def test_progress_counts_all_parts(weights: dict[str, Path]) -> None:
     done = [done for what, done, _ in said if what == "denoising"]
     assert done == [0, 1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8]  # and before each first step
     assert {total for what, _, total in said if what == "denoising"} == {8}
+
+
+@pytest.mark.parametrize("words", ["", "a dog"])
+def test_guidance_that_changes_nothing_is_left_out_with_the_same_bits(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    alike = replace(PRESET, prompt=words, negative_prompt=words, guidance=7.5)
+    asked = request(weights, preset=alike)
+    calls: list[int] = []
+    forward = MotionUNet.forward
+
+    def counted(self: MotionUNet, *given: object, **more: object) -> torch.Tensor:
+        calls.append(1)
+        return forward(self, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MotionUNet, "forward", counted)
+    without = render(asked)
+    once = len(calls)
+    plain = Guidance(alike.guidance)
+    monkeypatch.setattr(Guidance, "of", classmethod(lambda cls, preset: plain))
+    with_it = render(asked)
+    assert len(calls) - once == 2 * once
+    assert np.array_equal(without, with_it)
+
+
+class Cramped:
+    """A decoder over time that fits no more than some frames at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fits: int) -> None:
+        self.lengths: list[int] = []
+        whole = AutoencoderKLTemporalDecoder.decode
+
+        def decode(network: object, latents: torch.Tensor, num_frames: int) -> object:
+            self.lengths.append(num_frames)
+            if num_frames > fits:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return whole(network, latents, num_frames=num_frames)
+
+        monkeypatch.setattr(AutoencoderKLTemporalDecoder, "decode", decode)
+
+
+@pytest.fixture
+def long(weights: dict[str, Path]) -> RenderRequest:
+    preset = replace(PRESET, window=15, steps=1, decoder="temporal", prompt="hop")
+    return request(weights, 16, preset)
+
+
+def test_a_decoder_without_memory_takes_fewer_frames_and_no_step_is_lost(
+    long: RenderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    cramped, kept = Cramped(monkeypatch, fits=4), Kept()
+    frames = render(replace(long, note=said.append), kept)
+    assert frames.shape == (16, SIZE[1], SIZE[0], 3)
+    assert cramped.lengths == [14, 7, 4, 4, 4, 4]
+    assert len(said) == 2
+    assert kept.arrays is not None
+    assert int(kept.arrays["done"]) == 1  # the steps are still there
+    cramped.lengths.clear()
+    assert np.array_equal(render(long, kept), frames)  # which goes on with what fitted
+    assert cramped.lengths == [4, 4, 4, 4]
+
+
+def test_not_even_one_frame_is_an_error_with_a_way_out(
+    long: RenderRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cramped(monkeypatch, fits=0)
+    with pytest.raises(DeviceError, match="out of memory while decoding"):
+        render(long)

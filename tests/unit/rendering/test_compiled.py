@@ -1,16 +1,24 @@
 """A network may be compiled before it is used."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from builders.tiny_networks import write_tiny_weights
+from builders.tiny_networks import TINY, random, write_tiny_weights
 from builders.tiny_renders import PRESET, render, request
 
 from animcli.errors import DeviceError
-from animcli.rendering.loading import check_compiler
+from animcli.networks.unet import UNet
+from animcli.rendering import compiling
+from animcli.rendering.animate_anyone import predictor
+from animcli.rendering.compiling import KEPT_IN, compile_blocks
+from animcli.rendering.context import Window
+from animcli.rendering.guidance import Guidance
+from animcli.rendering.loading import FrameFeatures, check_compiler
+from animcli.rendering.memory import Thrift
 
 CPU = torch.device("cpu")
 
@@ -22,6 +30,55 @@ def test_a_machine_without_a_compiler_says_so(
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(DeviceError, match=r"takes a C\+\+ compiler"):
         check_compiler(CPU)
+
+
+class Eager:
+    """A compiler that compiles nothing, and counts what it is given."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: object) -> object:
+        self.graphs += 1
+        return graph.forward
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch's own, while it traces
+def test_blocks_are_compiled_in_the_first_window_for_all_shapes_that_come() -> None:
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    compiler, unet = Eager(), random(UNet(TINY.unet)).eval().requires_grad_(False)
+    compile_blocks(unet, CPU, backend=compiler)
+    interval = Guidance(2.0, stop=0.5)  # from the third step on one row is enough
+    token, text = torch.randn(1, 1, 8), torch.randn(1, 4, 64, 16)
+    shown = {
+        path: torch.randn(1, 64, 16) for path in unet.see(token) if path.startswith("up")
+    }
+    start_step = predictor(
+        unet, token, shown, FrameFeatures(lambda frame: torch.zeros(16, 8, 8)), interval,
+        4, Thrift(together=True, warm=True),
+    )  # fmt: skip
+    window = Window(tuple(range(5)), (1.0,) * 5)
+    counts = []
+    with torch.inference_mode():
+        for step in range(4):
+            start_step(step, torch.tensor(500), text)(torch.randn(5, 4, 8, 8), window)
+            counts.append(compiler.graphs)
+    assert counts[0] > 3  # blocks of several kinds and shapes
+    assert counts == [counts[0]] * 4  # and no other one later
+    torch._dynamo.reset()
+
+
+def test_what_was_compiled_is_kept_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(KEPT_IN, raising=False)
+    monkeypatch.setattr(compiling, "check_compiler", lambda device: None)
+    compile_blocks(torch.nn.Linear(1, 1), CPU)
+    assert os.environ[KEPT_IN].endswith("compiled")
+    monkeypatch.setenv(KEPT_IN, "elsewhere")
+    compile_blocks(torch.nn.Linear(1, 1), CPU)
+    assert os.environ[KEPT_IN] == "elsewhere"
 
 
 @pytest.mark.slow  # a C++ compiler works for the better part of a minute

@@ -12,7 +12,7 @@ from animcli.rendering.magic_animate import MagicAnimate
 
 PRESET = Preset(
     "published", renderer="animate-anyone", width=512, height=784, steps=30, guidance=3.5,
-    window=24, overlap=4,
+    window=24, overlap=4, dtype="float32",
 )  # fmt: skip
 AUTOENCODER = 83.7  # millions of parameters, by the published file
 
@@ -55,6 +55,7 @@ def test_a_frame_is_decoded_when_the_other_networks_are_gone() -> None:
 
 def test_fourteen_frames_decoded_together_can_be_the_most_of_all() -> None:
     preset = Preset("c", renderer="cinemo", width=512, height=320, window=15, overlap=5)
+    preset = replace(preset, dtype="float32")
     together = estimate(preset, 16, Cinemo(), "cuda")
     assert together.decoding == 4 * (97_742_847 + 14 * 1024 * 512 * 320)
     assert together.memory == together.decoding
@@ -95,6 +96,27 @@ def test_half_the_precision_is_half_the_memory() -> None:
     assert half.latents == full.latents
 
 
+def test_operations_are_counted_from_shapes_on_a_processor_only() -> None:
+    short = replace(PRESET, steps=2)
+    on_cpu = estimate(short, 24, AnimateAnyone(), "cpu")
+    # Measured once with torch's counter: 91.7 TFLOP a guided window at 512x784, and a frame
+    # decoded takes 3.88.
+    assert on_cpu.flops is not None
+    assert abs(on_cpu.flops / 1e12 - (2 * 91.7 + 24 * 3.88)) < 1
+    assert estimate(short, 24, AnimateAnyone(), "cuda").flops is None
+    half = estimate(replace(short, guidance_stop=0.5), 24, AnimateAnyone(), "cpu").flops
+    assert half is not None
+    assert 40e12 < on_cpu.flops - half < 46e12  # the half that looks at nothing, once
+
+
+def test_auto_is_half_the_memory_on_a_gpu_and_full_precision_on_a_processor() -> None:
+    auto, half = replace(PRESET, dtype="auto"), replace(PRESET, dtype="float16")
+    assert cost(48, auto) == cost(48, half)
+    on_cpu = [estimate(each, 48, AnimateAnyone(), "cpu") for each in (auto, PRESET)]
+    assert on_cpu[0] == on_cpu[1]
+    assert cost(48, auto).memory < 6.5e9  # fits an 8 GB card; 11.5 GB in float32
+
+
 def test_calls_are_counted_where_guidance_works() -> None:
     assert cost(240, replace(PRESET, guidance=1.0)).calls == 12 * 30
     assert cost(240, replace(PRESET, guidance_stop=0.8)).calls == 12 * 30 + 12 * 24
@@ -119,7 +141,9 @@ def test_offloading_leaves_the_network_that_denoises_and_one_visitor() -> None:
 
 
 def test_taking_a_motion_walks_back_first_without_guidance() -> None:
-    preset = Preset("c", renderer="cinemo", steps=10, guidance=7.5, window=15, overlap=3)
+    preset = Preset(
+        "c", renderer="cinemo", steps=10, guidance=7.5, window=15, overlap=3, prompt="waves"
+    )
     forth = estimate(preset, 16, Cinemo(), "cuda")
     both_ways = estimate(preset, 16, Cinemo(), "cuda", inverted=True)
     assert (forth.runs, forth.calls) == (1, 20)

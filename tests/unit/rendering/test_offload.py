@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders.tiny_networks import SPATIAL, TINY, TINY_MAGIC, random, write_tiny_weights
+from builders.tiny_networks import SPATIAL, TINY_MAGIC, random, write_tiny_weights
 from builders.tiny_renders import render, request
 from torch import nn
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceUNet
 from animcli.networks.unet import UNet
-from animcli.rendering.animate_anyone import pose_features
 from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import visit
@@ -29,40 +28,40 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationW
 CPU, FAR = torch.device("cpu"), torch.device("meta")
 
 
-class Traveller(nn.Linear):
-    """Notes where it is sent, and stays."""
-
-    def __init__(self) -> None:
-        super().__init__(1, 1)
-        self.sent: list[str] = []
-
-    def to(self, device: object) -> "Traveller":
-        self.sent.append(str(device))
-        return self
-
-
 def test_a_visit_ends_at_home_even_after_a_failure() -> None:
-    network = Traveller()
-    with pytest.raises(ZeroDivisionError), visit(FAR, network):
-        1 / len(network.sent[1:])  # it was sent once so far
-    assert network.sent == ["meta", "cpu"]
+    network = nn.Linear(2, 3)
+    at_home = network.weight.data_ptr()
+    seen: list[torch.device] = []
+    with pytest.raises(ZeroDivisionError), visit(FAR, network):  # noqa: PT012
+        seen.append(network.weight.device)
+        1 / 0  # noqa: B018
+    assert seen == [FAR]
+    assert network.weight.data_ptr() == at_home  # nothing came back: it never left
+    assert network.weight.device == network.bias.device == CPU
+
+
+def test_a_visit_leaves_weights_that_do_not_learn_as_such() -> None:
+    network = nn.Linear(2, 3).requires_grad_(False)
+    with visit(FAR, network):
+        assert not network.weight.requires_grad
+    assert not network.weight.requires_grad
 
 
 @pytest.mark.parametrize(
-    ("device", "offload", "sent"),
-    [(FAR, True, ["meta", "cpu"]), (FAR, False, []), (CPU, True, []), (CPU, False, [])],
+    ("device", "offload", "there"),
+    [(FAR, True, FAR), (FAR, False, CPU), (CPU, True, CPU), (CPU, False, CPU)],
 )
 def test_networks_travel_where_there_is_somewhere_to_go_and_it_was_asked_for(
-    device: torch.device, offload: bool, sent: list[str], tmp_path: Path
+    device: torch.device, offload: bool, there: torch.device, tmp_path: Path
 ) -> None:
     asked = replace(request(write_tiny_weights(tmp_path), 2), offload=offload)
-    network = Traveller()
+    network = nn.Linear(2, 3)
     place = Workplace(
         asked, Autoencoder(network), device, torch.float32, lambda what, done, of: None
     )
     with place.at_work(network):
-        pass
-    assert network.sent == sent
+        assert network.weight.device == there
+    assert network.weight.device == CPU
     assert place.home == (CPU if offload else device)
 
 
@@ -85,7 +84,7 @@ class Roll:
         def note(module: nn.Module, given: object) -> None:
             self.calls.add((name, frozenset(self.here)))
 
-        network.register_forward_pre_hook(note)
+        network.get_submodule("conv_in").register_forward_pre_hook(note)
         return network
 
 
@@ -109,7 +108,6 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
         lambda frame: np.full((64, 64, 3), frame, np.uint8),
         Guidance(2.0),
         2,
-        together=False,
         at_work=roll.at_work,
     )
     windows = uniform_windows(9, 6, 2)
@@ -127,16 +125,6 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
         ("ReferenceUNet", frozenset({"ReferenceUNet"})),
         ("ControlNet", frozenset({"ControlNet"})),
     }
-
-
-def test_the_pose_guider_visits_for_the_frames_that_are_not_known_yet() -> None:
-    roll = Roll()
-    guider = roll.watch(TINY.config.guider().eval())
-    picture = torch.zeros(1, 3, 1, 64, 64)
-    features = pose_features(guider, lambda i: picture, CPU, torch.float32, roll.at_work)
-    features.stack([0, 1])
-    assert roll.calls == {("PoseGuider", frozenset({"PoseGuider"}))}
-    assert roll.here == set()
 
 
 def test_offloading_changes_no_bit(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from animcli.rendering.context import Window, uniform_windows
+from animcli.rendering.context import PredictWindow, Window, uniform_windows
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.pipeline import PredictWindow, clean_latents, denoise
+from animcli.rendering.pipeline import clean_latents, denoise
 from animcli.rendering.schedulers import (
     ANIMATE_ANYONE,
     MAGIC_ANIMATE,
@@ -120,3 +120,55 @@ def test_noise_that_a_sampler_adds_is_each_frame_s_own() -> None:
     assert not torch.equal(
         whole, Solver("lcm", MAGIC_ANIMATE, STEPS, seed=8).step(said, 0, noise)
     )
+
+
+@every_sampler
+@both_schedules
+@pytest.mark.parametrize("begin", [1, STEPS // 2, STEPS - 1])
+def test_a_network_that_knows_the_clip_finds_it_from_any_step_on(
+    sampler: str, schedule: Schedule, begin: int
+) -> None:
+    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
+    solver = Solver(sampler, schedule, STEPS)
+    other = CLEAN + 0.3
+    asked: list[int] = []
+
+    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+        asked.append(step)
+        return knows(schedule, sampler)(step, timestep, latents)
+
+    found = clean_latents(
+        lambda: solver.noised(other, noise, begin), solver, lambda: start_step, windows,
+        Memory(saves=-1), lambda what, done, total: None, begin=begin,
+    )  # fmt: skip
+    assert asked == list(range(begin, STEPS))
+    torch.testing.assert_close(found, CLEAN, rtol=0, atol=2e-3)
+
+
+@both_schedules
+def test_frames_to_start_from_get_the_noise_of_their_step(schedule: Schedule) -> None:
+    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
+    solver = Solver("ddim", schedule, STEPS)
+    signal = make_scheduler("ddim", schedule).alphas_cumprod[solver.timesteps[2]]
+    expected = signal.sqrt() * CLEAN + (1 - signal).sqrt() * noise
+    torch.testing.assert_close(solver.noised(CLEAN, noise, 2), expected)
+
+
+@every_sampler
+def test_a_start_from_frames_that_was_stopped_changes_no_bit(sampler: str) -> None:
+    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
+
+    def run(checkpoint: Memory) -> Tensor:
+        solver = Solver(sampler, ANIMATE_ANYONE, STEPS)
+        return clean_latents(
+            lambda: solver.noised(CLEAN + 0.3, noise, 2), solver,
+            lambda: knows(ANIMATE_ANYONE, sampler), windows, checkpoint,
+            lambda what, done, total: None, begin=2,
+        )  # fmt: skip
+
+    unbroken = run(Memory(saves=-1))
+    checkpoint = Memory(saves=2)
+    with pytest.raises(KeyboardInterrupt):
+        run(checkpoint)
+    assert (int(checkpoint.kept["done"]), int(checkpoint.kept["begun"])) == (4, 2)
+    assert torch.equal(run(checkpoint), unbroken)

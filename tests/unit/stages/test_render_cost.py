@@ -11,7 +11,7 @@ from animcli.cli.main import main
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.io_pose import write_pose
 from animcli.presets import load_preset
-from animcli.stages.render import CHECKPOINT, RenderStage, outlook
+from animcli.stages.render import CHECKPOINT, RenderStage, foreseen, outlook
 from animcli.video.images import write_picture
 
 FRAMES = 60
@@ -40,7 +40,8 @@ def test_a_render_of_all_the_motion_has_its_length(
     ahead = outlook(stage_of(reference, motion), workshop(tmp_path), None)
     assert ahead is not None
     assert (ahead.cost.frames, ahead.cost.windows) == (FRAMES, 3)
-    assert (ahead.done, ahead.seconds) == (0, None)
+    assert ahead.done == 0
+    assert ahead.seconds == foreseen(ahead.cost)
     assert ahead.told() == ahead.cost.told()
 
 
@@ -95,5 +96,6 @@ def test_a_dry_run_prints_the_plan_below_the_render(
     assert main([*words, "--json"]) == 0
     results = json.loads(capsys.readouterr().out)["results"]
     (cost,) = (each["cost"] for each in results if "cost" in each)
-    assert (cost["frames"], cost["calls"], cost["seconds_left"]) == (60, 120, None)
+    assert (cost["frames"], cost["calls"]) == (60, 120)
+    assert cost["seconds_left"] > 3600  # on any processor
     assert cost["memory"] == max(cost["networks"] + cost["features"], cost["decoding"])

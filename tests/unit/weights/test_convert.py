@@ -2,14 +2,17 @@
 
 import argparse
 import collections
+import fractions
 import json
 import os
+import pathlib
 import pickle
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from builders.weights import pickled, safetensors, tensors
@@ -142,10 +145,17 @@ def test_a_pickle_becomes_safetensors_with_the_same_numbers(tmp_path: Path) -> N
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=0)
 
 
-def test_safetensors_with_the_right_names_are_copied_byte_by_byte(tmp_path: Path) -> None:
+def test_safetensors_with_the_right_names_are_left_as_they_are(tmp_path: Path) -> None:
     source, target = safetensors(tmp_path / "a.safetensors", tensors("a")), tmp_path / "b"
-    to_safetensors(source, target, NAMINGS["spatial"])
-    assert target.read_bytes() == source.read_bytes()
+    assert not to_safetensors(source, target, NAMINGS["spatial"])
+    assert not target.exists()
+
+
+def test_motion_modules_in_a_spatial_file_are_passed_over(tmp_path: Path) -> None:
+    content = tensors("conv.weight", "down_blocks.0.motion_modules.0.a.weight")
+    source, target = pickled(tmp_path / "a.pth", content), tmp_path / "b"
+    to_safetensors(source, target, NAMINGS["spatial-only"], {"conv.weight": (2, 3)})
+    assert load_file(target).keys() == {"conv.weight"}
 
 
 def test_safetensors_with_other_names_are_written_anew(tmp_path: Path) -> None:
@@ -233,11 +243,32 @@ def test_code_is_refused_and_never_run(
 
 
 def test_every_name_that_would_be_run_is_listed(tmp_path: Path) -> None:
-    path = pickled(
-        tmp_path / "a.pth", {"a": argparse.Namespace(), "b": Evil(tmp_path / "x")}
-    )
-    with pytest.raises(WeightsError, match=r"argparse\.Namespace, (posix|nt)\.mkdir"):
+    content = {"a": fractions.Fraction(1, 2), "b": Evil(tmp_path / "x")}
+    path = pickled(tmp_path / "a.pth", content)
+    with pytest.raises(WeightsError, match=r"fractions\.Fraction, (posix|nt)\.mkdir"):
         read_pickle(path)
+
+
+def test_bookkeeping_of_a_training_run_is_passed_over_and_never_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    class Namespace(argparse.Namespace):
+        def __setstate__(self, state: object) -> None:
+            made.append("run")
+
+    Namespace.__module__, Namespace.__qualname__ = "argparse", "Namespace"
+    monkeypatch.setattr(argparse, "Namespace", Namespace)
+    content = {
+        "state_dict": tensors("a"),
+        "hyper_parameters": argparse.Namespace(rate=1e-4),
+        "optimizer_states": [{"state": {0: {"step": np.float64(3)}}}],
+        "callbacks": {"best": pathlib.PurePosixPath("x")},
+    }
+    path = pickled(tmp_path / "a.ckpt", content)
+    assert read_pickle(path).keys() == {"a"}
+    assert made == []
 
 
 def test_a_bare_pickle_of_code_is_refused(tmp_path: Path) -> None:

@@ -1,18 +1,12 @@
-"""Files come from where they are published, checked, or with the reason why not."""
+"""Files come out of wheels, checked, or with the reason why not."""
 
 import importlib.util
-import json
 import os
-import subprocess
-import sys
-import threading
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders import fake_hub
 from builders.weights import entry, file
 
 from animcli.errors import WeightsError
@@ -120,55 +114,6 @@ def test_pip_gets_a_wheel_for_another_python(
     fetched = fetch(replace(WHEELED, source=source), folder, silent)
     assert fetched.paths["a.tflite"].read_bytes() == MODEL
     assert [each.name for each in folder.iterdir()] == ["a.tflite"]  # the wheel is gone
-
-
-@pytest.fixture
-def hub() -> Iterator[str]:
-    server = fake_hub.serve()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-
-
-def fetched_from(address: str, tmp_path: Path, *paths: str) -> dict[str, object]:
-    """What a process gets that knows only this hub."""
-    own = {
-        "HF_ENDPOINT": address,
-        "HF_HOME": str(tmp_path / "home"),
-        "HF_HUB_DISABLE_XET": "1",
-    }
-    ran = subprocess.run(
-        [sys.executable, fake_hub.__file__, str(tmp_path / "got"), *paths],
-        env={**os.environ, **own, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, object] = json.loads(ran.stdout)
-    return found
-
-
-def test_the_hub_gives_files_of_one_revision_and_their_digests(
-    hub: str, tmp_path: Path
-) -> None:
-    found = fetched_from(hub, tmp_path, *fake_hub.FILES)
-    assert found["revision"] == fake_hub.COMMIT
-    assert found["digests"].keys() == {"unet/model.bin"}
-    for name, content in fake_hub.FILES.items():
-        assert Path(found["paths"][name]).read_bytes() == content
-    assert found["told"][-1] == ["config.json", 2, 2]
-
-
-def test_a_file_the_hub_doesnt_have_any_more_is_named(hub: str, tmp_path: Path) -> None:
-    found = fetched_from(hub, tmp_path, "gone.bin")
-    assert found["message"] == "o/r has no gone.bin any more"
-
-
-def test_an_unreachable_hub_is_one_line_and_a_way_round(tmp_path: Path) -> None:
-    found = fetched_from("http://127.0.0.1:9", tmp_path, "a.bin")
-    assert found["message"].startswith("o/r can't be reached: ")
-    assert found["hint"] == "bring the files in by hand: anim weights import toy FILES"
 
 
 def test_what_comes_in_a_wheel_is_known_to_the_bit() -> None:

@@ -1,6 +1,7 @@
 """An entry is in the store whole or not at all, and unchanged since it was checked."""
 
 import os
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from animcli.errors import StorageError, WeightsError
+from animcli.weights import store as store_module
 from animcli.weights.catalog import Entry, Packaged
+from animcli.weights.fetched import Fetched
 from animcli.weights.inspect import sha256_of
 from animcli.weights.store import WeightsStore, default_root
 
@@ -99,21 +102,26 @@ def test_only_what_is_wanted_on_first_use_is_got_without_being_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("contents", "digests", "message"),
+    ("contents", "digests", "message", "bad"),
     [
-        ({**CONTENTS, "a.onnx": b"model b"}, {}, "isn't the published a.onnx"),
-        ({**CONTENTS, "a.onnx": b"<html>.."}, {}, "is a web page"),
-        ({**CONTENTS, "a.onnx": b"mod"}, {}, "holds 3 of 7 bytes"),
-        (CONTENTS, {"deep/b.json": "0" * 64}, "isn't what somebody/something holds"),
+        ({**CONTENTS, "a.onnx": b"model b"}, {}, "isn't the published a.onnx", "a.onnx"),
+        ({**CONTENTS, "a.onnx": b"<html>.."}, {}, "is a web page", "a.onnx"),
+        ({**CONTENTS, "a.onnx": b"mod"}, {}, "holds 3 of 7 bytes", "a.onnx"),
+        (CONTENTS, {"deep/b.json": "0" * 64}, "isn't what somebody", "b.json"),
     ],
 )
 def test_a_bad_file_leaves_the_store_without_the_entry(
-    tmp_path: Path, contents: dict[str, bytes], digests: dict[str, str], message: str
+    tmp_path: Path,
+    contents: dict[str, bytes],
+    digests: dict[str, str],
+    message: str,
+    bad: str,
 ) -> None:
     store = store_of(tmp_path, hub=FakeHub(contents, digests))
     with pytest.raises(WeightsError, match=message):
         store.pull("toy")
-    assert listing(store.root) == [".incoming/toy.lock"]
+    assert not store.has("toy")
+    assert not any(path.endswith(bad) for path in listing(store.root))
     good = store_of(tmp_path)
     assert good.pull("toy") == good.path("toy")
 
@@ -239,6 +247,114 @@ def test_a_disk_without_room_is_told_before_anything_is_fetched(tmp_path: Path) 
     with pytest.raises(StorageError, match=r"takes 2000000000\.0 GB for a while"):
         store_of(tmp_path, huge, hub=hub).pull("toy")
     assert hub.asked == 0
+
+
+def room_for(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    usage = shutil.disk_usage("/")._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+
+THREE = entry(*(file(f"{name}.onnx", content=name.encode() * 100) for name in "abc"))
+BYTES = {f"{name}.onnx": name.encode() * 100 for name in "abc"}
+
+
+def test_room_is_wanted_for_the_entry_and_its_largest_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(tmp_path, THREE, hub=FakeHub(BYTES))
+    room_for(monkeypatch, 399)
+    with pytest.raises(StorageError, match="takes 400 bytes for a while"):
+        store.pull("toy")
+    room_for(monkeypatch, 400)
+    assert store.pull("toy") == store.path("toy")
+
+
+def test_what_came_already_takes_no_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_of(tmp_path, THREE, hub=FakeHub(BYTES))
+    part = store.root / ".incoming" / "toy" / "got" / "a.onnx.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(bytes(150))
+    room_for(monkeypatch, 249)
+    with pytest.raises(StorageError, match="250 bytes more than the 150 bytes that came"):
+        store.pull("toy")
+    room_for(monkeypatch, 250)
+    assert store.pull("toy") == store.path("toy")
+
+
+def test_a_pull_never_holds_more_than_one_file_twice_and_moves_what_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    flush = store_module._flush
+
+    def watched(path: Path) -> None:
+        folder = tmp_path / "store" / ".incoming" / "toy"
+        files = [each for each in folder.rglob("*.onnx") if each.is_file()]
+        held.append(sum(each.stat().st_size for each in files))
+        flush(path)
+
+    monkeypatch.setattr(store_module, "_flush", watched)
+    store_of(tmp_path, THREE, hub=FakeHub(BYTES)).pull("toy")
+    assert held[:3] == [300, 300, 300]  # each was moved: none is there twice
+
+
+def test_files_that_were_ready_when_a_pull_broke_off_are_not_got_again(
+    tmp_path: Path,
+) -> None:
+    broken = FakeHub(BYTES | {"c.onnx": b"<html>"})
+    with pytest.raises(WeightsError, match="web page"):
+        store_of(tmp_path, THREE, hub=broken).pull("toy")
+    whole = FakeHub({"c.onnx": BYTES["c.onnx"]})  # knows no other file
+    store = store_of(tmp_path, THREE, hub=whole)
+    store.pull("toy")
+    assert store.verify("toy").keys() == BYTES.keys()
+
+
+def test_what_lies_in_the_hubs_cache_is_copied_and_stays_there(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    for name, content in BYTES.items():
+        (tmp_path / "cache" / name).write_bytes(content)
+    paths = {name: tmp_path / "cache" / name for name in BYTES}
+    store = WeightsStore(
+        tmp_path / "store", {"toy": THREE}, lambda *_: Fetched(paths, None, {})
+    )
+    store.pull("toy")
+    assert all(path.is_file() for path in paths.values())
+
+
+def test_converted_weights_may_be_read_by_whom_the_umask_lets(tmp_path: Path) -> None:
+    store = store_of(tmp_path, NETWORK)
+    store.import_files("toy", [pickled(tmp_path / "unet.pth", tensors("a"))])
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    made = store.path("toy") / "unet.safetensors"
+    assert made.stat().st_mode == plain.stat().st_mode
+
+
+def test_half_precision_is_half_of_the_bytes_and_is_told_by_the_stamp(
+    tmp_path: Path,
+) -> None:
+    path = pickled(tmp_path / "unet.pth", tensors("a", shape=(100, 100)))
+    whole, half = store_of(tmp_path / "1", NETWORK), store_of(tmp_path / "2", NETWORK)
+    whole.import_files("toy", [path])
+    half.import_files("toy", [path], half=True)
+    sizes = [(s.path("toy") / "unet.safetensors").stat().st_size for s in (whole, half)]
+    assert 0.49 < sizes[1] / sizes[0] < 0.51
+    found = load_file(half.path("toy") / "unet.safetensors")["a"]
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(
+        found.float(), tensors("a", shape=(100, 100))["a"], atol=2e-3, rtol=0
+    )
+    assert whole.digests("toy") != half.digests("toy")  # so that caches keep them apart
+
+
+def test_numbers_beyond_half_precision_are_refused_by_name(tmp_path: Path) -> None:
+    store = store_of(tmp_path, NETWORK)
+    path = pickled(tmp_path / "unet.pth", {"a.weight": torch.tensor([1e5])})
+    with pytest.raises(WeightsError, match=r"a\.weight has numbers beyond float16"):
+        store.import_files("toy", [path], half=True)
 
 
 def test_a_store_that_cant_be_written_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,141 @@
+"""A second device that isn't there: what would fail on a GPU fails here.
+
+Its tensors say that they are on the device `FAR`, and hold real numbers. An operation on
+tensors of both devices raises as CUDA would; what CUDA allows is allowed: numbers without
+dimensions, copies from one to the other, and indices on the host.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+FAR = torch.device("meta")  # the one kind besides the processor that every torch goes to
+
+aten = torch.ops.aten
+COPIES = (aten._to_copy, aten.copy_, aten.to)
+INDEXED = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_)
+
+
+class FarTensor(Tensor):
+    """A tensor that is said to be on `FAR`; `near` has its numbers."""
+
+    near: Tensor
+
+    @staticmethod
+    def __new__(cls: type["FarTensor"], near: Tensor) -> "FarTensor":
+        with torch.inference_mode(False):  # or none could become a parameter later
+            made: FarTensor = Tensor._make_wrapper_subclass(
+                cls,
+                near.size(),
+                strides=near.stride(),
+                storage_offset=near.storage_offset(),
+                dtype=near.dtype,
+                device=FAR,
+                requires_grad=near.requires_grad,
+            )
+        made.near = near
+        return made
+
+    def __repr__(self) -> str:
+        return f"FarTensor({self.near!r})"
+
+    @classmethod
+    def __torch_dispatch__(
+        cls,
+        operation: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return done_there(operation, args, kwargs or {})
+
+
+class TwoDevices(TorchDispatchMode):
+    """While it is on, tensors can be made on `FAR`, and moved there and back."""
+
+    def __torch_dispatch__(
+        self,
+        operation: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        return done_there(operation, args, kwargs or {})
+
+
+class Literals(TorchFunctionMode):
+    """Numbers of Python's on `FAR`: tensors are made of them where a mode sees it."""
+
+    def __torch_function__(
+        self,
+        function: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if function is torch.tensor and kwargs.get("device") is not None:
+            device = torch.device(kwargs.pop("device"))
+            return function(*args, **kwargs).to(device)
+        if function in (Tensor.__getitem__, Tensor.__setitem__) and type(args[1]) is list:
+            args = (args[0], torch.tensor(args[1]), *args[2:])
+        return function(*args, **kwargs)
+
+
+def done_there(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    given = tree_leaves((args, kwargs))
+    tensors = [each for each in given if isinstance(each, Tensor)]
+    far = any(isinstance(each, FarTensor) for each in tensors)
+    packet = operation.overloadpacket
+    if packet is aten._has_compatible_shallow_copy_type:
+        return len({isinstance(each, FarTensor) for each in tensors}) == 1
+    wanted = next((each for each in given if isinstance(each, torch.device)), None)
+    if packet is aten.to and wanted is None and len(tensors) > 1:  # as another tensor
+        wanted = tensors[1].device
+    if far and packet not in COPIES:
+        own = tensors[:1] if packet in INDEXED else tensors
+        for each in own:
+            if each.ndim and not isinstance(each, FarTensor):
+                raise RuntimeError(
+                    f"Expected all tensors to be on the same device, but {packet} got "
+                    f"{tuple(each.shape)} on the processor"
+                )
+    elif packet in INDEXED and any(isinstance(each, FarTensor) for each in tensors[1:]):
+        raise RuntimeError("indices should be on the processor, as what they index")
+    near = tree_map(as_near, (args, kwargs))
+    result = operation(*near[0], **near[1])
+    if packet in (aten._local_scalar_dense, aten.equal, aten.is_nonzero):
+        return result
+    goes_far = wanted.type == FAR.type if wanted is not None else far
+    if packet is aten.copy_:
+        return args[0]
+    owners = {id(each.near): each for each in tensors if isinstance(each, FarTensor)}
+
+    def wrapped(each: Any) -> Any:
+        if not isinstance(each, Tensor) or isinstance(each, FarTensor):
+            return each
+        if goes_far and id(each) in owners:  # changed in place, or left as it was
+            return owners[id(each)]
+        return FarTensor(each) if goes_far else each
+
+    return tree_map(wrapped, result)
+
+
+def as_near(given: Any) -> Any:
+    """What an operation on the processor is given instead."""
+    if isinstance(given, FarTensor):
+        return given.near
+    return torch.device("cpu") if isinstance(given, torch.device) else given
+
+
+@contextmanager
+def two_devices() -> Iterator[Callable[[str], torch.device]]:
+    """Gives what stands for `open_device`: everything but the processor is `FAR`."""
+    with Literals(), TwoDevices():
+        yield lambda name: torch.device("cpu") if name == "cpu" else FAR

@@ -1,0 +1,135 @@
+"""A window is predicted in less memory where it ends, with the same result."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from builders.tiny_networks import TINY, random
+from torch import Tensor, nn
+
+from animcli.networks import attention
+from animcli.networks.attention import FeedForward, works_in_parts
+from animcli.networks.unet import Sight, UNet
+from animcli.rendering import memory
+from animcli.rendering.guidance import Guidance, Views
+from animcli.rendering.memory import Thrift, WindowCalls
+
+PART = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+VIEWS = Views({"plain": None}, {"shown": None}, {"both": None})  # type: ignore[dict-item]
+
+
+class Card:
+    """Predicts, and runs out of memory unless the call is small enough."""
+
+    def __init__(self, network: nn.Module, fits: Callable[[int, bool], bool]) -> None:
+        self.network = network
+        self.fits = fits
+        self.calls: list[tuple[int, str]] = []
+
+    def ask(self, clips: Tensor, sight: Sight) -> Tensor:
+        self.calls.append((len(clips), *sight))
+        in_parts = any(
+            module.rows
+            for module in self.network.modules()
+            if isinstance(module, FeedForward)
+        )
+        if not self.fits(len(clips), in_parts):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        scale = torch.tensor(
+            [2.0] if "plain" in sight else [3.0] if "shown" in sight else [2.0, 3.0]
+        )
+        return clips * scale[:, None, None, None, None]
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+    """One that isn't on a processor, as far as parts go."""
+    monkeypatch.setattr(
+        memory,
+        "works_in_parts",
+        lambda net: any(m.rows for m in net.modules() if isinstance(m, FeedForward)),
+    )
+    return UNet(TINY.unet)
+
+
+EXPECTED = PART * 2 + 2.5 * (PART * 3 - PART * 2)
+
+
+@pytest.mark.parametrize(
+    ("fits", "calls", "notes"),
+    [
+        (lambda rows, parts: True, [(2, "both")], []),
+        (
+            lambda rows, parts: rows == 1,
+            [(2, "both"), (1, "plain"), (1, "shown")],
+            [memory.GO_APART],
+        ),
+        (
+            lambda rows, parts: rows == 1 and parts,
+            [(2, "both"), (1, "plain"), (1, "plain"), (1, "shown")],
+            [memory.GO_APART, memory.GO_IN_PARTS],
+        ),
+    ],
+)
+def test_less_is_tried_until_it_fits_and_is_remembered(
+    network: nn.Module,
+    fits: Callable[[int, bool], bool],
+    calls: list[tuple[int, str]],
+    notes: list[str],
+) -> None:
+    said: list[str] = []
+    card = Card(network, fits)
+    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True, note=said.append))
+    found = windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    torch.testing.assert_close(found, EXPECTED)
+    assert card.calls == calls
+    assert said == notes
+    before = len(card.calls)
+    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    assert len(card.calls) - before == (2 if notes else 1)  # the first try fits now
+
+
+def test_where_nothing_is_left_to_save_the_error_comes_up(network: nn.Module) -> None:
+    card = Card(network, lambda rows, parts: False)
+    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True))
+    with pytest.raises(torch.OutOfMemoryError):
+        windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    assert len(card.calls) == 3
+
+
+def test_other_errors_are_not_tried_again(network: nn.Module) -> None:
+    def broken(clips: Tensor, sight: Sight) -> Tensor:
+        raise RuntimeError("device-side assert triggered")
+
+    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True))
+    with pytest.raises(RuntimeError, match="assert"):
+        windows.predict(PART, broken, guided=True, views=VIEWS)
+
+
+def test_a_network_that_is_to_be_warm_meets_all_shapes_in_the_first_window(
+    network: nn.Module,
+) -> None:
+    card = Card(network, lambda rows, parts: True)
+    interval = Guidance(2.5, stop=0.8)
+    windows = WindowCalls(network, interval, Thrift(together=True, warm=True))
+    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    assert card.calls == [(1, "shown"), (2, "both")]
+    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    assert card.calls[2:] == [(2, "both")]
+
+
+def test_layers_in_parts_on_another_device_give_what_they_give_at_once() -> None:
+    torch.manual_seed(0)
+    network = random(UNet(TINY.unet)).to("meta")
+    assert not works_in_parts(network)
+    attention.work_in_parts(network)
+    assert works_in_parts(network)
+    layer = FeedForward(16)
+    tokens = torch.randn(2, 50, 16)
+    with torch.inference_mode():
+        at_once = layer.net(tokens)
+        layer.rows = 7
+        parts = [layer.net(rows) for rows in tokens.flatten(0, -2).split(layer.rows)]
+        torch.testing.assert_close(
+            torch.cat(parts).view_as(tokens), at_once, rtol=0, atol=1e-6
+        )
