@@ -162,7 +162,7 @@ def test_an_error_without_a_text_is_called_by_its_kind() -> None:
 
 
 def test_the_client_has_what_is_used_of_it_and_older_ones_are_refused() -> None:
-    """huggingface_hub 1.1.0 and transformers 5.0.0 were looked at for these names."""
+    """The installed clients have them; of the lowest allowed, hub 1.1.0 was looked at."""
     from huggingface_hub import utils
 
     for name in ("build_hf_headers", "get_session", "hf_raise_for_status"):
