@@ -41,7 +41,14 @@ def test_what_lies_beside_footage_is_found_or_named(data: Path) -> None:
     ("toml", "flags", "complaint"),
     [
         ("name = 'animate-anyone'", [], "animate-anyone learns from footage"),
+        ("name = 'magic-animate'", [], "magic-animate learns from footage"),
         ("name = 'cinemo'", ["--stage", "2", "--data", "."], "cinemo has no stage 2"),
+        (
+            "name = 'animate-anyone'",
+            ["--stage", "autoencoder", "--data", "."],
+            "animate-anyone has no stage autoencoder",
+        ),
+        ("name = 'tiny'\nstart = 'sd15'", [], "tiny can't begin with start = 'sd15'"),
         ("name = 'cinemo'\nstart = 'sd15'", [], "cinemo can't begin with start = 'sd15'"),
         ("name = 'maxi'", [], "name is one of tiny, animate-anyone, magic-animate"),
     ],
@@ -86,3 +93,21 @@ def test_weights_that_are_lacking_are_named_before_any_work(
     said = capsys.readouterr().err
     assert f"the weights {lacking} aren't here" in said
     assert f"anim weights pull {lacking}" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "stages"),
+    [([], ["autoencoder", "1", "2"]), (["--stage", "1"], ["1"])],
+)
+def test_a_dry_run_says_which_stages_would_run(
+    flags: list[str],
+    stages: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = ["-p", str(tmp_path), "train", str(tmp_path / "run"), "--dry-run", "--json"]
+    assert main([*line, *flags]) == 0
+    said = capsys.readouterr().out
+    foreseen = [name for name in ("autoencoder", "1", "2") if f'"train {name}"' in said]
+    assert foreseen == stages
+    assert not (tmp_path / "run").exists()
