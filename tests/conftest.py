@@ -52,3 +52,12 @@ def blazepose_models() -> Path:
         return WeightsStore(default_root(os.environ)).ensure("blazepose")
     except WeightsError as error:
         pytest.skip(f"BlazePose's models can't be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def dlib_face() -> Path:
+    """The folder of dlib's face embedding, where somebody has got it (100 MB to get)."""
+    try:
+        return WeightsStore(default_root(os.environ)).path("dlib-face")
+    except WeightsError as error:
+        pytest.skip(f"{error}; {error.hint}")

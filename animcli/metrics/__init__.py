@@ -1,0 +1,1 @@
+"""The papers' metrics, and what a result without a ground truth can be told."""

@@ -1,0 +1,1 @@
+"""Networks that pictures, clips and faces are compared by: torch, nothing else of ours."""
