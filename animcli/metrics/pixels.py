@@ -6,8 +6,7 @@ arXiv:2307.00040; Wangt-CN/DisCo at c4fa48a): what its numbers really are stands
 function that ends on `_disco`.
 """
 
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Final
 
 import cv2
@@ -35,7 +34,8 @@ def l1_disco(result: Picture, truth: Picture) -> float:
 
     It depends on the size, and the tables' are of 256 x 256: 3.13E-04 there is 20.5 levels.
     """
-    return l1(result, truth) / (truth.shape[0] * truth.shape[1])
+    height, width = truth.shape[:2]
+    return l1(result, truth) / float(height * width)
 
 
 def psnr(result: Picture, truth: Picture) -> float:
@@ -80,19 +80,17 @@ def ssim_disco(result: Picture, truth: Picture) -> float:
     return _similarity(np.asarray(grey[0]), np.asarray(grey[1]), blur, 7, 49 / 48)
 
 
-def dtssd(result: Iterable[Picture], truth: Iterable[Picture]) -> list[float]:
-    """For each pair of neighbours, how unlike their changes are, in levels squared.
+def dtssd(before: tuple[Picture, Picture], after: tuple[Picture, Picture]) -> float:
+    """How unlike two changes are: (result, truth) of a frame and of the next.
 
     The mean over pixels of the squared difference between what changes in the result and
-    what changes in the truth; 0 is best. DisCo's has only the first pair of every clip.
+    what changes in the truth, in levels squared; 0 is best. DisCo's has only the first
+    pair of every clip.
     """
-    differences = (
-        result_frame.astype(np.float64) - truth_frame
-        for result_frame, truth_frame in zip(result, truth, strict=True)
-    )
-    return [
-        float(np.square(after - before).mean()) for before, after in pairwise(differences)
-    ]
+    (result_0, truth_0), (result_1, truth_1) = before, after
+    change = result_1.astype(np.float64) - result_0
+    true_change = truth_1.astype(np.float64) - truth_0
+    return float(np.square(change - true_change).mean())
 
 
 def resize(picture: Picture, size: tuple[int, int]) -> Picture:

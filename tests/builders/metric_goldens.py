@@ -61,11 +61,16 @@ def video(frames: int, side: int) -> Array:
 
 def made_up(name: str) -> dict[str, Tensor]:
     """Weights for a network, with the names, shapes and order of its published file."""
-    listed = json.loads((HERE / "manifests.json").read_text())[name]
+    listed = _listed(name)
     return {
         key: _made(number, key, *entry)
         for number, (key, entry) in enumerate(listed.items())
     }
+
+
+def shapes(name: str) -> dict[str, list[int]]:
+    """The shape of every tensor of a network's published file."""
+    return {key: shape for key, (shape, _) in _listed(name).items()}
 
 
 def load(network: nn.Module, name: str) -> nn.Module:
@@ -73,6 +78,10 @@ def load(network: nn.Module, name: str) -> nn.Module:
     kept = {k: v for k, v in made_up(name).items() if not k.startswith("fc.")}
     network.load_state_dict(kept)
     return network.eval()
+
+
+def _listed(name: str) -> dict[str, tuple[list[int], str]]:
+    return json.loads((HERE / "manifests.json").read_text())[name]
 
 
 def _made(number: int, key: str, shape: list[int], dtype: str) -> Tensor:

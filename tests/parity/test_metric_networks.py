@@ -7,8 +7,11 @@ import pytest
 import torch
 from builders import metric_goldens as golden
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from animcli.metrics.against_truth import no_report
+from animcli.metrics.clips import SOUND, Clip
+from animcli.metrics.features import FeatureStore, SetMetric, features_of
 from animcli.metrics.networks.face import FaceEmbedding
 from animcli.metrics.networks.inception import FIDInception
 from animcli.metrics.networks.lpips import LPIPS, Heads, Trunk
@@ -36,11 +39,10 @@ def picture(name: str) -> Tensor:
     return torch.from_numpy(golden.pictures()[name]).permute(2, 0, 1)[None].float() / 255
 
 
-@pytest.mark.parametrize("frames", [16, 24])
-def test_i3d_gives_the_logits_of_the_published_code(frames: int) -> None:
+def test_i3d_gives_the_logits_of_the_published_code() -> None:
     network = golden.load(I3D(), "i3d")
-    logits = network(clip(frames, 224) / 127.5 - 1)[0]
-    close(logits, golden.network_answers()[f"i3d_eps1e-3_pool1_{frames}"])
+    logits = network(clip(24, 224) / 127.5 - 1)[0]
+    close(logits, golden.network_answers()["i3d_eps1e-3_pool1_24"])
 
 
 def test_i3d_refuses_a_clip_that_is_too_short() -> None:
@@ -48,15 +50,35 @@ def test_i3d_refuses_a_clip_that_is_too_short() -> None:
         I3D()(torch.zeros(1, 3, 9, 224, 224))
 
 
-def test_the_3d_resnet_gives_the_features_of_the_published_code() -> None:
+def features(metric: SetMetric, network: nn.Module, frames: np.ndarray) -> Tensor:
+    """What is kept of a video whose frames have the size that the metric wants."""
+    size = (frames.shape[2], frames.shape[1])
+    video = Clip("a.mp4", len(frames), size, None, lambda: iter(frames), "digest")
+    store: FeatureStore = {}
+    found = features_of(metric, video, SOUND, network, "weights", store, no_report)
+    assert list(store.values()) == [found]
+    return torch.from_numpy(found)
+
+
+def test_fvd_looks_at_a_video_as_the_published_code_does() -> None:
+    network = golden.load(I3D(), "i3d")
+    found = features("fvd", network, golden.video(17, 224))
+    assert found.shape == (2, 400)
+    close(found[0], golden.network_answers()["i3d_eps1e-3_pool1_16"])
+
+
+def test_fid_vid_looks_at_a_video_as_the_published_code_does() -> None:
     network = golden.load(ResNet3D(), "resnet3d50")
-    close(network(clip(16, 112))[0], golden.network_answers()["resnet3d50_16"])
+    found = features("fid_vid", network, golden.video(16, 112))
+    close(found[0], golden.network_answers()["resnet3d50_16"])
 
 
-@pytest.mark.parametrize("name", ["a", "b"])
-def test_inception_gives_the_features_of_pytorch_fid(name: str) -> None:
+def test_fid_looks_at_frames_as_pytorch_fid_does() -> None:
     network = golden.load(FIDInception(), "fid_inception")
-    close(network(picture(name))[0], golden.network_answers()[f"fid_inception_{name}"])
+    frames = np.stack([golden.pictures()["a"], golden.pictures()["b"]])
+    found = features("fid", network, frames)
+    for row, name in zip(found, "ab", strict=True):
+        close(row, golden.network_answers()[f"fid_inception_{name}"])
 
 
 @pytest.fixture

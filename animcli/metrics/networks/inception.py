@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SIDE: Final = 299  # pixels
-FEATURES: Final = 2048
 
 
 class ConvBlock(nn.Module):

@@ -21,8 +21,6 @@ I3D_LOGITS: Final = 400
 I3D_SHORTEST: Final = 10  # frames; shorter clips leave nothing to pool
 
 RESNET_SIDE: Final = 112  # pixels
-RESNET_FRAMES: Final = 16
-RESNET_FEATURES: Final = 2048
 RESNET_MEAN: Final = (114.7748, 107.7354, 99.4750)  # levels, RGB; nothing is divided
 
 Triple = tuple[int, int, int]
