@@ -1,0 +1,342 @@
+"""What a render can be asked without a truth, from its frames and from its record.
+
+Each measure is of one fault: a pose that isn't the one asked for, frames that don't follow
+each other, a background that flickers or drifts or isn't the reference's, a seam where one
+context window ends and another begins, a figure that has lost its detail, another face.
+Which of them moves with which fault, and how much, is measured on drawn dancers whose truth
+is known: `tests/unit/metrics/test_faults.py`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.metrics.clips import Clip
+from animcli.metrics.identity import Embed, Points, Template, compare_faces
+from animcli.metrics.measurement import METRICS, Measurement, left_out, plain
+from animcli.metrics.pixels import Picture, gradient_energy
+from animcli.metrics.pose_error import Keypoints, PoseComparison, body_mask, compare_poses
+from animcli.metrics.temporal import (
+    GROWN,
+    LONGEST,
+    SMOOTHED,
+    Mask,
+    Steps,
+    background,
+    background_psnr,
+    largest_step,
+    seam_ratio,
+    steps,
+)
+
+Values = NDArray[np.float64]
+
+FLOW: Final = f"DIS medium flow of the result itself, longest side {LONGEST} px at most"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The picture that the figure is from, at the size of the result.
+
+    figure: `(h, w)`, where the figure is in it. face: right eye, left eye and nose tip
+    `(3, 2)` in `original`, the picture before it was fitted; NaN where no face is.
+    """
+
+    picture: Picture
+    figure: Mask
+    original: Picture
+    face: Points
+
+
+@dataclass(frozen=True, eq=False)
+class Render:
+    """A result, and what its record tells.
+
+    wanted: the joints that it was to have, in its pixels. found: those found in it, by the
+        detector that reads driving videos. Without a pose to compare with both are None.
+    masks: gives where the figure is in each frame, `(h, w)`; by default it is taken from
+        the joints, on the safe side.
+    faces: right eye, left eye and nose tip of each frame, `(frames, 3, 2)`.
+    borders: frames at which context windows of the last step begin or end; None where that
+        isn't known. cuts: frames before which the driving video is cut.
+    moving: whether the camera moves, so that there is no background to judge.
+    floor: what the driving video has, by metric, measured in the same way.
+    """
+
+    clip: Clip
+    wanted: Keypoints | None = None
+    found: Keypoints | None = None
+    masks: Callable[[], Iterator[Mask]] | None = None
+    reference: Reference | None = None
+    faces: Points | None = None
+    borders: tuple[int, ...] | None = None
+    cuts: tuple[int, ...] = ()
+    moving: bool = False
+    floor: Mapping[str, float] = field(default_factory=dict)
+
+    def figure(self) -> Callable[[], Iterator[Mask]] | None:
+        """Gives the figure's masks, from the joints where there are no better ones."""
+        pose = self.wanted or self.found
+        if self.masks is not None or pose is None:
+            return self.masks
+        known, size = pose, self.clip.size
+        return lambda: (body_mask(known, f, size) for f in range(self.clip.frames))
+
+
+def measure(
+    render: Render, embeddings: Mapping[str, tuple[Embed, Template]] | None = None
+) -> list[Measurement]:
+    """All that can be measured of a render; what can't says why.
+
+    embeddings: of faces, by metric: `identity` for distances, `identity_sface` for cosines.
+    """
+    figure = render.figure()
+    changes = steps(render.clip.read(), figure() if figure else None)
+    found = [
+        *_pose(render),
+        *_time(render, changes),
+        *_background(render, changes, figure),
+        _sharpness(render, figure),
+        *_faces(render, embeddings or {}),
+    ]
+    return [_with_floor(each, render.floor) for each in found]
+
+
+def floor_of(driving: Render) -> dict[str, float]:
+    """What a driving video has, to stand beside a result: its own detector and flow."""
+    keys = ("pose_error", "pck_10", "pose_found", "sides_swapped", "warp_error", "kept",
+            "motion", "flicker", "largest_step", "temporal_flickering")  # fmt: skip
+    return {
+        each.metric.key: each.value
+        for each in measure(driving)
+        if each.metric.key in keys and each.value is not None
+    }
+
+
+def _pose(render: Render) -> list[Measurement]:
+    keys = ("pose_error", "pck_10", "pose_found", "sides_swapped")
+    if render.wanted is None or render.found is None:
+        return [left_out(key, "no pose to compare with; --pose names one") for key in keys]
+    compared: PoseComparison = compare_poses(render.wanted, render.found)
+    frames = f"{render.clip.frames} frames"
+    joints = "12 joints from shoulders to ankles, asked for and found"
+    worst = _worst(compared.error)
+    error = _measured(
+        "pose_error",
+        compared.error,
+        f"mean distance of {joints}, % of crown to ankle ({compared.height:.0f} px); "
+        f"{frames}",
+        f"median {compared.median:.2f} %" + (f", worst in frame {worst}" if worst else ""),
+    )
+    pck = _measured(
+        "pck_10",
+        compared.pck,
+        f"share of joints asked for within 10 % of the torso ({compared.torso:.0f} px); "
+        f"{frames}",
+    )
+    there = 100.0 * compared.found.astype(np.float64)
+    swapped = 100.0 * compared.swapped.astype(np.float64)
+    return [
+        error,
+        pck,
+        _measured("pose_found", there, f"any of the 12 joints found; {frames}"),
+        _measured(
+            "sides_swapped",
+            swapped,
+            f"frames in which exchanging left and right halves the error; {frames}",
+            "the detector itself takes sides for each other, on backs above all",
+        ),
+    ]
+
+
+def _time(render: Render, changes: Steps) -> list[Measurement]:
+    pairs = f"{len(changes.kept)} pairs"
+    flow = f"{FLOW}; {pairs}"
+    found = [
+        _measured(
+            "warp_error",
+            _later(1e4 * changes.warp_error),
+            f"Lai 2018, mean of 3 channels in 0..1, times 1e4; {flow}",
+            "compare only with the driving video's; a blurred or frozen video has less",
+        ),
+        _measured("kept", _later(100 * changes.kept), f"not occluded; {flow}"),
+        _measured("motion", _later(changes.motion), f"mean length of the flow; {flow}"),
+        _measured(
+            "temporal_flickering",
+            _later(changes.flickering),
+            f"VBench: (255 - mean |difference|) / 255; {pairs}",
+            "VBench asks for a static scene: of a dancer this measures the dance",
+        ),
+    ]
+    seams = f"residual at window borders by the median elsewhere; {flow}"
+    inside = f"smoothed over {SMOOTHED:g} px inside the figure"
+    for key, residual, how in (
+        ("seam", changes.residual, seams),
+        ("seam_figure", changes.figure_residual, f"{inside}; {seams}"),
+    ):
+        if render.borders is None:
+            found.append(left_out(key, "the record names no context windows"))
+        elif not render.borders:
+            found.append(left_out(key, "one window covers the clip: it has no borders"))
+        else:
+            value = seam_ratio(residual, render.borders)
+            at = ", ".join(str(frame) for frame in render.borders[:8])
+            more = ", ..." if len(render.borders) > 8 else ""
+            found.append(_single(key, value, _later(residual), how, f"borders: {at}{more}"))
+    value, frame = largest_step(changes.residual, render.cuts)
+    found.append(
+        _single(
+            "largest_step",
+            value,
+            _later(changes.residual),
+            f"largest residual by the median; {flow}",
+            f"before frame {frame}",
+            *(
+                [f"{len(render.cuts)} cuts of the driving video left out"]
+                * bool(render.cuts)
+            ),
+        )
+    )
+    return found
+
+
+def _background(
+    render: Render, changes: Steps, figure: Callable[[], Iterator[Mask]] | None
+) -> list[Measurement]:
+    keys = ("flicker", "background", "background_psnr")
+    if render.moving:
+        return [left_out(key, "the camera moves") for key in keys]
+    if figure is None:
+        return [left_out(key, "it isn't known where the figure is") for key in keys]
+    grown = f"figure grown by {GROWN} px"
+    found = [
+        _measured(
+            "flicker",
+            _later(changes.flicker),
+            f"mean |change| where neither frame has the figure, {grown}",
+        )
+    ]
+    rest = background(render.clip.read(), figure())
+    if rest is None:
+        return [*found, *(left_out(key, "the figure is everywhere") for key in keys[1:])]
+    share = f"{100 * rest.free.mean():.0f} % of the picture"
+    found.append(
+        _single(
+            "background",
+            rest.drift,
+            np.empty(0),
+            f"mean deviation over time where the figure never is, {grown}; {share}",
+        )
+    )
+    if render.reference is None:
+        return [*found, left_out("background_psnr", "no reference picture")]
+    value = background_psnr(rest, render.reference.picture, render.reference.figure)
+    found.append(
+        _single(
+            "background_psnr",
+            value,
+            np.empty(0),
+            f"median over time against the reference, outside of both figures; {share}",
+        )
+    )
+    return found
+
+
+def _sharpness(render: Render, figure: Callable[[], Iterator[Mask]] | None) -> Measurement:
+    if render.reference is None or figure is None:
+        return left_out("sharpness", "no reference picture, or no figure in it")
+    whole = gradient_energy(render.reference.picture, render.reference.figure)
+    if not whole > 0:
+        return left_out("sharpness", "no figure in the reference picture")
+    values = [
+        gradient_energy(frame, mask) / whole
+        for frame, mask in zip(render.clip.read(), figure(), strict=True)
+    ]
+    return _measured(
+        "sharpness",
+        np.array(values),
+        "mean squared grey gradient inside the figure by the reference's, at one size",
+    )
+
+
+def _faces(
+    render: Render, embeddings: Mapping[str, tuple[Embed, Template]]
+) -> list[Measurement]:
+    found = []
+    for key in ("identity", "identity_sface"):
+        if key not in embeddings:
+            entry = METRICS[key].weights[0]
+            found.append(left_out(key, f"get it with: anim weights pull {entry}"))
+        elif render.reference is None or render.faces is None:
+            found.append(left_out(key, "no reference picture, or no faces looked for"))
+        else:
+            found.append(
+                _face(key, render, render.reference, render.faces, *embeddings[key])
+            )
+    return found
+
+
+def _face(
+    key: str,
+    render: Render,
+    reference: Reference,
+    faces: Points,
+    embed: Embed,
+    template: Template,
+) -> Measurement:
+    cosine = METRICS[key].better == "high"
+    own = (reference.original, reference.face)
+    found = compare_faces(own, render.clip.read(), faces, embed, template, cosine=cosine)
+    if found is None:
+        return left_out(key, "no face in the reference picture")
+    if np.isnan(found.median):
+        return left_out(key, "no frame shows a face from the front, 40 pixels wide")
+    return _single(
+        key,
+        found.median,
+        found.values,
+        f"median over frames with a face; {'cosine' if cosine else 'distance'}",
+        f"{found.share:.0f} % of the frames have a face; one in twenty is beyond "
+        f"{found.worst:.2f}",
+        "measured here and not kept; thresholds are of photographs, not of drawings",
+    )
+
+
+def _measured(key: str, values: Values, protocol: str, *notes: str) -> Measurement:
+    """The mean over frames that have a value."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return left_out(key, "no frame has a value")
+    return _single(key, float(there.mean()), values, protocol, *notes)
+
+
+def _single(
+    key: str, value: float, values: Values, protocol: str, *notes: str
+) -> Measurement:
+    if np.isnan(value):
+        return left_out(key, "no frame has a value")
+    return Measurement(
+        METRICS[key],
+        value,
+        f"{key}: {protocol}",
+        frames=int((~np.isnan(values)).sum()),
+        per_frame=plain(values.tolist()),
+        notes=notes,
+    )
+
+
+def _later(values: Values) -> Values:
+    """Values of pairs at the later frame of each; the first frame has none."""
+    return np.concatenate([[np.nan], values])
+
+
+def _worst(values: Values) -> int:
+    return 0 if np.isnan(values).all() else int(np.nanargmax(values))
+
+
+def _with_floor(found: Measurement, floor: Mapping[str, float]) -> Measurement:
+    key = found.metric.key
+    return replace(found, floor=floor[key]) if key in floor and found.value else found
