@@ -76,7 +76,7 @@ _ALONE: Final = (
            "change that the optical flow doesn't explain, squared, in 0..1"),
     Metric("kept", "pixels compared", "%", "high", "time",
            "pixels that the warp error counts: neither hidden nor outside, by the flow"),
-    Metric("motion", "motion", "px", "high", "time",
+    Metric("motion", "motion", "% of height", "high", "time",
            "mean length of the optical flow; a frozen video has none"),
     Metric("flicker", "background flicker", "levels", "low", "background",
            "change from frame to frame where no figure is"),
@@ -118,6 +118,7 @@ class Measurement:
     per_video: (name, value) of each video of a set.
     over_videos: the mean over videos, where it isn't the mean over frames.
     floor: what the driving video has, measured alike: no result can be asked for less.
+    marks: frames that the value is about, such as the borders of context windows.
     """
 
     metric: Metric
@@ -129,6 +130,7 @@ class Measurement:
     per_video: tuple[tuple[str, float], ...] = ()
     over_videos: float | None = None
     floor: float | None = None
+    marks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -51,7 +51,8 @@ class Steps:
         which errors of the flow cancel out and a change of colour or texture doesn't; NaN
         without masks.
     kept: share of pixels compared, 0..1.
-    motion: mean length of the flow, pixels. difference: mean absolute change, levels.
+    motion: mean length of the flow, of the picture's height.
+    difference: mean absolute change, levels.
     flicker: mean absolute change where neither frame has the figure, levels; NaN without
         masks.
     """
@@ -241,33 +242,39 @@ def _step(
     places = _places(forward)
     warped = _sampled(b, places)
     seen = ~_occluded(forward, backward, places)
-    left = warped.astype(np.float64) - a
-    change = cv2.absdiff(a, b)
+    left = warped.astype(np.float32) - a
+    change = np.asarray(cv2.absdiff(a, b), np.uint8)
     flicker = inside = float("nan")
     if figure_a is not None and figure_b is not None:
         free = ~grown(figure_a | figure_b)
         if free.mean() >= LEAST_PART:
-            flicker = float(change[free].mean())
+            flicker = _mean(change, free)
         figure = figure_a & seen
         if figure.mean() >= LEAST_PART:
-            inside = float(np.abs(_smoothed(left, seen)[figure]).mean())
-    anything = bool(seen.any())
+            inside = _mean(np.abs(_smoothed(left, seen)), figure)
     return (
-        float(np.square(left[seen] / 255).mean()) if anything else float("nan"),
-        float(np.abs(left[seen]).mean()) if anything else float("nan"),
+        _mean(left * left, seen) / 255**2,
+        _mean(np.abs(left), seen),
         inside,
         float(seen.mean()),
-        float(np.hypot(forward[..., 0], forward[..., 1]).mean()),
+        float(cv2.magnitude(forward[..., 0], forward[..., 1]).mean()) / len(a),
         float(change.mean()),
         flicker,
     )
 
 
-def _smoothed(values: NDArray[np.float64], seen: Mask) -> NDArray[np.float64]:
+def _mean(values: NDArray[ValueT], where: Mask) -> float:
+    """The mean of `(h, w, 3)` over the channels and some of the pixels; NaN for none."""
+    if not where.any():
+        return float("nan")
+    return float(np.mean(cv2.mean(values, where.astype(np.uint8))[:3]))
+
+
+def _smoothed(values: NDArray[np.float32], seen: Mask) -> NDArray[np.float32]:
     """Means over the neighbourhood of each pixel, of the neighbours that are seen."""
-    weight = cv2.GaussianBlur(seen.astype(np.float64), (0, 0), SMOOTHED)
+    weight = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), SMOOTHED)
     total = cv2.GaussianBlur(values * seen[..., None], (0, 0), SMOOTHED)
-    return np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float64)
+    return np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
 
 
 def _grey(picture: Picture) -> NDArray[np.uint8]:
@@ -312,4 +319,5 @@ def _occluded(forward: Flow, backward: Flow, places: Flow) -> Mask:
 
 
 def _squared(vectors: Flow) -> Flow:
-    return np.asarray(np.square(vectors).sum(-1))
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.asarray(x * x + y * y)

@@ -121,57 +121,57 @@ def _pose(render: Render) -> list[Measurement]:
     if render.wanted is None or render.found is None:
         return [left_out(key, "no pose to compare with; --pose names one") for key in keys]
     compared: PoseComparison = compare_poses(render.wanted, render.found)
-    frames = f"{render.clip.frames} frames"
-    joints = "12 joints from shoulders to ankles, asked for and found"
-    worst = _worst(compared.error)
-    error = _measured(
-        "pose_error",
-        compared.error,
-        f"mean distance of {joints}, % of crown to ankle ({compared.height:.0f} px); "
-        f"{frames}",
-        f"median {compared.median:.2f} %" + (f", worst in frame {worst}" if worst else ""),
-    )
-    pck = _measured(
-        "pck_10",
-        compared.pck,
-        f"share of joints asked for within 10 % of the torso ({compared.torso:.0f} px); "
-        f"{frames}",
-    )
-    there = 100.0 * compared.found.astype(np.float64)
-    swapped = 100.0 * compared.swapped.astype(np.float64)
     return [
-        error,
-        pck,
-        _measured("pose_found", there, f"any of the 12 joints found; {frames}"),
+        _measured(
+            "pose_error",
+            compared.error,
+            "mean distance of 12 joints, shoulders to ankles, that were asked for and "
+            "found, % of crown to ankle",
+            f"median {compared.median:.2f} %, worst in frame {_worst(compared.error)}; the "
+            f"figure is {compared.height:.0f} px high",
+        ),
+        _measured(
+            "pck_10",
+            compared.pck,
+            "share of the joints asked for that were found within 10 % of the torso",
+            f"the torso is {compared.torso:.0f} px long",
+        ),
+        _measured(
+            "pose_found",
+            100.0 * compared.found.astype(np.float64),
+            "any of 12 joints found",
+        ),
         _measured(
             "sides_swapped",
-            swapped,
-            f"frames in which exchanging left and right halves the error; {frames}",
+            100.0 * compared.swapped.astype(np.float64),
+            "frames in which exchanging left and right would halve the error",
             "the detector itself takes sides for each other, on backs above all",
         ),
     ]
 
 
 def _time(render: Render, changes: Steps) -> list[Measurement]:
-    pairs = f"{len(changes.kept)} pairs"
-    flow = f"{FLOW}; {pairs}"
     found = [
         _measured(
             "warp_error",
             _later(1e4 * changes.warp_error),
-            f"Lai 2018, mean of 3 channels in 0..1, times 1e4; {flow}",
+            f"Lai 2018, mean of 3 channels in 0..1, times 1e4; {FLOW}",
             "compare only with the driving video's; a blurred or frozen video has less",
         ),
-        _measured("kept", _later(100 * changes.kept), f"not occluded; {flow}"),
-        _measured("motion", _later(changes.motion), f"mean length of the flow; {flow}"),
+        _measured("kept", _later(100 * changes.kept), f"not occluded; {FLOW}"),
+        _measured(
+            "motion",
+            _later(100 * changes.motion),
+            f"mean length of the flow, % of the picture's height; {FLOW}",
+        ),
         _measured(
             "temporal_flickering",
             _later(changes.flickering),
-            f"VBench: (255 - mean |difference|) / 255; {pairs}",
+            "VBench: (255 - mean |difference|) / 255",
             "VBench asks for a static scene: of a dancer this measures the dance",
         ),
     ]
-    seams = f"residual at window borders by the median elsewhere; {flow}"
+    seams = f"residual at window borders by the median elsewhere; {FLOW}"
     inside = f"smoothed over {SMOOTHED:g} px inside the figure"
     for key, residual, how in (
         ("seam", changes.residual, seams),
@@ -185,19 +185,18 @@ def _time(render: Render, changes: Steps) -> list[Measurement]:
             value = seam_ratio(residual, render.borders)
             at = ", ".join(str(frame) for frame in render.borders[:8])
             more = ", ..." if len(render.borders) > 8 else ""
-            found.append(_single(key, value, _later(residual), how, f"borders: {at}{more}"))
+            told = _single(key, value, _later(residual), how, f"borders: {at}{more}")
+            found.append(replace(told, marks=render.borders))
     value, frame = largest_step(changes.residual, render.cuts)
+    cuts = f"{len(render.cuts)} cuts of the driving video left out"
     found.append(
         _single(
             "largest_step",
             value,
             _later(changes.residual),
-            f"largest residual by the median; {flow}",
+            f"largest residual by the median; {FLOW}",
             f"before frame {frame}",
-            *(
-                [f"{len(render.cuts)} cuts of the driving video left out"]
-                * bool(render.cuts)
-            ),
+            *([cuts] if render.cuts else []),
         )
     )
     return found
@@ -212,37 +211,19 @@ def _background(
     if figure is None:
         return [left_out(key, "it isn't known where the figure is") for key in keys]
     grown = f"figure grown by {GROWN} px"
-    found = [
-        _measured(
-            "flicker",
-            _later(changes.flicker),
-            f"mean |change| where neither frame has the figure, {grown}",
-        )
-    ]
+    how = f"mean |change| where neither frame has the figure, {grown}"
+    found = [_measured("flicker", _later(changes.flicker), how)]
     rest = background(render.clip.read(), figure())
     if rest is None:
         return [*found, *(left_out(key, "the figure is everywhere") for key in keys[1:])]
-    share = f"{100 * rest.free.mean():.0f} % of the picture"
-    found.append(
-        _single(
-            "background",
-            rest.drift,
-            np.empty(0),
-            f"mean deviation over time where the figure never is, {grown}; {share}",
-        )
-    )
+    share = f"{100 * rest.free.mean():.0f} % of the picture is background"
+    how = f"mean deviation over time where the figure never is, {grown}"
+    found.append(_single("background", rest.drift, np.empty(0), how, share))
     if render.reference is None:
         return [*found, left_out("background_psnr", "no reference picture")]
     value = background_psnr(rest, render.reference.picture, render.reference.figure)
-    found.append(
-        _single(
-            "background_psnr",
-            value,
-            np.empty(0),
-            f"median over time against the reference, outside of both figures; {share}",
-        )
-    )
-    return found
+    how = "median over time against the reference, outside of both figures"
+    return [*found, _single("background_psnr", value, np.empty(0), how, share)]
 
 
 def _sharpness(render: Render, figure: Callable[[], Iterator[Mask]] | None) -> Measurement:
@@ -338,5 +319,6 @@ def _worst(values: Values) -> int:
 
 
 def _with_floor(found: Measurement, floor: Mapping[str, float]) -> Measurement:
-    key = found.metric.key
-    return replace(found, floor=floor[key]) if key in floor and found.value else found
+    if found.value is None or found.metric.key not in floor:
+        return found
+    return replace(found, floor=floor[found.metric.key])

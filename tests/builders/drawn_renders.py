@@ -3,14 +3,17 @@
 A clean one is the drawing itself. Every fault changes one thing, as a renderer might.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animcli.metrics.clips import Clip
 from animcli.metrics.pixels import Picture, gradient_energy
 from animcli.metrics.pose_error import Keypoints, compare_poses
 from animcli.metrics.temporal import (
@@ -22,6 +25,7 @@ from animcli.metrics.temporal import (
     seam_ratio,
     steps,
 )
+from animcli.metrics.without_truth import Reference, Render
 from animcli.synthetic.camera import Shot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.scene import Scene
@@ -34,8 +38,8 @@ BORDERS = (8, 16)
 
 
 @dataclass(frozen=True, eq=False)
-class Render:
-    """Frames with all that is known of them.
+class Drawn:
+    """Frames of a render with all that is known of them.
 
     wanted: the joints asked for. found: those that are there. reference: a picture of the
     figure alone at its first pose.
@@ -60,7 +64,7 @@ def close_up(seed: int) -> Shot:
 
 
 @cache
-def drawn(seed: int, start: float = 0.0) -> Render:
+def drawn(seed: int, start: float = 0.0) -> Drawn:
     """A dancer as drawn, with joints as a good detector finds them (1 % of the height)."""
     scene = Scene.from_seed(seed)
     scene = Scene(scene.figure, scene.dance, shot(seed))
@@ -70,7 +74,7 @@ def drawn(seed: int, start: float = 0.0) -> Render:
     trembling = np.random.default_rng(seed).normal(0, 1.35, joints.shape)
     frames = np.stack([drawing.picture for drawing in drawings])
     masks = np.stack([drawing.mask > 0 for drawing in drawings])
-    return Render(
+    return Drawn(
         frames,
         masks,
         Keypoints(joints, np.ones_like(scores), 0.5),
@@ -80,12 +84,12 @@ def drawn(seed: int, start: float = 0.0) -> Render:
     )
 
 
-def late(seed: int) -> Render:
+def late(seed: int) -> Drawn:
     """The dance a quarter of a second behind what was asked for."""
     return replace(drawn(seed, 0.25), wanted=drawn(seed).wanted)
 
 
-def mirrored(seed: int) -> Render:
+def mirrored(seed: int) -> Drawn:
     """A figure that does with its left what the right was to do."""
     render = drawn(seed)
     order = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 15, 14, 17, 16]
@@ -93,7 +97,7 @@ def mirrored(seed: int) -> Render:
     return replace(render, wanted=turned)
 
 
-def absent(seed: int) -> Render:
+def absent(seed: int) -> Drawn:
     """Nobody in a third of the frames."""
     render = drawn(seed)
     scores = render.found.scores.copy()
@@ -101,7 +105,7 @@ def absent(seed: int) -> Render:
     return replace(render, found=replace(render.found, scores=scores))
 
 
-def shuffled(seed: int) -> Render:
+def shuffled(seed: int) -> Drawn:
     """Every six frames in another order."""
     render = drawn(seed)
     order = (np.arange(FRAMES).reshape(-1, 6)[:, [3, 0, 4, 1, 5, 2]]).ravel()
@@ -111,7 +115,7 @@ def shuffled(seed: int) -> Render:
     )
 
 
-def pumped(seed: int) -> Render:
+def pumped(seed: int) -> Drawn:
     """A background that is 8 levels brighter in every other frame."""
     render = drawn(seed)
     outside = np.repeat(~render.masks[..., None], 3, -1)
@@ -119,7 +123,7 @@ def pumped(seed: int) -> Render:
     return replace(render, frames=_levels(render.frames + lighter))
 
 
-def drifting(seed: int) -> Render:
+def drifting(seed: int) -> Drawn:
     """A background that grows 24 levels brighter by and by."""
     render = drawn(seed)
     outside = np.repeat(~render.masks[..., None], 3, -1)
@@ -127,7 +131,7 @@ def drifting(seed: int) -> Render:
     return replace(render, frames=_levels(render.frames + lighter))
 
 
-def repainted(seed: int) -> Render:
+def repainted(seed: int) -> Drawn:
     """Another background than the reference's, though a still one."""
     render = drawn(seed)
     picture = cv2.GaussianBlur(render.frames[0], (0, 0), 12)
@@ -135,25 +139,25 @@ def repainted(seed: int) -> Render:
     return replace(render, frames=frames)
 
 
-def seamed(seed: int) -> Render:
+def seamed(seed: int) -> Drawn:
     """Another texture over everything from a window's border on."""
     render = drawn(seed)
     return replace(render, frames=_patched(seed, np.ones_like(render.masks)))
 
 
-def retextured(seed: int) -> Render:
+def retextured(seed: int) -> Drawn:
     """Clothes and skin that have another texture from a window's border on."""
     return replace(drawn(seed), frames=_patched(seed, drawn(seed).masks))
 
 
-def blurred(seed: int) -> Render:
+def blurred(seed: int) -> Drawn:
     """A figure without detail."""
     render = drawn(seed)
     soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in render.frames])
     return replace(render, frames=np.where(render.masks[..., None], soft, render.frames))
 
 
-FAULTS: dict[str, Callable[[int], Render]] = {
+FAULTS: dict[str, Callable[[int], Drawn]] = {
     "none": drawn,
     "late": late,
     "mirrored": mirrored,
@@ -195,7 +199,7 @@ def changes(frames: bytes, masks: bytes, shape: tuple[int, ...]) -> Steps:
     return steps(pictures, np.frombuffer(masks, bool).reshape(shape[:-1]))
 
 
-def measured(render: Render) -> dict[str, float]:
+def measured(render: Drawn) -> dict[str, float]:
     """Every measure of a render by its key."""
     frames, masks = render.frames, render.masks
     pose = compare_poses(render.wanted, render.found)
@@ -210,7 +214,7 @@ def measured(render: Render) -> dict[str, float]:
         "sides_swapped": 100 * pose.swapped.mean(),
         "warp_error": 1e4 * found.warp_error.mean(),
         "kept": 100 * found.kept.mean(),
-        "motion": found.motion.mean(),
+        "motion": 100 * found.motion.mean(),
         "flicker": float(np.nanmean(found.flicker)),
         "background": rest.drift,
         "background_psnr": background_psnr(rest, render.reference, render.figure),
@@ -219,6 +223,35 @@ def measured(render: Render) -> dict[str, float]:
         "largest_step": largest_step(found.residual)[0],
         "sharpness": float(np.mean(detail) / whole),
     }
+
+
+def clip_of(frames: Sequence[Picture], name: str = "a.mp4") -> Clip:
+    """Frames as a video at 24 frames per second."""
+
+    def read() -> Iterator[Picture]:
+        yield from frames
+
+    height, width = frames[0].shape[:2]
+    digest = hashlib.sha256(np.stack(frames).tobytes()).hexdigest()
+    return Clip(name, len(frames), (width, height), Fraction(24), read, digest, "cache")
+
+
+def recorded(source: Drawn) -> Render:
+    """A render and its record, as they are measured; its faces weren't looked for."""
+
+    def masks() -> Iterator[Mask]:
+        yield from source.masks
+
+    nowhere = np.full((3, 2), np.nan)
+    return Render(
+        clip_of(source.frames),
+        wanted=source.wanted,
+        found=source.found,
+        masks=masks,
+        reference=Reference(source.reference, source.figure, source.reference, nowhere),
+        faces=np.full((len(source.frames), 3, 2), np.nan),
+        borders=source.borders,
+    )
 
 
 def _patched(seed: int, where: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -1,13 +1,13 @@
 """Comparing with a truth: the right numbers, their protocols, and what is left out."""
 
-from collections.abc import Iterator, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from builders import metric_goldens as golden
+from builders.drawn_renders import clip_of
 from torch import Tensor, nn
 
 from animcli.metrics import pixels
@@ -53,12 +53,7 @@ class TinyNetworks:
 
 
 def clip(name: str, frames: Sequence[Picture]) -> Clip:
-    def read() -> Iterator[Picture]:
-        yield from frames
-
-    size = (frames[0].shape[1], frames[0].shape[0])
-    digest = str(hash(np.stack(frames).tobytes()))
-    return Clip(name, len(frames), size, Fraction(24), read, digest, "cache")
+    return clip_of(frames, name)
 
 
 def noisy(seed: int, frames: int = 24, spread: int = 40) -> list[Picture]:

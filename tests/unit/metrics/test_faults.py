@@ -75,7 +75,7 @@ STAYS = {
     "sides_swapped": 0,
     "warp_error": 0.35,  # 1e-4; another part of a dance
     "kept": 3,  # %
-    "motion": 0.1,  # px
+    "motion": 0.05,  # %
     "flicker": 0.1,  # levels
     "background": 0.2,  # levels
     "background_psnr": 8,  # dB, of 50 and more
