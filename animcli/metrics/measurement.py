@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-Better = Literal["low", "high"]
+Better = Literal["low", "high", "neither"]
 Topic = Literal["truth", "pose", "time", "background", "face"]
 
 
@@ -20,7 +20,7 @@ class Metric:
     """What can be measured.
 
     key: its name in options, JSON and tables. title: for people. unit: of its values.
-    better: which end of the scale is the good one.
+    better: which end of the scale is the good one; neither for what only explains others.
     topic: what it is about; `truth` for all that compares with one.
     about: one sentence on what it says.
     weights: entries of the weights catalog that it can't do without.
@@ -53,7 +53,7 @@ _TRUTH: Final = (
            ("vgg16", "lpips-heads")),
     Metric("lpips_alex", "LPIPS Alex", "", "low", "truth",
            "distance in the features of AlexNet", ("alexnet", "lpips-heads")),
-    Metric("dtssd", "dtSSD", "levels^2", "low", "truth",
+    Metric("dtssd", "temporal change (dtSSD)", "levels^2", "low", "truth",
            "how unlike the changes from frame to frame are"),
     Metric("fid", "FID", "", "low", "truth",
            "distance of all frames from all true frames as two crowds of pictures",
@@ -72,32 +72,32 @@ _ALONE: Final = (
            "frames in which a person is found at all"),
     Metric("sides_swapped", "sides swapped", "%", "low", "pose",
            "frames that would be half as wrong with left and right exchanged"),
+    Metric("sharpness", "sharpness", "x", "high", "pose",
+           "gradient energy of the figure by that of the reference's"),
     Metric("warp_error", "warp error", "1e-4", "low", "time",
            "change that the optical flow doesn't explain, squared, in 0..1"),
-    Metric("kept", "pixels compared", "%", "high", "time",
+    Metric("kept", "pixels compared", "%", "neither", "time",
            "pixels that the warp error counts: neither hidden nor outside, by the flow"),
-    Metric("motion", "motion", "% of height", "high", "time",
+    Metric("motion", "motion", "% of height", "neither", "time",
            "mean length of the optical flow; a frozen video has none"),
-    Metric("flicker", "background flicker", "levels", "low", "background",
-           "change from frame to frame where no figure is"),
-    Metric("background", "background drift", "levels", "low", "background",
-           "spread over time of pixels that the figure never covers"),
-    Metric("background_psnr", "background kept", "dB", "high", "background",
-           "likeness of the usual background to that of the reference picture"),
     Metric("seam", "seam ratio", "x", "low", "time",
            "unexplained change at the borders of context windows, 1 is nobody sees them"),
     Metric("seam_figure", "seam ratio in the figure", "x", "low", "time",
            "the same inside the figure, smoothed: its colours and textures"),
     Metric("largest_step", "largest step", "x", "low", "time",
            "largest unexplained change between two frames, by the usual one"),
-    Metric("temporal_flickering", "temporal flickering (VBench)", "", "high", "time",
+    Metric("temporal_flickering", "temporal flickering (VBench)", "", "neither", "time",
            "1 less the mean change between frames; of a dancer it measures the dance"),
-    Metric("sharpness", "sharpness", "x", "high", "pose",
-           "gradient energy of the figure by that of the reference's"),
-    Metric("identity", "identity, distance (dlib)", "", "low", "face",
+    Metric("flicker", "background flicker", "levels", "low", "background",
+           "change from frame to frame where no figure is"),
+    Metric("background", "background drift", "levels", "low", "background",
+           "spread over time of pixels that the figure never covers"),
+    Metric("background_psnr", "background kept", "dB", "high", "background",
+           "likeness of the usual background to that of the reference picture"),
+    Metric("identity", "face distance (dlib)", "", "low", "face",
            "distance of the face from the reference's; one person stays below 0.6",
            ("dlib-face",)),
-    Metric("identity_sface", "identity, cosine (SFace)", "", "high", "face",
+    Metric("identity_sface", "face likeness (SFace)", "", "high", "face",
            "cosine of the face with the reference's; one person stays above 0.36",
            ("sface",)),
 )  # fmt: skip

@@ -137,6 +137,18 @@ RULES: Final[Mapping[str, Rule]] = {
 }  # fmt: skip
 
 
+ECHOES: Final = {"seam_figure": ("seam",), "largest_step": ("seam", "seam_figure")}
+"""Measures whose fault is told already where one of these has it at the same time."""
+
+UNITS: Final = {
+    "% of height": " %",
+    "x": " times",
+    "1e-4": "e-4",
+    "levels^2": " levels\u00b2",
+}
+"""Units as they follow a number, where that isn't a space and themselves."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something that is wrong.
@@ -177,10 +189,11 @@ def judge(measurements: Sequence[Measurement], rate: Fraction) -> Verdict:
             findings.append(found)
         elif _judged(each, rule) is not None:
             fine.append(rule.fine)
-    findings.sort(key=lambda found: found.severity != "bad")
-    return Verdict(
-        _headline(findings, len(findings) + len(fine)), tuple(findings), tuple(fine)
+    told = sorted(
+        (found for found in findings if not _is_echo(found, findings)),
+        key=lambda found: found.severity != "bad",
     )
+    return Verdict(_headline(told, len(findings) + len(fine)), tuple(told), tuple(fine))
 
 
 def show_value(found: Measurement, value: float | None = None) -> str:
@@ -189,16 +202,30 @@ def show_value(found: Measurement, value: float | None = None) -> str:
     if number is None:
         return ""
     digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
-    if 0 < abs(number) < 0.01:
-        return f"{number:.2E} {found.metric.unit}".strip()
-    unit = {"% of height": "%", "x": "times"}.get(found.metric.unit, found.metric.unit)
-    return f"{number:.{digits}f} {unit}".strip()
+    unit = UNITS.get(
+        found.metric.unit, f" {found.metric.unit}" if found.metric.unit else ""
+    )
+    if found.metric.key == "l1_disco":
+        return f"{number:.2E}"  # as the tables print it
+    return f"{number:.{digits}f}{unit}"
 
 
 def show_span(span: Span) -> str:
     """A span of time as people say it."""
     start, stop = span
     return f"{start:.2f} s" if stop - start < 0.1 else f"{start:.1f} to {stop:.1f} s"
+
+
+def _is_echo(found: Finding, others: Sequence[Finding]) -> bool:
+    """Whether a fault is told already by one that is as bad, and at the same time."""
+    spans = {
+        span
+        for other in others
+        if other.metric in ECHOES.get(found.metric, ())
+        if other.severity in ("bad", found.severity)
+        for span in other.when
+    }
+    return bool(found.when) and set(found.when) <= spans
 
 
 def _judged(found: Measurement, rule: Rule) -> float | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from PIL import Image
 
-from animcli.metrics.measurement import Measurement, Topic
+from animcli.metrics.measurement import Better, Measurement, Topic
 from animcli.metrics.pixels import Picture
 from animcli.metrics.report.charts import Series, curve
 from animcli.metrics.report.record import (
@@ -29,6 +29,8 @@ from animcli.metrics.verdict import Finding, show_span, show_value
 
 LONGEST: Final = 520  # pixels of a picture in the page
 QUALITY: Final = 85  # of JPEG
+
+BETTER: Final[dict[Better, str]] = {"low": "less", "high": "more", "neither": ""}
 
 COLOURS: Final = 6
 """Lines that can be told apart; further results come without one."""
@@ -53,9 +55,9 @@ class _Curve:
 
 CURVES: Final = (
     _Curve("pose_error"),
-    _Curve("seam", "unexplained change, window borders dotted", "levels"),
+    _Curve("seam", "unexplained change", "levels"),
     _Curve("largest_step", "unexplained change", "levels"),
-    _Curve("seam_figure", "unexplained change in the figure", "levels"),
+    _Curve("seam_figure", "the same in the figure", "levels"),
     _Curve("flicker"),
     _Curve("identity"),
     _Curve("identity_sface"),
@@ -124,11 +126,11 @@ def _verdict(evaluation: Evaluation, *, named: bool) -> str:
     if verdict.fine:
         items = "".join(f"<li>{escape(text)}</li>" for text in verdict.fine)
         fine = (
-            f"<details class='fine'{'' if findings else ' open'}><summary>In order: "
-            f"{len(verdict.fine)}</summary><ul>{items}</ul></details>"
+            f"<details class='fine'{'' if findings else ' open'}><summary>In order "
+            f"({len(verdict.fine)})</summary><ul>{items}</ul></details>"
         )
     return (
-        f"<section class='panel verdict {state}'>{name}"
+        f"<section class='panel verdict is-{state}'>{name}"
         f"<p class='headline'>{escape(verdict.headline)}</p>{findings}{fine}</section>"
     )
 
@@ -154,7 +156,8 @@ def _worst(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
             f"{name}{escape(_capital(frame.why))}<br><span class='soft'>frame "
             f"{frame.frame}, {frame.seconds:.2f} s</span>"
         )
-        yield f"<figure>{_pictures(frame)}<figcaption>{caption}</figcaption></figure>"
+        kind = " class='pair'" if frame.beside else ""
+        yield f"<figure{kind}>{_pictures(frame)}<figcaption>{caption}</figcaption></figure>"
     yield "</div>"
 
 
@@ -179,7 +182,11 @@ def _curves(evaluations: Sequence[Evaluation]) -> Iterator[str]:
             for place, each in enumerate(evaluations[:COLOURS])
         )
         yield f"<p class='keys small'>{keys}</p>"
-    yield f"<div class='grid'>{''.join(panels)}</div>"
+    yield (
+        "<p class='soft small keys'>Dashed: the driving video. Dotted: borders of context "
+        "windows. Shaded: where something is wrong.</p>"
+        f"<div class='grid'>{''.join(panels)}</div>"
+    )
 
 
 def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
@@ -229,12 +236,11 @@ def _table(report: Report) -> Iterator[str]:
     if not table:
         return
     floors = any(v is not None and v.floor is not None for row in table for v in row.values)
-    heads = [escape(each.name) for each in report.evaluations]
-    if len(heads) == 1:
-        heads = ["value"]
-    cells = "".join(
-        f"<th>{head}</th>" for head in [*heads, *(["driving"] if floors else [])]
-    )
+    names = [each.name for each in report.evaluations]
+    if len(names) == 1:
+        names = ["value"]
+    heads = [*names, *(["driving"] if floors else [])]
+    cells = "".join(f"<th>{escape(head)}</th>" for head in heads)
     yield "<h2>All measures</h2><div class='panel scroll'><table>"
     yield f"<thead><tr><th>measure</th>{cells}<th>better</th></tr></thead><tbody>"
     topic: Topic | None = None
@@ -243,29 +249,29 @@ def _table(report: Report) -> Iterator[str]:
             topic = row.metric.topic
             span = len(report.evaluations) + 2 + int(floors)
             yield f"<tr class='topic'><th colspan='{span}'>{TOPICS[topic]}</th></tr>"
-        yield _row(row, floors=floors)
+        yield _row(row, names, floors=floors)
     yield "</tbody></table></div>"
     for note in report.notes:
         yield f"<p class='soft small'>{escape(_capital(note))}.</p>"
 
 
-def _row(row: Row, *, floors: bool) -> str:
+def _row(row: Row, names: Sequence[str], *, floors: bool) -> str:
     notes = [note for each in row.values if each is not None for note in each.notes]
     notes = list(dict.fromkeys(notes))
     how = "".join(f"<br>{escape(_capital(note))}." for note in notes)
     cells = []
     for place, each in enumerate(row.values):
         best = " class='best'" if place in row.best else ""
-        cells.append(f"<td{best}>{_value(each)}</td>")
+        cells.append(f"<td{best} data-head='{escape(names[place])}'>{_value(each)}</td>")
     if floors:
         known = [each for each in row.values if each is not None and each.floor is not None]
         text = show_value(known[0], known[0].floor) if known else ""
-        cells.append(f"<td class='soft'>{text}</td>")
+        cells.append(f"<td class='soft' data-head='driving'>{text}</td>")
     return (
         f"<tr><th>{escape(_capital(row.metric.title))}"
         f"<details class='how'><summary>{escape(row.metric.about)}</summary>"
         f"{escape(row.protocol)}.{how}</details></th>{''.join(cells)}"
-        f"<td class='soft'>{'less' if row.metric.better == 'low' else 'more'}</td></tr>"
+        f"<td class='soft' data-head='better'>{BETTER[row.metric.better]}</td></tr>"
     )
 
 

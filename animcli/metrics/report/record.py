@@ -7,9 +7,9 @@ from fractions import Fraction
 import numpy as np
 
 from animcli.metrics.clips import Clip
-from animcli.metrics.measurement import Measurement, Metric
+from animcli.metrics.measurement import METRICS, Measurement, Metric
 from animcli.metrics.pixels import Picture
-from animcli.metrics.verdict import Verdict
+from animcli.metrics.verdict import Verdict, show_value
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def rows(report: Report) -> list[Row]:
         for each in evaluation.measurements:
             if each.value is not None:
                 keys.setdefault((each.metric.key, each.protocol), each.metric)
-    order = [each.metric.key for e in report.evaluations for each in e.measurements]
+    order = list(METRICS)
     found = []
     for (key, protocol), metric in sorted(keys.items(), key=lambda k: order.index(k[0][0])):
         values = tuple(
@@ -160,8 +160,6 @@ def worst_frames(
 
 
 def _reason(found: Measurement, value: float) -> str:
-    from animcli.metrics.verdict import show_value
-
     if found.metric.key in ("largest_step", "seam", "seam_figure"):
         return found.metric.title
     extreme = "lowest" if found.metric.better == "high" else "largest"
@@ -169,13 +167,14 @@ def _reason(found: Measurement, value: float) -> str:
 
 
 def _best(metric: Metric, values: Sequence[Measurement | None]) -> tuple[int, ...]:
-    there = [
-        (place, each.value)
-        for place, each in enumerate(values)
-        if each is not None and each.value is not None
-    ]
-    if len(there) < 2:
+    """Places of the best values. One beyond the driving video's is no better than it."""
+    there = {}
+    for place, each in enumerate(values):
+        if each is not None and each.value is not None:
+            floor = each.value if each.floor is None else each.floor
+            high = metric.better == "high"
+            there[place] = min(each.value, floor) if high else max(each.value, floor)
+    if len(there) < 2 or metric.better == "neither":
         return ()
-    choose = max if metric.better == "high" else min
-    best = choose(value for _, value in there)
-    return tuple(place for place, value in there if value == best)
+    best = max(there.values()) if metric.better == "high" else min(there.values())
+    return tuple(place for place, value in there.items() if value == best)

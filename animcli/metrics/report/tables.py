@@ -79,7 +79,8 @@ def to_markdown(report: Report) -> str:
         if floors:
             known = [v for v in row.values if v is not None and v.floor is not None]
             cells.append(show_value(known[0], known[0].floor) if known else "")
-        lines.append(_line([*cells, row.metric.better, _cell(row.protocol)]))
+        better = "" if row.metric.better == "neither" else row.metric.better
+        lines.append(_line([*cells, better, _cell(row.protocol)]))
     absent = {metric.title: why for e in report.evaluations for metric, why in left_out(e)}
     if absent:
         lines += ["", "Left out:", ""]

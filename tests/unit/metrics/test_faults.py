@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.drawn_renders import FAULTS, drawn, faces, measured
+from builders.drawn_renders import FAULTS, Drawn, drawn, faces, late, measured, mirrored
 
 from animcli.metrics.edges import StoredNetworks
 from animcli.metrics.identity import (
@@ -19,6 +19,8 @@ from animcli.metrics.identity import (
     dlib_embedding,
     face_points,
 )
+from animcli.metrics.pose_error import Keypoints, compare_poses
+from animcli.pose.detectors.blazepose.tracker import DRAW_THRESHOLD, BlazePeople
 from animcli.weights.store import WeightsStore
 
 SEEDS = (900001, 900003)
@@ -124,6 +126,25 @@ def test_a_drawing_has_none_of_the_faults(seed: int) -> None:
     assert found["seam"] < 1.5
     assert found["largest_step"] < 2.5
     assert 0.85 < found["sharpness"] < 1.15
+
+
+@pytest.mark.blazepose
+def test_a_detector_sees_the_fault_above_its_own_error(blazepose_models: Path) -> None:
+    """Joints found in the pictures, and no others: the floor is 1 to 3 % of the height."""
+
+    def error(source: Drawn) -> float:
+        detector = BlazePeople(blazepose_models, hands=False, face=False)
+        found = [detector.people(frame)[0] for frame in source.frames]
+        points = np.stack([each.points for each in found])
+        scores = np.stack([each.scores for each in found])
+        return compare_poses(
+            source.wanted, Keypoints(points, scores, DRAW_THRESHOLD)
+        ).median
+
+    floor = error(drawn(900000))
+    assert floor < 3
+    assert error(late(900000)) > 2 * floor
+    assert error(mirrored(900000)) > 5 * floor
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ def test_a_comparison_marks_the_best_of_each_row() -> None:
     assert best == {"psnr": (0,), "fvd": (0, 1), "pose_error": (0, 1), "seam": (1,)}
     page = to_html(both)
     assert page.count("class='best'") == 6
-    assert page.count("class='panel verdict") == 2
+    assert page.count("class='panel verdict is-") == 2
     assert "<span class='key s1'>b.mp4</span>" in page
 
 
@@ -164,6 +164,34 @@ def test_numbers_of_different_protocols_never_share_a_row() -> None:
         [30, None],
         [None, 20],
     ]
+
+
+def test_nothing_is_better_than_the_driving_video() -> None:
+    """A blurred render has less warp error than any video has, and isn't best by that."""
+    table = rows(
+        report(
+            *(
+                Evaluation(
+                    "a",
+                    2,
+                    RATE,
+                    (4, 4),
+                    (measured("warp_error", value, floor=1.2),),
+                    judge([], RATE),
+                )
+                for value in (0.2, 1.1, 1.3)
+            )
+        )
+    )
+    assert table[0].best == (0, 1)
+
+
+def test_what_only_explains_has_no_best() -> None:
+    found = [
+        Evaluation("a", 2, RATE, (4, 4), (measured("motion", value),), judge([], RATE))
+        for value in (0.2, 1.1)
+    ]
+    assert rows(report(*found))[0].best == ()
 
 
 def test_json_has_everything_but_the_pictures() -> None:

@@ -104,6 +104,17 @@ def test_what_was_left_out_is_not_judged_and_comparisons_are_not_either() -> Non
     assert (verdict.findings, verdict.fine) == ((), ())
 
 
+def test_a_jump_at_a_seam_is_told_once() -> None:
+    per_frame = [1.0] * 40
+    per_frame[30] = 9.0
+    seam = measured("seam", 9, *per_frame)
+    step = measured("largest_step", 9, *per_frame)
+    assert findings(seam, step) == {"seam": "bad"}
+    per_frame[10] = 9.0
+    elsewhere = measured("largest_step", 9, *per_frame)
+    assert findings(seam, elsewhere) == {"seam": "bad", "largest_step": "bad"}
+
+
 def test_the_floor_is_in_the_sentence() -> None:
     (found,) = judge([measured("pose_error", 8.3, floor=1.9)], RATE).findings
     assert found.what == (
@@ -125,6 +136,7 @@ def test_the_worst_come_first_and_are_counted() -> None:
 def test_every_rule_is_whole() -> None:
     assert RULES.keys() <= METRICS.keys()
     for key, rule in RULES.items():
+        assert METRICS[key].better != "neither"
         low = METRICS[key].better == "high"
         assert (rule.bad < rule.notable) == low
         assert rule.fine
@@ -137,6 +149,9 @@ def test_values_and_spans_are_short() -> None:
     assert show_value(measured("pose_error", 12.34)) == "12.3 %"
     assert show_value(measured("fvd", 1234.5)) == "1234"
     assert show_value(measured("l1_disco", 0.000313)) == "3.13E-04"
+    assert show_value(measured("warp_error", 5.49)) == "5.49e-4"
+    assert show_value(measured("flicker", 0.004)) == "0.00 levels"
+    assert show_value(measured("dtssd", 4.5)) == "4.50 levels\u00b2"
     assert show_value(measured("psnr", 30.0), 0.0) == "0.00 dB"
     assert show_span((1.25, 1.29)) == "1.25 s"
     assert show_span((1.25, 2.0)) == "1.2 to 2.0 s"
