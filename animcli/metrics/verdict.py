@@ -202,6 +202,7 @@ def show_value(found: Measurement, value: float | None = None) -> str:
     if number is None:
         return ""
     digits = 0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2
+    digits += int(not found.metric.unit and abs(number) < 10)  # SSIM, LPIPS, distances
     unit = UNITS.get(
         found.metric.unit, f" {found.metric.unit}" if found.metric.unit else ""
     )

@@ -1,10 +1,21 @@
 """Faces: which ones count, where they are put, and how they are compared."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto
+from onnx.helper import (
+    make_graph,
+    make_model,
+    make_node,
+    make_opsetid,
+    make_tensor_value_info,
+)
 
 from animcli.metrics.identity import (
     ARCFACE,
@@ -14,6 +25,7 @@ from animcli.metrics.identity import (
     align,
     compare_faces,
     face_points,
+    sface_embedding,
 )
 
 FRONT = np.array([[80.0, 100], [120, 100], [100, 122]])
@@ -142,6 +154,22 @@ def test_without_a_face_in_the_reference_there_is_nothing_to_compare() -> None:
     )
     assert found.share == 0
     assert np.isnan(found.median)
+
+
+def test_sface_is_given_faces_in_rgb(tmp_path: Path) -> None:
+    """By a network with SFace's input that answers with the mean of each channel."""
+    shapes = ("data", [1, 3, 112, 112]), ("mean", [1, 3])
+    given, mean = (make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes)
+    nodes = [
+        make_node("GlobalAveragePool", ["data"], ["pooled"]),
+        make_node("Flatten", ["pooled"], ["mean"]),
+    ]
+    graph = make_graph(nodes, "means", [given], [mean])
+    path = tmp_path / "means.onnx"
+    onnx.save(make_model(graph, opset_imports=[make_opsetid("", 11)], ir_version=7), path)
+    face = np.full((112, 112, 3), (200, 10, 50), np.uint8)
+    found = sface_embedding(path)([face, face])
+    np.testing.assert_allclose(found, [[200, 10, 50]] * 2, atol=1e-3)
 
 
 def test_the_least_face_is_what_it_says() -> None:

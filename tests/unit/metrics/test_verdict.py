@@ -153,5 +153,6 @@ def test_values_and_spans_are_short() -> None:
     assert show_value(measured("flicker", 0.004)) == "0.00 levels"
     assert show_value(measured("dtssd", 4.5)) == "4.50 levels\u00b2"
     assert show_value(measured("psnr", 30.0), 0.0) == "0.00 dB"
+    assert show_value(measured("ssim", 0.87145)) == "0.871"
     assert show_span((1.25, 1.29)) == "1.25 s"
     assert show_span((1.25, 2.0)) == "1.2 to 2.0 s"
