@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -75,6 +76,7 @@ def bounds_of(each: "Field[object]") -> Bounds:
     return bounds
 
 
+@lru_cache(maxsize=1024)  # reading annotations takes 0.5 ms, and batches check 100,000 jobs
 def kind_of(settings: type, name: str) -> object:
     """The type of a key without its `| None`: a class, or a Literal."""
     kind: object = get_type_hints(settings)[name]

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from animcli.cli import cache, presets, weights
+from animcli.cli.batch_commands import batch
 from animcli.cli.config import PIXELS
 from animcli.cli.demo import demo
 from animcli.cli.doctor import doctor
@@ -145,6 +146,6 @@ def train(
 
 
 for command in (
-    init, extract_pose, retarget, render, encode, inspect, train, doctor, demo,
+    init, extract_pose, retarget, render, encode, inspect, batch, train, doctor, demo,
 ):  # fmt: skip
     app.command()(command)

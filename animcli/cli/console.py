@@ -165,11 +165,13 @@ class Console:
     quiet: nothing on standard error but errors.
     verbosity: 1 tells about stages that were done already, 2 about where things are kept.
     as_json: one object at the end instead of lines.
+    streamed: the objects were printed as they came, and none is left for the end.
     """
 
     quiet: bool = False
     verbosity: int = 0
     as_json: bool = False
+    streamed: bool = False
     results: list[object] = field(default_factory=list)
     stages: list[dict[str, object]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -230,6 +232,11 @@ class Console:
             for line in lines:
                 _deliver(line)
 
+    def stream(self, data: object) -> None:
+        """One object of many, printed as a line now."""
+        self.streamed = True
+        _deliver(json.dumps(data, ensure_ascii=False))
+
     def failure(self, error: AnimError) -> None:
         """What went wrong and what to try."""
         self.meter.end()
@@ -268,7 +275,7 @@ class Console:
     def close(self) -> None:
         """Hand over the JSON object, if that was asked for."""
         self.meter.end()
-        if self.as_json:
+        if self.as_json and not self.streamed:
             answer: dict[str, object] = {
                 "schema": SCHEMA,
                 "results": self.results,

@@ -7,7 +7,7 @@ may stand anywhere in it, up to a `--`. What goes wrong is caught here and nowhe
 
 import os
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -62,7 +62,7 @@ def main(words: Sequence[str]) -> int:
                 return 0 if words else UsageError.exit_code
             options = line.options
             console = Console(options.quiet, options.verbosity, options.as_json)
-            exit_code = _obey(line, words, console)
+            exit_code = obey(line, words, console)
             console.close()
             return exit_code
     except BrokenPipeError:  # who read the answer went away, as `head` does
@@ -115,18 +115,27 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
     return UsageError(message, meant or f"`{known} --help` {shows}")
 
 
-def _obey(line: Line, words: Sequence[str], console: Console) -> int:
+def obey(line: Line, words: Sequence[str], console: Console) -> int:
     """Plan a line and do it; every failure becomes lines on the screen and an exit code."""
     for mistake in line.mistakes:
         console.failure(mistake)
     if line.mistakes:
         return UsageError.exit_code
+
+    def work(stop: Stop) -> int:
+        from animcli.cli.runner import do  # which loads what `--help` doesn't need
+
+        return do(line.requests, line.options, words, console, stop)
+
+    return guarded(work, console)
+
+
+def guarded(work: Callable[[Stop], int], console: Console) -> int:
+    """Exit code of some work, which signals may stop; failures go to the console."""
     stop = Stop(lambda exit_code: console.stopping())
     try:
         with listening(stop):
-            from animcli.cli.runner import do  # which loads what `--help` doesn't need
-
-            return do(line.requests, line.options, words, console, stop)
+            return work(stop)
     except Stopped as stopped:
         console.stopped(stopped.exit_code)
         return stopped.exit_code
@@ -148,6 +157,8 @@ def _obey(line: Line, words: Sequence[str], console: Console) -> int:
 
 
 THEN: Final = "then"
+BATCH: Final = "batch"
+"""Its `--` is followed by a whole line, of which `then` is a part."""
 
 LINE_FLAGS: Final = frozenset(
     {
@@ -183,7 +194,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     rest = iter(words)
     literal = False  # after `--`, where words that look like options are names of files
     for word in rest:
-        if word == THEN:
+        if word == THEN and not (literal and parts[-1][0] == BATCH):
             parts.append([])
             literal = False
         elif literal:

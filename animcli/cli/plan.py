@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from animcli.cli.config import Layers
+from animcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from animcli.cli.console import Console
+    from animcli.cli.signals import Stop
     from animcli.pipeline.output import Step
     from animcli.pipeline.project import Project
     from animcli.pipeline.stage import Report, Source
@@ -43,11 +46,33 @@ class LineOptions:
     yes: bool = False
 
 
+@dataclass(frozen=True)
+class Split:
+    """Slots that predict the windows of one render together."""
+
+    engine: str
+    slots: int
+
+
 class Request(Protocol):
     """One command of the line."""
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """What it comes to. Reads settings and looks for files; makes nothing."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """A command that is a line of its own, and runs other lines.
+
+    run: (desk, console, stop) -> the exit code.
+    """
+
+    run: Callable[[Desk, Console, Stop], int]
+
+    def plan(self, desk: Desk, thread: Thread) -> Planned:
+        """Raise UsageError: `then` joins nothing to it."""
+        raise UsageError("`then` can't join this command to others", "give it alone")
 
 
 @dataclass(frozen=True)
@@ -131,6 +156,7 @@ class Planned:
     independent: a failure of one entry says nothing about the others.
     folder: where the results go, made if it isn't there.
     note: what was chosen where nothing was said.
+    split: slots that predict for its render, if it is done by several.
     """
 
     entries: tuple[Entry, ...]
@@ -138,6 +164,7 @@ class Planned:
     independent: bool = False
     folder: Path | None = None
     note: str = ""
+    split: Split | None = None
 
 
 def name_of(path: Path) -> str:

@@ -10,14 +10,14 @@ import shlex
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from animcli.cli.config import Settings, flag
 from animcli.cli.extract import check_joints, check_person, detector_note, motion_of
 from animcli.cli.options import Chosen, Output, read_count, read_size, takes
-from animcli.cli.plan import Desk, Film, Planned, Request, Thread, name_of
+from animcli.cli.plan import Desk, Film, Planned, Request, Split, Thread, name_of
 from animcli.errors import InputError, UsageError
 from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, Preset, load_preset
 from animcli.settings import keys_of
@@ -78,6 +78,13 @@ def render(
             help="Denoise these frames, such as an earlier render's, by --strength.",
         ),
     ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Split each step over so many processes or GPUs."),
+    ] = None,
+    engine: Annotated[
+        Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
+    ] = "here",
     *,
     chosen: Chosen,
 ) -> Request:
@@ -93,6 +100,7 @@ def render(
     return Render(
         reference, motion, output, count, loop, not no_retarget, compare, keep_going,
         motion_from, motion_like, chosen, start_from,
+        Split(engine, shared) if (shared := read_count("--slots", slots, 64)) else None,
     )  # fmt: skip
 
 
@@ -157,6 +165,7 @@ class Render:
     motion_like: Path | None
     chosen: Mapping[str, object]
     start_from: str | None = None
+    split: Split | None = None
 
     def plan(self, desk: Desk, thread: Thread) -> Planned:
         """The video, and the comparison if that is wanted."""
@@ -166,8 +175,13 @@ class Render:
 
         usual, note = usual_preset(desk, desk.layers.options(self.chosen).device)
         settings = desk.layers.settle(self.chosen, usual)
-        options = settings.options
-        if settings.preset.renderer in PROMPTED:
+        options, renderer = settings.options, settings.preset.renderer
+        if self.split and (renderer in PROMPTED or renderer not in DIFFUSION):
+            raise UsageError(
+                f"--slots: a render with {renderer} can't be split",
+                "anim batch does several renders at a time",
+            )
+        if renderer in PROMPTED:
             made = self.prompted(settings, thread)
         else:
             made = self.driven(settings, thread)
@@ -180,7 +194,9 @@ class Render:
             steps.append(Step(encoding(row, beside, options), beside, manifest=True))
         notes = (made.note if options.preset else note, detector_note(options))
         note = "; ".join(each for each in notes if each)
-        return Planned(tuple(steps), replace(thread, film=film), note=note)
+        return Planned(
+            tuple(steps), replace(thread, film=film), note=note, split=self.split
+        )
 
     def driven(self, settings: Settings, thread: Thread) -> Rendering:
         """The film of a character that follows a motion."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from animcli.cli.cache import megabytes
 from animcli.cli.config import read_layers
 from animcli.cli.console import Console, duration, shown
-from animcli.cli.plan import Act, Desk, LineOptions, Planned, Request, Thread
+from animcli.cli.plan import Act, Desk, LineOptions, Planned, Request, Session, Thread
 from animcli.cli.signals import Stop
 from animcli.errors import BatchError, DeviceError, InputError, WeightsError
 from animcli.files import storing
@@ -39,6 +40,8 @@ def do(
 ) -> int:
     """Plan all requests, then do them in turn; the exit code."""
     desk = set_up(options, console.report)
+    if len(requests) == 1 and isinstance(requests[0], Session):
+        return requests[0].run(desk, console, stop)
     said = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     with allowing(desk.layers.options(said).max_pixels):
         return _do_at(desk, requests, words, console, stop)
@@ -153,6 +156,18 @@ class Work:
 
         Raises BatchError where some of its independent jobs failed.
         """
+        with self.helped(planned):
+            return self._answer(planned)
+
+    def helped(self, planned: Planned) -> AbstractContextManager[object]:
+        """A stretch in which others predict for the render, if that was asked for."""
+        if planned.split is None or self.desk.line.dry_run:
+            return nullcontext()
+        from animcli.cli.batch import helpers
+
+        return helpers(planned.split, self.desk.project, self.words, self.stop.may_stop)
+
+    def _answer(self, planned: Planned) -> int:
         exit_code = failed = 0
         for entry in planned.entries:
             try:

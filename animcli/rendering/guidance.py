@@ -4,12 +4,25 @@ Source: Ho and Salimans, "Classifier-Free Diffusion Guidance", arXiv:2207.12598.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import Enum
 
 from torch import Tensor
 
 from animcli.networks.unet import Sight
 from animcli.presets import PROMPTED, Preset
+
+
+class Half(Enum):
+    """One of the two predictions that guidance combines."""
+
+    PLAIN = "plain"
+    SHOWN = "shown"
+
+
+HALF: ContextVar[Half | None] = ContextVar("half", default=None)
+"""The only half that is wanted, where the other one is predicted elsewhere."""
 
 Ask = Callable[[Tensor, Sight], Tensor]
 """(noisy clips (rows, c, f, h, w), what to look at) -> the prediction, same shape."""
@@ -76,7 +89,9 @@ class Guidance:
             answer = ask(clip.expand(rows, -1, -1, -1, -1), sight)
             return answer.transpose(1, 2).float()  # (rows, f, c, h, w)
 
-        if not guided:
+        if HALF.get() is Half.PLAIN:
+            return said(views.plain)[0]
+        if not guided or HALF.get() is Half.SHOWN:
             return said(views.shown)[0]
         if views.both is not None:
             return self.combine(*said(views.both, rows=2))

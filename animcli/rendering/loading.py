@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from animcli.errors import DeviceError, WeightsError
+from animcli.rendering.kept import kept_tensors
 from animcli.weights.inspect import Shapes, read_tensors
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -231,7 +232,14 @@ def load_network(
     wanted = {there: own[here] for there, here in stored.items()}
     for part, shapes in split(wanted, files).items():
         read = partial(read_tensors, files[part], shapes, unused=unused)
-        for name, tensor in placed(read, device, dtype).items():
+        tensors = kept_tensors(
+            files[part],
+            device,
+            dtype,
+            f"{sorted(shapes.items())} {unused}",
+            partial(placed, read, device, dtype),
+        )
+        for name, tensor in tensors.items():
             state[stored[name]] = tensor
     network.load_state_dict(state, assign=True)
     network.requires_grad_(False)

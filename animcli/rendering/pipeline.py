@@ -6,7 +6,7 @@ steps took so far, and a stopped render goes on from there with the same bits.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from animcli.errors import DeviceError, PresetError
 from animcli.networks.unet import UNetConfig
 from animcli.presets import Preset
+from animcli.rendering import split
 from animcli.rendering.compiling import compile_blocks
 from animcli.rendering.context import (
     Blend,
@@ -80,6 +81,20 @@ class Steps(Protocol):
     ) -> None: ...
 
 
+PredictAll = Callable[[int, Tensor, Sequence[Window]], Iterable[Tensor]]
+"""(step, latents of the whole clip, windows) -> their predictions, in order."""
+
+
+def one_by_one(start_step: StartStep, timesteps: Tensor) -> PredictAll:
+    """How to predict all windows of a step, one after another."""
+
+    def predict_all(step: int, seen: Tensor, windows: Sequence[Window]) -> Iterator[Tensor]:
+        predict = start_step(step, timesteps[step], seen)
+        return (predict(gather(seen, window), window) for window in windows)
+
+    return predict_all
+
+
 def denoise(
     latents: Tensor, solver: Steps, start_step: StartStep, cut: CutWindows, done: int = 0
 ) -> Iterator[Tensor]:
@@ -89,12 +104,18 @@ def denoise(
 
     Raises DeviceError where a prediction isn't finite, before anything is kept of it.
     """
+    predict_all = one_by_one(start_step, solver.timesteps)
+    return denoise_by(latents, solver, predict_all, cut, done)
+
+
+def denoise_by(
+    latents: Tensor, solver: Steps, predict_all: PredictAll, cut: CutWindows, done: int = 0
+) -> Iterator[Tensor]:
+    """The same by whoever predicts all windows of a step."""
     for step in range(done, len(solver.timesteps)):
         seen = solver.scale(latents, step)
-        predict = start_step(step, solver.timesteps[step], seen)
-        blend = Blend(latents)
-        for window in cut(step):
-            said = predict(gather(seen, window), window)
+        blend, windows = Blend(latents), cut(step)
+        for window, said in zip(windows, predict_all(step, seen, windows), strict=True):
             blend.add(window, said.to(device=latents.device, dtype=latents.dtype))
         prediction = blend.mean()
         if not torch.isfinite(prediction).all():
@@ -116,6 +137,7 @@ def clean_latents(
     report: Report,
     device: torch.device = CPU,
     begin: int = 0,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
@@ -124,7 +146,11 @@ def clean_latents(
     kept while the next one runs.
     begin: steps that are left out; then `noise` gives the latents as they are before the
         first of the others, and they are used as they are.
+    guidance: where its halves may be predicted apart.
     """
+    if split.is_capturing():
+        with torch.inference_mode():
+            raise split.Captured(split.Prepared(start_step(), solver.timesteps, cut))
     kept, steps, seconds = checkpoint.load(), len(solver.timesteps), 0.0
     if kept is None and begin:
         done, latents = begin, noise()
@@ -137,11 +163,15 @@ def clean_latents(
     if done == steps:
         return latents
     with torch.inference_mode(), Keeping(checkpoint, beside=device.type != "cpu") as keep:
-        first = start_step()
+        others = split.elsewhere()
+        if others is None:
+            predict_all = one_by_one(keep.watched(start_step()), solver.timesteps)
+        else:
+            predict_all = split.predicted_elsewhere(others, guidance, steps)
         latents = latents.to(device)
         report("denoising", done, steps)  # so that the first step's time is known
         begun = time.perf_counter() - seconds
-        for less_noisy in denoise(latents, solver, keep.watched(first), cut, done):
+        for less_noisy in denoise_by(latents, solver, predict_all, cut, done):
             latents, done = less_noisy, done + 1
             spent = time.perf_counter() - begun
             arrays = {
@@ -314,6 +344,7 @@ def render_clip(
             report,
             device,
             begin,
+            place.guidance if preset.halves == "apart" or device.type == "cpu" else None,
         )
     latents = fill_between(latents, chosen, preset.latent_filling)
 

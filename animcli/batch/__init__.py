@@ -1,0 +1,1 @@
+"""Many jobs: job files, a queue with a journal, and the slots that work it off."""

@@ -1,0 +1,139 @@
+"""Child process of a slot: takes jobs from standard input and keeps networks loaded.
+
+    python -m animcli.batch.worker MODULE:FUNCTION
+
+Each line in is a request with an `id`; lines out are events, one JSON object each:
+
+    {"event": "ready", ...}                       once, what this process is
+    {"event": "progress", "id": 7, "what": "denoising", "done": 3, "of": 25}
+    {"event": "end", "id": 7, "exit_code": 0, "answer": {...}, "seconds": 9.1, ...}
+
+FUNCTION does the work: (request, tell) -> the answer, with its `exit_code`. Standard output
+belongs to the events alone; what libraries print goes to standard error. SIGTERM stops the
+job in hand between two units of work. When standard input ends, nobody wants the results
+any more, so that an orphan never holds a device for longer than a unit of work.
+"""
+
+import importlib
+import json
+import os
+import platform
+import queue
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import IO, Any, Final, TypeAlias
+
+Tell: TypeAlias = Callable[[str, int, int], None]
+Work: TypeAlias = Callable[[Mapping[str, Any], Tell], dict[str, Any]]
+
+PROGRESS_EVERY_S: Final = 0.5
+COMPARED: Final = ("animcli", "torch", "diffusers", "transformers", "numpy", "av")
+"""Packages whose versions must be equal in all slots: they are part of cache keys."""
+
+
+def main() -> int:
+    """Serve until standard input ends; the exit code."""
+    events = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever prints, prints to the log
+    sys.stdout = sys.stderr
+    lock = threading.Lock()
+
+    def send(event: str, **facts: object) -> None:
+        with lock:
+            try:
+                events.write(json.dumps({"event": event, **facts}) + "\n")
+            except BrokenPipeError:
+                os._exit(0)  # the reader went away
+
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver is told, and tells us
+    module, _, function = sys.argv[1].partition(":")
+    requests: queue.Queue[Mapping[str, Any] | None] = queue.Queue()
+    busy = threading.Event()
+    threading.Thread(target=_listen, args=(sys.stdin, requests, busy), daemon=True).start()
+    work: Work = getattr(importlib.import_module(module), function)
+    send("ready", **described())
+    while (request := requests.get()) is not None:
+        busy.set()
+        end = _do(work, request, send)
+        busy.clear()
+        send("end", id=request["id"], **end)
+        if end["exit_code"] in (130, 143):
+            break
+    return 0
+
+
+def _do(
+    work: Work, request: Mapping[str, Any], send: Callable[..., None]
+) -> dict[str, Any]:
+    """The facts of an end event."""
+    started, said = time.perf_counter(), 0.0
+
+    def tell(what: str, done: int, of: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= PROGRESS_EVERY_S:
+            said = now
+            send("progress", id=request["id"], what=what, done=done, of=of)
+
+    answer = work(request, tell)
+    return {
+        "exit_code": answer.pop("exit_code"),
+        "answer": answer,
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "memory_mb": memory_mb(),
+    }
+
+
+def _listen(
+    stream: IO[str],
+    requests: "queue.Queue[Mapping[str, Any] | None]",
+    busy: threading.Event,
+) -> None:
+    """Hand requests on; at the end of the stream ask the job in hand to stop."""
+    for line in stream:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            continue
+        requests.put(request)
+    requests.put(None)
+    if busy.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def described() -> dict[str, object]:
+    """What this process is: host, versions, the device it was given."""
+    versions = {"python": platform.python_version()}
+    for package in COMPARED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "versions": versions,
+        "device": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),
+    }
+
+
+def memory_mb() -> int:
+    """Resident memory of this process, 0 where that can't be told."""
+    try:
+        with open("/proc/self/statm") as file:  # noqa: PTH123  # once a job
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+    except OSError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""One job of a batch, in the process of a slot: the same as the line typed by itself.
+
+`animcli.batch.worker` calls `work` with requests:
+
+    {"do": "run", "words": [...], "folder": ...}                a whole line
+    {"do": "make", "words": [...], "stage": key, ...}           one stage of it
+    {"do": "help", "words": [...], ...}    get a render as far as being able to predict
+    {"do": "predict", "step": 3, "window": 0, "half": None, ...}    then predict
+    {"do": "ask", "lines": [[...], ...], "folder": ...}         what lines would do
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from animcli.batch.worker import Tell
+from animcli.cli.console import Console
+from animcli.cli.main import guarded, obey, parse
+from animcli.cli.runner import Work, plan, set_up, steps_of
+from animcli.cli.signals import Stop
+from animcli.errors import AnimError, UsageError
+from animcli.pipeline.executor import Forecast, State, Workshop
+from animcli.pipeline.output import Step
+from animcli.pipeline.stage import Outcome, Stage
+from animcli.presets import DIFFUSION
+from animcli.rendering.kept import keep_weights
+from animcli.stages.render import RenderStage
+from animcli.video.limits import allowing
+
+RAN: Final = "ran"
+FRESH: Final = "fresh"
+
+
+@dataclass
+class JobConsole(Console):
+    """What a job says, kept for the driver; lines for people go to the slot's log."""
+
+    tell: Tell = lambda what, done, of: None
+    ran: list[str] = field(default_factory=list)
+
+    def report(self, what: str, done: int, of: int) -> None:
+        """Hand progress on."""
+        self.tell(what, done, of)
+
+    def stage_done(self, name: str, fresh: bool, seconds: float) -> None:
+        """Take note of what was really made."""
+        super().stage_done(name, fresh, seconds)
+        if not fresh:
+            self.ran.append(name)
+
+
+def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """Do a request; the answer, with its exit code."""
+    keep_weights()
+    os.chdir(request["folder"])
+    os.environ.update(request.get("places", {}))
+    if request["do"] == "ask":
+        return {"exit_code": 0, "jobs": [asked(line) for line in request["lines"]]}
+    if request["do"] == "predict":
+        from animcli.cli.batch_help import predict
+
+        return {"exit_code": 0, **predict(request)}
+    console = JobConsole(as_json=True, tell=tell)
+    if request["do"] == "make":
+        code = guarded(lambda stop: make(request, console, stop), console)
+    elif request["do"] == "help":
+        code = guarded(lambda stop: help(request, console), console)
+    else:
+        line = parse(request["words"])
+        code = obey(line, request["words"], console)
+    error = console.error or {}
+    return {
+        "exit_code": code,
+        "error": error.get("message", ""),
+        "hint": error.get("hint", ""),
+        "outcome": RAN if console.ran else FRESH,
+        "ran": console.ran,
+        "results": console.results,
+        "warnings": console.warnings,
+    }
+
+
+def help(request: Mapping[str, Any], console: Console) -> int:
+    """Get ready to predict for a render; the exit code."""
+    from animcli.cli.batch_help import prepare  # torch
+
+    prepare(request, console.report)
+    return 0
+
+
+def make(request: Mapping[str, Any], console: Console, stop: Stop) -> int:
+    """Make one stage of a line, unless it is there; the exit code."""
+    line = parse(request["words"])
+    for mistake in line.mistakes:
+        raise mistake
+    desk = set_up(line.options, console.report)
+    said = line.options.max_pixels
+    chosen = {} if said is None else {"max_pixels": said}
+
+    def done(stage: Stage, outcome: Outcome, seconds: float) -> None:
+        console.stage_done(stage.name, outcome is Outcome.FRESH, seconds)
+
+    with allowing(desk.layers.options(chosen).max_pixels), stop.between_units():
+        plans = plan(line.requests, desk)
+        workshop = Workshop(
+            desk.project, desk.weights, console.report, console.note, stop.may_stop, done
+        )
+        work = Work(desk, workshop, console, stop, tuple(request["words"]))
+        for step in (step for planned in plans for step in steps_of(planned)):
+            for each in workshop.forecast(step.stage):
+                if each.key == request["stage"]:
+                    for name in each.stage.weights:
+                        work.get_weights(name)
+                    workshop.make(each.stage)
+                    return 0
+    return 0
+
+
+def asked(words: Sequence[str]) -> dict[str, Any]:
+    """What a line would do: whether it is done, its stages, its cost, or its error."""
+    try:
+        return _asked(words)
+    except AnimError as error:
+        return {
+            "error": error.message, "hint": error.hint, "exit_code": error.exit_code
+        }  # fmt: skip
+
+
+def _asked(words: Sequence[str]) -> dict[str, Any]:
+    line = parse(words)
+    for mistake in line.mistakes:
+        raise mistake
+    if not line.requests:
+        raise UsageError("this makes nothing", "a job is a command that makes a file")
+    console = JobConsole(quiet=True, as_json=True)
+    desk = set_up(line.options, console.report)
+    said = line.options.max_pixels
+    chosen = {} if said is None else {"max_pixels": said}
+    with allowing(desk.layers.options(chosen).max_pixels):
+        plans = plan(line.requests, desk)
+        workshop = Workshop(desk.project, desk.weights)
+        work = Work(desk, workshop, console, Stop(), tuple(words))
+        steps = [step for planned in plans for step in steps_of(planned)]
+        for step in steps:
+            workshop.check_files(step.stage)
+        lines = [workshop.forecast(step.stage) for step in steps]
+        stages = [each for forecasts in lines for each in forecasts]
+        delivered = [_delivered(workshop, *x) for x in zip(steps, lines, strict=True)]
+        cost, outlook = 0.0, []
+        for each in stages:
+            ahead = work.look_ahead(each)
+            if ahead is not None:
+                known = ahead.data()
+                cost += float(ahead.seconds or 0) or _work_of(known)
+                outlook.append(ahead.told())
+        states = {each.state for each in stages}
+        return {
+            "done": bool(steps) and all(delivered),
+            "state": _state(all(delivered), states),
+            "stages": [
+                {
+                    "name": each.stage.name,
+                    "key": each.key,
+                    "done": each.state is State.DONE,
+                }
+                for each in stages
+            ],
+            "key": lines[-1][-1].key if lines else None,
+            "lacks": sorted({name for each in stages for name in each.lacks}),
+            "cost": cost or _frames(steps),
+            "outlook": outlook,
+        }
+
+
+def _state(delivered: bool, states: set[State]) -> str:
+    if delivered:
+        return State.DONE.value
+    return State.CONTINUES.value if State.CONTINUES in states else State.RUNS.value
+
+
+def _delivered(workshop: Workshop, step: Step, forecasts: Sequence[Forecast]) -> bool:
+    """Whether a step's result is in the cache, and where the user wants it."""
+    last = forecasts[-1]
+    if last.state is not State.DONE or last.key is None:
+        return False
+    if step.out is None:
+        return True
+    made = workshop.store.find(last.key)
+    if made is None or not step.out.exists():
+        return False
+    if made.path.is_dir() or step.out.is_dir():
+        return made.path.is_dir() and step.out.is_dir()
+    return made.path.stat().st_size == step.out.stat().st_size
+
+
+def _work_of(known: Mapping[str, object]) -> float:
+    """Windows times steps, where the time isn't known yet."""
+    windows, steps = known.get("windows", 1), known.get("steps", 1)
+    numbers = [x if isinstance(x, int | float) else 1 for x in (windows, steps)]
+    return float(numbers[0] * numbers[1])
+
+
+def _frames(steps: Sequence[Step]) -> float:
+    """Frames that renders were asked for, in millions of pixels; 0 where unknown."""
+    total = 0.0
+    for step in steps:
+        for source in step.stage.inputs().values():
+            if isinstance(source, RenderStage) and source.frames:
+                if source.preset.renderer in DIFFUSION:
+                    continue
+                width, height = source.size
+                total += source.frames * width * height / 1e6
+    return total

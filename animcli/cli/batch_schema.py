@@ -1,0 +1,181 @@
+"""Keys of jobs from the commands themselves: their flags, types and checks."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path, PurePath
+from typing import Any, Final, Literal, get_args, get_origin
+
+from animcli.batch.schema import Command, Key, Kind
+from animcli.cli.config import HOMES
+from animcli.cli.options import read_size
+from animcli.errors import AnimError, UsageError
+from animcli.presets import Preset, load_preset
+from animcli.settings import check, keys_of, kind_of, read_word
+
+COMMANDS: Final = ("render", "extract-pose", "retarget", "encode")
+SUFFIXES: Final = {"prores4444": ".mov", "vp9": ".webm", "gif": ".gif", "webp": ".webp"}
+NOT_FOR_JOBS: Final = ("slots", "engine")
+"""Flags that spread one render; a batch spreads its jobs."""
+TRUTHS: Final = {"true": "true", "yes": "true", "1": "true", "on": "true"}
+LIES: Final = {"false": "false", "no": "false", "0": "false", "off": "false"}
+
+
+def batch_commands(group: Any, project: Path) -> Mapping[str, Command]:
+    """Commands that a job may ask for, by name.
+
+    group: the Typer group of all commands. project: whose presets count too.
+    """
+
+    @lru_cache(maxsize=4096)
+    def fits(preset: str | None, said: frozenset[str]) -> str:
+        if preset is None or "{" in preset:
+            return ""
+        try:
+            chosen = load_preset(preset, project)
+        except AnimError as error:
+            return f"preset: {error.message}"
+        deaf = [
+            name for name in sorted(said)
+            if name in keys_of(Preset) and not chosen.listens_to(name)
+        ]  # fmt: skip
+        if not deaf:
+            return ""
+        return f"{', '.join(deaf)}: means nothing to the preset {preset}"
+
+    return {name: _command(name, group.commands[name], fits) for name in COMMANDS}
+
+
+def _command(
+    name: str, command: Any, fits: Callable[[str | None, frozenset[str]], str]
+) -> Command:
+    arguments = [x for x in command.params if x.param_type_name == "argument"]
+    options = [x for x in command.params if x.param_type_name == "option"]
+    keys: dict[str, Key] = {}
+    required = []
+    for each in [*arguments, *options]:
+        long = next((o for o in each.opts if o.startswith("--")), "")
+        if each.name in NOT_FOR_JOBS:
+            continue
+        if long in ("--help", ""):
+            if each.param_type_name != "argument":
+                continue
+            long = ""
+        keys[each.name] = _key(each, long)
+        if each.required:
+            required.append(each.name)
+    return Command(name, keys, tuple(required), RESULTS[name], fits)
+
+
+def _key(each: Any, long: str) -> Key:
+    negative = next((o for o in each.secondary_opts if o.startswith("--")), "")
+    many = each.nargs == -1 or bool(getattr(each, "multiple", False))
+    if getattr(each, "is_flag", False):
+        return Key(long, Kind.SWITCH, _truth, negative)
+    if each.name == "output":
+        return Key(long, Kind.OUTPUT, _text)
+    if each.name == "size":
+        return Key(long, Kind.VALUE, _size)
+    if each.name in HOMES:
+        return Key(long, Kind.VALUE, _reader(each.name))
+    wanted = each.type_descriptor.annotation
+    if wanted is Path or Path in get_args(wanted):
+        return Key(long, Kind.INPUT, _text, many=many)
+    return Key(long, Kind.VALUE, _converter(each.name, wanted), many=many)
+
+
+def _reader(name: str) -> Callable[[object, bool], str]:
+    home = HOMES[name]
+
+    def read(value: object, text: bool) -> str:
+        if text and isinstance(value, str) and kind_of(home, name) is not str:
+            read_word(home, name, value)
+            return value
+        return str(check(home, name, value))
+
+    return read
+
+
+def _converter(name: str, wanted: Any) -> Callable[[object, bool], str]:
+    """Reader of a flag that only its command knows: a number, a choice or text."""
+    choices = choices_of(wanted)
+
+    def read(value: object, text: bool) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError(f"{name} is one value, not {value!r}")
+        if choices is not None and value not in choices:
+            raise ValueError(
+                f"{name} is one of {', '.join(map(str, choices))}, not {value!r}"
+            )
+        if wanted is int and not (
+            str(value).lstrip("-").isdecimal() and (text or isinstance(value, int))
+        ):
+            raise ValueError(f"{name} is a whole number, not {value!r}")
+        return str(value)
+
+    return read
+
+
+def choices_of(wanted: Any) -> list[object] | None:
+    """Values of a closed choice, or None for anything else."""
+    if get_origin(wanted) is Literal:
+        return list(get_args(wanted))
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return [each.value for each in wanted]
+    return None
+
+
+def _text(value: object, text: bool) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a path is text, not {value!r}")
+    return value
+
+
+def _size(value: object, text: bool) -> str:
+    try:
+        read_size(_text(value, text))
+    except UsageError as error:
+        raise ValueError(error.message) from error
+    return str(value)
+
+
+def _truth(value: object, text: bool) -> str:
+    word = str(value).lower() if text or isinstance(value, bool) else ""
+    if word in TRUTHS or word in LIES:
+        return TRUTHS.get(word) or LIES[word]
+    raise ValueError(f"true or false, not {value!r}")
+
+
+def _stem(path: str) -> str:
+    return PurePath(path).stem
+
+
+def _render_result(values: Mapping[str, str]) -> str:
+    tail = values.get("motion") or values.get("motion_from")
+    name = f"{_stem(values.get('reference', ''))}-{_stem(tail or values.get('preset', ''))}"
+    codec = values.get("codec", "")
+    return name if codec == "png" else name + SUFFIXES.get(codec, ".mp4")
+
+
+def _pose_result(values: Mapping[str, str]) -> str | None:
+    videos = values.get("videos", "").split("\0")
+    if len(videos) != 1:
+        return None
+    if values.get("kind") == "densepose":
+        return f"{_stem(videos[0])}-densepose.mp4"
+    return f"{_stem(videos[0])}.pose"
+
+
+RESULTS: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
+    "render": _render_result,
+    "extract-pose": _pose_result,
+    "retarget": lambda v: (
+        f"{_stem(v.get('reference', ''))}-{_stem(v.get('motion', ''))}.pose"
+    ),
+    "encode": lambda v: (
+        f"{_stem(v.get('film', ''))}-{v['codec']}{SUFFIXES.get(v['codec'], '.mp4')}"
+        if "codec" in v
+        else None
+    ),
+}
+"""Names as the commands themselves give them."""

@@ -1,0 +1,137 @@
+"""Split of one render over several devices: the windows of each denoising step.
+
+A step's predictions depend on its latents only, so they may be made anywhere, and the two
+halves of guidance, too. They are blended in the order of the windows, as on one device,
+since sums of floats depend on their order: the bits are the same for devices of one kind.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor
+
+from animcli.rendering.context import CutWindows, PredictWindow, StartStep, Window, gather
+from animcli.rendering.guidance import HALF, Guidance, Half
+
+if TYPE_CHECKING:  # which knows this module
+    from animcli.rendering.pipeline import PredictAll
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Part of a step: the prediction for one window, or one half of it.
+
+    window: its place among the windows of the step.
+    half: None for the whole prediction.
+    """
+
+    window: int
+    half: Half | None = None
+
+
+class Elsewhere(Protocol):
+    """Whoever predicts instead of this process."""
+
+    def predict(self, step: int, seen: Tensor, units: Sequence[Unit]) -> list[Tensor]:
+        """Predictions (window's frames, c, h, w) for latents (frames, c, h, w), in the
+        order of the units."""
+
+
+class Captured(BaseException):
+    """Ends a render that only was to get as far as being able to predict."""
+
+    def __init__(self, prepared: "Prepared") -> None:
+        super().__init__()
+        self.prepared = prepared
+
+
+@dataclass
+class Prepared:
+    """A render that can predict any unit of any step."""
+
+    start_step: StartStep
+    timesteps: Tensor
+    cut: CutWindows
+    _step: int = field(default=-1, init=False)
+    _predict: PredictWindow | None = field(default=None, init=False)
+
+    @torch.inference_mode()
+    def predict(self, step: int, seen: Tensor, unit: Unit) -> Tensor:
+        """The prediction for a unit, (window's frames, c, h, w)."""
+        if self._predict is None or step != self._step:
+            self._predict = self.start_step(step, self.timesteps[step], seen)
+            self._step = step
+        window = self.cut(step)[unit.window]
+        token = HALF.set(unit.half)
+        try:
+            return self._predict(gather(seen, window), window)
+        finally:
+            HALF.reset(token)
+
+
+_elsewhere: ContextVar[Elsewhere | None] = ContextVar("elsewhere", default=None)
+_capturing: ContextVar[bool] = ContextVar("capturing", default=False)
+
+
+@contextmanager
+def predicting(elsewhere: Elsewhere) -> Iterator[None]:
+    """A stretch in which renders have others predict."""
+    token = _elsewhere.set(elsewhere)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
+
+
+@contextmanager
+def capturing() -> Iterator[None]:
+    """A stretch in which a render raises Captured once it could predict."""
+    token = _capturing.set(True)
+    try:
+        yield
+    finally:
+        _capturing.reset(token)
+
+
+def is_capturing() -> bool:
+    """Whether this render only was to get as far as being able to predict."""
+    return _capturing.get()
+
+
+def elsewhere() -> Elsewhere | None:
+    """Whoever predicts in the place of this process."""
+    return _elsewhere.get()
+
+
+def units_of(windows: Sequence[Window], *, halves: bool) -> list[Unit]:
+    """The units of a step, in order; with `halves`, two for each window."""
+    if not halves:
+        return [Unit(number) for number in range(len(windows))]
+    return [
+        Unit(number, half)
+        for number in range(len(windows))
+        for half in (Half.PLAIN, Half.SHOWN)
+    ]
+
+
+def predicted_elsewhere(
+    who: Elsewhere, guidance: Guidance | None, steps: int
+) -> "PredictAll":
+    """How to predict all windows of a step by others.
+
+    guidance: of the render, where its halves may go apart; None where they may not.
+    """
+
+    def predict_all(step: int, seen: Tensor, windows: Sequence[Window]) -> list[Tensor]:
+        halves = guidance is not None and guidance.works_at(step, steps)
+        said = who.predict(step, seen, units_of(windows, halves=halves))
+        if guidance is None or not halves:
+            return said
+        pairs = zip(said[0::2], said[1::2], strict=True)
+        return [guidance.combine(plain, shown) for plain, shown in pairs]
+
+    return predict_all

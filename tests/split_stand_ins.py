@@ -1,0 +1,98 @@
+"""A small render that is split over slots: networks of random weights, real windows.
+
+`work` is a worker's function; SPLIT_COST_S makes each prediction take so many seconds, and
+SPLIT_FAULT names a file whose first reader dies.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from animcli.presets import Preset
+from animcli.rendering import split
+from animcli.rendering.context import Window, windows_of
+from animcli.rendering.guidance import HALF, Guidance, Half, Views
+from animcli.rendering.noise import clip_noise
+from animcli.rendering.pipeline import PredictWindow, StartStep, clean_latents
+from animcli.rendering.schedulers import ANIMATE_ANYONE, Solver
+
+STEPS, FRAMES = 3, 20
+PRESET = Preset(
+    "tiny", renderer="animate-anyone", width=64, height=64, steps=STEPS, window=8,
+    overlap=2, windows="moving", guidance=3.0, guidance_stop=0.5, guidance_rescale=0.3,
+)  # fmt: skip
+GUIDANCE = Guidance.of(PRESET)
+CUT = windows_of(PRESET, FRAMES)
+
+
+def start() -> StartStep:
+    """A network whose two halves are two convolutions over time and place."""
+    rng = torch.Generator().manual_seed(1)
+    networks = [nn.Conv3d(4, 4, 3, padding=1) for _ in range(2)]
+    for network in networks:
+        for weights in network.parameters():
+            weights.data = torch.randn(weights.shape, generator=rng) / 10
+
+    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+        lean = latents.mean() / 100  # what is worked out of the whole clip, once per step
+
+        def predict(part: Tensor, window: Window) -> Tensor:
+            time.sleep(float(os.environ.get("SPLIT_COST_S", "0")))
+            views: Any = Views(0, 1)  # type: ignore[arg-type]
+            return GUIDANCE.predict(
+                part + lean, views, lambda clip, view: networks[view](clip),  # type: ignore[call-overload]
+                guided=GUIDANCE.works_at(step, STEPS),
+            )  # fmt: skip
+
+        return predict
+
+    return start_step
+
+
+class Nothing:
+    """A checkpoint that keeps nothing."""
+
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: object) -> None:
+        pass
+
+
+def latents() -> Tensor:
+    """Clean latents of the clip, (frames, 4, 8, 8)."""
+    return clean_latents(
+        lambda: clip_noise("independent", FRAMES, (4, 8, 8), 0),
+        Solver("ddim", ANIMATE_ANYONE, STEPS, 0), start, CUT, Nothing(),
+        lambda what, done, of: None, guidance=GUIDANCE,
+    )  # fmt: skip
+
+
+_prepared: list[split.Prepared] = []
+
+
+def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
+    """Prepare, or predict a unit."""
+    if request["do"] == "help":
+        with split.capturing():
+            try:
+                latents()
+            except split.Captured as captured:
+                _prepared[:] = [captured.prepared]
+        return {"exit_code": 0}
+    fault = os.environ.get("SPLIT_FAULT")
+    if fault and Path(fault).exists():
+        Path(fault).unlink(missing_ok=True)
+        os._exit(139)
+    half = None if request["half"] is None else Half(request["half"])
+    seen = torch.from_numpy(np.load(request["latents"]))
+    said = _prepared[0].predict(request["step"], seen, split.Unit(request["window"], half))
+    assert HALF.get() is None
+    np.save(request["said"], said.numpy())
+    return {"exit_code": 0, "said": request["said"]}
