@@ -35,7 +35,7 @@ from animcli.pose.keypoints import BODY
 from animcli.pose.retarget.retarget import retarget
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
-from animcli.rendering.cutout.cutout import Cutout
+from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import RenderRequest
 from animcli.stages.fitting import Fit, fit_picture
 from animcli.video.images import read_picture, write_picture

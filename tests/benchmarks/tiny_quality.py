@@ -48,7 +48,7 @@ from animcli.pose.keypoints import BODY, JOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset, load_preset
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
-from animcli.rendering.cutout.cutout import Cutout
+from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import Renderer, RenderRequest
 from animcli.synthetic.scene import Scene
 from animcli.video.images import write_picture

@@ -1,5 +1,5 @@
 """Cut-out animation: the figure in a picture, bent like a paper puppet."""
 
-from animcli.rendering.cutout.cutout import Cutout
+from animcli.rendering.cutout.renderer import Cutout
 
 __all__ = ["Cutout"]

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.rendering.cutout.parts import Parts
+from animcli.rendering.cutout.layers import Layers
 
 _BRIDGE: Final = 0.02
-"""How well an edge of the lattice conducts where it crosses the empty picture."""
+"""Conductance of an edge of the lattice where it crosses the empty picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,23 +19,25 @@ class Mesh:
 
     nodes: `(n, 2)` float64 px in the picture.
     triangles: `(m, 3)` int, indices of nodes.
-    sheet: `(m,)` int, which sheet each triangle shows.
+    layer: `(m,)` int, the layer that each triangle shows.
     edges: `(e, 2)` int, neighbouring nodes.
     conductance: `(e,)` in 0..1, how much of the figure there is along an edge.
     """
 
     nodes: NDArray[np.float64]
     triangles: NDArray[np.intp]
-    sheet: NDArray[np.intp]
+    layer: NDArray[np.intp]
     edges: NDArray[np.intp]
     conductance: NDArray[np.float64]
 
 
-def lay_mesh(parts: Parts, spacing: int) -> Mesh:
-    """A lattice with `spacing` pixels between nodes over each sheet."""
-    body, *arms = parts.sheets
+def build_mesh(layers: Layers, spacing: int) -> Mesh:
+    """A lattice with `spacing` pixels between nodes over each layer."""
+    body, *arms = layers.layers
     cover = _coverage(body.alpha, spacing)
-    glued = [_coverage(joined.astype(np.float32), spacing) > 0.5 for joined in parts.joined]
+    glued = [
+        _coverage(shared.astype(np.float32), spacing) > 0.5 for shared in layers.shared
+    ]
     cells = [_active(body.alpha, spacing)]
     for glue in glued:
         cells[0] |= glue
@@ -43,7 +45,7 @@ def lay_mesh(parts: Parts, spacing: int) -> Mesh:
         cells.append(_active(arm.alpha, spacing) & ~glue)
     covers = [cover, *(_coverage(arm.alpha, spacing) for arm in arms)]
 
-    nodes, triangles, sheets = [], [], []
+    nodes, triangles, owners = [], [], []
     edges, conductance = [], []
     count = 0
     body_number: NDArray[np.intp] = np.zeros((0, 0), np.intp)
@@ -62,14 +64,14 @@ def lay_mesh(parts: Parts, spacing: int) -> Mesh:
         nodes.append(np.stack([columns, rows], axis=1) * float(spacing) - 0.5)
         faces = _split(active, number)
         triangles.append(faces)
-        sheets.append(np.full(len(faces), index, np.intp))
+        owners.append(np.full(len(faces), index, np.intp))
         pairs, flow = _links(number, active, covers[index])
         edges.append(pairs)
         conductance.append(flow)
     return Mesh(
         np.concatenate(nodes),
         np.concatenate(triangles),
-        np.concatenate(sheets),
+        np.concatenate(owners),
         np.concatenate(edges),
         np.concatenate(conductance),
     )
@@ -137,7 +139,7 @@ def _links(
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Where the pixels of a moved group of triangles come from.
+    """The source of each pixel under a moved group of triangles.
 
     left, top: where in the frame its upper left corner lies, px.
     source: `(h, w, 2)` float32, the place in the texture for each pixel, far outside of it

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.rendering.cutout.bones import Bone, Rest
-from animcli.rendering.cutout.depth import Group
-from animcli.rendering.cutout.matte import Matte
-from animcli.rendering.cutout.mesh import lay_mesh, rasterise
-from animcli.rendering.cutout.movement import Movement
-from animcli.rendering.cutout.parts import Parts, take_apart
-from animcli.rendering.cutout.skin import Skin, bind
+from animcli.rendering.cutout.layers import Layers, split_layers
+from animcli.rendering.cutout.matting import Matte
+from animcli.rendering.cutout.mesh import build_mesh, rasterise
+from animcli.rendering.cutout.motion import BoneTransforms, DrawGroup
+from animcli.rendering.cutout.rig import Bone, RestPose
+from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
 _CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about five wide
 # How far a figure that the picture's edge cuts off goes on, in trunk lengths: a half figure
@@ -23,25 +22,25 @@ _BEYOND_HALF: Final = 1.6
 _BEYOND: Final = 0.12
 
 _GROUP_OF: Final = {
-    Bone.PELVIS: Group.TRUNK,
-    Bone.CHEST: Group.TRUNK,
-    Bone.HEAD: Group.TRUNK,
-    Bone.RIGHT_UPPER_ARM: Group.RIGHT_UPPER_ARM,
-    Bone.RIGHT_FOREARM: Group.RIGHT_FOREARM,
-    Bone.RIGHT_HAND: Group.RIGHT_FOREARM,
-    Bone.LEFT_UPPER_ARM: Group.LEFT_UPPER_ARM,
-    Bone.LEFT_FOREARM: Group.LEFT_FOREARM,
-    Bone.LEFT_HAND: Group.LEFT_FOREARM,
-    Bone.RIGHT_THIGH: Group.RIGHT_THIGH,
-    Bone.RIGHT_SHIN: Group.RIGHT_SHIN,
-    Bone.RIGHT_FOOT: Group.RIGHT_SHIN,
-    Bone.LEFT_THIGH: Group.LEFT_THIGH,
-    Bone.LEFT_SHIN: Group.LEFT_SHIN,
-    Bone.LEFT_FOOT: Group.LEFT_SHIN,
+    Bone.PELVIS: DrawGroup.TRUNK,
+    Bone.CHEST: DrawGroup.TRUNK,
+    Bone.HEAD: DrawGroup.TRUNK,
+    Bone.RIGHT_UPPER_ARM: DrawGroup.RIGHT_UPPER_ARM,
+    Bone.RIGHT_FOREARM: DrawGroup.RIGHT_FOREARM,
+    Bone.RIGHT_HAND: DrawGroup.RIGHT_FOREARM,
+    Bone.LEFT_UPPER_ARM: DrawGroup.LEFT_UPPER_ARM,
+    Bone.LEFT_FOREARM: DrawGroup.LEFT_FOREARM,
+    Bone.LEFT_HAND: DrawGroup.LEFT_FOREARM,
+    Bone.RIGHT_THIGH: DrawGroup.RIGHT_THIGH,
+    Bone.RIGHT_SHIN: DrawGroup.RIGHT_SHIN,
+    Bone.RIGHT_FOOT: DrawGroup.RIGHT_SHIN,
+    Bone.LEFT_THIGH: DrawGroup.LEFT_THIGH,
+    Bone.LEFT_SHIN: DrawGroup.LEFT_SHIN,
+    Bone.LEFT_FOOT: DrawGroup.LEFT_SHIN,
 }
 _OVER: Final = {
-    Bone.RIGHT_UPPER_ARM: Group.OVER_RIGHT_ARM,
-    Bone.LEFT_UPPER_ARM: Group.OVER_LEFT_ARM,
+    Bone.RIGHT_UPPER_ARM: DrawGroup.OVER_RIGHT_ARM,
+    Bone.LEFT_UPPER_ARM: DrawGroup.OVER_LEFT_ARM,
 }
 
 
@@ -49,31 +48,31 @@ _OVER: Final = {
 class Puppet:
     """A figure that can be drawn in any pose.
 
-    skin: its mesh, bound to its bones.
-    textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each sheet of the mesh, and one
+    skinned: its mesh, bound to its bones.
+    textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each layer of the mesh, and one
         for what the body has over each arm.
     groups: for each group, the triangles `(k, 3)` that it draws, and their texture.
     """
 
-    skin: Skin
+    skinned: SkinnedMesh
     textures: tuple[NDArray[np.uint8], ...]
-    groups: Mapping[Group, tuple[NDArray[np.intp], int]]
+    groups: Mapping[DrawGroup, tuple[NDArray[np.intp], int]]
 
     def draw(
         self,
         canvas: NDArray[np.uint8],
-        movement: Movement,
+        transforms: BoneTransforms,
         frame: int,
-        order: Sequence[Group],
+        order: Sequence[DrawGroup],
     ) -> None:
         """Lay the figure as it is in `frame` onto `canvas` `(h, w, 3)`, back to front."""
         size = (canvas.shape[1], canvas.shape[0])
-        places = self.skin.bend(movement, frame)
+        places = self.skinned.bend(transforms, frame)
         for group in order:
             if group not in self.groups:
                 continue
             triangles, texture = self.groups[group]
-            patch = rasterise(places[triangles], self.skin.mesh.nodes[triangles], size)
+            patch = rasterise(places[triangles], self.skinned.mesh.nodes[triangles], size)
             if patch is None:
                 continue
             across, down = patch.source[..., 0], patch.source[..., 1]
@@ -85,8 +84,8 @@ class Puppet:
             under[:] = layer[..., :3] + ((under * share + 127) // 255).astype(np.uint8)
 
 
-def make_puppet(
-    picture: NDArray[np.uint8], matte: Matte, rest: Rest, shown: tuple[slice, slice]
+def build_puppet(
+    picture: NDArray[np.uint8], matte: Matte, rest: RestPose, shown: tuple[slice, slice]
 ) -> Puppet:
     """The figure of `picture` `(h, w, 3)`, cut out as `matte`, with its bones at `rest`.
 
@@ -98,48 +97,50 @@ def make_puppet(
     rest = _shifted(rest, -columns.start, -rows.start)
     spacing = int(np.clip(round(rest.trunk / _CELLS_PER_TRUNK), 3, 16))
     picture, matte, rest = _continue_past_edges(picture, matte, rest, spacing)
-    parts = take_apart(picture, matte, rest, spacing)
-    mesh = lay_mesh(parts, spacing)
-    skin = bind(mesh, rest, [sheet.bones for sheet in parts.sheets], spacing)
-    textures = (*(sheet.texture for sheet in parts.sheets), *parts.over)
-    return Puppet(skin, textures, _grouped(skin, parts))
+    layers = split_layers(picture, matte, rest, spacing)
+    mesh = build_mesh(layers, spacing)
+    skinned = bind(mesh, rest, [layer.bones for layer in layers.layers], spacing)
+    textures = (*(layer.texture for layer in layers.layers), *layers.over)
+    return Puppet(skinned, textures, _grouped(skinned, layers))
 
 
-def _grouped(skin: Skin, parts: Parts) -> dict[Group, tuple[NDArray[np.intp], int]]:
-    """Which group draws each triangle: that of the bones that move it most."""
-    triangles, sheet_of = skin.mesh.triangles, skin.mesh.sheet
-    share = np.zeros((len(triangles), len(Group)))
-    weights = skin.weights[triangles].mean(axis=1)
+def _grouped(
+    skinned: SkinnedMesh, layers: Layers
+) -> dict[DrawGroup, tuple[NDArray[np.intp], int]]:
+    """Sort triangles into the groups of the bones that move them most."""
+    triangles, layer_of = skinned.mesh.triangles, skinned.mesh.layer
+    share = np.zeros((len(triangles), len(DrawGroup)))
+    weights = skinned.weights[triangles].mean(axis=1)
     for bone, group in _GROUP_OF.items():
         share[:, group] += weights[:, bone]
-    groups: dict[Group, tuple[NDArray[np.intp], int]] = {}
-    for index, sheet in enumerate(parts.sheets):
+    groups: dict[DrawGroup, tuple[NDArray[np.intp], int]] = {}
+    for index, layer in enumerate(layers.layers):
         # at a shoulder the body may follow the arm, and the arm the chest: they stay what
         # they are
-        allowed = sorted({_GROUP_OF[bone] for bone in sheet.bones})
-        mine = sheet_of == index
+        allowed = sorted({_GROUP_OF[bone] for bone in layer.bones})
+        mine = layer_of == index
         most = np.asarray(allowed)[share[mine][:, allowed].argmax(axis=1)]
         # where the mesh folds over, what is there lies over what isn't
-        least = _at_triangles(skin, mine, sheet.alpha).min(axis=1)
+        least = _at_triangles(skinned, mine, layer.alpha).min(axis=1)
         rising = np.argsort(least, kind="stable")
         for group in allowed:
             picked = triangles[mine][rising][most[rising] == group]
             if len(picked):
                 groups[group] = (picked, index)
-    body = sheet_of == 0
-    for index, texture in enumerate(parts.over):
-        lies = _at_triangles(skin, body, texture[..., 3]).max(axis=1) > 0
+    body = layer_of == 0
+    for index, texture in enumerate(layers.over):
+        lies = _at_triangles(skinned, body, texture[..., 3]).max(axis=1) > 0
         if lies.any():
-            arm = parts.sheets[1 + index].bones[0]
-            groups[_OVER[arm]] = (triangles[body][lies], len(parts.sheets) + index)
+            arm = layers.layers[1 + index].bones[0]
+            groups[_OVER[arm]] = (triangles[body][lies], len(layers.layers) + index)
     return groups
 
 
 def _at_triangles(
-    skin: Skin, which: NDArray[np.bool_], share: NDArray[Any]
+    skinned: SkinnedMesh, which: NDArray[np.bool_], share: NDArray[Any]
 ) -> NDArray[Any]:
     """`(k, 7)`: values of `share` `(h, w)` all over each of some triangles."""
-    corners = skin.mesh.nodes[skin.mesh.triangles[which]]
+    corners = skinned.mesh.nodes[skinned.mesh.triangles[which]]
     middle = corners.mean(axis=1, keepdims=True)
     places = np.concatenate([corners, middle, (corners + middle) / 2], axis=1)
     x, y = np.rint(places).astype(np.intp).transpose(2, 0, 1)
@@ -148,8 +149,8 @@ def _at_triangles(
 
 
 def _continue_past_edges(
-    picture: NDArray[np.uint8], matte: Matte, rest: Rest, spacing: int
-) -> tuple[NDArray[np.uint8], Matte, Rest]:
+    picture: NDArray[np.uint8], matte: Matte, rest: RestPose, spacing: int
+) -> tuple[NDArray[np.uint8], Matte, RestPose]:
     """Let a figure that the picture's edge cuts off go on beyond it.
 
     Otherwise a half-length portrait that rises would show where it ends. The size becomes
@@ -181,6 +182,8 @@ def _continue_past_edges(
     )
 
 
-def _shifted(rest: Rest, right: float, down: float) -> Rest:
+def _shifted(rest: RestPose, right: float, down: float) -> RestPose:
     by = np.array([right, down])
-    return replace(rest, joints=rest.joints + by, start=rest.start + by, end=rest.end + by)
+    return replace(
+        rest, keypoints=rest.keypoints + by, start=rest.start + by, end=rest.end + by
+    )

@@ -28,7 +28,7 @@ from builders.paper_doll import (
 
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
-from animcli.rendering.cutout.cutout import Cutout
+from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import FrameSource, RenderRequest
 
 RIGHT_ARM = (s.RIGHT_ELBOW, s.RIGHT_WRIST)

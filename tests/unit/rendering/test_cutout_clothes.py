@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from animcli.pose.keypoints import BODY, JOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
-from animcli.rendering.cutout.cutout import Cutout
+from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import RenderRequest
 from animcli.synthetic.body import at_rest, stand
 from animcli.synthetic.camera import Shot

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.rendering.cutout.background import clear_background
-from animcli.rendering.cutout.bones import rest_bones
-from animcli.rendering.cutout.depth import draw_orders
-from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
-from animcli.rendering.cutout.movement import follow
-from animcli.rendering.cutout.puppet import make_puppet
+from animcli.rendering.cutout.inpaint import inpaint_background
+from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
+from animcli.rendering.cutout.motion import bone_transforms, draw_orders
+from animcli.rendering.cutout.puppet import build_puppet
+from animcli.rendering.cutout.rig import rest_pose
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 
 _STEPS = 4
@@ -44,7 +43,7 @@ class Cutout:
         doing = "cutting the figure out"
         report(doing, 0, _STEPS)
         try:
-            rest = rest_bones(
+            rest = rest_pose(
                 request.reference_pose.points[0], request.reference_pose.seen[0]
             )
         except ValueError as error:
@@ -54,18 +53,18 @@ class Cutout:
             ) from error
         matte = _matte(request)
         report(doing, 1, _STEPS)
-        background = clear_background(request.reference, matte.alpha)
+        background = inpaint_background(request.reference, matte.alpha)
         report(doing, 2, _STEPS)
-        puppet = make_puppet(request.reference, matte, rest, _shown(request))
+        puppet = build_puppet(request.reference, matte, rest, _shown(request))
         report(doing, 3, _STEPS)
-        movement = follow(request.motion, rest)
-        orders = draw_orders(movement, rest)
+        transforms = bone_transforms(request.motion, rest)
+        orders = draw_orders(transforms, rest)
         report(doing, 4, _STEPS)
 
         def frames(wanted: range) -> Iterator[NDArray[np.uint8]]:
             for frame in wanted:
                 canvas = background.copy()
-                puppet.draw(canvas, movement, frame, orders[frame])
+                puppet.draw(canvas, transforms, frame, orders[frame])
                 yield canvas
 
         return frames
@@ -75,14 +74,14 @@ def _matte(request: RenderRequest) -> Matte:
     """The figure by the picture's own alpha where it has one, else by segmentation."""
     alpha = request.reference_alpha
     if alpha is not None and _cuts_out(alpha):
-        return given_matte(request.reference, alpha)
-    likely = BlazePose(request.weights["blazepose"]).segment(request.reference)
-    if likely is None or not (likely > 0.5).any():
+        return matte_from_alpha(request.reference, alpha)
+    probability = BlazePose(request.weights["blazepose"]).segment(request.reference)
+    if probability is None or not (probability > 0.5).any():
         raise InputError(
             "cutout finds no figure to cut out of the picture",
             "choose a picture with one person in it, or cut it out and save it with alpha",
         )
-    return cut_out(request.reference, likely)
+    return estimate_matte(request.reference, probability)
 
 
 def _shown(request: RenderRequest) -> tuple[slice, slice]:
@@ -102,7 +101,7 @@ def _shown(request: RenderRequest) -> tuple[slice, slice]:
 
 
 def _cuts_out(alpha: NDArray[np.uint8]) -> bool:
-    """Whether an alpha channel has the outline of something, and not of the picture."""
+    """True for an alpha channel with the outline of something other than the picture."""
     rows, columns = np.nonzero(alpha > 128)
     if len(rows) == 0:
         return False

@@ -9,10 +9,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from builders.paper_doll import STANDING, doll
 
-from animcli.rendering.cutout.bones import Bone, rest_bones
-from animcli.rendering.cutout.mesh import Mesh, lay_mesh
-from animcli.rendering.cutout.parts import Parts, Sheet
-from animcli.rendering.cutout.skin import Skin, bind
+from animcli.rendering.cutout.layers import Layer, Layers
+from animcli.rendering.cutout.mesh import Mesh, build_mesh
+from animcli.rendering.cutout.rig import Bone, rest_pose
+from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
 SPACING = 4
 
@@ -21,12 +21,12 @@ def doll_mesh() -> Mesh:
     """The doll as a single sheet."""
     shown = doll()
     alpha = (shown.alpha / 255).astype(np.float32)
-    return lay_mesh(Parts((Sheet(alpha, shown.picture, tuple(Bone)),), (), ()), SPACING)
+    return build_mesh(Layers((Layer(alpha, shown.picture, tuple(Bone)),), (), ()), SPACING)
 
 
-def bound(mesh: Mesh) -> Skin:
+def bound(mesh: Mesh) -> SkinnedMesh:
     standing = doll(STANDING).pose
-    rest = rest_bones(standing.points[0], standing.seen[0])
+    rest = rest_pose(standing.points[0], standing.seen[0])
     return bind(mesh, rest, [tuple(Bone)], SPACING)
 
 
@@ -37,7 +37,7 @@ def test_weights_do_not_hang_on_the_order_of_the_nodes() -> None:
     shuffled = Mesh(
         mesh.nodes[order],
         place[mesh.triangles],
-        mesh.sheet,
+        mesh.layer,
         place[mesh.edges],
         mesh.conductance,
     )

@@ -13,12 +13,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_cutout_clothes import APART, ON_HIPS, OUT, SIZE, motion, posed
 
 from animcli.pose import keypoints as joint
-from animcli.rendering.cutout.bones import rest_bones
-from animcli.rendering.cutout.depth import draw_orders
-from animcli.rendering.cutout.hinges import bent_hinges
-from animcli.rendering.cutout.matte import given_matte
-from animcli.rendering.cutout.movement import follow
-from animcli.rendering.cutout.puppet import make_puppet
+from animcli.rendering.cutout.matting import matte_from_alpha
+from animcli.rendering.cutout.motion import bone_transforms, draw_orders
+from animcli.rendering.cutout.puppet import build_puppet
+from animcli.rendering.cutout.rig import rest_pose
+from animcli.rendering.cutout.skinning import bent_joints
 from animcli.synthetic.body import at_rest, stand
 from animcli.synthetic.camera import Shot
 from animcli.synthetic.character import Figure
@@ -37,9 +36,11 @@ def in_sleeves(seed: int) -> Figure:
 def bent_to(shown: Drawing, wanted: Drawing) -> NDArray[np.uint8]:
     """`(h, w)`: the alpha of the figure of `shown`, moved as in `wanted`."""
     pose = motion(shown, off=EXACT)
-    rest = rest_bones(pose.points[0], pose.seen[0])
-    puppet = make_puppet(shown.picture, given_matte(shown.picture, shown.mask), rest, WHOLE)
-    movement = follow(motion(wanted, off=EXACT), rest)
+    rest = rest_pose(pose.points[0], pose.seen[0])
+    puppet = build_puppet(
+        shown.picture, matte_from_alpha(shown.picture, shown.mask), rest, WHOLE
+    )
+    movement = bone_transforms(motion(wanted, off=EXACT), rest)
     order = draw_orders(movement, rest)[0]
     black = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     white = np.full_like(black, 255)
@@ -97,8 +98,8 @@ def test_a_leg_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: in
 def test_only_hinges_that_are_clearly_bent_have_a_tip() -> None:
     def found(arms: object) -> list[str]:
         pose = motion(posed(in_sleeves(1), arms), off=EXACT)
-        rest = rest_bones(pose.points[0], pose.seen[0])
-        return [hinge.far.name for hinge in bent_hinges(rest)]
+        rest = rest_pose(pose.points[0], pose.seen[0])
+        return [hinge.far.name for hinge in bent_joints(rest)]
 
     assert found(ON_HIPS) == ["RIGHT_FOREARM", "LEFT_FOREARM"]
     assert found(APART) == found(OUT) == []

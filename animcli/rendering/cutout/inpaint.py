@@ -1,33 +1,38 @@
-"""Fill the unseen part of a picture from what surrounds it.
+"""Inpainting: fill what a picture doesn't show from what surrounds it.
 
 Either by a membrane, the smoothest surface through the known pixels, made from coarse to
 fine; or row by row, which keeps the things apart that meet at the hole's edge.
 """
 
+from typing import Final
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 _SMOOTHING = 12
 """Sweeps of the membrane equation per level; the coarser levels have done the rest."""
 _DEPTH_PX = 4
-"""How far into its surroundings a hole's edge looks for the colour that goes on."""
+"""Depth into its surroundings at which a hole's edge looks for the colour that goes on."""
 _NEAR_PX = 6
-"""How far from its hole a filled pixel is still at its edge."""
+"""Distance from its hole at which a filled pixel is still at its edge."""
 _SHADE_LEVELS = 60.0
 """Steps in colour below this are shades of one thing; above, two things meet."""
 
 
-def spread(picture: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+def push_pull(
+    picture: NDArray[np.float32], known: NDArray[np.bool_]
+) -> NDArray[np.float32]:
     """`picture` `(h, w, c)` with every pixel that isn't `known` `(h, w)` filled smoothly.
 
     Known pixels come back unchanged. With nothing known, zeros.
     """
-    seen = np.where(known[..., None], picture, 0).astype(np.float32)
-    return _spread(seen, known.astype(np.float32))
+    pixels = np.where(known[..., None], picture, 0).astype(np.float32)
+    return _push_pull(pixels, known.astype(np.float32))
 
 
-def _spread(
+def _push_pull(
     picture: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     height, width = weight.shape
@@ -39,7 +44,7 @@ def _spread(
     colour = cv2.resize(picture * weight[..., None], half, interpolation=cv2.INTER_AREA)
     colour = colour.reshape(*mass.shape, -1) / np.maximum(mass, 1e-6)[..., None]
     known = np.asarray(mass > 0, np.float32)
-    coarse = _spread((colour * known[..., None]).astype(np.float32), known)
+    coarse = _push_pull((colour * known[..., None]).astype(np.float32), known)
     guess = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     guess = guess.reshape(picture.shape)
     fixed = weight[..., None] > 0
@@ -50,7 +55,7 @@ def _spread(
     return filled.astype(np.float32)
 
 
-def carried_across(
+def inpaint_rows(
     picture: NDArray[np.float32],
     known: NDArray[np.bool_],
     hole: NDArray[np.bool_],
@@ -73,7 +78,7 @@ def carried_across(
 def _rows_on(
     picture: NDArray[np.float32], known: NDArray[np.bool_], reach: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What each pixel is if the nearest known ones before and after it in its row go on,
+    """The colour of each pixel if the nearest known ones beside it in its row go on,
     and how much these weigh together: more the nearer they are, 0 beyond `reach`.
     """
     height, width = known.shape
@@ -96,7 +101,7 @@ def _rows_on(
 def _step(
     picture: NDArray[np.float32], known: NDArray[np.bool_], filled: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """What is missing to `filled` so that it meets the shade of what lies above and below;
+    """The step that lets `filled` meet the shade of what lies above and below;
     where another thing lies there, it needn't. The ends of rows meet what is beside them.
     """
     reach = 2 * _NEAR_PX + 1
@@ -105,11 +110,11 @@ def _step(
     near = filled & (cv2.blur(weight, (1, reach)) > 1e-6)
     step = _mean_known(picture, known, (1, reach)) - picture
     seam = _one_thing(np.abs(step).max(axis=-1), near)
-    return spread(np.where(seam[..., None], step, 0), seam | beside)
+    return push_pull(np.where(seam[..., None], step, 0), seam | beside)
 
 
 def _one_thing(level: NDArray[np.float32], near: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where, of what lies `near` a seam, one thing goes on across it, by the step `level`.
+    """Pixels `near` a seam across which one thing goes on, by the step `level`.
 
     A shade may be deep at one end of a seam: where it isn't over most of a stretch, twice
     as much is still a shade.
@@ -129,3 +134,49 @@ def _mean_known(
     weight = known.astype(np.float32)
     total = cv2.blur(picture * weight[..., None], size)
     return np.asarray(total / np.maximum(cv2.blur(weight, size), 1e-6)[..., None])
+
+
+_GRAIN_PX: Final = 4.0  # sigma: what is finer than this is grain, grass or snow or weave
+_GRAIN_LEVELS: Final = 40.0  # what is stronger is an edge of something, and stays alone
+
+
+def inpaint_background(
+    picture: NDArray[np.uint8], alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """`picture` `(h, w, 3)` with what the figure covers filled from around it."""
+    # a little more than the figure: what is left of its outline would show as a ghost
+    reach = max(3, round(max(picture.shape[:2]) / 110))
+    side = 2 * reach + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    covered = cv2.dilate((alpha > 0.01).astype(np.uint8), disk)
+    # slivers between its parts are tinged by it on both sides
+    hole = np.asarray(cv2.morphologyEx(covered, cv2.MORPH_CLOSE, disk) > 0)
+    pixels = picture.astype(np.float32)
+    filled = push_pull(pixels, ~hole)
+    if hole.all():
+        return np.zeros_like(picture)
+    filled[hole] += _mirrored_grain(pixels, filled, hole)
+    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+
+
+def _mirrored_grain(
+    pixels: NDArray[np.float32], filled: NDArray[np.float32], hole: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """`(n, 3)`: fine detail for the pixels in the hole, mirrored at the hole's edge."""
+    grain = pixels - cv2.GaussianBlur(filled, (0, 0), _GRAIN_PX)
+    grain[np.abs(grain).max(axis=-1) > _GRAIN_LEVELS] = 0
+    grain[hole] = 0
+    rows, columns = np.nonzero(hole)
+    nearest = distance_transform_edt(hole, return_distances=False, return_indices=True)
+    edge = np.asarray(nearest)[:, rows, columns]
+    height, width = hole.shape
+    # reflected once more where that lies beyond the picture
+    row = _folded(2 * edge[0] - rows, height)
+    column = _folded(2 * edge[1] - columns, width)
+    return np.asarray(grain[row, column])
+
+
+def _folded(place: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """`place` back into `0 .. size - 1`, as between two mirrors."""
+    around = np.abs(place) % (2 * size - 2) if size > 1 else 0 * place
+    return np.asarray(np.where(around < size, around, 2 * size - 2 - around))

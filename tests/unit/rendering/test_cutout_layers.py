@@ -15,36 +15,34 @@ sys.path.insert(0, str(Path(__file__).parent))
 from builders.paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
 
 from animcli.pose import keypoints as s
-from animcli.rendering.cutout.bones import Bone, Rest, rest_bones
-from animcli.rendering.cutout.depth import Group, draw_orders
-from animcli.rendering.cutout.fill import carried_across, spread
-from animcli.rendering.cutout.hidden import hidden_body
-from animcli.rendering.cutout.matte import Matte, cut_out, given_matte
-from animcli.rendering.cutout.mesh import lay_mesh, rasterise
-from animcli.rendering.cutout.movement import follow
-from animcli.rendering.cutout.parts import take_apart
-from animcli.rendering.cutout.puppet import make_puppet
-from animcli.rendering.cutout.skin import Skin, bind
+from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
+from animcli.rendering.cutout.layers import occluded_body, split_layers
+from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
+from animcli.rendering.cutout.mesh import build_mesh, rasterise
+from animcli.rendering.cutout.motion import DrawGroup, bone_transforms, draw_orders
+from animcli.rendering.cutout.puppet import build_puppet
+from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose
+from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
 
-def standing() -> Rest:
+def standing() -> RestPose:
     shown = pose(STANDING)
-    return rest_bones(shown.points[0], shown.seen[0])
+    return rest_pose(shown.points[0], shown.seen[0])
 
 
-def skin() -> Skin:
+def skin() -> SkinnedMesh:
     shown = doll()
-    matte = given_matte(shown.picture, shown.alpha)
-    parts = take_apart(shown.picture, matte, standing(), 4)
-    mesh = lay_mesh(parts, 4)
-    return bind(mesh, standing(), [sheet.bones for sheet in parts.sheets], 4)
+    matte = matte_from_alpha(shown.picture, shown.alpha)
+    parts = split_layers(shown.picture, matte, standing(), 4)
+    mesh = build_mesh(parts, 4)
+    return bind(mesh, standing(), [sheet.bones for sheet in parts.layers], 4)
 
 
 def test_filling_leaves_what_is_known() -> None:
     picture = np.random.default_rng(0).random((40, 50, 3)).astype(np.float32)
     known = np.ones((40, 50), bool)
     known[10:30, 20:35] = False
-    np.testing.assert_array_equal(spread(picture, known)[known], picture[known])
+    np.testing.assert_array_equal(push_pull(picture, known)[known], picture[known])
 
 
 def test_filling_carries_a_gradient_across_a_hole() -> None:
@@ -53,12 +51,12 @@ def test_filling_carries_a_gradient_across_a_hole() -> None:
     known = np.ones((60, 80), bool)
     known[20:40, 25:50] = False
     # of a hole 25 px wide: a tenth of the difference between its sides
-    np.testing.assert_allclose(spread(picture, known), picture, atol=2.5)
+    np.testing.assert_allclose(push_pull(picture, known), picture, atol=2.5)
 
 
 def test_nothing_known_fills_with_nothing() -> None:
     picture = np.full((9, 7, 3), 5, np.float32)
-    np.testing.assert_array_equal(spread(picture, np.zeros((9, 7), bool)), 0 * picture)
+    np.testing.assert_array_equal(push_pull(picture, np.zeros((9, 7), bool)), 0 * picture)
 
 
 def test_a_hem_goes_on_across_a_hole() -> None:
@@ -68,7 +66,7 @@ def test_a_hem_goes_on_across_a_hole() -> None:
     hole = np.zeros((40, 60), bool)
     hole[10:30, 20:45] = True
     dark = np.where(hole[..., None], 0, picture).astype(np.float32)
-    filled = carried_across(dark, ~hole, hole, reach=30)
+    filled = inpaint_rows(dark, ~hole, hole, reach=30)
     # weighted means of equal colours, in float32; over three rows, they mix at the hem
     for rows in (np.s_[:19], np.s_[21:]):
         np.testing.assert_allclose(filled[rows], picture[rows], atol=1e-3)
@@ -82,7 +80,7 @@ def test_what_is_carried_into_a_hole_meets_the_shade_below_it() -> None:
     hole[:30, 10:40] = True
     known = np.zeros((40, 60), bool)
     known[:30, 40:], known[30:] = True, True
-    filled = carried_across(np.where(hole[..., None], 0, picture), known, hole, reach=30)
+    filled = inpaint_rows(np.where(hole[..., None], 0, picture), known, hole, reach=30)
     # the known side alone would make it 200; the membrane from the border mixes the rest
     np.testing.assert_allclose(filled[29, 10:38], np.full((28, 3), shaded), atol=5)
 
@@ -92,7 +90,7 @@ def test_what_lies_too_far_from_any_edge_is_left() -> None:
     known = np.zeros((50, 50), bool)
     known[:5] = True
     picture[:5] = 100
-    filled = carried_across(picture, known, ~known, reach=10)
+    filled = inpaint_rows(picture, known, ~known, reach=10)
     # a weighted mean of equal colours, in float32
     np.testing.assert_allclose(filled[:15], np.full((15, 50, 3), 100), rtol=1e-6)
     np.testing.assert_array_equal(filled[15:], np.full((35, 50, 3), 7))
@@ -104,7 +102,7 @@ def test_a_fill_meets_a_shade_that_grows_deep_along_its_edge() -> None:
     picture = np.broadcast_to(light[None, :, None], (60, 60, 3))
     known = np.ones((60, 60), bool)
     known[:30, :50] = False
-    filled = carried_across(picture, known, ~known, reach=60)
+    filled = inpaint_rows(picture, known, ~known, reach=60)
     # in the last row above the edge; 38 levels off where deep shades count as cloth
     assert np.abs(filled[29] - picture[29]).max() < 10
 
@@ -120,7 +118,7 @@ def test_a_body_ends_at_its_outline_by_an_arm(over: int) -> None:
     body[:, middle - 40 : middle + 41] = True
     arm[rows, middle + 41 - over : middle + 60] = True
     own = body & ~arm
-    behind = hidden_body(own, arm, np.zeros_like(own), rest)
+    behind = occluded_body(own, arm, np.zeros_like(own), rest)
     last = np.flatnonzero((own | behind)[(top + bottom) // 2]).max()
     # a pixel further, so that sampling at the outline meets no gap
     assert 0 <= last - (middle + 40) <= 1
@@ -141,7 +139,7 @@ def test_the_matte_finds_the_edge_that_the_mask_misses_by_pixels(off: int) -> No
     down, across = np.mgrid[:200, :200]
     away = np.hypot(down - 100, across - 100)
     likely = np.clip((60 + off - away) / 10 + 0.5, 0, 1).astype(np.float32)
-    matte = cut_out(picture, likely)
+    matte = estimate_matte(picture, likely)
     # 8-bit colours that differ by 160 levels tell the share to within a hundredth; what is
     # drawn towards a smooth outline adds some
     np.testing.assert_allclose(matte.alpha, share, atol=0.12)
@@ -149,7 +147,7 @@ def test_the_matte_finds_the_edge_that_the_mask_misses_by_pixels(off: int) -> No
 
 def test_before_another_ground_nothing_of_the_old_one_is_left() -> None:
     picture, share = disc(blur=1)
-    matte = cut_out(picture, (share > 0.5).astype(np.float32))
+    matte = estimate_matte(picture, (share > 0.5).astype(np.float32))
     green = np.array([0, 200, 0])
     drawn = matte.alpha[..., None] * matte.colours + (1 - matte.alpha[..., None]) * green
     true = share[..., None] * (200, 40, 30) + (1 - share[..., None]) * green
@@ -212,7 +210,7 @@ def test_each_bone_has_the_nodes_on_it_to_itself() -> None:
 
 def test_at_rest_the_mesh_does_not_move() -> None:
     bound = skin()
-    movement = follow(pose(STANDING), bound.rest)
+    movement = bone_transforms(pose(STANDING), bound.rest)
     np.testing.assert_allclose(bound.bend(movement, 0), bound.mesh.nodes, atol=1e-6)
 
 
@@ -223,7 +221,7 @@ def test_a_figure_that_is_moved_turned_and_scaled_as_a_whole_keeps_its_shape() -
     whole: Joints = {
         j: tuple(turn @ np.array(place) + (30, -20)) for j, place in STANDING.items()
     }
-    movement = follow(pose(whole), bound.rest)
+    movement = bone_transforms(pose(whole), bound.rest)
     there = bound.mesh.nodes @ turn.T + (30, -20)
     # joints are float32, at some hundreds of pixels
     np.testing.assert_allclose(bound.bend(movement, 0), there, atol=1e-3)
@@ -234,14 +232,14 @@ def test_angles_go_on_past_half_a_turn() -> None:
         turned(STANDING, s.RIGHT_SHOULDER, (s.RIGHT_ELBOW, s.RIGHT_WRIST), degrees)
         for degrees in range(0, 200, 20)
     ]
-    angle = follow(pose(*around), standing()).angle[:, Bone.RIGHT_UPPER_ARM]
+    angle = bone_transforms(pose(*around), standing()).angle[:, Bone.RIGHT_UPPER_ARM]
     np.testing.assert_allclose(angle, np.radians(range(0, 200, 20)), atol=1e-4)
 
 
 def test_a_limb_towards_the_viewer_does_not_vanish() -> None:
     folded = {**STANDING, s.RIGHT_WRIST: STANDING[s.RIGHT_ELBOW]}
     motion = pose(STANDING, folded)
-    shape = follow(motion, standing()).shape[1, Bone.RIGHT_FOREARM]
+    shape = bone_transforms(motion, standing()).shape[1, Bone.RIGHT_FOREARM]
     assert np.linalg.svd(shape)[1].min() > 0.2
 
 
@@ -250,21 +248,21 @@ def test_a_gap_is_crossed_along_the_arc() -> None:
         turned(STANDING, s.LEFT_ELBOW, (s.LEFT_WRIST,), degrees)
         for degrees in (0, -30, -60)
     ]
-    whole = follow(pose(*arc), standing())
-    gap = follow(unseen(pose(*arc), 1, s.LEFT_WRIST), standing())
+    whole = bone_transforms(pose(*arc), standing())
+    gap = bone_transforms(unseen(pose(*arc), 1, s.LEFT_WRIST), standing())
     np.testing.assert_allclose(
-        gap.joints[1, s.LEFT_WRIST], whole.joints[1, s.LEFT_WRIST], atol=1e-3
+        gap.keypoints[1, s.LEFT_WRIST], whole.keypoints[1, s.LEFT_WRIST], atol=1e-3
     )
 
 
 def test_the_lower_foot_is_in_front() -> None:
     stepping = {**STANDING, s.LEFT_ANKLE: (150, 352), s.LEFT_BIG_TOE: (154, 366)}
     rest = standing()
-    [order] = draw_orders(follow(pose(stepping), rest), rest)
-    assert order.index(Group.LEFT_SHIN) > order.index(Group.RIGHT_THIGH)
+    [order] = draw_orders(bone_transforms(pose(stepping), rest), rest)
+    assert order.index(DrawGroup.LEFT_SHIN) > order.index(DrawGroup.RIGHT_THIGH)
     mirrored = {**STANDING, s.RIGHT_ANKLE: (106, 352), s.RIGHT_BIG_TOE: (102, 366)}
-    [order] = draw_orders(follow(pose(mirrored), rest), rest)
-    assert order.index(Group.RIGHT_SHIN) > order.index(Group.LEFT_THIGH)
+    [order] = draw_orders(bone_transforms(pose(mirrored), rest), rest)
+    assert order.index(DrawGroup.RIGHT_SHIN) > order.index(DrawGroup.LEFT_THIGH)
 
 
 def test_noise_does_not_change_what_is_in_front() -> None:
@@ -272,7 +270,7 @@ def test_noise_does_not_change_what_is_in_front() -> None:
     noise = np.random.default_rng(3).normal(0, 1.5, still.points.shape)
     noisy = replace(still, points=(still.points + noise).astype(np.float32))
     rest = standing()
-    assert len(set(draw_orders(follow(noisy, rest), rest))) == 1
+    assert len(set(draw_orders(bone_transforms(noisy, rest), rest))) == 1
 
 
 def test_seen_from_the_side_the_far_arm_is_behind() -> None:
@@ -283,15 +281,15 @@ def test_seen_from_the_side_the_far_arm_is_behind() -> None:
         s.LEFT_SHOULDER: (134, 102),
     }
     rest = standing()
-    order = draw_orders(follow(pose(*[aside] * 9), rest), rest)[4]
+    order = draw_orders(bone_transforms(pose(*[aside] * 9), rest), rest)[4]
     # looking to the screen's right, the left arm is the far one
-    assert order.index(Group.LEFT_UPPER_ARM) < order.index(Group.TRUNK)
-    assert order.index(Group.RIGHT_UPPER_ARM) > order.index(Group.TRUNK)
+    assert order.index(DrawGroup.LEFT_UPPER_ARM) < order.index(DrawGroup.TRUNK)
+    assert order.index(DrawGroup.RIGHT_UPPER_ARM) > order.index(DrawGroup.TRUNK)
 
 
 def test_what_the_room_beside_a_picture_repeats_is_no_part_of_the_figure() -> None:
     whole = doll()
-    cut = given_matte(whole.picture[:240], whole.alpha[:240])
+    cut = matte_from_alpha(whole.picture[:240], whole.alpha[:240])
     rows, columns = slice(20, 260), slice(0, SIZE[0])
     around = ((20, 50), (0, 0))
     padded = Matte(
@@ -299,22 +297,22 @@ def test_what_the_room_beside_a_picture_repeats_is_no_part_of_the_figure() -> No
     )
     picture = np.pad(whole.picture[:240], (*around, (0, 0)), "edge")
     down = pose({joint: (x, y + 20) for joint, (x, y) in STANDING.items()})
-    lower = rest_bones(down.points[0], down.seen[0])
-    beside = make_puppet(picture, padded, lower, (rows, columns))
-    alone = make_puppet(
+    lower = rest_pose(down.points[0], down.seen[0])
+    beside = build_puppet(picture, padded, lower, (rows, columns))
+    alone = build_puppet(
         whole.picture[:240], cut, standing(), (slice(0, 240), slice(0, SIZE[0]))
     )
-    np.testing.assert_array_equal(beside.skin.mesh.nodes, alone.skin.mesh.nodes)
+    np.testing.assert_array_equal(beside.skinned.mesh.nodes, alone.skinned.mesh.nodes)
     for one, other in zip(beside.textures, alone.textures, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_the_sheets_together_are_the_figure() -> None:
     shown = doll()
-    matte = given_matte(shown.picture, shown.alpha)
-    parts = take_apart(shown.picture, matte, standing(), 4)
-    assert len(parts.sheets) == 3
-    covered = np.max([sheet.alpha for sheet in parts.sheets], axis=0)
+    matte = matte_from_alpha(shown.picture, shown.alpha)
+    parts = split_layers(shown.picture, matte, standing(), 4)
+    assert len(parts.layers) == 3
+    covered = np.max([sheet.alpha for sheet in parts.layers], axis=0)
     # an arm's soft edge ends over what the body has three pixels further under it
     np.testing.assert_allclose(covered, matte.alpha, atol=0.03)
     assert matte.alpha.shape == SIZE[::-1]

@@ -1,0 +1,290 @@
+"""Layers of a figure: the body and each arm, so that an arm can leave what it lies on.
+
+Three layers, as in paper cut-outs: the body with its legs, and each arm. An arm's layer and
+the body's are one around the shoulder, so that skin and cloth bend there instead of
+opening; below, they part. What the body has behind an arm is filled in from the body; how
+wide the body is there follows from where its outline shows above and below.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.rendering.cutout.arm_segmentation import Arm, half_thickness, label_arms
+from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
+from animcli.rendering.cutout.matting import Matte
+from animcli.rendering.cutout.rig import Bone, RestPose
+
+_UNDER_PX: Final = 3  # how far the body goes on under an arm's edge
+_BESIDE_PX: Final = 3  # an arm as near to the body's outline as this may hide some of it
+_THICK: Final = 0.35  # trunk lengths, of a forearm and its sleeve that lie across
+_TOUCHES: Final = 0.05  # trunk lengths, half of the thinnest arm: one that hides less of
+# the body's breadth all along only lies beside it
+_EVEN: Final = 0.03  # trunk lengths over which the outline is made even
+
+
+def occluded_body(
+    own: NDArray[np.bool_],
+    arms: NDArray[np.bool_],
+    shoulders: NDArray[np.bool_],
+    rest: RestPose,
+) -> NDArray[np.bool_]:
+    """`(h, w)`: the pixels of `arms` behind which the body goes on.
+
+    It shows in `own`, of which the `shoulders` say nothing about how wide it is.
+    """
+    disk = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (2 * _UNDER_PX + 1, 2 * _UNDER_PX + 1)
+    )
+    found = arms & (cv2.dilate(own.astype(np.uint8), disk) > 0)
+    if not arms.any():
+        return found
+    upright, middle = _upright(rest, own.shape)
+    size = (own.shape[1], own.shape[0])
+    shown, covers, shoulder = (
+        cv2.warpAffine(mask.astype(np.uint8), upright, size, flags=cv2.INTER_NEAREST) > 0
+        for mask in (own & ~shoulders, arms | shoulders, shoulders)
+    )
+    even = max(1, round(_EVEN * rest.trunk))
+    touches = _TOUCHES * rest.trunk
+    # from the armpits down; between neck and arm there is no outline
+    below = int(np.flatnonzero(shoulder.any(axis=1)).max(initial=-1)) + 1
+    away = np.abs(np.arange(size[0]) - middle)
+    within, beyond = np.zeros(own.shape, np.uint8), np.zeros(own.shape, np.uint8)
+    for side in (np.s_[:, middle:], np.s_[:, middle::-1]):
+        reach, between = _reach(shown[side][below:], covers[side][below:], even, touches)
+        within[side][below:] = away[side[1]] <= reach[:, None]
+        beyond[side][below:] = between[:, None] & (away[side[1]] > reach[:, None] + 1)
+    within[_between(shown, covers, round(_THICK * rest.trunk))] = 1
+    back, out = (
+        cv2.warpAffine(mask, cv2.invertAffineTransform(upright), size) > 0
+        for mask in (within, beyond & ~within)
+    )
+    body = own | found | (arms & back)
+    # without spikes where an arm's edge leaves the body's outline
+    even_body = cv2.medianBlur(body.astype(np.uint8), 4 * _UNDER_PX + 1) > 0
+    close = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    # and no further than where the outline is known to be
+    return np.asarray(arms & (even_body | close) & ~out)
+
+
+def _between(
+    shown: NDArray[np.bool_], covers: NDArray[np.bool_], most: int
+) -> NDArray[np.bool_]:
+    """Pixels of what covers the body, which shows right above it and right below, no more
+    than `most` pixels apart.
+    """
+    row = np.broadcast_to(np.arange(len(shown))[:, None], shown.shape)
+    column = np.arange(shown.shape[1])
+    above = np.maximum.accumulate(np.where(covers, 0, row), axis=0)
+    last = len(shown) - 1
+    below = np.minimum.accumulate(np.where(covers, last, row)[::-1], axis=0)[::-1]
+    both = shown[above, column] & shown[below, column]
+    return np.asarray(covers & both & (below - above <= most))
+
+
+def _upright(rest: RestPose, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int]:
+    """A map after which the spine stands in a column, and the column."""
+    down = rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]
+    middle = (rest.start[Bone.PELVIS] + rest.start[Bone.CHEST]) / 2
+    column = shape[1] // 2
+    degrees = float(np.degrees(np.arctan2(-down[0], down[1])))
+    turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees, 1)
+    turn[0, 2] += column - middle[0]
+    return np.asarray(turn), column
+
+
+def _reach(
+    shown: NDArray[np.bool_], covers: NDArray[np.bool_], even: int, touches: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Reach of the body from the spine, in the first column, in each row, and
+    whether its outline is hidden there between places where it shows.
+
+    Where what `covers` it hides its outline, that lies between where it shows above and
+    below; without those, and where nothing of a stretch of rows would be more than
+    `touches` further out, where the body is last seen.
+    """
+    count, width = shown.shape
+    rows = np.arange(count)
+    last = np.where(shown.any(axis=1), width - 1 - shown[:, ::-1].argmax(axis=1), 0)
+    ends = shown.any(axis=1)
+    for step in range(1, _BESIDE_PX + 1):
+        ends &= ~covers[rows, np.minimum(last + step, width - 1)]
+    if not ends.any():
+        return last.astype(np.float64), np.zeros(count, bool)
+    between = (rows > rows[ends][0]) & (rows < rows[ends][-1]) & ~ends
+    guess = np.interp(rows, rows[ends], last[ends])
+    window = np.ones(2 * even + 1)
+    smooth = np.convolve(guess, window) / np.convolve(np.ones(count), window)
+    hidden = np.where(between, np.maximum(smooth[even : even + count] - last, 0), 0)
+    # the stretches of rows in which it is hidden, numbered
+    stretch = np.cumsum(np.diff(between, prepend=False))
+    deepest = np.zeros(int(stretch[-1]) + 1)
+    np.maximum.at(deepest, stretch, hidden)
+    return np.where(deepest[stretch] > touches, last + hidden, last), between
+
+
+_THERE: Final = 0.02  # of a pixel: from there on it belongs to the figure
+_SHOULDER: Final = 1.35  # half thicknesses around the joint in which arm and body are one
+_ACROSS: Final = 0.4  # trunk lengths that an arm and its sleeve may cover of the body
+
+_ARMS: Final[tuple[Arm, ...]] = (
+    (Bone.RIGHT_UPPER_ARM, Bone.RIGHT_FOREARM, Bone.RIGHT_HAND),
+    (Bone.LEFT_UPPER_ARM, Bone.LEFT_FOREARM, Bone.LEFT_HAND),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One piece of the figure.
+
+    alpha: `(h, w)` float32 in 0..1, its share of each pixel.
+    texture: `(h, w, 4)` uint8 RGBA, colours multiplied by alpha. It goes on a little under
+        the sheets beside it, so that sampling at a common edge meets no gap.
+    bones: the bones that move it.
+    """
+
+    alpha: NDArray[np.float32]
+    texture: NDArray[np.uint8]
+    bones: tuple[Bone, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A figure as sheets.
+
+    layers: the body, then the arms that could be told from it.
+    over: for each arm, the texture `(h, w, 4)` of what the body has over its upper part.
+    shared: for each arm, `(h, w)` bool, the mesh cells where it and the body are one. The
+        body has the pixels there.
+    """
+
+    layers: tuple[Layer, ...]
+    over: tuple[NDArray[np.uint8], ...]
+    shared: tuple[NDArray[np.bool_], ...]
+
+
+def split_layers(
+    picture: NDArray[np.uint8], matte: Matte, rest: RestPose, spacing: int
+) -> Layers:
+    """The sheets of the figure in `picture` `(h, w, 3)`, for a mesh with nodes every
+    `spacing` pixels.
+    """
+    inside = matte.alpha > _THERE
+    arms = [arm for arm in _ARMS if rest.present[arm[0]]]
+    radius = half_thickness(inside, rest, arms)
+    arm_labels = label_arms(picture, inside, rest, arms, radius)
+    labels = arm_labels.labels
+    shared = tuple(
+        _cells_around(rest.start[arm[0]], _SHOULDER * radius, spacing, inside.shape)
+        for arm in arms
+    )
+    shoulders = np.logical_or.reduce((np.zeros_like(inside), *shared))
+    own = inside & ((labels == 0) | shoulders)
+    behind = occluded_body(own, inside & ~own, shoulders, rest)
+    reach = round(_ACROSS * rest.trunk)
+    body_layer = _body_layer(matte, own, behind, shoulders, _body_bones(rest, arms), reach)
+    layers, over = [body_layer], []
+    for index, arm in enumerate(arms):
+        covered = own & arm_labels.regions[index] & (labels == 0) & ~shoulders
+        over.append(_over(body_layer, covered, own))
+        cut = ((labels == index + 1) & ~shoulders) | covered
+        bones = tuple(bone for bone in arm if rest.present[bone])
+        body = inside & (labels != index + 1) & ~shared[index]
+        layers.append(_arm_layer(matte, cut, covered, shared[index], body, bones))
+    return Layers(tuple(layers), tuple(over), shared)
+
+
+def _cells_around(
+    place: NDArray[np.float64], radius: float, spacing: int, shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """`(h, w)`: the whole mesh cells whose middle is within `radius` of `place`."""
+    rows, columns = np.indices((shape[0] // spacing, shape[1] // spacing))
+    middle = (np.stack([columns, rows], axis=-1) + 0.5) * spacing - 0.5
+    near = np.linalg.norm(middle - place, axis=-1) < radius
+    return near.repeat(spacing, axis=0).repeat(spacing, axis=1)
+
+
+def _body_bones(rest: RestPose, arms: list[Arm]) -> tuple[Bone, ...]:
+    taken = {bone for arm in arms for bone in arm}
+    return tuple(bone for bone in Bone if rest.present[bone] and bone not in taken)
+
+
+def _body_layer(
+    matte: Matte,
+    own: NDArray[np.bool_],
+    behind: NDArray[np.bool_],
+    shoulders: NDArray[np.bool_],
+    bones: tuple[Bone, ...],
+    reach: int,
+) -> Layer:
+    margin, shade = np.ones((5, 5), np.uint8), np.ones((9, 9), np.uint8)
+    around = cv2.dilate(shoulders.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    share = _soft(own | behind, matte.alpha > _THERE)
+    share[own | around] = 1
+    alpha = (matte.alpha * share).astype(np.float32)
+    # the pixels beside an arm have some of its colour: they are filled in as well
+    beside = cv2.dilate((behind & ~shoulders).astype(np.uint8), margin) > 0
+    kept = (own & ~beside) | around
+    # and the shadow beside it isn't what to fill in from
+    shaded = cv2.dilate((behind & ~shoulders).astype(np.uint8), shade) > 0
+    known = _solid(kept & own & ~shaded & (matte.alpha > 0.5))
+    colours = push_pull(matte.colours, known)
+    colours = np.where(kept[..., None], matte.colours, colours)
+    colours = inpaint_rows(colours, known, (own | behind) & ~kept, reach)
+    return Layer(alpha, _premultiplied(colours, alpha), bones)
+
+
+def _over(
+    body: Layer, covered: NDArray[np.bool_], own: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """The texture of what the body has where it lies over an arm, and just beside."""
+    around = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    share = _soft(around & own, own)[..., None]
+    return np.rint(body.texture * share * own[..., None]).astype(np.uint8)
+
+
+def _arm_layer(
+    matte: Matte,
+    cut: NDArray[np.bool_],
+    covered: NDArray[np.bool_],
+    shared: NDArray[np.bool_],
+    body: NDArray[np.bool_],
+    bones: tuple[Bone, ...],
+) -> Layer:
+    # the pixels on its border have some of the body's colour, and beside what lies over it
+    # a shadow: the arm's is carried on from further in
+    beside = cv2.dilate(body.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    beside |= cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    kept = (cut & ~beside) | (shared & ~covered)
+    colours = push_pull(matte.colours, _solid(cut & ~beside & (matte.alpha > 0.5)))
+    colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
+    alpha = (matte.alpha * _soft(cut | shared, matte.alpha > _THERE)).astype(np.float32)
+    return Layer(alpha, _premultiplied(colours, alpha), bones)
+
+
+def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """`mask` without what is thin: outlines and slivers show no colour to go on with."""
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0)
+
+
+def _soft(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`mask` with an edge as a lens would draw it, a pixel and a half wide, where it ends
+    within the figure; the figure's own outline is soft already.
+    """
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.8)
+    whole = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.8)
+    share = soft / np.maximum(whole, 1e-3)
+    return np.where(share < 0.02, 0, np.minimum(share, 1)).astype(np.float32)
+
+
+def _premultiplied(
+    colours: NDArray[np.float32], alpha: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    share = alpha[..., None]
+    mixed = np.concatenate([colours * share, 255 * share], axis=-1)
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

@@ -1,0 +1,455 @@
+"""Motion of a figure's bones in each frame, and the order in which its parts are drawn.
+
+A bone turns, is shortened where it points towards or away from the viewer, and starts where
+the bone before it ends. Everything that looks at more than one frame (gaps, the figure's
+overall size, full turns, the draw order) happens here, once for the whole motion, so that
+afterwards every frame can be drawn by itself.
+
+A flat skeleton doesn't say how deep a limb is, but it leaves signs: of two feet on the
+ground the lower is nearer; a figure that looks to one side has that side's arm behind it;
+a knee that comes up comes forward. The signs are averaged over some frames, and an order
+holds until they clearly say otherwise, so that nothing flickers.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.errors import InputError
+from animcli.pose import keypoints as keypoint
+from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.rig import (
+    ANCHORS,
+    HEAD_KEYPOINTS,
+    LIMBS,
+    MOVING_KEYPOINTS,
+    PARENTS,
+    TIPS,
+    Bone,
+    RestPose,
+)
+
+_SIZE_FRAMES: Final = 12  # each way; a figure comes nearer no faster than in a second
+
+
+def fill_gaps(
+    points: NDArray[np.float64], visible: NDArray[np.bool_], rest: RestPose
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The figure's size in each frame, and its joints in all of them.
+
+    A joint that isn't seen keeps its direction and distance from the one it hangs on,
+    between those of the frames before and after; one that is never seen, those of the
+    picture.
+    """
+    shoulders = [keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER]
+    keypoints = points.copy()
+    found = visible.copy()
+    both = visible[:, keypoint.RIGHT_SHOULDER] & visible[:, keypoint.LEFT_SHOULDER]
+    keypoints[:, keypoint.NECK] = np.where(
+        both[:, None], points[:, shoulders].mean(axis=1), points[:, keypoint.NECK]
+    )
+    found[:, keypoint.NECK] |= both
+    at = np.flatnonzero(found[:, keypoint.NECK])
+    if len(at) == 0:
+        raise InputError(
+            "the motion shows nobody's shoulders in any frame",
+            "choose a video in which the upper body is in the picture",
+        )
+    every = np.arange(len(points))
+    for axis in range(2):
+        keypoints[:, keypoint.NECK, axis] = np.interp(
+            every, at, keypoints[at, keypoint.NECK, axis]
+        )
+    size = _size(keypoints, found, rest)
+    for moved, anchor in ANCHORS.items():
+        if moved not in MOVING_KEYPOINTS:
+            continue
+        offset = keypoints[:, moved] - keypoints[:, anchor]
+        # from a joint that was seen itself: a guessed anchor would bend the bone
+        at = np.flatnonzero(found[:, moved] & found[:, anchor])
+        if len(at) == 0:
+            kept = size[:, None] * (rest.keypoints[moved] - rest.keypoints[anchor])
+        else:
+            length = np.interp(every, at, np.linalg.norm(offset[at], axis=1))
+            turn = np.unwrap(np.arctan2(offset[at, 1], offset[at, 0]))
+            turn = np.interp(every, at, turn)
+            kept = length[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        keypoints[:, moved] = np.where(
+            found[:, moved, None], keypoints[:, moved], keypoints[:, anchor] + kept
+        )
+    return size, keypoints
+
+
+def _size(
+    keypoints: NDArray[np.float64], found: NDArray[np.bool_], rest: RestPose
+) -> NDArray[np.float64]:
+    """Size of the figure in each frame, as a share of its size in the picture.
+
+    Projection only shortens, so in any frame the bones that are longest against their own
+    long ones show the size; and something is always stretched out across the view.
+    """
+    lengths: list[NDArray[np.float64]] = []
+    pairs = [LIMBS[bone] for bone in LIMBS if rest.present[bone]]
+    for near, far in pairs:
+        length = np.linalg.norm(keypoints[:, far] - keypoints[:, near], axis=1)
+        own = float(np.linalg.norm(rest.keypoints[far] - rest.keypoints[near]))
+        lengths.append(np.where(found[:, near] & found[:, far], length / own, np.nan))
+    right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
+    if rest.visible[right] and rest.visible[left]:
+        middle = (keypoints[:, right] + keypoints[:, left]) / 2
+        length = np.linalg.norm(keypoints[:, keypoint.NECK] - middle, axis=1) / rest.trunk
+        lengths.append(np.where(found[:, right] & found[:, left], length, np.nan))
+    lengths = [length for length in lengths if not np.isnan(length).all()]
+    if not lengths:
+        return np.ones(len(keypoints))
+    shares = np.stack(lengths)  # (bones, frames)
+    whole = np.nanpercentile(shares, 90, axis=1)
+    relative = np.sort(np.nan_to_num(shares / whole[:, None], nan=-1.0), axis=0)[-3:]
+    counted = relative >= 0
+    held = np.flatnonzero(counted.any(axis=0))
+    each = (relative * counted).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
+    each = np.interp(np.arange(len(keypoints)), held, each[held])
+    window = np.ones(2 * _SIZE_FRAMES + 1)
+    even = np.convolve(each, window) / np.convolve(np.ones(len(each)), window)
+    return np.asarray(np.median(whole) * even[_SIZE_FRAMES : _SIZE_FRAMES + len(each)])
+
+
+# How far a picture of a bone may be pressed or pulled along its length, as a share of its
+# length at the figure's size in that frame. Below, a limb towards the viewer would vanish;
+# above, it would look like rubber.
+_LIMB_STRETCH: Final = (0.25, 1.35)
+_TRUNK_STRETCH: Final = (0.5, 1.3)
+_CHEST_WIDTH: Final = (0.45, 1.15)  # a chest seen from the side is half as wide
+_HIP_WIDTH: Final = (0.6, 1.1)
+_SHEAR: Final = 0.45  # of the width: shoulders that drop on one side, about 25 degrees
+_HEAD_TURN: Final = np.radians(55)  # against the chest; necks go no further
+_HAND_TURN: Final = np.radians(60)  # against its forearm
+_FOOT_TURN: Final = np.radians(35)  # against its shin; the rest is a foot turning in depth
+_TIP_FRAMES: Final = (
+    3.0  # sigma; hands are found in some frames and not in their neighbours
+)
+_WRAP: Final = (
+    1.25 * np.pi
+)  # a joint may pass half a turn by this much before it flips over
+
+
+@dataclass(frozen=True, eq=False)
+class BoneTransforms:
+    """Transform of each bone in each frame.
+
+    A point p of it goes to place + rotation(angle) @ shape @ (p - start).
+
+    place: `(frames, 15, 2)` px, where the bone starts.
+    angle: `(frames, 15)` radians, clockwise on the screen, without jumps between frames.
+    shape: `(frames, 15, 2, 2)`, what stretches or narrows it before it turns.
+    keypoints: `(frames, 134, 2)` px, the joints it follows, with gaps closed.
+    size: `(frames,)`, the figure's size as a share of its size in the picture.
+    """
+
+    place: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    shape: NDArray[np.float64]
+    keypoints: NDArray[np.float64]
+    size: NDArray[np.float64]
+
+
+def bone_transforms(motion: PoseSequence, rest: RestPose) -> BoneTransforms:
+    """Transforms with which the bones of `rest` follow `motion`."""
+    visible = motion.seen
+    size, keypoints = fill_gaps(motion.points.astype(np.float64), visible, rest)
+    frames = len(keypoints)
+    place = np.zeros((frames, len(Bone), 2))
+    angle = np.zeros((frames, len(Bone)))
+    shape = np.zeros((frames, len(Bone), 2, 2))
+    for bone in Bone:
+        parent = PARENTS[bone]
+        if bone in (Bone.PELVIS, Bone.CHEST):
+            place[:, bone], turn, shape[:, bone] = _trunk(bone, keypoints, size, rest)
+        elif bone is Bone.HEAD:
+            place[:, bone], turn = _head(keypoints, size, angle[:, parent], rest)
+            shape[:, bone] = size[:, None, None] * np.eye(2)
+        else:
+            if bone in (Bone.RIGHT_UPPER_ARM, Bone.LEFT_UPPER_ARM) or (
+                bone in (Bone.RIGHT_THIGH, Bone.LEFT_THIGH)
+            ):
+                place[:, bone] = keypoints[:, LIMBS[bone][0]]
+            else:
+                place[:, bone] = _carried(rest, place, angle, shape, Bone(parent))
+            if bone in LIMBS:
+                turn, shape[:, bone] = _limb(bone, keypoints, size, rest)
+            else:
+                turn = angle[:, parent] + _tip(
+                    bone, keypoints, visible, angle[:, parent], rest
+                )
+                shape[:, bone] = size[:, None, None] * np.eye(2)
+        if parent < 0:
+            angle[:, bone] = np.unwrap(turn)
+        else:
+            angle[:, bone] = angle[:, parent] + _without_flips(turn - angle[:, parent])
+    return BoneTransforms(place, angle, shape, keypoints, size)
+
+
+def rotation(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(..., 2, 2)` matrices that turn by `angle` `(...)` radians, x towards y."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2)
+
+
+def _trunk(
+    bone: Bone, keypoints: NDArray[np.float64], size: NDArray[np.float64], rest: RestPose
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Place, turn and shape of the chest or the pelvis.
+
+    Both turn with the spine. Their width follows the shoulders or hips: less of it shows
+    when the figure turns aside, and it is mirrored when seen from behind.
+    """
+    if bone is Bone.CHEST:
+        right, left, limits = keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER, _CHEST_WIDTH
+    else:
+        right, left, limits = keypoint.RIGHT_HIP, keypoint.LEFT_HIP, _HIP_WIDTH
+    middle = keypoints[:, [keypoint.RIGHT_HIP, keypoint.LEFT_HIP]].mean(axis=1)
+    neck = keypoints[:, keypoint.NECK]
+    spine = middle - neck
+    own_spine = rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]
+    turn = _direction(spine) - _direction(own_spine)
+    long = np.linalg.norm(spine, axis=1) / (np.linalg.norm(own_spine) * size)
+    long = np.clip(long, *_TRUNK_STRETCH)
+
+    down = own_spine / np.linalg.norm(own_spine)
+    aside = np.array([-down[1], down[0]])
+    across = keypoints[:, left] - keypoints[:, right]
+    across = np.einsum("tij,tj->ti", rotation(-turn), across) / size[:, None]
+    own = rest.keypoints[left] - rest.keypoints[right]
+    own_wide = own @ aside
+    if abs(own_wide) < 0.1 * rest.trunk:  # pictured from the side: no width to follow
+        wide, shear = np.ones(len(keypoints)), np.zeros(len(keypoints))
+    else:
+        wide = across @ aside / own_wide
+        wide = np.where(wide < 0, -1, 1) * np.clip(np.abs(wide), *limits)
+        shear = np.clip((across @ down - long * (own @ down)) / own_wide, -_SHEAR, _SHEAR)
+    shape = (
+        np.einsum("t,i,j->tij", long, down, down)
+        + np.einsum("t,i,j->tij", wide, aside, aside)
+        + np.einsum("t,i,j->tij", shear, down, aside)
+    ) * size[:, None, None]
+    return (neck if bone is Bone.CHEST else middle), turn, shape
+
+
+def _head(
+    keypoints: NDArray[np.float64],
+    size: NDArray[np.float64],
+    chest: NDArray[np.float64],
+    rest: RestPose,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Place and turn of the head: the best fit of the face, which keeps its shape.
+
+    The neck counts a little in the turn, so that a face seen from the side or from behind,
+    whose eyes lie in one place or the wrong way round, still stands upright.
+    """
+    face = [j for j in HEAD_KEYPOINTS if rest.visible[j]]
+    if not face:
+        return keypoints[:, keypoint.NECK].copy(), chest.copy()
+    own_middle = rest.keypoints[face].mean(axis=0)
+    middle = keypoints[:, face].mean(axis=1)
+    own = rest.keypoints[[*face, keypoint.NECK]] - own_middle
+    now = keypoints[:, [*face, keypoint.NECK]] - middle[:, None]
+    weight = np.array([1.0] * len(face) + [0.3])
+    straight = (weight * (own * now).sum(-1)).sum(-1)
+    turned = (weight * (own[:, 0] * now[..., 1] - own[:, 1] * now[..., 0])).sum(-1)
+    nod = _wrapped(np.arctan2(turned, straight) - chest)
+    turn = chest + np.clip(nod, -_HEAD_TURN, _HEAD_TURN)
+    offset = np.einsum("tij,j->ti", rotation(turn), rest.start[Bone.HEAD] - own_middle)
+    return middle + size[:, None] * offset, turn
+
+
+def _limb(
+    bone: Bone, keypoints: NDArray[np.float64], size: NDArray[np.float64], rest: RestPose
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turn and shape of a bone between two joints."""
+    near, far = LIMBS[bone]
+    own = rest.end[bone] - rest.start[bone]
+    now = keypoints[:, far] - keypoints[:, near]
+    reach = max(float(np.linalg.norm(own)), 1e-3)
+    long = np.clip(np.linalg.norm(now, axis=1) / (reach * size), *_LIMB_STRETCH)
+    along = own / reach
+    stretch = np.eye(2) + np.einsum("t,i,j->tij", long - 1, along, along)
+    return _direction(now) - _direction(own), size[:, None, None] * stretch
+
+
+def _tip(
+    bone: Bone,
+    keypoints: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    limb: NDArray[np.float64],
+    rest: RestPose,
+) -> NDArray[np.float64]:
+    """Turn of a hand or foot against its limb; none while it isn't visible."""
+    near, far = TIPS[bone]
+    if not rest.visible[far]:
+        return np.zeros(len(keypoints))
+    own = rest.end[bone] - rest.start[bone]
+    bend = _wrapped(
+        _direction(keypoints[:, far] - keypoints[:, near]) - _direction(own) - limb
+    )
+    most = _FOOT_TURN if bone in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) else _HAND_TURN
+    bend = np.clip(bend, -most, most)
+    reach = int(3 * _TIP_FRAMES)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _TIP_FRAMES) ** 2)
+    there = (visible[:, near] & visible[:, far]).astype(np.float64)
+    # straight counts as much as one frame does, so that a turn fades in and out
+    total = np.convolve(there * bend, bell)[reach:-reach]
+    weight = np.convolve(there, bell)[reach:-reach]
+    return np.asarray(total / (weight + 1 - there))
+
+
+def _carried(
+    rest: RestPose,
+    place: NDArray[np.float64],
+    angle: NDArray[np.float64],
+    shape: NDArray[np.float64],
+    bone: Bone,
+) -> NDArray[np.float64]:
+    """`(frames, 2)`: where the far end of `bone` goes."""
+    reach = np.einsum("tij,j->ti", shape[:, bone], rest.end[bone] - rest.start[bone])
+    turned = np.einsum("tij,tj->ti", rotation(angle[:, bone]), reach)
+    return np.asarray(place[:, bone] + turned)
+
+
+def _without_flips(bend: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`bend` `(frames,)` modulo a full turn, near zero and without jumps between frames."""
+    smooth = _wrapped(bend)
+    for frame in range(1, len(smooth)):
+        last = smooth[frame - 1]
+        following = last + _wrapped(bend[frame] - last)
+        # a limb that has gone all the way round comes back the short way
+        smooth[frame] = following if abs(following) < _WRAP else smooth[frame]
+    return smooth
+
+
+def _wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`angle` in -pi .. pi."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.arctan2(vector[..., 1], vector[..., 0]))
+
+
+class DrawGroup(IntEnum):
+    """Parts drawn in one go. Within a group, nothing needs to cover anything."""
+
+    TRUNK = 0
+    RIGHT_UPPER_ARM = 1
+    RIGHT_FOREARM = 2
+    LEFT_UPPER_ARM = 3
+    LEFT_FOREARM = 4
+    RIGHT_THIGH = 5
+    RIGHT_SHIN = 6
+    LEFT_THIGH = 7
+    LEFT_SHIN = 8
+    OVER_RIGHT_ARM = 9  # what the trunk has over an upper arm: hair, a strap, a ruffle
+    OVER_LEFT_ARM = 10
+
+
+_SIGN_FRAMES: Final = 2.0  # sigma of the average
+_LEG_SURE: Final = 0.06  # trunk lengths by which a leg must lead to change the order
+_TURN_SURE: Final = 0.12  # of the shoulders' width, likewise for the arms
+_ASIDE: Final = 0.55  # the far arm is behind a trunk of which less than this width shows
+
+
+def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
+    """For each frame, the groups from back to front."""
+    right_leg = _held(_smooth(_leg_lead(transforms, rest)), _LEG_SURE)
+    facing = _smooth(_facing(transforms, rest))
+    right_arm = _held(facing, _TURN_SURE)  # looking to the screen's right, that side is far
+    width = _smooth(_shown_width(transforms, rest))
+    aside = _held(_ASIDE - width, 0.08)
+    return [
+        _order(bool(leg > 0), bool(arm > 0), bool(turned > 0))
+        for leg, arm, turned in zip(right_leg, right_arm, aside, strict=True)
+    ]
+
+
+def _order(right_leg: bool, right_arm: bool, aside: bool) -> tuple[DrawGroup, ...]:
+    """Back to front, given if the right leg and arm are nearer, and if it turns aside."""
+    right_legs = (DrawGroup.RIGHT_SHIN, DrawGroup.RIGHT_THIGH)
+    left_legs = (DrawGroup.LEFT_SHIN, DrawGroup.LEFT_THIGH)
+    right_arms = (
+        DrawGroup.RIGHT_UPPER_ARM,
+        DrawGroup.OVER_RIGHT_ARM,
+        DrawGroup.RIGHT_FOREARM,
+    )
+    left_arms = (DrawGroup.LEFT_UPPER_ARM, DrawGroup.OVER_LEFT_ARM, DrawGroup.LEFT_FOREARM)
+    legs = left_legs + right_legs if right_leg else right_legs + left_legs
+    far, near = (left_arms, right_arms) if right_arm else (right_arms, left_arms)
+    if aside:
+        return (*far, DrawGroup.TRUNK, *legs, *near)
+    return (DrawGroup.TRUNK, *legs, *far, *near)
+
+
+def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
+    """`(frames,)` trunk lengths by which the right leg is nearer than the left."""
+    keypoints = transforms.keypoints
+    unit = rest.trunk * transforms.size
+
+    def nearness(hip: int, knee: int, ankle: int) -> NDArray[np.float64]:
+        foot = keypoints[:, ankle, 1] / unit
+        own = np.linalg.norm(rest.keypoints[knee] - rest.keypoints[hip]) * transforms.size
+        thigh = (keypoints[:, knee, 1] - keypoints[:, hip, 1]) / np.maximum(own, 1e-6)
+        # a thigh that drops by less than its length has its knee up, in front
+        raised = np.clip(0.75 - thigh, 0, 1)
+        return np.asarray(foot + 2.5 * raised)
+
+    return nearness(
+        keypoint.RIGHT_HIP, keypoint.RIGHT_KNEE, keypoint.RIGHT_ANKLE
+    ) - nearness(keypoint.LEFT_HIP, keypoint.LEFT_KNEE, keypoint.LEFT_ANKLE)
+
+
+def _facing(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
+    """`(frames,)` how far the nose points to the screen's right, in shoulder widths.
+
+    Measured against the eyes and ears where there are any, else against the neck.
+    """
+    keypoints = transforms.keypoints
+    sides = [j for j in (keypoint.RIGHT_EAR, keypoint.LEFT_EAR) if rest.visible[j]] or [
+        keypoint.NECK
+    ]
+    shoulders = (
+        rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
+    )
+    width = np.linalg.norm(shoulders) * transforms.size
+    behind = keypoints[:, sides, 0].mean(axis=1)
+    return np.asarray((keypoints[:, keypoint.NOSE, 0] - behind) / np.maximum(width, 1e-6))
+
+
+def _shown_width(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
+    """`(frames,)` the shoulders' width as a share of that in the picture."""
+    keypoints = transforms.keypoints
+    now = np.linalg.norm(
+        keypoints[:, keypoint.LEFT_SHOULDER] - keypoints[:, keypoint.RIGHT_SHOULDER], axis=1
+    )
+    own = np.linalg.norm(
+        rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
+    )
+    return np.asarray(now / np.maximum(own * transforms.size, 1e-6))
+
+
+def _smooth(sign: NDArray[np.float64]) -> NDArray[np.float64]:
+    reach = int(3 * _SIGN_FRAMES)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SIGN_FRAMES) ** 2)
+    total = np.convolve(sign, bell)[reach:-reach]
+    return np.asarray(total / np.convolve(np.ones(len(sign)), bell)[reach:-reach])
+
+
+def _held(sign: NDArray[np.float64], sure: float) -> NDArray[np.float64]:
+    """-1 or 1 for each frame: the sign, changing only where it is `sure`."""
+    held = np.empty(len(sign))
+    now = 1.0 if sign[0] >= 0 else -1.0
+    for frame, value in enumerate(sign):
+        if abs(value) > sure:
+            now = 1.0 if value > 0 else -1.0
+        held[frame] = now
+    return held
