@@ -40,6 +40,7 @@ PROMPTED: Final = frozenset({"cinemo"})
 MOST_LCM_STEPS: Final = 50
 """That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
 
+CUTOUT: Final = ("cutout",)
 CINEMO: Final = ("cinemo",)
 FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate")
 
@@ -59,6 +60,18 @@ class Preset:
     )
     width: int = key(512, "Pixels across the result.", low=64, high=4096, multiple=8)
     height: int = key(768, "Pixels down the result.", low=64, high=4096, multiple=8)
+    own_size: bool = key(
+        False,
+        "Take the picture's own shape, up to 1280 pixels, where no size is said.",
+        only=CUTOUT,
+    )
+    life: float = key(
+        0.0,
+        "How far hair and loose clothes lag and swing; 0 is off.",
+        low=0.0,
+        high=2.0,
+        only=CUTOUT,
+    )
     seed: int = key(42, "Where the noise comes from.", low=0, high=2**63 - 1)
     steps: int = key(25, "Denoising steps.", low=1, high=1000, diffusion=True)
     guidance: float = key(

@@ -136,6 +136,23 @@ DIFFUSING: Final = "animate-anyone"
 """The preset that goes before it, once its weights are here."""
 
 
+LONGEST: Final = 1280
+"""Pixels of the longer side of a result that takes its picture's own shape."""
+
+
+def own_size(picture: Path) -> tuple[int, int]:
+    """`(width, height)` of a result with a picture's own shape, in multiples of 8.
+
+    Raises InputError for what isn't a picture.
+    """
+    from animcli.video.images import picture_size
+
+    sides = picture_size(picture)
+    scale = min(1.0, LONGEST / max(sides))
+    width, height = (max(64, int(side * scale) // 8 * 8) for side in sides)
+    return width, height
+
+
 @dataclass(frozen=True)
 class Rendering:
     """What a render comes to: its frames, what it is called, whose sound goes along.
@@ -222,15 +239,20 @@ class Render:
             check_joints(motion)
         check_person(self.chosen, motion.source, motion.name)
         retarget = self.retarget and motion.fitted_to != self.reference
+        preset, fit = settings.preset, Fit(options.fit or Fit.PAD)
+        if preset.own_size and not settings.origins.keys() & {"width", "height"}:
+            width, height = own_size(self.reference)
+            preset = replace(preset, width=width, height=height)
+            fit = Fit(options.fit or Fit.CROP)  # a few pixels, for sides that codecs take
         stage = RenderStage(
             self.reference,
             motion.source if motion.drawn is None else None,
-            settings.preset,
+            preset,
             frames=self.frames,
             loop=self.loop,
             rate=options.fps,
             retarget=retarget and motion.drawn is None,
-            fit=Fit(options.fit or Fit.PAD),
+            fit=fit,
             detector=options.detector,
             device=device_for(settings),
             control=motion.source if motion.drawn is not None else None,

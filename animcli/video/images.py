@@ -75,6 +75,16 @@ def read_picture(path: Path, limits: Limits | None = None) -> Picture:
         return decoded(image)
 
 
+def picture_size(path: Path, limits: Limits | None = None) -> tuple[int, int]:
+    """`(width, height)` px of a still picture, upright, without decoding it.
+
+    Raises InputError as `read_picture` does.
+    """
+    with opened(path, limits or Limits()) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.height, image.width) if turned else image.size
+
+
 @contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """A picture file, opened and not decoded; what goes wrong inside is an InputError."""

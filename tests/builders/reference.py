@@ -16,7 +16,15 @@ from typer.core import TyperGroup
 
 from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
-from animcli.presets import CINEMO, FOLLOWING, Preset, advice, load_preset, shipped_presets
+from animcli.presets import (
+    CINEMO,
+    CUTOUT,
+    FOLLOWING,
+    Preset,
+    advice,
+    load_preset,
+    shipped_presets,
+)
 from animcli.settings import bounds_of, keys_of
 from animcli.training.settings import DEFAULTS, parts_of
 
@@ -63,14 +71,14 @@ TABLES = """\
 KEYS = """
 ## Keys
 
-Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, those marked ² for
-Animate Anyone, tiny and MagicAnimate. Others ignore them in variables and in `anim.toml`,
-and refuse them as flags and in a preset.
+Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, ² for Animate
+Anyone, tiny and MagicAnimate, ³ for cutout. Others ignore them in variables and in
+`anim.toml`, and refuse them as flags and in a preset.
 
 | key | default | is |
 |---|---|---|
 """
-MARKS = {CINEMO: "¹", FOLLOWING: "²"}
+MARKS = {CINEMO: "¹", FOLLOWING: "²", CUTOUT: "³"}
 
 
 def tables() -> str:

@@ -245,7 +245,7 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         (
             "inspect dance.pose then render no.png -m dance.pose --preset cutout",
             3,
-            "no.png: no such file or directory",
+            "no.png: no such file",
         ),
         (
             "extract-pose dance.mp4 -o a.pose then retarget a.pose --to ref.png",
@@ -389,6 +389,8 @@ def test_the_origin_of_each_value_is_told(
         'renderer = "cutout"': "preset cutout",
         "width = 512": "preset cutout",
         "height = 512": "anim.toml:1",
+        "own_size = true": "preset cutout",
+        "life = 1.0": "preset cutout",
         "seed = 7": "ANIM_SEED",
     }
 
@@ -439,7 +441,7 @@ def test_the_doctor_looks_at_everything(capsys: Capture) -> None:
 def test_weights_that_are_elsewhere_are_listed(capsys: Capture) -> None:
     assert main(["weights", "list"]) == 0
     row = next(row for row in capsys.readouterr().out.splitlines() if "blazepose" in row)
-    assert row.split()[:4] == ["blazepose", "-", "16.5", "MB"]
+    assert row.split()[:4] == ["blazepose", "-", "16.7", "MB"]
     assert main(["weights", "verify"]) == 0
     assert main(["weights", "verify", "dwpose"]) == 5
     assert "anim weights pull dwpose" in capsys.readouterr().out

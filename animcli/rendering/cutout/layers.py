@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animcli.pose import keypoints as keypoint
 from animcli.rendering.cutout.arm_segmentation import Arm, half_thickness, label_arms
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.matting import Matte
@@ -23,6 +24,9 @@ _BESIDE_PX: Final = 3  # an arm as near to the body's outline as this may hide s
 _THICK: Final = 0.35  # trunk lengths, of a forearm and its sleeve that lie across
 _TOUCHES: Final = 0.05  # trunk lengths, half of the thinnest arm: one that hides less of
 # the body's breadth all along only lies beside it
+_SHOULDERS: Final = 1.25  # times the shoulders' half width that a trunk is wide there
+_HIPS: Final = 1.8  # and times the hips' joints'
+_THIN: Final = 0.25  # trunk lengths: half of the narrowest trunk seen from the front
 _EVEN: Final = 0.03  # trunk lengths over which the outline is made even
 
 
@@ -54,8 +58,11 @@ def occluded_body(
     below = int(np.flatnonzero(shoulder.any(axis=1)).max(initial=-1)) + 1
     away = np.abs(np.arange(size[0]) - middle)
     within, beyond = np.zeros(own.shape, np.uint8), np.zeros(own.shape, np.uint8)
+    most = _half_width(rest, own.shape[0])[below:]
     for side in (np.s_[:, middle:], np.s_[:, middle::-1]):
-        reach, between = _reach(shown[side][below:], covers[side][below:], even, touches)
+        reach, between = _reach(
+            shown[side][below:], covers[side][below:], even, touches, most
+        )
         within[side][below:] = away[side[1]] <= reach[:, None]
         beyond[side][below:] = between[:, None] & (away[side[1]] > reach[:, None] + 1)
     within[_between(shown, covers, round(_THICK * rest.trunk))] = 1
@@ -97,15 +104,38 @@ def _upright(rest: RestPose, shape: tuple[int, ...]) -> tuple[NDArray[np.float64
     return np.asarray(turn), column
 
 
+def _half_width(rest: RestPose, rows: int) -> NDArray[np.float64]:
+    """`(rows,)` px: how far from the spine a trunk goes at most in each row, once the spine
+    stands upright; a skirt below the hips may be as wide as it likes.
+    """
+    middle = (rest.start[Bone.PELVIS][1] + rest.start[Bone.CHEST][1]) / 2
+    ends = middle - rest.trunk / 2, middle + rest.trunk / 2
+    halves = [
+        share * float(np.linalg.norm(rest.keypoints[right] - rest.keypoints[left])) / 2
+        for share, right, left in (
+            (_SHOULDERS, keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER),
+            (_HIPS, keypoint.RIGHT_HIP, keypoint.LEFT_HIP),
+        )
+    ]
+    row = np.arange(rows)
+    wide = np.maximum(np.interp(row, ends, halves), _THIN * rest.trunk)
+    return np.where(row > ends[1], np.inf, wide)
+
+
 def _reach(
-    shown: NDArray[np.bool_], covers: NDArray[np.bool_], even: int, touches: float
+    shown: NDArray[np.bool_],
+    covers: NDArray[np.bool_],
+    even: int,
+    touches: float,
+    most: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Reach of the body from the spine, in the first column, in each row, and
     whether its outline is hidden there between places where it shows.
 
     Where what `covers` it hides its outline, that lies between where it shows above and
     below; without those, and where nothing of a stretch of rows would be more than
-    `touches` further out, where the body is last seen.
+    `touches` further out, where the body is last seen. Nor does it lie further out than
+    `most` there, unless it is seen to both above and below.
     """
     count, width = shown.shape
     rows = np.arange(count)
@@ -119,7 +149,11 @@ def _reach(
     guess = np.interp(rows, rows[ends], last[ends])
     window = np.ones(2 * even + 1)
     smooth = np.convolve(guess, window) / np.convolve(np.ones(count), window)
-    hidden = np.where(between, np.maximum(smooth[even : even + count] - last, 0), 0)
+    known = np.flatnonzero(ends)
+    after = np.minimum(np.searchsorted(known, rows), len(known) - 1)
+    seen = np.minimum(last[known[np.maximum(after - 1, 0)]], last[known[after]])
+    hull = np.minimum(smooth[even : even + count], np.maximum(most, seen))
+    hidden = np.where(between, np.maximum(hull - last, 0), 0)
     # the stretches of rows in which it is hidden, numbered
     stretch = np.cumsum(np.diff(between, prepend=False))
     deepest = np.zeros(int(stretch[-1]) + 1)

@@ -46,6 +46,7 @@ def graph_cut(
 
 
 _CUTS = 4  # rounds of colour models and graph cut; the outline no longer moves after that
+_SURE = 0.995
 _DOUBT = 25.0
 """Levels of colour difference across the outline at which the mixture says as much about
 a pixel's share as the outline itself does."""
@@ -64,9 +65,19 @@ class Matte:
     colours: NDArray[np.float32]
 
 
-def estimate_matte(picture: NDArray[np.uint8], probability: NDArray[np.float32]) -> Matte:
-    """Refine a rough `probability` `(h, w)`, 0..1, to the matte of `picture`."""
-    inside = _on_edges(picture, probability)
+def estimate_matte(
+    picture: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    front: NDArray[np.bool_] | None = None,
+    back: NDArray[np.bool_] | None = None,
+    doubtful: NDArray[np.bool_] | None = None,
+) -> Matte:
+    """Refine a rough `probability` `(h, w)`, 0..1, to the matte of `picture`.
+
+    front, back: `(h, w)`, what is figure or background whatever the colours say.
+    doubtful: `(h, w)`, where the colours decide, however sure the probability is.
+    """
+    inside = _on_edges(picture, probability, front, back, doubtful)
     return _soften(picture, inside)
 
 
@@ -88,18 +99,28 @@ def _disk(radius: int) -> NDArray[np.uint8]:
 
 
 def _on_edges(
-    picture: NDArray[np.uint8], probability: NDArray[np.float32]
+    picture: NDArray[np.uint8],
+    probability: NDArray[np.float32],
+    front: NDArray[np.bool_] | None,
+    back: NDArray[np.bool_] | None,
+    doubtful: NDArray[np.bool_] | None,
 ) -> NDArray[np.bool_]:
     """The figure with its outline on the picture's edges."""
-    reach = 4 * _band(picture.shape)  # the network's mask has 256 pixels to a side
-    core = cv2.erode((probability > 0.8).astype(np.uint8), _disk(reach), borderValue=1)
+    reach = 4 * _band(picture.shape)  # the networks' masks have 256 pixels to a side
+    core = cv2.erode((probability > 0.85).astype(np.uint8), _disk(reach), borderValue=1)
     hull = cv2.dilate((probability > 0.2).astype(np.uint8), _disk(reach))
-    if not hull.any() or hull.all() or not core.any():
-        return probability > 0.5
     labels = np.where(probability > 0.5, MAYBE_FRONT, MAYBE_BACK).astype(np.uint8)
-    # thin limbs have no core; what the network is that sure of is always figure
-    labels[(core > 0) | (probability > 0.97)] = FRONT
+    # thin limbs have no core; what the networks are that sure of is always figure
+    labels[(core > 0) | (probability > _SURE)] = FRONT
+    if doubtful is not None:
+        labels[doubtful & (labels == FRONT)] = MAYBE_FRONT
+    if front is not None:
+        labels[front] = FRONT
     labels[hull == 0] = BACK
+    if back is not None:
+        labels[back] = BACK
+    if not ((labels == FRONT).any() and (labels == BACK).any()):
+        return probability > 0.5
     return _without_specks(graph_cut(picture, labels, _CUTS))
 
 

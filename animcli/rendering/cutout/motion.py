@@ -11,7 +11,7 @@ a knee that comes up comes forward. The signs are averaged over some frames, and
 holds until they clearly say otherwise, so that nothing flickers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -154,6 +154,14 @@ class BoneTransforms:
     shape: NDArray[np.float64]
     keypoints: NDArray[np.float64]
     size: NDArray[np.float64]
+
+    def shifted(self, by: NDArray[np.float64]) -> "BoneTransforms":
+        """The same, moved in each frame `by` `(frames, 2)` px."""
+        return replace(
+            self,
+            place=self.place + by[:, None],
+            keypoints=self.keypoints + by[:, None],
+        )
 
 
 def bone_transforms(motion: PoseSequence, rest: RestPose) -> BoneTransforms:
@@ -362,10 +370,10 @@ _ASIDE: Final = 0.55  # the far arm is behind a trunk of which less than this wi
 
 def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
     """For each frame, the groups from back to front."""
-    right_leg = _held(_smooth(_leg_lead(transforms, rest)), _LEG_SURE)
-    facing = _smooth(_facing(transforms, rest))
+    right_leg = _held(smoothed(_leg_lead(transforms, rest), _SIGN_FRAMES), _LEG_SURE)
+    facing = smoothed(_facing(transforms, rest), _SIGN_FRAMES)
     right_arm = _held(facing, _TURN_SURE)  # looking to the screen's right, that side is far
-    width = _smooth(_shown_width(transforms, rest))
+    width = smoothed(_shown_width(transforms, rest), _SIGN_FRAMES)
     aside = _held(_ASIDE - width, 0.08)
     return [
         _order(bool(leg > 0), bool(arm > 0), bool(turned > 0))
@@ -437,9 +445,10 @@ def _shown_width(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float
     return np.asarray(now / np.maximum(own * transforms.size, 1e-6))
 
 
-def _smooth(sign: NDArray[np.float64]) -> NDArray[np.float64]:
-    reach = int(3 * _SIGN_FRAMES)
-    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SIGN_FRAMES) ** 2)
+def smoothed(sign: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    """`sign` `(frames,)` averaged by a bell of `sigma` frames."""
+    reach = int(3 * sigma)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     total = np.convolve(sign, bell)[reach:-reach]
     return np.asarray(total / np.convolve(np.ones(len(sign)), bell)[reach:-reach])
 
@@ -453,3 +462,34 @@ def _held(sign: NDArray[np.float64], sure: float) -> NDArray[np.float64]:
             now = 1.0 if value > 0 else -1.0
         held[frame] = now
     return held
+
+
+_GROUND_FRAMES: Final = 12  # each way, in which some foot stands on the ground
+
+
+@dataclass(frozen=True, eq=False)
+class Contacts:
+    """Feet, and how far they are off the ground.
+
+    soles: `(frames, n, 2)` px, the middle of each foot. air: `(frames, n)` px.
+    """
+
+    soles: NDArray[np.float64]
+    air: NDArray[np.float64]
+
+
+def find_contacts(transforms: BoneTransforms, rest: RestPose) -> Contacts:
+    """Feet that the picture shows, and their height over the lowest of them around."""
+    feet = [foot for foot in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) if rest.present[foot]]
+    frames = len(transforms.size)
+    soles = np.zeros((frames, len(feet), 2))
+    for index, foot in enumerate(feet):
+        end = _carried(rest, transforms.place, transforms.angle, transforms.shape, foot)
+        soles[:, index] = (transforms.place[:, foot] + end) / 2
+    if not feet:
+        return Contacts(soles, np.zeros((frames, 0)))
+    lowest = soles[..., 1].max(axis=1)
+    wide = np.pad(lowest, _GROUND_FRAMES, "edge")
+    around = np.lib.stride_tricks.sliding_window_view(wide, 2 * _GROUND_FRAMES + 1)
+    ground = smoothed(around.max(axis=1), _SIGN_FRAMES)
+    return Contacts(soles, np.maximum(ground[:, None] - soles[..., 1], 0))

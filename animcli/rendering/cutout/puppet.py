@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animcli.rendering.cutout.dynamics import HeadTurn, Sway
 from animcli.rendering.cutout.layers import Layers, split_layers
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.mesh import build_mesh, rasterise
@@ -16,10 +18,14 @@ from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
 _CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about five wide
-# How far a figure that the picture's edge cuts off goes on, in trunk lengths: a half figure
-# down to where its feet would be, all else a little.
-_BEYOND_HALF: Final = 1.6
+# How far a figure that the picture's edge cuts off goes on, in trunk lengths: that edge is
+# kept out of the frame, but what bends there may be pulled out.
+_BEYOND_HALF: Final = 0.5
 _BEYOND: Final = 0.12
+
+_CUT_BELOW: Final = 0.15  # trunk lengths along an edge from which on it cuts a body off
+_CUT_BESIDE: Final = 0.8
+_FRAMED: Final = 10  # frames over which a figure goes to where its cut edge stays hidden
 
 _GROUP_OF: Final = {
     Bone.PELVIS: DrawGroup.TRUNK,
@@ -44,6 +50,14 @@ _OVER: Final = {
 }
 
 
+class Edge(Enum):
+    """An edge of a picture: the axis across it, and the side."""
+
+    BOTTOM = (1, 1)
+    LEFT = (0, 0)
+    RIGHT = (0, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Puppet:
     """A figure that can be drawn in any pose.
@@ -52,11 +66,34 @@ class Puppet:
     textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each layer of the mesh, and one
         for what the body has over each arm.
     groups: for each group, the triangles `(k, 3)` that it draws, and their texture.
+    cuts: for each edge of the picture, the nodes at which it cuts the body off.
     """
 
     skinned: SkinnedMesh
     textures: tuple[NDArray[np.uint8], ...]
     groups: Mapping[DrawGroup, tuple[NDArray[np.intp], int]]
+    cuts: Mapping[Edge, NDArray[np.intp]]
+
+    def framed(self, transforms: BoneTransforms, size: tuple[int, int]) -> BoneTransforms:
+        """`transforms`, moved so that no edge that cuts the body off comes into a frame of
+        `size` (width, height).
+
+        The way back is taken smoothly over some frames before and after.
+        """
+        shift = np.zeros((len(transforms.size), 2))
+        for edge, nodes in self.cuts.items():
+            axis, far = edge.value
+            places = [
+                self.skinned.bend(transforms, frame, nodes)[:, axis]
+                for frame in range(len(shift))
+            ]
+            if far:
+                inside = size[axis] + 1 - np.array([place.min() for place in places])
+                shift[:, axis] += _held(inside)
+            else:
+                inside = np.array([place.max() for place in places]) + 2
+                shift[:, axis] -= _held(inside)
+        return transforms.shifted(shift)
 
     def draw(
         self,
@@ -64,10 +101,18 @@ class Puppet:
         transforms: BoneTransforms,
         frame: int,
         order: Sequence[DrawGroup],
+        turn: HeadTurn | None = None,
+        swaying: Sway | None = None,
     ) -> None:
         """Lay the figure as it is in `frame` onto `canvas` `(h, w, 3)`, back to front."""
         size = (canvas.shape[1], canvas.shape[0])
-        places = self.skinned.bend(transforms, frame)
+        nodes = self.skinned.mesh.nodes
+        if turn is not None:
+            nodes = nodes.copy()
+            nodes[turn.nodes] += turn.offsets(frame)
+        places = self.skinned.bend(transforms, frame, nodes=nodes)
+        if swaying is not None:
+            places[swaying.nodes] += swaying.offsets[frame]
         for group in order:
             if group not in self.groups:
                 continue
@@ -96,12 +141,50 @@ def build_puppet(
     matte = Matte(matte.alpha[rows, columns], matte.colours[rows, columns])
     rest = _shifted(rest, -columns.start, -rows.start)
     spacing = int(np.clip(round(rest.trunk / _CELLS_PER_TRUNK), 3, 16))
-    picture, matte, rest = _continue_past_edges(picture, matte, rest, spacing)
+    size = picture.shape[:2]
+    picture, matte, moved = _continue_past_edges(picture, matte, rest, spacing)
+    left, top = np.rint(moved.start[0] - rest.start[0]).astype(int)
+    inner = (slice(top, top + size[0]), slice(left, left + size[1]))
+    rest, body = moved, matte.alpha
     layers = split_layers(picture, matte, rest, spacing)
     mesh = build_mesh(layers, spacing)
     skinned = bind(mesh, rest, [layer.bones for layer in layers.layers], spacing)
     textures = (*(layer.texture for layer in layers.layers), *layers.over)
-    return Puppet(skinned, textures, _grouped(skinned, layers))
+    return Puppet(skinned, textures, _grouped(skinned, layers), _cuts(skinned, body, inner))
+
+
+def _held(inside: NDArray[np.float64]) -> NDArray[np.float64]:
+    """At least `inside` `(frames,)` where that is positive, and smooth in time."""
+    wide = np.pad(np.maximum(inside, 0), 2 * _FRAMED, "edge")
+    most = np.lib.stride_tricks.sliding_window_view(wide, 2 * _FRAMED + 1).max(axis=1)
+    window = np.hanning(2 * _FRAMED + 3)[1:-1]
+    return np.convolve(most, window / window.sum(), "valid")
+
+
+def _cuts(
+    skinned: SkinnedMesh, alpha: NDArray[np.float32], inner: tuple[slice, slice]
+) -> dict[Edge, NDArray[np.intp]]:
+    """Nodes of the trunk along each edge of the picture, which is `inner` of `alpha`
+    `(h, w)`, where the figure goes on beyond it. What merely touches an edge, and feet that
+    stand on it, don't count.
+    """
+    nodes = skinned.mesh.nodes
+    trunk = skinned.weights[:, [Bone.PELVIS, Bone.CHEST, Bone.HEAD]].sum(axis=1)
+    columns, rows = np.rint(nodes).astype(np.intp).T
+    height, width = alpha.shape
+    there = alpha[rows.clip(0, height - 1), columns.clip(0, width - 1)] > 0.5
+    spacing = float(np.diff(np.unique(nodes[:, 0])).min())
+    found = {}
+    for edge in Edge:
+        axis, far = edge.value
+        span = inner[1 - axis]
+        at = span.stop - 0.5 if far else span.start - 0.5
+        near = np.abs(nodes[:, axis] - at) <= 0.5 * spacing + 0.5
+        cut = np.flatnonzero(near & there & (trunk > 0.5))
+        least = _CUT_BELOW if edge is Edge.BOTTOM else _CUT_BESIDE
+        if len(cut) * spacing > least * skinned.rest.trunk:
+            found[edge] = cut
+    return found
 
 
 def _grouped(

@@ -6,15 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.rendering.cutout.inpaint import inpaint_background
+from animcli.rendering.cutout.background import cast, find_shadow, inpaint_background, lit
+from animcli.rendering.cutout.dynamics import head_turn, sway
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
-from animcli.rendering.cutout.motion import bone_transforms, draw_orders
+from animcli.rendering.cutout.motion import bone_transforms, draw_orders, find_contacts
 from animcli.rendering.cutout.puppet import build_puppet
-from animcli.rendering.cutout.rig import rest_pose
+from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
+from animcli.rendering.cutout.segmentation import segment
 from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
 
 _STEPS = 4
+_USUAL_RATE = 24  # of a motion whose frames are unevenly spaced
+_SOFT = 0.2  # how much light a new shadow takes where the picture shows none
 
 
 class Cutout:
@@ -46,42 +49,62 @@ class Cutout:
             rest = rest_pose(
                 request.reference_pose.points[0], request.reference_pose.seen[0]
             )
+            rest = without_cut_legs(rest, request.size[1])
         except ValueError as error:
             raise InputError(
                 f"cutout can't move this picture: {error}",
                 "choose a picture that shows the character from the head to the hips",
             ) from error
-        matte = _matte(request)
+        matte = _matte(request, rest)
         report(doing, 1, _STEPS)
-        background = inpaint_background(request.reference, matte.alpha)
+        shown = _shown(request)
+        shadow = find_shadow(request.reference, matte.alpha, _soles(rest), rest.trunk)
+        bright = lit(request.reference, shadow)
+        background = inpaint_background(bright, matte.alpha, shown)
         report(doing, 2, _STEPS)
-        puppet = build_puppet(request.reference, matte, rest, _shown(request))
+        puppet = build_puppet(request.reference, matte, rest, shown)
         report(doing, 3, _STEPS)
-        transforms = bone_transforms(request.motion, rest)
+        transforms = puppet.framed(bone_transforms(request.motion, rest), request.size)
         orders = draw_orders(transforms, rest)
+        rate = float(request.motion.rate or _USUAL_RATE)
+        swaying = sway(puppet.skinned, transforms, rate, request.preset.life)
+        turn = head_turn(puppet.skinned, transforms, request.motion.seen)
+        contacts = find_contacts(transforms, rest)
+        depth = shadow.depth or _SOFT
         report(doing, 4, _STEPS)
 
         def frames(wanted: range) -> Iterator[NDArray[np.uint8]]:
             for frame in wanted:
                 canvas = background.copy()
-                puppet.draw(canvas, transforms, frame, orders[frame])
+                trunk = rest.trunk * float(transforms.size[frame])
+                cast(canvas, contacts.soles[frame], contacts.air[frame], trunk, depth)
+                puppet.draw(canvas, transforms, frame, orders[frame], turn, swaying)
                 yield canvas
 
         return frames
 
 
-def _matte(request: RenderRequest) -> Matte:
+def _soles(rest: RestPose) -> NDArray[np.float64]:
+    """`(n, 2)` px: the lower ends of the feet that the picture shows."""
+    feet = [foot for foot in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) if rest.present[foot]]
+    ends = [(rest.start[foot] + rest.end[foot]) / 2 for foot in feet]
+    return np.reshape(ends, (-1, 2))
+
+
+def _matte(request: RenderRequest, rest: RestPose) -> Matte:
     """The figure by the picture's own alpha where it has one, else by segmentation."""
     alpha = request.reference_alpha
     if alpha is not None and _cuts_out(alpha):
         return matte_from_alpha(request.reference, alpha)
-    probability = BlazePose(request.weights["blazepose"]).segment(request.reference)
-    if probability is None or not (probability > 0.5).any():
+    found = segment(request.reference, rest, request.weights["blazepose"])
+    if not (found.probability > 0.5).any():
         raise InputError(
             "cutout finds no figure to cut out of the picture",
             "choose a picture with one person in it, or cut it out and save it with alpha",
         )
-    return estimate_matte(request.reference, probability)
+    return estimate_matte(
+        request.reference, found.probability, found.front, found.back, found.open
+    )
 
 
 def _shown(request: RenderRequest) -> tuple[slice, slice]:

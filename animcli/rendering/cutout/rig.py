@@ -1,6 +1,6 @@
 """The bones that move a cut-out figure, and where they lie in its picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -165,6 +165,21 @@ def rest_pose(keypoints: NDArray[np.float32], visible: NDArray[np.bool_]) -> Res
         end[bone] = points[far] if visible[far] else points[near] + share * along
         present[bone] = present[limb]
     return RestPose(points, visible, start, end, present)
+
+
+def without_cut_legs(rest: RestPose, height: int) -> RestPose:
+    """`rest` without the thighs of legs that the lower edge of a picture, `height` px high,
+    cuts off at the shin: they move with the hips, so that the cut stays below.
+    """
+    present = rest.present.copy()
+    for thigh, shin in (
+        (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN),
+        (Bone.LEFT_THIGH, Bone.LEFT_SHIN),
+    ):
+        long = float(np.linalg.norm(rest.end[thigh] - rest.start[thigh]))
+        if present[thigh] and not present[shin] and rest.end[thigh][1] + long > height:
+            present[thigh] = False
+    return replace(rest, present=present)
 
 
 def _place_hips(points: NDArray[np.float64], visible: NDArray[np.bool_]) -> None:

@@ -131,20 +131,32 @@ class SkinnedMesh:
     centres: NDArray[np.float64]
     bent_joints: tuple[BentJoint, ...]
 
-    def bend(self, transforms: BoneTransforms, frame: int) -> NDArray[np.float64]:
-        """`(n, 2)` px: where the nodes are in `frame`."""
+    def bend(
+        self,
+        transforms: BoneTransforms,
+        frame: int,
+        only: NDArray[np.intp] | slice = slice(None),
+        nodes: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """`(n, 2)` px: where the nodes are in `frame`, or `only` some of them.
+
+        nodes: `(n, 2)` px, where they are before the bones move them, if elsewhere than in
+        the picture.
+        """
+        own = (self.mesh.nodes if nodes is None else nodes)[only]
+        weights, centres = self.weights[only], self.centres[only]
         turn = rotation(transforms.angle[frame])
         shape = transforms.shape[frame]
         whole = turn @ shape  # (15, 2, 2)
         shift = transforms.place[frame] - np.einsum("bij,bj->bi", whole, self.rest.start)
-        count = len(self.weights)
-        blended = (self.weights @ whole.reshape(-1, 4)).reshape(count, 2, 2)
-        moved = np.einsum("nij,nj->ni", blended, self.centres) + self.weights @ shift
-        turned = rotation(self.weights @ transforms.angle[frame])
-        shaped = (self.weights @ shape.reshape(-1, 4)).reshape(count, 2, 2)
+        count = len(weights)
+        blended = (weights @ whole.reshape(-1, 4)).reshape(count, 2, 2)
+        moved = np.einsum("nij,nj->ni", blended, centres) + weights @ shift
+        turned = rotation(weights @ transforms.angle[frame])
+        shaped = (weights @ shape.reshape(-1, 4)).reshape(count, 2, 2)
         for bent_joint in self.bent_joints:
-            shaped = shaped @ bent_joint.mitre(self.weights, transforms.angle[frame])
-        arm = np.einsum("nij,nj->ni", shaped, self.mesh.nodes - self.centres)
+            shaped = shaped @ bent_joint.mitre(weights, transforms.angle[frame])
+        arm = np.einsum("nij,nj->ni", shaped, own - centres)
         return np.asarray(moved + np.einsum("nij,nj->ni", turned, arm))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders.poses import random_pose
 from builders.videos import tiny_clip
@@ -29,9 +30,18 @@ from animcli.stages.inspect import OverlayStage
 from animcli.stages.reference import FitClip
 from animcli.stages.render import RenderStage
 from animcli.stages.retarget import RetargetStage
+from animcli.video.images import write_picture
 from animcli.weights.store import WeightsStore
 
 REFERENCE = Path("ref.png")
+
+
+@pytest.fixture(autouse=True)
+def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures of 64 x 96 pixels by the names that these tests use."""
+    monkeypatch.chdir(tmp_path)
+    for name in (REFERENCE, Path("b.png")):
+        write_picture(name, np.zeros((96, 64, 3), np.uint8))
 
 
 @pytest.fixture

@@ -46,12 +46,25 @@ class Look:
 def outline(
     network: BodyNetwork, picture: NDArray[np.uint8], roi: Roi
 ) -> NDArray[np.float32]:
-    """How surely each pixel `(h, w)` belongs to the figure within `roi`, 0..1."""
+    """Probability `(h, w)`, 0..1, that a pixel belongs to the figure within `roi`."""
+    mean, _ = outline_logits(network, picture, roi)
+    figure: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * mean))
+    return figure
+
+
+def outline_logits(
+    network: BodyNetwork, picture: NDArray[np.uint8], roi: Roi
+) -> tuple[NDArray[np.float32], float]:
+    """The outline within `roi` as logits `(h, w)`, and how sure the looks were of a body,
+    0..1 in the mean.
+    """
     height, width = picture.shape[:2]
     total = np.zeros((height, width), np.float32)
     weight = np.zeros((height, width), np.float32)
+    sure = []
     for look in looks(roi):
         body = network.read(picture, look.roi)
+        sure.append(body.sure)
         if not look.whole and body.sure < SURE:
             continue
         logits = np.clip(body.outline, -MOST, MOST)
@@ -62,9 +75,7 @@ def outline(
             reach = _back(_FADING, look.roi, (width, height), 0)
             total += reach * _back(logits, look.roi, (width, height), 0)
             weight += reach
-    mean = total / weight
-    figure: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * mean))
-    return figure
+    return total / weight, float(np.mean(sure))
 
 
 def looks(roi: Roi) -> Iterator[Look]:

@@ -37,7 +37,7 @@ from animcli.pose.detectors.blazepose.landmarks import (
     HandNetwork,
     to_skeleton,
 )
-from animcli.pose.detectors.blazepose.segmentation import outline
+from animcli.pose.detectors.blazepose.segmentation import outline, outline_logits
 
 DRAW_THRESHOLD = 0.5
 """BlazePose guesses hidden joints, with low scores; up to this one they aren't drawn."""
@@ -163,6 +163,14 @@ class BlazePose:
         if body is None:
             return None
         return outline(self._body, picture, body_roi(body.hips, body.rim))
+
+    def segment_in(
+        self, picture: NDArray[np.uint8], roi: Roi
+    ) -> tuple[NDArray[np.float32], float]:
+        """The outline of whoever is in a square, as logits `(h, w)`, and how sure it is
+        that there is a body, 0..1.
+        """
+        return outline_logits(self._body, picture, roi)
 
     def body_in(self, picture: NDArray[np.uint8], roi: Roi) -> Body | None:
         """The body in a square, or None if there is none."""

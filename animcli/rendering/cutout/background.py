@@ -1,0 +1,204 @@
+"""Background: the picture without its figure and its cast shadow, and new shadows on it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+
+from animcli.rendering.cutout.inpaint import push_pull
+from animcli.rendering.cutout.patch_fill import patch_fill
+
+_GRAIN_PX: Final = 4.0  # sigma: what is finer than this is grain, grass or snow or weave
+_GRAIN_LEVELS: Final = 40.0  # what is stronger is an edge of something, and stays alone
+_PLAIN: Final = (1.0, 3.0)  # levels of detail around a hole: below, there is no texture to
+# go on with, and a smooth fill is better; above, patches alone
+_ZONE: Final = (0.75, 0.3)  # trunk lengths about each foot in which its shadow may lie
+_DARKER: Final = (0.4, 0.985)  # light that a shadow leaves
+_TINT: Final = 0.07  # by how much the channels of that may differ: it keeps the colour
+_SPOT: Final = (0.42, 0.13)  # trunk lengths: sigma of a new shadow, across and down
+_AIR: Final = 0.35  # trunk lengths off the ground at which a foot has lost its shadow
+
+
+@dataclass(frozen=True, eq=False)
+class Shadow:
+    """A shadow cast on the floor.
+
+    light: `(h, w)` float32 in 0..1, what it leaves of each pixel's light.
+    depth: 0..1, how much it takes where it is darkest; 0 where there is none.
+    """
+
+    light: NDArray[np.float32]
+    depth: float
+
+
+def inpaint_background(
+    picture: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    shown: tuple[slice, slice] = (slice(None), slice(None)),
+) -> NDArray[np.uint8]:
+    """`picture` `(h, w, 3)` with what the figure covers filled from around it.
+
+    shown: the rows and columns that are picture; beyond them it is filled as well.
+    """
+    beside = np.ones(alpha.shape, bool)
+    beside[shown] = False
+    hole = covered(alpha) | beside
+    if hole.all():
+        return np.zeros_like(picture)
+    pixels = picture.astype(np.float32)
+    smooth = push_pull(pixels, ~hole)
+    filled = smooth.copy()
+    filled[hole] += _mirrored_grain(pixels, smooth, hole)
+    texture = _texture(pixels, hole)[..., None]
+    if texture[hole].max(initial=0) > 0:
+        filled += texture * (patch_fill(pixels, hole, smooth) - filled)
+    filled = np.where(hole[..., None], filled, pixels)
+    return np.clip(np.rint(filled), 0, 255).astype(np.uint8)
+
+
+def covered(alpha: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """`(h, w)`: the pixels that a figure of `alpha` leaves a trace in."""
+    # a little more than the figure: what is left of its outline would show as a ghost
+    reach = max(3, round(max(alpha.shape) / 110))
+    side = 2 * reach + 1
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    wide = cv2.dilate((alpha > 0.01).astype(np.uint8), disk)
+    # slivers between its parts are tinged by it on both sides
+    return np.asarray(cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disk) > 0)
+
+
+def _texture(pixels: NDArray[np.float32], hole: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """`(h, w)` in 0..1: how far there is texture around, that a fill should go on with."""
+    detail = np.abs(pixels - cv2.GaussianBlur(pixels, (0, 0), 3)).max(axis=-1)
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    # an edge that a hole cuts is texture some way along the hole's rim
+    detail[near] = 0
+    wide = 2 * (max(hole.shape) // 50) + 1
+    detail = np.asarray(cv2.dilate(detail, np.ones((wide, wide), np.uint8)), np.float32)
+    spread = push_pull(detail[..., None], ~near)[..., 0]
+    even = cv2.GaussianBlur(spread, (0, 0), max(2.0, max(hole.shape) / 60))
+    low, high = _PLAIN
+    return np.asarray(np.clip((even - low) / (high - low), 0, 1), np.float32)
+
+
+def find_shadow(
+    picture: NDArray[np.uint8],
+    alpha: NDArray[np.float32],
+    feet: NDArray[np.float64],
+    trunk: float,
+) -> Shadow:
+    """The shadow that the figure casts about its feet.
+
+    It is darker than the floor beside it, in the same colour, and adjoins the figure.
+    feet: `(n, 2)` px, where it stands. trunk: its trunk's length, px.
+    """
+    light = np.ones(alpha.shape, np.float32)
+    zone = np.zeros(alpha.shape, np.uint8)
+    for x, y in feet:
+        axes = (round(_ZONE[0] * trunk), round(_ZONE[1] * trunk))
+        cv2.ellipse(zone, (round(x), round(y)), axes, 0, 0, 360, 1, -1)
+    hole = covered(alpha)
+    free = ~hole & (zone == 0)
+    if not zone.any() or not free.any():
+        return Shadow(light, 0.0)
+    rows, columns = (np.flatnonzero(zone.any(axis=axis)) for axis in (1, 0))
+    margin = round(0.3 * trunk)
+    top, bottom = rows[0], rows[-1] + 1
+    left, right = max(columns[0] - margin, 0), columns[-1] + 1 + margin
+    window = np.s_[top:bottom, left:right]
+    plain = picture[window].astype(np.float32) + 1
+    pixels = np.asarray(cv2.GaussianBlur(plain, (0, 0), 1.5), np.float32)
+    floor, known = _beside(pixels, free[window])
+    share = pixels / np.maximum(floor, 1)
+    known &= (zone[window] > 0) & ~hole[window]
+    darker = (share.max(axis=-1) < _DARKER[1]) & (share.min(axis=-1) > _DARKER[0])
+    shaded = known & darker & (np.ptp(share, axis=-1) < _TINT)
+    opened = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    touching = cv2.dilate(hole[window].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    _, pieces = cv2.connectedComponents((opened > 0).astype(np.uint8) | touching)
+    adjoining = np.unique(pieces[touching & (pieces > 0)])
+    shaded = (opened > 0) & np.isin(pieces, adjoining)
+    if shaded.sum() < 0.01 * trunk**2:
+        return Shadow(light, 0.0)
+    level = np.where(shaded, share.mean(axis=-1), 1).astype(np.float32)
+    # under the figure it goes on from where it is seen
+    level = push_pull(level[..., None], ~hole[window])[..., 0]
+    light[window] = cv2.GaussianBlur(level, (0, 0), 2)
+    return Shadow(light, float(1 - np.percentile(level[shaded], 5)))
+
+
+def _beside(
+    pixels: NDArray[np.float32], free: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The floor in each row from the nearest `free` pixels on both sides, and where a row
+    has any.
+    """
+    many = free.sum(axis=1)
+    columns = np.arange(free.shape[1])
+    floor = pixels.copy()
+    for row in np.flatnonzero(many >= 4):
+        at = np.flatnonzero(free[row])
+        for channel in range(3):
+            even = cv2.blur(pixels[row, at, channel].reshape(1, -1), (9, 1))[0]
+            floor[row, :, channel] = np.interp(columns, at, even)
+    return floor, np.broadcast_to((many >= 4)[:, None], free.shape).copy()
+
+
+def lit(picture: NDArray[np.uint8], shadow: Shadow) -> NDArray[np.uint8]:
+    """`picture` `(h, w, 3)` as it would be without `shadow`."""
+    bright = picture / np.clip(shadow.light, 0.3, 1)[..., None]
+    return np.clip(np.rint(bright), 0, 255).astype(np.uint8)
+
+
+def cast(
+    canvas: NDArray[np.uint8], feet: NDArray[np.float64], air: NDArray[np.float64],
+    trunk: float, depth: float,
+) -> None:  # fmt: skip
+    """Darken `canvas` `(h, w, 3)` softly under `feet` `(n, 2)` px.
+
+    air: `(n,)` px that each is off the ground. trunk: px. depth: 0..1, of a foot on it.
+    """
+    height, width = canvas.shape[:2]
+    for (x, y), up in zip(feet, air, strict=True):
+        share = depth * np.exp(-up / (_AIR * trunk))
+        wide = _SPOT[0] * trunk * (1 + up / trunk)
+        tall = _SPOT[1] * trunk * (1 + up / trunk)
+        ground = y + up
+        left, right = max(int(x - 3 * wide), 0), min(int(x + 3 * wide) + 1, width)
+        top, bottom = (
+            max(int(ground - 3 * tall), 0),
+            min(int(ground + 3 * tall) + 1, height),
+        )
+        if left >= right or top >= bottom or share < 0.004:
+            continue
+        across = np.exp(-0.5 * ((np.arange(left, right) - x) / wide) ** 2)
+        down = np.exp(-0.5 * ((np.arange(top, bottom) - ground) / tall) ** 2)
+        light = (256 * (1 - share * np.outer(down, across))).astype(np.uint16)[..., None]
+        patch = canvas[top:bottom, left:right]
+        patch[:] = (patch * light + 128) >> 8
+
+
+def _mirrored_grain(
+    pixels: NDArray[np.float32], filled: NDArray[np.float32], hole: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """`(n, 3)`: fine detail for the pixels in the hole, mirrored at the hole's edge."""
+    grain = pixels - cv2.GaussianBlur(filled, (0, 0), _GRAIN_PX)
+    grain[np.abs(grain).max(axis=-1) > _GRAIN_LEVELS] = 0
+    grain[hole] = 0
+    rows, columns = np.nonzero(hole)
+    nearest = distance_transform_edt(hole, return_distances=False, return_indices=True)
+    edge = np.asarray(nearest)[:, rows, columns]
+    height, width = hole.shape
+    # reflected once more where that lies beyond the picture
+    row = _folded(2 * edge[0] - rows, height)
+    column = _folded(2 * edge[1] - columns, width)
+    return np.asarray(grain[row, column])
+
+
+def _folded(place: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """`place` back into `0 .. size - 1`, as between two mirrors."""
+    around = np.abs(place) % (2 * size - 2) if size > 1 else 0 * place
+    return np.asarray(np.where(around < size, around, 2 * size - 2 - around))

@@ -1,0 +1,87 @@
+"""What was behind the figure goes on: its texture, its light, and without a shadow."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.rendering.cutout.background import cast, find_shadow, inpaint_background, lit
+
+FEET = np.array([[100.0, 205.0]])
+
+
+def wall(height: int = 260, width: int = 200) -> NDArray[np.uint8]:
+    """Tiles with dark joints, 16 px apart."""
+    picture = np.full((height, width, 3), (190, 170, 150), np.uint8)
+    picture[::16], picture[:, ::16] = 90, 90
+    return picture
+
+
+def someone(height: int = 260, width: int = 200) -> NDArray[np.float32]:
+    alpha = np.zeros((height, width), np.float32)
+    alpha[60:206, 80:120] = 1
+    return alpha
+
+
+def error(one: NDArray[np.uint8], other: NDArray[np.uint8], where: NDArray) -> float:
+    return float(np.abs(one.astype(float) - other)[where].mean())
+
+
+def test_texture_goes_on_behind_the_figure() -> None:
+    alpha = someone()
+    weave = np.random.default_rng(0).integers(90, 190, (260, 200, 3)).astype(np.uint8)
+    seen = weave.copy()
+    seen[alpha > 0] = (200, 30, 30)
+    filled = inpaint_background(seen, alpha)
+    inside = alpha > 0
+    # a smooth fill would leave a tenth of it
+    assert filled[inside].std() > 0.6 * weave[inside].std()
+    np.testing.assert_array_equal(filled[:, :60], weave[:, :60])
+
+
+def test_a_plain_wall_is_filled_without_a_trace() -> None:
+    down, across = np.mgrid[:260, :200]
+    plain = np.stack([100 + down // 4, 120 + across // 4, 0 * down + 90], -1)
+    seen = plain.astype(np.uint8)
+    seen[someone() > 0] = (200, 30, 30)
+    assert (
+        error(inpaint_background(seen, someone()), plain.astype(np.uint8), someone() > 0)
+        < 3
+    )
+
+
+def shaded(picture: NDArray[np.uint8], depth: float) -> NDArray[np.uint8]:
+    down, across = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    spot = np.exp(-0.5 * (((across - 100) / 25) ** 2 + ((down - 205) / 7) ** 2))
+    return np.rint(picture * (1 - depth * spot[..., None])).astype(np.uint8)
+
+
+def test_a_cast_shadow_goes_and_its_depth_is_known() -> None:
+    floor = np.full((260, 200, 3), (150, 160, 170), np.uint8)
+    seen = shaded(floor, 0.4)
+    shadow = find_shadow(seen, someone(), FEET, trunk=60)
+    free = someone() == 0
+    assert error(lit(seen, shadow), floor, free) < 0.55 * error(seen, floor, free)
+    assert 0.2 < shadow.depth < 0.45
+
+
+def test_a_floor_without_a_shadow_stays_as_it_is() -> None:
+    floor = np.full((260, 200, 3), (150, 160, 170), np.uint8)
+    shadow = find_shadow(floor, someone(), FEET, trunk=60)
+    assert shadow.depth == 0
+    np.testing.assert_array_equal(lit(floor, shadow), floor)
+
+
+def test_a_carpet_of_another_colour_is_no_shadow() -> None:
+    floor = np.full((260, 200, 3), (150, 160, 170), np.uint8)
+    cv2.ellipse(floor, (100, 205), (40, 12), 0, 0, 360, (150, 90, 90), -1)
+    assert find_shadow(floor, someone(), FEET, trunk=60).depth == 0
+
+
+def test_a_new_shadow_is_deepest_under_a_foot_on_the_ground() -> None:
+    def under(air: float) -> int:
+        canvas = np.full((260, 200, 3), 200, np.uint8)
+        cast(canvas, FEET - (0, air), np.array([air]), trunk=60, depth=0.4)
+        assert canvas[:100].min() == 200
+        return int(canvas[205, 100, 0])
+
+    assert under(0) < under(10) < under(40) <= 200
