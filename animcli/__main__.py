@@ -1,6 +1,6 @@
 """`python -m animcli` is `anim`."""
 
-from animcli.cli.main import run
+from animcli.cli.main import run_console
 
 if __name__ == "__main__":
-    run()
+    run_console()

@@ -33,7 +33,7 @@ from filelock import FileLock, Timeout
 
 from animcli.errors import StorageError
 
-VARIABLE = "ANIM_FAULT"
+FAULT_VARIABLE = "ANIM_FAULT"
 
 
 @dataclass
@@ -67,7 +67,7 @@ def planned_fault(text: str | None) -> Fault | None:
     return Fault(operation, int(count), how)
 
 
-planned: Fault | None = planned_fault(os.environ.get(VARIABLE))
+planned: Fault | None = planned_fault(os.environ.get(FAULT_VARIABLE))
 
 
 def strike(operation: str, tear: Callable[[], object] = lambda: None) -> None:
@@ -77,7 +77,9 @@ def strike(operation: str, tear: Callable[[], object] = lambda: None) -> None:
 
 
 PART: Final = ".part-"
-CHUNK: Final = 1 << 20  # bytes; large enough that calls don't count, small enough to tear
+IO_CHUNK: Final = (
+    1 << 20
+)  # bytes; large enough that calls don't count, small enough to tear
 
 _serial = count()
 _host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
@@ -94,7 +96,7 @@ HINTS: Final = {
 
 
 @contextmanager
-def storing(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Name `path`, and what to do, when the system refuses to write it.
 
     Also where a writer of another room has said so in its own words.
@@ -127,7 +129,7 @@ def _free_space(path: Path) -> str:
     return ""
 
 
-class PartFile:
+class AtomicFile:
     """A file being written beside its place; leaving the block puts it there.
 
     Leaving by an exception removes it. It is written from front to back: what is given to
@@ -136,12 +138,12 @@ class PartFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.part = part_beside(path)
+        self.part = temp_name(path)
         self.sha256 = hashlib.sha256()
         self._held = bytearray()  # many small pieces become one operation
 
-    def __enter__(self) -> "PartFile":
-        with storing(self.path):
+    def __enter__(self) -> "AtomicFile":
+        with disk_errors(self.path):
             strike("open")
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.part, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -151,10 +153,10 @@ class PartFile:
         """Append; the number of bytes taken, which is all of them."""
         view = memoryview(data).cast("B")
         self.sha256.update(view)
-        if len(self._held) + len(view) > CHUNK:
+        if len(self._held) + len(view) > IO_CHUNK:
             self._empty(self._held)
             self._held = bytearray()
-        if len(view) > CHUNK:
+        if len(view) > IO_CHUNK:
             self._empty(view)
         else:
             self._held += view
@@ -165,9 +167,9 @@ class PartFile:
 
     def _empty(self, data: bytearray | memoryview) -> None:
         view = memoryview(data)
-        with storing(self.path):
-            for start in range(0, len(view), CHUNK):
-                self._write_piece(view[start : start + CHUNK])
+        with disk_errors(self.path):
+            for start in range(0, len(view), IO_CHUNK):
+                self._write_piece(view[start : start + IO_CHUNK])
 
     def _write_piece(self, piece: memoryview) -> None:
         strike("write", lambda: os.write(self._file, piece[: len(piece) // 2]))
@@ -195,20 +197,20 @@ class PartFile:
             put_in_place(self.part, self.path)
 
 
-def part_beside(path: Path) -> Path:
+def temp_name(path: Path) -> Path:
     """A name in the folder of `path` that no other process and no other call uses."""
     return path.with_name(f"{PART}{_host}-{os.getpid()}-{next(_serial)}.{path.name}")
 
 
 @contextmanager
-def part_of(path: Path) -> Iterator[Path]:
+def temp_path(path: Path) -> Iterator[Path]:
     """A name beside `path` for whoever writes by name.
 
     Leaving by an exception removes what is there, so that a full disk has room again.
     """
-    part = part_beside(path)
+    part = temp_name(path)
     try:
-        with storing(path):
+        with disk_errors(path):
             yield part
     except BaseException:
         shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
@@ -216,57 +218,57 @@ def part_of(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A name beside `path`; leaving the block puts the file that was written there."""
-    with part_of(path) as part:
+    with temp_path(path) as part:
         yield part
     put_in_place(part, path)
 
 
 def write_file(path: Path, data: bytes) -> None:
     """Write `data` to `path`, whole or not at all."""
-    with PartFile(path) as file:
+    with AtomicFile(path) as file:
         file.write(data)
 
 
 def put_in_place(part: Path, path: Path) -> None:
     """Flush a finished file to the disk and rename it to `path`, or remove it."""
     try:
-        with storing(path):
+        with disk_errors(path):
             strike("fsync", lambda: os.truncate(part, part.stat().st_size // 2))
-            flush(part)
+            fsync(part)
             strike("replace")
             part.replace(path)
     except StorageError:
         part.unlink(missing_ok=True)
         raise
-    with storing(path):
+    with disk_errors(path):
         strike("fsync")
-        flush(path.parent)
+        fsync(path.parent)
 
 
 def put_folder_in_place(part: Path, path: Path) -> None:
     """Flush a finished folder to the disk and rename it to `path`, which isn't there."""
-    with storing(path):
+    with disk_errors(path):
         strike("fsync")
         for item in [*part.rglob("*"), part]:
-            flush(item)
+            fsync(item)
         strike("replace")
         part.replace(path)
         strike("fsync")
-        flush(path.parent)
+        fsync(path.parent)
 
 
 def make_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter, and those above it; then give it."""
-    with storing(path):
+    with disk_errors(path):
         if not path.is_dir():
             strike("mkdir")
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 
-def flush(path: Path) -> None:
+def fsync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows can't open folders, and doesn't need it
@@ -283,12 +285,12 @@ def remove_abandoned(parts: Iterable[Path]) -> None:
     for part in list(parts):
         owner = part.name.removeprefix(ours).split("-")[0]
         if part.name.startswith(ours) and owner.isdigit() and not is_running(int(owner)):
-            with storing(part):
+            with disk_errors(part):
                 shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process with this number on this machine."""
+    """Tell if there is a process with this number on this machine."""
     if process == os.getpid():
         return True
     if os.name == "nt":
@@ -313,7 +315,7 @@ def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]
         it raises ends the waiting.
     """
     lock = FileLock(path)
-    with storing(path):
+    with disk_errors(path):
         make_folder(path.parent)
         free = _acquire(lock)
     while not free and wait is not None:

@@ -8,17 +8,17 @@ from typing import Final, Literal
 
 from animcli.errors import PresetError
 from animcli.settings import (
-    bounds_of,
     changed,
     check_table,
-    key,
-    keys_of,
+    constraint_of,
     line_of,
-    near,
     read_toml,
+    setting,
+    settings_in,
+    suggest,
 )
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+PRESET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 WINDOWS_DEVICES: Final = frozenset(
     ["con", "prn", "aux", "nul"]
     + [f"{port}{n}" for port in ("com", "lpt") for n in range(10)]
@@ -41,7 +41,7 @@ MOST_LCM_STEPS: Final = 50
 """That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
 
 CUTOUT: Final = ("cutout",)
-CINEMO: Final = ("cinemo",)
+CINEMO_ONLY: Final = ("cinemo",)
 FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate")
 
 
@@ -55,125 +55,147 @@ class Preset:
 
     name: str
     about: str = ""
-    renderer: Literal["cutout", "tiny", "animate-anyone", "magic-animate", "cinemo"] = key(
-        "cutout", "What makes the frames."
+    renderer: Literal["cutout", "tiny", "animate-anyone", "magic-animate", "cinemo"] = (
+        setting("cutout", "Renderer.")
     )
-    width: int = key(512, "Pixels across the result.", low=64, high=4096, multiple=8)
-    height: int = key(768, "Pixels down the result.", low=64, high=4096, multiple=8)
-    own_size: bool = key(
+    width: int = setting(
+        512, "Width of the result in pixels.", low=64, high=4096, multiple=8
+    )
+    height: int = setting(
+        768, "Height of the result in pixels.", low=64, high=4096, multiple=8
+    )
+    own_size: bool = setting(
         False,
         "Take the picture's own shape, up to 1280 pixels, where no size is said.",
         only=CUTOUT,
     )
-    life: float = key(
+    life: float = setting(
         0.0,
         "How far hair and loose clothes lag and swing; 0 is off.",
         low=0.0,
         high=2.0,
         only=CUTOUT,
     )
-    seed: int = key(42, "Where the noise comes from.", low=0, high=2**63 - 1)
-    steps: int = key(25, "Denoising steps.", low=1, high=1000, diffusion=True)
-    guidance: float = key(
+    seed: int = setting(42, "Random seed.", low=0, high=2**63 - 1)
+    steps: int = setting(25, "Denoising steps.", low=1, high=1000, diffusion=True)
+    guidance: float = setting(
         3.5,
-        "How far to lean on the reference; Cinemo, on the words. 1 is off.",
+        "Classifier-free guidance scale (1 = off).",
         low=1,
         high=30,
         diffusion=True,
     )
-    guidance_start: float = key(
-        0.0, "Fraction of the steps before guidance.", low=0, high=1, diffusion=True
-    )
-    guidance_stop: float = key(
-        1.0,
-        "Fraction of the steps after which there is none.",
+    guidance_start: float = setting(
+        0.0,
+        "Fraction of the steps at which guidance starts.",
         low=0,
         high=1,
         diffusion=True,
     )
-    guidance_rescale: float = key(
-        0.0, "How far to undo guidance's gain in contrast.", low=0, high=1, diffusion=True
+    guidance_stop: float = setting(
+        1.0,
+        "Fraction of the steps at which guidance stops.",
+        low=0,
+        high=1,
+        diffusion=True,
     )
-    sampler: Literal["ddim", "dpmpp-2m", "unipc", "euler", "lcm"] = key(
-        "ddim", "How a step is taken.", diffusion=True
+    guidance_rescale: float = setting(
+        0.0, "Guidance rescale factor (0 = off).", low=0, high=1, diffusion=True
     )
-    window: int = key(24, "Frames denoised at once.", low=1, high=256, diffusion=True)
-    overlap: int = key(
-        4, "Frames that neighbouring windows share.", low=0, high=255, diffusion=True
+    sampler: Literal["ddim", "dpmpp-2m", "unipc", "euler", "lcm"] = setting(
+        "ddim", "Sampler (diffusion scheduler).", diffusion=True
     )
-    windows: Literal["uniform", "moving"] = key(
-        "uniform", "The published window table, or seams that move.", diffusion=True
+    window: int = setting(
+        24, "Context window: frames denoised together.", low=1, high=256, diffusion=True
     )
-    stride: int = key(
+    overlap: int = setting(
+        4,
+        "Frames that neighbouring context windows share.",
+        low=0,
+        high=255,
+        diffusion=True,
+    )
+    windows: Literal["uniform", "moving"] = setting(
+        "uniform",
+        "Context schedule: the published one, or windows that move with the steps.",
+        diffusion=True,
+    )
+    stride: int = setting(
         1,
-        "Rounds of ever wider spaced windows in the published table.",
+        "Rounds of windows of ever wider stride in the published schedule.",
         low=1,
         high=4,
         diffusion=True,
     )
-    noise: Literal["independent", "tiled", "shared"] = key(
+    noise: Literal["independent", "tiled", "shared"] = setting(
         "independent",
-        "Noise of its own for every frame, repeated, or partly in common.",
+        "Initial noise of the frames: independent, tiled, or partly shared.",
         diffusion=True,
     )
-    latent_spacing: int = key(
+    keyframe_interval: int = setting(
         1,
-        "Denoise every Nth frame, and fill in the latents between.",
+        "Denoise every Nth frame, and interpolate the latents between.",
         low=1,
         high=16,
         only=FOLLOWING,
     )
-    latent_filling: Literal["linear", "spherical"] = key(
-        "spherical", "Fill in along a line, or along an arc.", only=FOLLOWING
+    interpolation: Literal["linear", "spherical"] = setting(
+        "spherical", "Interpolation of latents between keyframes.", only=FOLLOWING
     )
-    halves: Literal["auto", "together", "apart"] = key(
+    cfg_batch: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Guidance in one call of the network, or in two; by the device's memory.",
+        "Run both halves of guidance as one batch; auto: if the memory allows.",
         diffusion=True,
     )
-    compiled: bool = key(
-        False, "Compile the network first: minutes, for faster steps.", diffusion=True
+    compiled: bool = setting(
+        False,
+        "Compile the network first (torch.compile): minutes, for faster steps.",
+        diffusion=True,
     )
-    strength: float = key(
+    strength: float = setting(
         0.5,
         "With --start-from: fraction of the steps that are done; 1 keeps nothing of it.",
         low=0,
         high=1,
         only=FOLLOWING,
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = key(
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
-        "Precision of the networks; auto is float16 on a GPU, float32 on a processor.",
+        "Precision of the networks; auto is float16 on a GPU, float32 on a CPU.",
         diffusion=True,
     )
-    prompt: str = key("", "What happens in the result, in English.", only=CINEMO)
-    negative_prompt: str = key("", "What guidance leads away from.", only=CINEMO)
-    source_prompt: str = key(
-        "", "What happens in the clip that motion is taken from.", only=CINEMO
+    prompt: str = setting("", "Prompt, in English.", only=CINEMO_ONLY)
+    negative_prompt: str = setting("", "Negative prompt.", only=CINEMO_ONLY)
+    source_prompt: str = setting(
+        "", "Prompt of the clip that motion is taken from.", only=CINEMO_ONLY
     )
-    motion_strength: int = key(
-        10, "How much moves; 1 is least.", low=1, high=20, only=CINEMO
+    motion_strength: int = setting(
+        10, "Amount of motion; 1 is least.", low=1, high=20, only=CINEMO_ONLY
     )
-    motion_id: float | None = key(
-        None, "The same as the network hears it: 100 less the strength.", only=CINEMO
+    motion_bucket: float | None = setting(
+        None, "Motion bucket, in place of the strength: 100 minus that.", only=CINEMO_ONLY
     )
-    refine: float = key(
+    refine: float = setting(
         0.23,
-        "Fraction of the frequencies in which noise takes the picture's layout.",
+        "DCT refinement: share of low frequencies that noise takes from the picture.",
         low=0,
         high=1,
-        only=CINEMO,
+        only=CINEMO_ONLY,
     )
-    refine_timestep: int = key(
-        975, "How noisy the picture is for that.", low=0, high=999, only=CINEMO
+    refine_timestep: int = setting(
+        975,
+        "DCT refinement: timestep of the picture's noise.",
+        low=0,
+        high=999,
+        only=CINEMO_ONLY,
     )
-    lengthen: Literal["overlap", "continue"] = key(
+    extend: Literal["overlap", "continue"] = setting(
         "overlap",
-        "Beyond a window: overlap from the first frame, or go on from the last.",
-        only=CINEMO,
+        "Clips beyond a window: overlap windows, or continue from the last frame.",
+        only=CINEMO_ONLY,
     )
-    decoder: Literal["temporal", "frame"] = key(
-        "temporal", "Decode frames with their neighbours, or one by one.", only=CINEMO
+    decoder: Literal["temporal", "frame"] = setting(
+        "temporal", "VAE decoder: temporal, or frame by frame.", only=CINEMO_ONLY
     )
 
     def __post_init__(self) -> None:
@@ -191,12 +213,12 @@ class Preset:
         """Steps that are left out where denoising starts from frames."""
         return self.steps - round(self.strength * self.steps)
 
-    def listens_to(self, name: str) -> bool:
-        """Whether this preset's renderer does anything with the key."""
-        bounds = bounds_of(keys_of(Preset)[name])
-        if bounds.only:
-            return self.renderer in bounds.only
-        return self.renderer in DIFFUSION or not bounds.diffusion
+    def supports(self, name: str) -> bool:
+        """Tell if this preset's renderer uses the setting."""
+        constraint = constraint_of(settings_in(Preset)[name])
+        if constraint.only:
+            return self.renderer in constraint.only
+        return self.renderer in DIFFUSION or not constraint.diffusion
 
 
 def shipped_presets() -> Path:
@@ -217,8 +239,8 @@ def find_presets(project: Path | None = None) -> dict[str, Path]:
 
 
 def is_name(name: str) -> bool:
-    """Whether a preset may be called so, on every system."""
-    return NAME.fullmatch(name) is not None and name not in WINDOWS_DEVICES
+    """Tell if a preset may be called so, on every system."""
+    return PRESET_NAME.fullmatch(name) is not None and name not in WINDOWS_DEVICES
 
 
 def load_preset(name: str, project: Path | None = None) -> Preset:
@@ -233,13 +255,13 @@ def load_preset(name: str, project: Path | None = None) -> Preset:
     found = find_presets(project)
     if name not in found:
         raise PresetError(
-            f"no preset '{name}'", near(name, found) or "`anim presets list` shows them"
+            f"no preset '{name}'", suggest(name, found) or "`anim presets list` shows them"
         )
     return read_preset(found[name])
 
 
 def advice(path: Path) -> str:
-    """When to use the preset in a file: its first line."""
+    """Advice on when to use the preset in a file: its first line."""
     first, _, _ = path.read_text(encoding="utf-8").partition("\n")
     return first.removeprefix("#").strip()
 
@@ -250,16 +272,16 @@ def read_preset(path: Path) -> Preset:
     about = table.pop("about", "")
     if not isinstance(about, str):
         raise PresetError(f"{path}:{line_of(text, 'about')}: about is text, not {about!r}")
-    homes = dict.fromkeys(keys_of(Preset), Preset)
+    homes = dict.fromkeys(settings_in(Preset), Preset)
     values = check_table(homes, table, path, text, PresetError)
     try:
         preset = changed(Preset(path.stem, about), values)
     except ValueError as error:
         raise PresetError(f"{path}: {error}") from error
     for name in values:
-        if not preset.listens_to(name):
+        if not preset.supports(name):
             raise PresetError(
-                f"{path}:{line_of(text, name)}: {name} means nothing to the renderer "
+                f"{path}:{line_of(text, name)}: {name} has no effect with the renderer "
                 f"{preset.renderer}",
                 "take the line out",
             )

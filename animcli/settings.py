@@ -1,6 +1,6 @@
 """Keys: settings that a flag, a variable, `anim.toml` and a preset all spell the same.
 
-A key is one field of a frozen dataclass, made with `key`: its type, default, bounds and
+A key is one field of a frozen dataclass, made with `setting`: its type, default, bounds and
 help stand in one place, and every way in goes through `check`.
 """
 
@@ -30,8 +30,8 @@ LARGEST_TOML: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What a key may be, beyond its type, and what it is for.
+class Constraint:
+    """Constraints of a setting beyond its type, and its help.
 
     low, high: the smallest and largest number, both allowed.
     multiple: what a whole number must be a multiple of.
@@ -49,7 +49,7 @@ class Bounds:
     form: tuple[str, str] | None = None
 
 
-def key(
+def setting(
     default: T,
     help: str,
     *,
@@ -61,23 +61,23 @@ def key(
     form: tuple[str, str] | None = None,
 ) -> T:
     """A field of a dataclass of settings."""
-    bounds = Bounds(help, low, high, multiple, diffusion, only, form)
-    return field(default=default, metadata={"bounds": bounds})
+    constraint = Constraint(help, low, high, multiple, diffusion, only, form)
+    return field(default=default, metadata={"bounds": constraint})
 
 
-def keys_of(settings: type) -> dict[str, "Field[object]"]:
-    """The fields of a dataclass that were made with `key`, by name."""
+def settings_in(settings: type) -> dict[str, "Field[object]"]:
+    """The fields of a dataclass that were made with `setting`, by name."""
     return {each.name: each for each in fields(settings) if "bounds" in each.metadata}
 
 
-def bounds_of(each: "Field[object]") -> Bounds:
-    """What `key` was told about a field."""
-    bounds: Bounds = each.metadata["bounds"]
-    return bounds
+def constraint_of(each: "Field[object]") -> Constraint:
+    """Constraint that a field was declared with."""
+    constraint: Constraint = each.metadata["bounds"]
+    return constraint
 
 
 @lru_cache(maxsize=1024)  # reading annotations takes 0.5 ms, and batches check 100,000 jobs
-def kind_of(settings: type, name: str) -> object:
+def type_of(settings: type, name: str) -> object:
     """The type of a key without its `| None`: a class, or a Literal."""
     kind: object = get_type_hints(settings)[name]
     if get_origin(kind) in (Union, types.UnionType):
@@ -90,7 +90,7 @@ def check(settings: type, name: str, value: object) -> object:
 
     Raises ValueError, saying what the key may be.
     """
-    kind, bounds = kind_of(settings, name), bounds_of(keys_of(settings)[name])
+    kind, constraint = type_of(settings, name), constraint_of(settings_in(settings)[name])
     if get_origin(kind) is Literal:
         choices = [str(choice) for choice in get_args(kind)]
         if value not in choices:
@@ -110,16 +110,16 @@ def check(settings: type, name: str, value: object) -> object:
         raise TypeError(f"{name} has a type that no flag can spell: {kind}")
     if not fits[kind]:
         raise ValueError(f"{name} is {words[kind]}, not {value!r}")
-    if bounds.form is not None and not re.fullmatch(bounds.form[0], str(value)):
-        raise ValueError(f"{name} is one of {bounds.form[1]}, not {value!r}")
+    if constraint.form is not None and not re.fullmatch(constraint.form[0], str(value)):
+        raise ValueError(f"{name} is one of {constraint.form[1]}, not {value!r}")
     if isinstance(value, int | float) and number:
-        return kind(_within(name, value, bounds))
+        return kind(_within(name, value, constraint))
     return value
 
 
-def read_word(settings: type, name: str, word: str) -> object:
+def parse(settings: type, name: str, word: str) -> object:
     """A key from the text of a flag or a variable; raises ValueError like `check`."""
-    kind = kind_of(settings, name)
+    kind = type_of(settings, name)
     if kind is bool:
         known = {"1": True, "true": True, "yes": True, "on": True}
         known |= {"0": False, "false": False, "no": False, "off": False}
@@ -134,15 +134,16 @@ def read_word(settings: type, name: str, word: str) -> object:
     return check(settings, name, word)
 
 
-def _within(name: str, value: float, bounds: Bounds) -> float:
-    if bounds.low is not None and value < bounds.low:
-        raise ValueError(f"{name} is at least {bounds.low}, not {value}")
-    if bounds.high is not None and value > bounds.high:
-        raise ValueError(f"{name} is at most {bounds.high}, not {value}")
-    if bounds.multiple > 1 and value % bounds.multiple:
-        nearest = max(round(value / bounds.multiple), 1) * bounds.multiple
+def _within(name: str, value: float, constraint: Constraint) -> float:
+    if constraint.low is not None and value < constraint.low:
+        raise ValueError(f"{name} is at least {constraint.low}, not {value}")
+    if constraint.high is not None and value > constraint.high:
+        raise ValueError(f"{name} is at most {constraint.high}, not {value}")
+    if constraint.multiple > 1 and value % constraint.multiple:
+        nearest = max(round(value / constraint.multiple), 1) * constraint.multiple
         raise ValueError(
-            f"{name} is a multiple of {bounds.multiple}, not {value}; nearest is {nearest}"
+            f"{name} is a multiple of {constraint.multiple}, not {value}; "
+            f"nearest is {nearest}"
         )
     return value
 
@@ -190,7 +191,7 @@ def line_of(text: str, name: str) -> int:
     return text.count("\n", 0, found.start()) + 1 if found else 0
 
 
-def near(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """A hint with the known word that looks like `word`, or nothing."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean '{match[0]}'?" if match else ""
@@ -217,7 +218,7 @@ def check_table(
         if name not in homes:
             raise error(
                 f"{path}:{line_of(text, name)}: unknown key '{name}'",
-                near(name, homes) or f"the keys are {', '.join(homes)}",
+                suggest(name, homes) or f"the keys are {', '.join(homes)}",
             )
         try:
             values[name] = check(homes[name], name, value)

@@ -37,8 +37,12 @@ def register() -> None:
     from animcli.rendering import renderer
 
     assert stages
-    renderer.RENDERERS["cutout"] = renderer.Entry("builders.stages:Gradient", 1, ("numpy",))
-    registry.DETECTORS["blazepose"] = registry.Entry("builders.stages:BrightSpot", "")
+    renderer.RENDERERS["cutout"] = renderer.RendererEntry(
+        "builders.stages:Gradient", 1, ("numpy",)
+    )
+    registry.DETECTORS["blazepose"] = registry.DetectorEntry(
+        "builders.stages:BrightSpot", ""
+    )
 
 
 def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:

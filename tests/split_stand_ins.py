@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from animcli.presets import Preset
 from animcli.rendering import split
-from animcli.rendering.context import Window, windows_of
-from animcli.rendering.guidance import HALF, Guidance, Half, Views
+from animcli.rendering.context import ContextWindow, context_windows
+from animcli.rendering.guidance import HALF, CFGInputs, Guidance, Half
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.pipeline import PredictWindow, StartStep, clean_latents
-from animcli.rendering.schedulers import ANIMATE_ANYONE, Solver
+from animcli.rendering.pipeline import DenoiseFn, StepFn, sample
+from animcli.rendering.schedulers import ANIMATE_ANYONE_SCHEDULE, Scheduler
 
 STEPS, FRAMES = 3, 20
 PRESET = Preset(
@@ -28,10 +28,10 @@ PRESET = Preset(
     overlap=2, windows="moving", guidance=3.0, guidance_stop=0.5, guidance_rescale=0.3,
 )  # fmt: skip
 GUIDANCE = Guidance.of(PRESET)
-CUT = windows_of(PRESET, FRAMES)
+CUT = context_windows(PRESET, FRAMES)
 
 
-def start() -> StartStep:
+def start() -> StepFn:
     """A network whose two halves are two convolutions over time and place."""
     rng = torch.Generator().manual_seed(1)
     networks = [nn.Conv3d(4, 4, 3, padding=1) for _ in range(2)]
@@ -39,12 +39,12 @@ def start() -> StartStep:
         for weights in network.parameters():
             weights.data = torch.randn(weights.shape, generator=rng) / 10
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         lean = latents.mean() / 100  # what is worked out of the whole clip, once per step
 
-        def predict(part: Tensor, window: Window) -> Tensor:
+        def predict(part: Tensor, window: ContextWindow) -> Tensor:
             time.sleep(float(os.environ.get("SPLIT_COST_S", "0")))
-            views: Any = Views(0, 1)  # type: ignore[arg-type]
+            views: Any = CFGInputs(0, 1)  # type: ignore[arg-type]
             return GUIDANCE.predict(
                 part + lean, views, lambda clip, view: networks[view](clip),  # type: ignore[call-overload]
                 guided=GUIDANCE.works_at(step, STEPS),
@@ -52,7 +52,7 @@ def start() -> StartStep:
 
         return predict
 
-    return start_step
+    return step_fn
 
 
 class Nothing:
@@ -67,9 +67,9 @@ class Nothing:
 
 def latents() -> Tensor:
     """Clean latents of the clip, (frames, 4, 8, 8)."""
-    return clean_latents(
+    return sample(
         lambda: clip_noise("independent", FRAMES, (4, 8, 8), 0),
-        Solver("ddim", ANIMATE_ANYONE, STEPS, 0), start, CUT, Nothing(),
+        Scheduler("ddim", ANIMATE_ANYONE_SCHEDULE, STEPS, 0), start, CUT, Nothing(),
         lambda what, done, of: None, guidance=GUIDANCE,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ NOT_STAGES: Final = frozenset({"render", "encode"})
 
 
 class Watch(Protocol):
-    """Who is told how a batch goes."""
+    """Receiver of the progress of a batch."""
 
     def note(self, line: str) -> None: ...  # noqa: D102
     def job_ended(self, job: Job, how: Ended, outcome: str, slot: str) -> None: ...  # noqa: D102
@@ -55,7 +55,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Options:
-    """How a batch is run.
+    """Options of a batch run.
 
     retries, lower_memory: as of `Queue`. max_failures: give out no more jobs after so many.
     grace: seconds that a job has to stop between units of work; then its process is ended.
@@ -228,7 +228,7 @@ class Driver:
         return most is not None and len(self.failed) >= most
 
     def _stop_running(self) -> bool:
-        """Whether the batch is to end; what runs was asked to stop then."""
+        """True if the batch is to end; what runs was asked to stop then."""
         if not self.stopping():
             return False
         now = self.clock()
@@ -427,7 +427,7 @@ class Driver:
         )  # fmt: skip
 
     def _has_room(self) -> bool:
-        """Whether something can be written to the cache's disk."""
+        """True if something can be written to the cache's disk."""
         if room(self.cache) < FULL_BYTES:
             time.sleep(PAUSE_S if self._paused else 0)
             return False

@@ -16,7 +16,7 @@ ENDING_S: Final = 5.0
 
 @dataclass(frozen=True)
 class Seat:
-    """What a slot has to itself: a GPU (its number or name), or some threads."""
+    """Resources of one slot: a GPU (its number or name), or some threads."""
 
     gpu: str = ""
     threads: int = 0
@@ -32,9 +32,9 @@ class Seat:
 
 
 def seats(slots: int | None, per_gpu: int = 1) -> list[Seat]:
-    """Seats of this machine: one for each visible GPU, or one that has the processor.
+    """Seats of this machine: one for each visible GPU, or one that has the CPU.
 
-    slots: so many instead; on a processor they share its cores. per_gpu: slots on each GPU.
+    slots: so many instead; on a CPU they share its cores. per_gpu: slots on each GPU.
     """
     gpus = [gpu for gpu in visible_gpus() for _ in range(per_gpu)]
     if gpus:

@@ -11,7 +11,7 @@ from typing import Final
 
 from animcli.batch.jobfile import MOST_JOBS, JobFile, Row
 from animcli.batch.schema import Command, Key, Kind
-from animcli.settings import near
+from animcli.settings import suggest
 
 THEN: Final = "then"
 OUTPUT: Final = "output"
@@ -96,7 +96,7 @@ class Reading:
         """The command that a row asks for."""
         name = str(row.values.get("command", USUAL))
         if name not in self.commands:
-            hint = near(name, self.commands) or f"there are {', '.join(self.commands)}"
+            hint = suggest(name, self.commands) or f"there are {', '.join(self.commands)}"
             self.trouble(
                 Problem(line_of(row, "command"), "command", f"no command '{name}'", hint)
             )
@@ -139,7 +139,7 @@ class Reading:
         return found
 
     def there(self, path: str) -> bool:
-        """Whether there is such a file or folder."""
+        """True if there is such a file or folder."""
         if path not in self._there:
             self._there[path] = (self.file.folder / path).exists()
         return self._there[path]
@@ -200,7 +200,7 @@ class Reading:
             key = command.keys.get(name)
             if key is None:
                 if name not in OWN and name not in self.file.variables:
-                    hint = near(name, [*command.keys, *OWN])
+                    hint = suggest(name, [*command.keys, *OWN])
                     self.trouble(
                         Problem(
                             line_of(row, name),
@@ -304,7 +304,7 @@ class Reading:
             for name in job.after:
                 if name not in names:
                     self.trouble(
-                        Problem(job.line, "after", f"no job '{name}'", near(name, names))
+                        Problem(job.line, "after", f"no job '{name}'", suggest(name, names))
                     )
         if round_trip := circle(self.jobs):
             self.trouble(Problem(0, "after", f"a circle: {' after '.join(round_trip)}"))
@@ -401,7 +401,7 @@ def from_words(
             else:
                 reading.trouble(Problem(0, key, f"{flag} lacks its value"))
         elif word.startswith("-") and len(word) > 1:
-            hint = near(word, by_flag)
+            hint = suggest(word, by_flag)
             reading.trouble(Problem(0, "", f"{command.name} has no flag {word}", hint))
         elif arguments:
             values[arguments.pop(0)] = word
@@ -448,7 +448,7 @@ def spelled(key: Key, word: str) -> list[str]:
 
 
 def line_of(row: Row, key: str) -> int:
-    """Where a row says a key."""
+    """Line in which a row says a key."""
     return row.lines.get(key, row.line)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from animcli.files import make_folder, storing
+from animcli.files import disk_errors, make_folder
 
 SUFFIX: Final = ".jsonl"
 FOLDER: Final = "batch"
@@ -33,7 +33,7 @@ class Journal:
     _file: int = field(default=-1, init=False)
 
     def __post_init__(self) -> None:
-        with storing(self.path):
+        with disk_errors(self.path):
             make_folder(self.path.parent)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             size = os.fstat(self._file).st_size
@@ -47,7 +47,7 @@ class Journal:
         """
         line = {"time": round(self.clock(), 3), "event": event, **facts}
         data = json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape")
-        with storing(self.path):
+        with disk_errors(self.path):
             left = data + b"\n"
             while left:
                 left = left[os.write(self._file, left) :]
@@ -81,7 +81,7 @@ def journals_of(cache: Path, name: str) -> list[Path]:
 
 @dataclass
 class Standing:
-    """Where a job stands, by the journal.
+    """State of a job, by the journal.
 
     state: `done`, `failed`, `running` or `stopped`.
     """

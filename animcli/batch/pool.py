@@ -34,13 +34,13 @@ class Pool:
 
     request: of the render, `help`, as `animcli.cli.batch_job.work` reads it.
     folder: for latents and predictions; made, and gone when the pool is closed.
-    may_stop: called while slots work.
+    check_cancelled: called while slots work.
     """
 
     engine: Engine
     request: Mapping[str, Any]
     folder: Path
-    may_stop: Callable[[], None] = lambda: None
+    check_cancelled: Callable[[], None] = lambda: None
     losses: int = 0
     _started: bool = False
     _free: set[str] = field(default_factory=set)
@@ -64,7 +64,7 @@ class Pool:
         left, said = deque(range(len(units))), dict[int, Path]()
         began = time.perf_counter()
         while len(said) < len(units):
-            self.may_stop()
+            self.check_cancelled()
             for slot in sorted(self._free):
                 if not left:
                     break

@@ -20,7 +20,7 @@ STOPPED: Final = (130, 143)
 
 
 class Kind(Enum):
-    """What a task asks of a slot; the first goes first."""
+    """Kind of request to a slot; the first goes first."""
 
     ASK = 0
     MAKE = 1
@@ -43,7 +43,7 @@ class Failure(Enum):
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended.
+    """End of an attempt.
 
     exit_code: of the job; None where the process died before it could say.
     signal: that ended the process, 0 for none.
@@ -104,7 +104,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows from an attempt.
+    """Consequence of an attempt.
 
     again: the task is queued once more; otherwise it has ended.
     slot_out: the slot is broken. fresh_child: its process is replaced first.
@@ -234,7 +234,7 @@ class Queue:
                     self._push(user)
 
     def _is_broken(self, slot: str, task: Task, how: Ended, now: float) -> bool:
-        """Whether another job failed alike on this slot a moment ago."""
+        """True if another job failed alike on this slot a moment ago."""
         like = f"{how.exit_code} {how.signal} {how.error[:80]}"
         blamed = [x for x in self._blamed.get(slot, []) if now - x[0] <= BROKEN_S]
         self._blamed[slot] = [*blamed, (now, task.name, like)]

@@ -108,7 +108,7 @@ class Bridge:
         return float(self.config["gpus"]) if there else 0.0
 
     def wanted(self) -> int:
-        """How many slots there should be."""
+        """Number of slots that there should be."""
         if self.config["slots"] is not None:
             return int(self.config["slots"]) - self.removed
         there = ray.cluster_resources().get("GPU", 0)

@@ -53,7 +53,7 @@ def check_address(address: str | None, *, insecure: bool) -> None:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether `host:port` is this machine, by an address nobody else reaches."""
+    """True if `host:port` is this machine, by an address nobody else reaches."""
     host = address.removeprefix("ray://").rpartition(":")[0].strip("[]")
     if host == "localhost":
         return True

@@ -110,7 +110,7 @@ def _listen(
 
 
 def described() -> dict[str, object]:
-    """What this process is: host, versions, the device it was given."""
+    """Description of this process: host, versions, the device it was given."""
     versions = {"python": platform.python_version()}
     for package in COMPARED:
         try:

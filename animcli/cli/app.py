@@ -13,7 +13,7 @@ from animcli.cli.doctor import doctor
 from animcli.cli.extract import extract_pose, retarget
 from animcli.cli.init import init
 from animcli.cli.inspect import inspect
-from animcli.cli.plan import LineOptions, Request
+from animcli.cli.plan import Command, GlobalOptions
 from animcli.cli.render import encode, render
 from animcli.video.limits import MOST_PIXELS
 
@@ -27,7 +27,7 @@ def show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def line(
+def global_options(
     context: typer.Context,
     project: Annotated[
         Path | None,
@@ -36,7 +36,7 @@ def line(
             "-p",
             metavar="FOLDER",
             envvar="ANIM_PROJECT",
-            help="Where the work is kept; otherwise the nearest folder with an anim.toml.",
+            help="Project folder; otherwise the nearest folder with an anim.toml.",
         ),
     ] = None,
     cache_dir: Annotated[
@@ -47,9 +47,7 @@ def line(
             help="Keep the cache there and not in the project.",
         ),
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Answer with one JSON object.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
     verbose: Annotated[
         int,
@@ -58,11 +56,11 @@ def line(
             "-v",
             count=True,
             show_default=False,
-            help="Tell more; -vv still more.",
+            help="Print more; -vv still more.",
         ),
     ] = 0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what is done and what would run.")
+        bool, typer.Option("--dry-run", help="Show what is done and what would run.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace existing results.")
@@ -84,7 +82,9 @@ def line(
     ] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=show_version, is_eager=True, help="Show it."),
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Make a still character dance like the person in a video.
@@ -94,7 +94,7 @@ def line(
     These options may stand anywhere in the line.
     """
     context.obj.append(
-        LineOptions(
+        GlobalOptions(
             project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait,
             max_pixels, yes,
         )
@@ -112,7 +112,7 @@ app.add_typer(presets.app, name="presets")
 app.add_typer(cache.app, name="cache")
 
 
-app.callback()(line)
+app.callback()(global_options)
 
 
 def train(
@@ -121,7 +121,7 @@ def train(
     ],
     stage: Annotated[
         Literal["autoencoder", "1", "2"] | None,
-        typer.Option(help="One alone; otherwise all, one after the other."),
+        typer.Option(help="Stage to train; otherwise all, one after the other."),
     ] = None,
     settings: Annotated[
         Path | None, typer.Option(metavar="TOML", help="A table for each stage.")
@@ -130,7 +130,7 @@ def train(
         Path | None,
         typer.Option(metavar="FOLDER", help="Videos of one person each to train on."),
     ] = None,
-) -> Request:
+) -> Command:
     """Train Animate Anyone, MagicAnimate or Cinemo on your own videos, or `tiny`.
 
     `tiny` is Animate Anyone at a size that a CPU trains, from nothing: on your videos, or

@@ -31,19 +31,19 @@ from animcli.cli.batch_queue import LiveQueue
 from animcli.cli.batch_schema import batch_commands
 from animcli.cli.batch_view import BatchView, foreseen, tell_status
 from animcli.cli.console import Console
-from animcli.cli.plan import Desk, Split
+from animcli.cli.plan import Context, Split
 from animcli.cli.signals import Stop, Stopped
 from animcli.errors import BatchError, OutputError, ProjectError, UsageError
-from animcli.files import locked, storing
+from animcli.files import disk_errors, locked
 from animcli.pipeline.project import Project, find_project
-from animcli.pipeline.stage import MayStop
-from animcli.settings import near
+from animcli.pipeline.stage import CheckCancelled
+from animcli.settings import suggest
 
 RUNNER: Final = "animcli.cli.batch_job:work"
 SHOWN: Final = 50
 """Mistakes of a job file that are shown; of the rest only how many."""
 STDIN: Final = "-"
-LOW_MEMORY: Final = ("--halves", "apart", "--offload")
+LOW_MEMORY: Final = ("--cfg-batch", "apart", "--offload")
 
 
 @dataclass(frozen=True)
@@ -67,17 +67,19 @@ class Batch:
     slurm: str = ""
     submit: bool = False
 
-    def run(self, desk: Desk, console: Console, stop: Stop) -> int:
+    def run(self, context: Context, console: Console, stop: Stop) -> int:
         """Do what the flags ask for; the exit code."""
         template, file = self.read()
-        project = find_project(desk.line.project or file.folder, desk.line.cache)
+        project = find_project(
+            context.options.project or file.folder, context.options.cache
+        )
         jobs, problems = self.jobs(file, template, project)
         if problems:
             return tell_problems(problems, file.name, console)
-        work = BatchWork(self, desk, console, stop, project, file, tuple(jobs))
+        work = BatchWork(self, context, console, stop, project, file, tuple(jobs))
         if self.status:
             return work.tell_status()
-        if desk.line.dry_run:
+        if context.options.dry_run:
             return work.foresee()
         if self.engine == "slurm":
             return work.write_slurm()
@@ -103,15 +105,15 @@ class Batch:
         if self.is_queue:
             return [], []
         reading = read_jobs(file, commands(project.root), template)
-        chosen = reading.jobs
+        overrides = reading.jobs
         if not reading.problems and self.slice is not None:
             number, of = read_slice(self.slice)
-            chosen = in_slice(chosen, number, of)
-        return chosen, reading.problems
+            overrides = in_slice(overrides, number, of)
+        return overrides, reading.problems
 
     @property
     def is_queue(self) -> bool:
-        """Whether jobs come from standard input while others run."""
+        """True if jobs come from standard input while others run."""
         return self.words == (STDIN,)
 
 
@@ -120,7 +122,7 @@ class BatchWork:
     """A batch that was read, and what is done with it."""
 
     batch: Batch
-    desk: Desk
+    context: Context
     console: Console
     stop: Stop
     project: Project
@@ -158,8 +160,8 @@ class BatchWork:
 
     @property
     def line(self) -> tuple[str, ...]:
-        """What was said for the whole line, for each job's line."""
-        said = self.desk.line
+        """Global options of the line, for each job's line."""
+        said = self.context.options
         words = ["--force"] if said.force else []
         words += [] if said.wait else ["--no-wait"]
         words += [] if said.max_pixels is None else ["--max-pixels", str(said.max_pixels)]
@@ -169,12 +171,12 @@ class BatchWork:
         """Work the batch off; the exit code. Raises BatchError where jobs failed."""
         events = [x for path in self.journals() for x in read_journal(path)]
         known = standings(events)
-        jobs = chosen(self.jobs, self.batch.only, known)
+        jobs = jobs_wanted(self.jobs, self.batch.only, known)
         if not jobs and not self.batch.is_queue:
             self.console.say("no job is left to do")
             return 0
         self.make_folders(jobs)
-        with self.alone(), self.stop.between_units():
+        with self.alone(), self.stop.between_segments():
             journal = Journal(self.journal_path)
             view = BatchView(self.console, self.file.folder)
             more = self.more() if self.batch.is_queue else None
@@ -241,7 +243,7 @@ class BatchWork:
         """Make the folders that results go to."""
         folders = {self.file.folder / Path(x).parent for job in jobs for x in job.results}
         for folder in sorted(folders):
-            with storing(folder):
+            with disk_errors(folder):
                 folder.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -289,11 +291,11 @@ class BatchWork:
         return 0
 
     def foresee(self) -> int:
-        """Say what is done and what would run."""
+        """Show what is done and what would run."""
         if self.batch.is_queue:
             raise UsageError("--dry-run wants to see all jobs", "write them to a file")
         known = standings(x for path in self.journals() for x in read_journal(path))
-        jobs = chosen(self.jobs, self.batch.only, known)
+        jobs = jobs_wanted(self.jobs, self.batch.only, known)
         seat = seats(1)[0]
         return foreseen(
             self.console, jobs, RUNNER, seat.environment(), self.line, self.places,
@@ -320,7 +322,7 @@ class BatchWork:
     def slurm_flags(self) -> list[str]:
         """Flags of this command that its tasks get, too."""
         flags = [*self.line, "--project", str(self.project.root)]
-        if self.desk.line.cache is not None:
+        if self.context.options.cache is not None:
             flags += ["--cache-dir", str(self.project.cache)]
         flags += ["--retries", str(self.batch.retries), "--grace", str(self.batch.grace)]
         if self.batch.lower_memory:
@@ -330,7 +332,7 @@ class BatchWork:
 
 @contextmanager
 def helpers(
-    split: Split, project: Project, words: Sequence[str], may_stop: MayStop
+    split: Split, project: Project, words: Sequence[str], check_cancelled: CheckCancelled
 ) -> Iterator[None]:
     """A stretch in which the windows of renders are predicted by slots."""
     from animcli.batch.pool import Pool
@@ -346,9 +348,9 @@ def helpers(
         "do": "help", "words": list(words), "folder": str(Path.cwd()),
         "places": places_of(project),
     }  # fmt: skip
-    with storing(logs):
+    with disk_errors(logs):
         logs.mkdir(parents=True, exist_ok=True)
-    pool = Pool(engine, request, Path(tempfile.mkdtemp(dir=logs)), may_stop)
+    pool = Pool(engine, request, Path(tempfile.mkdtemp(dir=logs)), check_cancelled)
     try:
         with predicting(pool):
             yield
@@ -362,7 +364,7 @@ def places_of(project: Project) -> dict[str, str]:
 
 
 def commands(project: Path) -> Mapping[str, Command]:
-    """What jobs may ask for."""
+    """Commands that jobs may ask for."""
     from animcli.cli.main import COMMANDS
 
     return batch_commands(COMMANDS, project)
@@ -386,7 +388,7 @@ def read_slice(word: str) -> tuple[int, int]:
     return number, of
 
 
-def chosen(
+def jobs_wanted(
     jobs: Sequence[Job], only: str | None, known: Mapping[str, Standing]
 ) -> list[Job]:
     """The jobs that `--only` names. Raises UsageError for a name that there isn't."""
@@ -398,5 +400,5 @@ def chosen(
     names = {name.strip() for name in only.split(",") if name.strip()}
     there = {job.name for job in jobs}
     for name in sorted(names - there):
-        raise UsageError(f"--only {name}: no such job", near(name, there))
+        raise UsageError(f"--only {name}: no such job", suggest(name, there))
     return [job for job in jobs if job.name in names]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from animcli.cli.options import read_count
-from animcli.cli.plan import Request, Session
+from animcli.cli.plan import Command, Session
 
 
 def batch(
@@ -50,7 +50,7 @@ def batch(
     lower_memory: Annotated[
         bool,
         typer.Option(
-            "--lower-memory", help="Out of memory: again with --halves apart --offload."
+            "--lower-memory", help="Out of memory: again with --cfg-batch off --offload."
         ),
     ] = False,
     grace: Annotated[
@@ -73,7 +73,7 @@ def batch(
     submit: Annotated[
         bool, typer.Option("--submit", help="Give the script to sbatch.")
     ] = False,
-) -> Request:
+) -> Command:
     """Do many jobs: on the GPUs of this machine, a Ray cluster, or Slurm.
 
     anim batch jobs.toml; anim batch -- render {reference} --motion {motion} ::: reference

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from animcli.cli.main import parse
-from animcli.cli.plan import Desk
-from animcli.cli.runner import plan, set_up, steps_of
+from animcli.cli.main import parse_line
+from animcli.cli.plan import Context
+from animcli.cli.runner import open_context, plan_commands, steps_of
 from animcli.errors import InputError
-from animcli.pipeline.executor import State, Workshop
-from animcli.pipeline.record import Recipe
-from animcli.pipeline.stage import Bench, Report
+from animcli.pipeline.executor import Executor, StageState
+from animcli.pipeline.record import CacheKey
+from animcli.pipeline.stage import Progress, RunContext
 from animcli.rendering.guidance import Half
 from animcli.rendering.split import Captured, Prepared, Unit, capturing
 from animcli.stages.render import RenderStage
@@ -23,47 +23,54 @@ from animcli.stages.render import RenderStage
 _prepared: list[Prepared] = []
 
 
-def prepare(request: Mapping[str, Any], report: Report) -> None:
+def prepare(request: Mapping[str, Any], progress: Progress) -> None:
     """Get the first render of a line that isn't done as far as being able to predict."""
-    line = parse(request["words"])
-    desk = set_up(line.options, report)
-    workshop = Workshop(desk.project, desk.weights, report)
-    stage = unfinished(desk, workshop, request)
-    with bench_of(workshop, stage, desk) as bench, capturing():
+    line = parse_line(request["words"])
+    context = open_context(line.options, progress)
+    executor = Executor(context.project, context.weights, progress)
+    stage = unfinished(context, executor, request)
+    with run_context(executor, stage, context) as run, capturing():
         try:
-            stage.run(bench)
+            stage.run(run)
         except Captured as captured:
             _prepared[:] = [captured.prepared]
 
 
-def unfinished(desk: Desk, workshop: Workshop, request: Mapping[str, Any]) -> RenderStage:
+def unfinished(
+    context: Context, executor: Executor, request: Mapping[str, Any]
+) -> RenderStage:
     """The first render of a line that isn't done. Raises InputError if all are."""
-    for planned in plan(parse(request["words"]).requests, desk):
-        for step in steps_of(planned):
-            for each in workshop.forecast(step.stage):
-                if isinstance(each.stage, RenderStage) and each.state is not State.DONE:
+    for plan in plan_commands(parse_line(request["words"]).commands, context):
+        for step in steps_of(plan):
+            for each in executor.dry_run(step.stage):
+                if (
+                    isinstance(each.stage, RenderStage)
+                    and each.state is not StageState.DONE
+                ):
                     return each.stage
     raise InputError("there is no render left to help with")
 
 
 @contextmanager
-def bench_of(workshop: Workshop, stage: RenderStage, desk: Desk) -> Iterator[Bench]:
-    """What a stage works with, in a folder that goes: nothing of it is kept."""
+def run_context(
+    executor: Executor, stage: RenderStage, context: Context
+) -> Iterator[RunContext]:
+    """Run context of a stage, in a folder that goes: nothing of it is kept."""
     paths = {
-        name: source.absolute() if isinstance(source, Path) else workshop.make(source).path
+        name: source.absolute() if isinstance(source, Path) else executor.make(source).path
         for name, source in stage.inputs().items()
     }
-    weights = {name: desk.weights.path(name) for name in stage.weights}
+    weights = {name: context.weights.path(name) for name in stage.weights}
     with tempfile.TemporaryDirectory() as scratch:
-        yield Bench(
+        yield RunContext(
             inputs=paths,
-            recipe=Recipe(stage.name, stage.revision, {}, {}, {}, {}),
+            cache_key=CacheKey(stage.name, stage.revision, {}, {}, {}, {}),
             out=Path(scratch) / "out",
             work=Path(scratch) / "work",
             weights=weights,
-            report=workshop.report,
-            note=workshop.note,
-            may_stop=lambda: None,
+            progress=executor.progress,
+            warn=executor.warn,
+            check_cancelled=lambda: None,
         )
 
 

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from animcli.batch.worker import Tell
 from animcli.cli.console import Console
-from animcli.cli.main import guarded, obey, parse
-from animcli.cli.runner import Work, plan, set_up, steps_of
+from animcli.cli.main import guarded, obey, parse_line
+from animcli.cli.runner import Runner, open_context, plan_commands, steps_of
 from animcli.cli.signals import Stop
 from animcli.errors import AnimError, UsageError
-from animcli.pipeline.executor import Forecast, State, Workshop
+from animcli.pipeline.executor import DryRun, Executor, StageState
 from animcli.pipeline.output import Step
 from animcli.pipeline.stage import Outcome, Stage
 from animcli.presets import DIFFUSION
@@ -34,12 +34,12 @@ FRESH: Final = "fresh"
 
 @dataclass
 class JobConsole(Console):
-    """What a job says, kept for the driver; lines for people go to the slot's log."""
+    """Console of a job: kept for the driver; lines for people go to the slot's log."""
 
     tell: Tell = lambda what, done, of: None
     ran: list[str] = field(default_factory=list)
 
-    def report(self, what: str, done: int, of: int) -> None:
+    def progress(self, what: str, done: int, of: int) -> None:
         """Hand progress on."""
         self.tell(what, done, of)
 
@@ -67,7 +67,7 @@ def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     elif request["do"] == "help":
         code = guarded(lambda stop: help(request, console), console)
     else:
-        line = parse(request["words"])
+        line = parse_line(request["words"])
         code = obey(line, request["words"], console)
     error = console.error or {}
     return {
@@ -85,40 +85,45 @@ def help(request: Mapping[str, Any], console: Console) -> int:
     """Get ready to predict for a render; the exit code."""
     from animcli.cli.batch_help import prepare  # torch
 
-    prepare(request, console.report)
+    prepare(request, console.progress)
     return 0
 
 
 def make(request: Mapping[str, Any], console: Console, stop: Stop) -> int:
     """Make one stage of a line, unless it is there; the exit code."""
-    line = parse(request["words"])
+    line = parse_line(request["words"])
     for mistake in line.mistakes:
         raise mistake
-    desk = set_up(line.options, console.report)
+    context = open_context(line.options, console.progress)
     said = line.options.max_pixels
-    chosen = {} if said is None else {"max_pixels": said}
+    overrides = {} if said is None else {"max_pixels": said}
 
     def done(stage: Stage, outcome: Outcome, seconds: float) -> None:
-        console.stage_done(stage.name, outcome is Outcome.FRESH, seconds)
+        console.stage_done(stage.name, outcome is Outcome.CACHED, seconds)
 
-    with allowing(desk.layers.options(chosen).max_pixels), stop.between_units():
-        plans = plan(line.requests, desk)
-        workshop = Workshop(
-            desk.project, desk.weights, console.report, console.note, stop.may_stop, done
+    with allowing(context.config.options(overrides).max_pixels), stop.between_segments():
+        plans = plan_commands(line.commands, context)
+        executor = Executor(
+            context.project,
+            context.weights,
+            console.progress,
+            console.warn,
+            stop.check_cancelled,
+            done,
         )
-        work = Work(desk, workshop, console, stop, tuple(request["words"]))
-        for step in (step for planned in plans for step in steps_of(planned)):
-            for each in workshop.forecast(step.stage):
+        work = Runner(context, executor, console, stop, tuple(request["words"]))
+        for step in (step for plan in plans for step in steps_of(plan)):
+            for each in executor.dry_run(step.stage):
                 if each.key == request["stage"]:
                     for name in each.stage.weights:
                         work.get_weights(name)
-                    workshop.make(each.stage)
+                    executor.make(each.stage)
                     return 0
     return 0
 
 
 def asked(words: Sequence[str]) -> dict[str, Any]:
-    """What a line would do: whether it is done, its stages, its cost, or its error."""
+    """Dry run of a line: whether it is done, its stages, its cost, or its error."""
     try:
         return _asked(words)
     except AnimError as error:
@@ -128,32 +133,32 @@ def asked(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _asked(words: Sequence[str]) -> dict[str, Any]:
-    line = parse(words)
+    line = parse_line(words)
     for mistake in line.mistakes:
         raise mistake
-    if not line.requests:
+    if not line.commands:
         raise UsageError("this makes nothing", "a job is a command that makes a file")
     console = JobConsole(quiet=True, as_json=True)
-    desk = set_up(line.options, console.report)
+    context = open_context(line.options, console.progress)
     said = line.options.max_pixels
-    chosen = {} if said is None else {"max_pixels": said}
-    with allowing(desk.layers.options(chosen).max_pixels):
-        plans = plan(line.requests, desk)
-        workshop = Workshop(desk.project, desk.weights)
-        work = Work(desk, workshop, console, Stop(), tuple(words))
-        steps = [step for planned in plans for step in steps_of(planned)]
+    overrides = {} if said is None else {"max_pixels": said}
+    with allowing(context.config.options(overrides).max_pixels):
+        plans = plan_commands(line.commands, context)
+        executor = Executor(context.project, context.weights)
+        work = Runner(context, executor, console, Stop(), tuple(words))
+        steps = [step for plan in plans for step in steps_of(plan)]
         for step in steps:
-            workshop.check_files(step.stage)
-        lines = [workshop.forecast(step.stage) for step in steps]
+            executor.check_files(step.stage)
+        lines = [executor.dry_run(step.stage) for step in steps]
         stages = [each for forecasts in lines for each in forecasts]
-        delivered = [_delivered(workshop, *x) for x in zip(steps, lines, strict=True)]
+        delivered = [_delivered(executor, *x) for x in zip(steps, lines, strict=True)]
         cost, outlook = 0.0, []
         for each in stages:
             ahead = work.look_ahead(each)
             if ahead is not None:
                 known = ahead.data()
                 cost += float(ahead.seconds or 0) or _work_of(known)
-                outlook.append(ahead.told())
+                outlook.append(ahead.summary())
         states = {each.state for each in stages}
         return {
             "done": bool(steps) and all(delivered),
@@ -162,7 +167,7 @@ def _asked(words: Sequence[str]) -> dict[str, Any]:
                 {
                     "name": each.stage.name,
                     "key": each.key,
-                    "done": each.state is State.DONE,
+                    "done": each.state is StageState.DONE,
                 }
                 for each in stages
             ],
@@ -173,20 +178,24 @@ def _asked(words: Sequence[str]) -> dict[str, Any]:
         }
 
 
-def _state(delivered: bool, states: set[State]) -> str:
+def _state(delivered: bool, states: set[StageState]) -> str:
     if delivered:
-        return State.DONE.value
-    return State.CONTINUES.value if State.CONTINUES in states else State.RUNS.value
+        return StageState.DONE.value
+    return (
+        StageState.CONTINUES.value
+        if StageState.CONTINUES in states
+        else StageState.RUNS.value
+    )
 
 
-def _delivered(workshop: Workshop, step: Step, forecasts: Sequence[Forecast]) -> bool:
-    """Whether a step's result is in the cache, and where the user wants it."""
+def _delivered(executor: Executor, step: Step, forecasts: Sequence[DryRun]) -> bool:
+    """True if a step's result is in the cache, and where the user wants it."""
     last = forecasts[-1]
-    if last.state is not State.DONE or last.key is None:
+    if last.state is not StageState.DONE or last.key is None:
         return False
     if step.out is None:
         return True
-    made = workshop.store.find(last.key)
+    made = executor.store.find(last.key)
     if made is None or not step.out.exists():
         return False
     if made.path.is_dir() or step.out.is_dir():

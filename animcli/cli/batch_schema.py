@@ -11,7 +11,7 @@ from animcli.cli.config import HOMES
 from animcli.cli.options import read_size
 from animcli.errors import AnimError, UsageError
 from animcli.presets import Preset, load_preset
-from animcli.settings import check, keys_of, kind_of, read_word
+from animcli.settings import check, parse, settings_in, type_of
 
 COMMANDS: Final = ("render", "extract-pose", "retarget", "encode")
 SUFFIXES: Final = {"prores4444": ".mov", "vp9": ".webm", "gif": ".gif", "webp": ".webp"}
@@ -32,16 +32,16 @@ def batch_commands(group: Any, project: Path) -> Mapping[str, Command]:
         if preset is None or "{" in preset:
             return ""
         try:
-            chosen = load_preset(preset, project)
+            overrides = load_preset(preset, project)
         except AnimError as error:
             return f"preset: {error.message}"
         deaf = [
             name for name in sorted(said)
-            if name in keys_of(Preset) and not chosen.listens_to(name)
+            if name in settings_in(Preset) and not overrides.supports(name)
         ]  # fmt: skip
         if not deaf:
             return ""
-        return f"{', '.join(deaf)}: means nothing to the preset {preset}"
+        return f"{', '.join(deaf)}: has no effect with the preset {preset}"
 
     return {name: _command(name, group.commands[name], fits) for name in COMMANDS}
 
@@ -88,8 +88,8 @@ def _reader(name: str) -> Callable[[object, bool], str]:
     home = HOMES[name]
 
     def read(value: object, text: bool) -> str:
-        if text and isinstance(value, str) and kind_of(home, name) is not str:
-            read_word(home, name, value)
+        if text and isinstance(value, str) and type_of(home, name) is not str:
+            parse(home, name, value)
             return value
         return str(check(home, name, value))
 

@@ -1,4 +1,4 @@
-"""How a batch goes, for people and for scripts: live, ahead of time, and afterwards."""
+"""Progress of a batch, for people and for scripts: live, ahead of time, and afterwards."""
 
 import sys
 import tempfile
@@ -42,10 +42,10 @@ class BatchView:
 
     def note(self, line: str) -> None:
         """Something that was handled."""
-        self.console.note(line)
+        self.console.warn(line)
 
     def slot(self, slot: str, what: str, done: int, of: int) -> None:
-        """What a slot is doing."""
+        """Task of a slot."""
         if self._live is None:
             return
         if slot not in self._lines:
@@ -56,7 +56,7 @@ class BatchView:
         )  # fmt: skip
 
     def counted(self, counts: Counts) -> None:
-        """How far all of it is."""
+        """Counts of jobs by state."""
         self._counts = counts
         decided = counts.jobs - counts.left
         done = counts.done + counts.fresh
@@ -226,7 +226,7 @@ def tell_outlook(console: Console, job: Job, outlook: Mapping[str, Any]) -> str:
 def tell_status(
     console: Console, names: Sequence[str], known: Mapping[str, Standing]
 ) -> None:
-    """Where each job stands by the journal, failures with their reasons, and the counts."""
+    """State of each job by the journal, failures with their reasons, and the counts."""
     counts = dict.fromkeys(("done", "failed", "running", "stopped", "left"), 0)
     for name in names:
         at = known.get(name)

@@ -5,22 +5,22 @@ from typing import Annotated
 
 import typer
 
-from animcli.cli.plan import Act, Answer, Desk, Planned, Request, Thread
+from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import StorageError
 
-app = typer.Typer(help="What the project remembers.", rich_markup_mode=None)
+app = typer.Typer(help="Artifact cache of the project.", rich_markup_mode=None)
 
 
 @app.command("list")
-def list_cache() -> Request:
+def list_cache() -> Command:
     """Every artifact and every unfinished piece of work, the oldest first."""
-    return Act(listing)
+    return Action(list_artifacts)
 
 
 @app.command()
-def verify() -> Request:
+def verify() -> Command:
     """Read everything and set aside what is damaged; it is made again when wanted."""
-    return Act(verification)
+    return Action(verify_artifacts)
 
 
 @app.command()
@@ -28,27 +28,27 @@ def clear(
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Only what no run finished.")
     ] = False,
-) -> Request:
+) -> Command:
     """Remove what can be made again, which is everything but your own files."""
     return Clear(unfinished)
 
 
-def listing(desk: Desk) -> Answer:
+def list_artifacts(context: Context) -> Report:
     """A line for everything in the cache."""
-    found = list(desk.project.store.listing())
+    found = list(context.project.store.ls())
     lines = [
         f"{each.key[:12]}  {each.stage or '-':<13} {each.state:<10} {megabytes(each.bytes)}"
         for each in found
     ]
     total = sum(each.bytes for each in found)
-    lines.append(f"{len(found)} in {desk.project.cache}, {megabytes(total).strip()}")
-    return Answer(tuple(lines), tuple(asdict(each) for each in found))
+    lines.append(f"{len(found)} in {context.project.cache}, {megabytes(total).strip()}")
+    return Report(tuple(lines), tuple(asdict(each) for each in found))
 
 
-def verification(desk: Desk) -> Answer:
+def verify_artifacts(context: Context) -> Report:
     """A line for each artifact; the exit code says if one was damaged."""
-    found = list(desk.project.store.verify(look_only=desk.line.dry_run))
-    damage = "damaged" if desk.line.dry_run else "damaged; set aside"
+    found = list(context.project.store.verify(look_only=context.options.dry_run))
+    damage = "damaged" if context.options.dry_run else "damaged; set aside"
     lines = [
         f"{each.key[:12]}  {each.stage or '-':<13} "
         + ("whole" if each.state == "whole" else damage)
@@ -60,7 +60,7 @@ def verification(desk: Desk) -> Answer:
     ]
     damaged = sum(each.state != "whole" for each in found)
     lines.append(f"{len(found)} read, {damaged} damaged")
-    return Answer(tuple(lines), tuple(data), StorageError.exit_code if damaged else 0)
+    return Report(tuple(lines), tuple(data), StorageError.exit_code if damaged else 0)
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ class Clear:
 
     unfinished: bool
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Removes in its turn."""
-        return Planned((Act(self.clear),), thread)
+        return Plan((Action(self.clear),), state)
 
-    def clear(self, desk: Desk) -> Answer:
+    def clear(self, context: Context) -> Report:
         """Remove, and say how much room that gave."""
-        store = desk.project.store
-        if desk.line.dry_run:
+        store = context.project.store
+        if context.options.dry_run:
             wanted = [
-                e for e in store.listing() if e.state == "unfinished" or not self.unfinished
+                e for e in store.ls() if e.state == "unfinished" or not self.unfinished
             ]
             freed = sum(each.bytes for each in wanted)
         else:
             freed = store.clear(unfinished_only=self.unfinished)
-        would = "would be " if desk.line.dry_run else ""
-        line = f"{megabytes(freed).strip()} {would}freed in {desk.project.cache}"
-        return Answer((line,), ({"freed": freed, "cache": str(desk.project.cache)},))
+        would = "would be " if context.options.dry_run else ""
+        line = f"{megabytes(freed).strip()} {would}freed in {context.project.cache}"
+        return Report((line,), ({"freed": freed, "cache": str(context.project.cache)},))
 
 
 def megabytes(size: int) -> str:

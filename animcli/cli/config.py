@@ -1,4 +1,4 @@
-"""What was chosen, and where: flag > `ANIM_*` > `anim.toml` > preset > default."""
+"""Settings and their sources: flag > `ANIM_*` > `anim.toml` > preset > default."""
 
 import os
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from typing import Final, Literal
 from animcli.errors import ProjectError, UsageError
 from animcli.presets import Preset, load_preset
 from animcli.settings import (
-    bounds_of,
     changed,
     check_table,
-    key,
-    keys_of,
+    constraint_of,
     line_of,
-    near,
+    parse,
     read_toml,
-    read_word,
+    setting,
+    settings_in,
+    suggest,
 )
 from animcli.video.limits import MOST_PIXELS
 
@@ -35,62 +35,64 @@ DEVICES: Final = (r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N, mps")
 class Options:
     """Everything that one may choose beside the keys of a preset."""
 
-    preset: str | None = key(None, "How to render; without weights, cutout.")
-    device: str = key("auto", "Where networks run.", form=DEVICES)
-    offload: bool = key(
-        False, "Keep networks off the device while others work: slower, in less memory."
+    preset: str | None = setting(None, "Render preset; cutout where none is given.")
+    device: str = setting("auto", "Device for the networks.", form=DEVICES)
+    offload: bool = setting(
+        False, "Move networks off the device while they aren't used: slower, less memory."
     )
-    detector: Literal["blazepose", "dwpose"] = key("blazepose", "What finds the joints.")
-    detector_device: str | None = key(
+    detector: Literal["blazepose", "dwpose"] = setting("blazepose", "Pose detector.")
+    detector_device: str | None = setting(
         None, "With DWPose: where it runs, if not where networks do.", form=DEVICES
     )
-    person: str | None = key(None, "Who: largest, center, or a number from 1.")
-    every: int | None = key(
+    person: str | None = setting(
+        None, "Person to take: largest, center, or a number from 1."
+    )
+    detect_every: int | None = setting(
         None,
-        "With DWPose: frames from one search for people to the next.",
+        "With DWPose: detect people every N frames, and track in between.",
         low=1,
         high=1000,
     )
-    channels: Literal["trained", "published"] | None = key(
-        None, "With DWPose: colours as in training, or as in the published script."
+    bgr_input: bool | None = setting(
+        None, "With DWPose: give BGR to both networks, as the published script does."
     )
-    camera: Literal["auto", "zoom", "walk", "moving"] = key(
-        "auto", "Whether the dancer comes nearer, or the camera zooms or moves."
+    camera: Literal["auto", "zoom", "walk", "moving"] = setting(
+        "auto", "Cause of changes of size: the camera zooms or moves, or the dancer walks."
     )
-    stay_inside: bool = key(True, "Keep the retargeted figure in the picture.")
-    hands: bool = key(True, "Find the joints of the hands.")
-    face: bool = key(True, "Find the points of the face.")
-    clean: bool = key(True, "Fill short gaps and take out the trembling.")
-    fit: Literal["pad", "crop", "cover"] | None = key(
-        None, "How a picture of another shape fills the size; pad, or cover with Cinemo."
+    keep_in_frame: bool = setting(True, "Keep the retargeted figure in the frame.")
+    hands: bool = setting(True, "Detect the keypoints of the hands.")
+    face: bool = setting(True, "Detect the keypoints of the face.")
+    clean: bool = setting(True, "Fill short gaps and remove jitter.")
+    fit: Literal["pad", "crop", "cover"] | None = setting(
+        None, "Fit of a picture of another aspect ratio: pad; with Cinemo, cover."
     )
-    fps: Fraction | None = key(  # noqa: RUF009  # a field, made anew for each class
+    fps: Fraction | None = setting(  # noqa: RUF009  # a field, made anew for each class
         None, "Frames per second, such as 24 or 30000/1001."
     )
     codec: (
         Literal["h264", "h265", "av1", "prores4444", "vp9", "gif", "webp", "png"] | None
-    ) = key(None, "How the video is compressed; the suffix decides otherwise.")
-    quality: int | None = key(
+    ) = setting(None, "Video codec; otherwise the suffix decides.")
+    quality: int | None = setting(
         None,
-        "0 is lossless or nearly so, 63 is small; each codec has its usual.",
+        "Quality (CRF): 0 is nearly lossless, 63 smallest; the default is the codec's.",
         low=0,
         high=63,
     )
-    audio: bool = key(True, "Take the sound of the driving video along.")
-    max_pixels: int = key(
+    audio: bool = setting(True, "Keep the audio of the driving video.")
+    max_pixels: int = setting(
         MOST_PIXELS,
-        "The most pixels that a picture or a frame may have.",
+        "Largest number of pixels in a picture or a frame.",
         low=4096,
         high=1_000_000_000,
     )
 
 
-PIXELS: Final = bounds_of(keys_of(Options)["max_pixels"])
+PIXELS: Final = constraint_of(settings_in(Options)["max_pixels"])
 """Of the one key whose flag is about the whole line."""
 
 HOMES: Final[Mapping[str, type]] = {
-    **dict.fromkeys(keys_of(Options), Options),
-    **dict.fromkeys((name for name in keys_of(Preset) if name != "renderer"), Preset),
+    **dict.fromkeys(settings_in(Options), Options),
+    **dict.fromkeys((name for name in settings_in(Preset) if name != "renderer"), Preset),
 }
 """Each key that may be chosen -> the dataclass that holds it. A renderer is chosen by its
 preset: the other keys mean little under another one."""
@@ -109,25 +111,25 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Layers:
-    """What was said outside the command: by variables and by `anim.toml`.
+class ConfigSources:
+    """Settings made outside the command: by variables and by `anim.toml`.
 
     values: key -> value, checked; variables go before the file.
     origins: key -> the variable, or the file and line.
-    doubts: lines about variables that are probably misspelt.
+    warnings: lines about variables that are probably misspelt.
     project: the folder whose `presets/` are looked at too.
     """
 
     values: Mapping[str, object]
     origins: Mapping[str, str]
-    doubts: tuple[str, ...]
+    warnings: tuple[str, ...]
     project: Path
 
     def options(self, flags: Mapping[str, object]) -> Options:
         """The options of a command with these flags (key -> value, checked)."""
         return changed(Options(), _of(Options, {**self.values, **flags}))
 
-    def settle(self, flags: Mapping[str, object], usual: str) -> Settings:
+    def resolve(self, flags: Mapping[str, object], usual: str) -> Settings:
         """The settings of a render with these flags; `usual` is the preset if none is said.
 
         Raises PresetError, ProjectError, or UsageError where the flags are to blame.
@@ -137,15 +139,15 @@ class Layers:
         options = self.options(flags)
         preset = load_preset(options.preset or usual, self.project)
         for name in flags:
-            if HOMES[name] is Preset and not preset.listens_to(name):
+            if HOMES[name] is Preset and not preset.supports(name):
                 raise UsageError(
-                    f"{flag(name)} means nothing to the preset {preset.name}, "
+                    f"{flag(name)} has no effect with the preset {preset.name}, "
                     f"which renders with {preset.renderer}"
                 )
         chosen = {
             name: value
             for name, value in _of(Preset, said).items()
-            if preset.listens_to(name)
+            if preset.supports(name)
         }
         return Settings(options, _change(preset, chosen, origins, flags), origins)
 
@@ -174,29 +176,29 @@ def flag(name: str) -> str:
     return "--size" if name in ("width", "height") else "--" + name.replace("_", "-")
 
 
-def read_layers(
+def read_sources(
     root: Path, file: Path | None, environment: Mapping[str, str] = os.environ
-) -> Layers:
-    """What `anim.toml` (if there is one) and the `ANIM_*` variables say.
+) -> ConfigSources:
+    """Read `anim.toml` (if there is one) and the `ANIM_*` variables.
 
     Raises ProjectError, naming file and line, or the variable.
     """
     values, origins = _read_file(file) if file else ({}, {})
-    doubts = []
+    warnings = []
     for variable, word in environment.items():
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
             continue
         if name not in HOMES:
-            if hint := near(name, HOMES):
-                doubts.append(f"{variable}: there is no key {name}; {hint}")
+            if hint := suggest(name, HOMES):
+                warnings.append(f"{variable}: there is no key {name}; {hint}")
             continue
         try:
-            values[name] = read_word(HOMES[name], name, word)
+            values[name] = parse(HOMES[name], name, word)
         except ValueError as error:
             raise ProjectError(f"{variable}={word}: {error}") from error
         origins[name] = variable
-    return Layers(values, origins, tuple(doubts), root)
+    return ConfigSources(values, origins, tuple(warnings), root)
 
 
 def _read_file(file: Path) -> tuple[dict[str, object], dict[str, str]]:

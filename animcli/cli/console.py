@@ -29,7 +29,7 @@ LINE_AFTER_S: Final = 2.0
 least one in thirty seconds."""
 
 
-class Meter(Protocol):
+class ProgressMeter(Protocol):
     """Shows how much of something is done."""
 
     def show(self, what: str, done: int, of: int) -> None:
@@ -41,7 +41,7 @@ class Meter(Protocol):
 
 @dataclass(frozen=True)
 class Start:
-    """When something began, and how much of it was done then.
+    """Start of a task, and how much of it was done then.
 
     at: seconds by the same clock as `now` later.
     """
@@ -50,7 +50,7 @@ class Start:
     done: int
 
     def pace(self, done: int, of: int, now: float) -> str:
-        """How fast it is since then, and how long the rest takes; empty while unknown.
+        """Rate since then, and time that the rest takes; empty while unknown.
 
         Parts that take more than a second are given by their time, others by their rate.
         """
@@ -64,7 +64,7 @@ class Start:
 
 
 @dataclass
-class Lines:
+class ProgressLines:
     """Plain lines, for logs: each tenth of the work, or when thirty seconds went by.
 
     say: prints a line.
@@ -98,7 +98,7 @@ class Lines:
 
 
 @dataclass
-class Bar:
+class ProgressBar:
     """A bar with count, rate and time left, redrawn in place."""
 
     clock: Callable[[], float] = time.monotonic
@@ -152,7 +152,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-SCHEMA: Final = 1
+JSON_SCHEMA: Final = 1
 """Version of the JSON object; raised when a key goes or changes its meaning."""
 
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
@@ -160,7 +160,7 @@ RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
 @dataclass
 class Console:
-    """What the user sees, and what a script reads.
+    """Output for the user on standard error, and for scripts on standard output.
 
     quiet: nothing on standard error but errors.
     verbosity: 1 tells about stages that were done already, 2 about where things are kept.
@@ -176,10 +176,14 @@ class Console:
     stages: list[dict[str, object]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     error: dict[str, object] | None = None
-    meter: Meter = field(init=False)
+    meter: ProgressMeter = field(init=False)
 
     def __post_init__(self) -> None:
-        self.meter = Bar() if sys.stderr.isatty() and not self.quiet else Lines(self.say)
+        self.meter = (
+            ProgressBar()
+            if sys.stderr.isatty() and not self.quiet
+            else ProgressLines(self.say)
+        )
 
     def say(self, line: str) -> None:
         """A line of progress."""
@@ -192,7 +196,7 @@ class Console:
         if self.verbosity >= level:
             self.say(line)
 
-    def note(self, line: str) -> None:
+    def warn(self, line: str) -> None:
         """Something that was handled and that the user should know of."""
         if line in self.warnings:
             return
@@ -200,7 +204,9 @@ class Console:
         self.say(f"{_paint('note:', YELLOW)} {line}")
 
     def consents(self, question: str) -> bool:
-        """Whether the user says yes; without a terminal nobody is asked, so nobody does."""
+        """Ask a yes-or-no question; without a terminal nobody is asked, so nobody
+        says yes.
+        """
         if self.quiet or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         self.meter.end()
@@ -208,24 +214,24 @@ class Console:
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
-    def report(self, what: str, done: int, of: int) -> None:
-        """How far the work is."""
+    def progress(self, what: str, done: int, of: int) -> None:
+        """Show how far the work is."""
         if not self.quiet:
             self.meter.show(what, done, of)
 
-    def stage_done(self, name: str, fresh: bool, seconds: float) -> None:
+    def stage_done(self, name: str, cached: bool, seconds: float) -> None:
         """A stage was made now, or found in the cache."""
-        outcome = "fresh" if fresh else "ran"
+        outcome = "cached" if cached else "ran"
         self.stages.append(
             {"stage": name, "outcome": outcome, "seconds": round(seconds, 3)}
         )
-        if fresh:
+        if cached:
             self.detail(f"{name}: done already")
         else:
             self.say(f"{name}: {duration(seconds)}")
 
     def result(self, lines: Sequence[str], data: Sequence[object]) -> None:
-        """What the user asked for: as lines now, or as data in the JSON object."""
+        """Print a result: as lines now, or as data in the JSON object."""
         self.meter.end()
         self.results.extend(data)
         if not self.as_json:
@@ -238,7 +244,7 @@ class Console:
         _deliver(json.dumps(data, ensure_ascii=False))
 
     def failure(self, error: AnimError) -> None:
-        """What went wrong and what to try."""
+        """Print an error and its hint."""
         self.meter.end()
         self.error = {
             "message": error.message,
@@ -277,7 +283,7 @@ class Console:
         self.meter.end()
         if self.as_json and not self.streamed:
             answer: dict[str, object] = {
-                "schema": SCHEMA,
+                "schema": JSON_SCHEMA,
                 "results": self.results,
                 "stages": self.stages,
                 "warnings": self.warnings,

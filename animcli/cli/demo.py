@@ -7,21 +7,24 @@ from typing import Annotated
 
 import typer
 
-from animcli.cli.options import Chosen, read_count, takes
-from animcli.cli.plan import Desk, Planned, Request, Thread
+from animcli.cli.options import Overrides, options, read_count
+from animcli.cli.plan import Command, Context, PipelineState, Plan
 from animcli.cli.render import USUAL, device_for
 
 
-@takes("preset")
+@options("preset")
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="For the videos.")
+        Path,
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the videos."),
     ] = Path("demo"),
-    frames: Annotated[int, typer.Option(metavar="N", help="How long the dance is.")] = 96,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which people, which dance.")] = 22,
+    frames: Annotated[int, typer.Option(metavar="N", help="Length of the dance.")] = 96,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the people and the dance.")
+    ] = 22,
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """The whole way from nothing, on people drawn on the spot.
 
     Draws a dancer's video and a character, finds the pose, retargets, renders, encodes, and
@@ -29,7 +32,7 @@ def demo(
     """
     count = read_count("--frames", frames, 10_000)
     return Demo(
-        output, count or frames, read_count("--seed", seed, 2**31, low=0) or 0, chosen
+        output, count or frames, read_count("--seed", seed, 2**31, low=0) or 0, overrides
     )
 
 
@@ -43,9 +46,9 @@ class Demo:
     folder: Path
     frames: int
     seed: int
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Draw, encode, extract, retarget, render, encode, and put side by side.
 
         The pose is found in the encoded video, as in anybody else's.
@@ -57,7 +60,7 @@ class Demo:
         from animcli.stages.inspect import CompareStage, SheetStage
         from animcli.stages.render import RenderStage
 
-        settings = desk.layers.settle(self.chosen, usual=USUAL)
+        settings = context.config.resolve(self.overrides, usual=USUAL)
         size = (settings.preset.width, settings.preset.height)
         dance = EncodeStage(
             DrawDance(figure=self.seed, dance=self.seed, frames=self.frames)
@@ -74,4 +77,4 @@ class Demo:
             Step(EncodeStage(compare), self.folder / "side-by-side.mp4"),
             Step(SheetStage(compare, 12, columns=3, tile=420), self.folder / "sheet.png"),
         )
-        return Planned(steps, thread, folder=self.folder)
+        return Plan(steps, state, folder=self.folder)

@@ -19,15 +19,15 @@ from typing import Final
 
 import animcli
 from animcli.cli.cache import megabytes
-from animcli.cli.plan import Answer, Desk, Request
+from animcli.cli.plan import Command, Context, Report
 from animcli.errors import DeviceError, WeightsError
 
 
-def doctor() -> Request:
-    """What works on this machine, and what to do about the rest."""
-    from animcli.cli.plan import Act
+def doctor() -> Command:
+    """Check what works on this machine, and say what to do about the rest."""
+    from animcli.cli.plan import Action
 
-    return Act(examine)
+    return Action(examine)
 
 
 LIBRARIES: Final = (
@@ -36,15 +36,15 @@ LIBRARIES: Final = (
 )  # fmt: skip
 CUDA_BUILDS: Final = "https://download.pytorch.org/whl/cu128"
 CUDA_BUILDS_FOR_OLD_CARDS: Final = "https://download.pytorch.org/whl/cu126"
-"""Where PyTorch publishes its builds for CUDA. The package index has one for processors on
-Windows; of those for CUDA, 12.6's still has kernels for cards before Turing."""
+"""PyTorch's own index of builds for CUDA. The package index has one for CPUs on Windows; of
+those for CUDA, 12.6's still has kernels for cards before Turing."""
 
 LITTLE_ROOM: Final = 2_000_000_000
 """Bytes. A minute of lossless frames at 512x768 takes about half of it."""
 
 
-class State(str, Enum):
-    """How a check came out."""
+class CheckState(str, Enum):
+    """Outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -53,59 +53,59 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found. advice: what to do, where it isn't ok."""
+    """Result of a check. advice: what to do, where it isn't ok."""
 
     name: str
-    state: State
+    state: CheckState
     fact: str
     advice: str = ""
 
 
-def examine(desk: Desk) -> Answer:
+def examine(context: Context) -> Report:
     """Run every check; the exit code is 0 unless something needed is broken."""
-    checks: tuple[Callable[[Desk], Iterator[Finding]], ...] = (
-        versions, device, onnx, litert, encoders, weights, room,
+    checks: tuple[Callable[[Context], Iterator[Finding]], ...] = (
+        versions, device, onnx, litert, encoders, weights, disk_space,
     )  # fmt: skip
-    findings = [finding for check in checks for finding in check(desk)]
+    findings = [finding for check in checks for finding in check(context)]
     lines = []
     for finding in findings:
         lines.append(f"{finding.state.value:<5} {finding.name:<13} {finding.fact}")
         if finding.advice:
             lines.append(f"{'':<19} -> {finding.advice}")
-    broken = any(finding.state is State.BAD for finding in findings)
+    broken = any(finding.state is CheckState.BAD for finding in findings)
     data = tuple(asdict(finding) for finding in findings)
-    return Answer(tuple(lines), data, DeviceError.exit_code if broken else 0)
+    return Report(tuple(lines), data, DeviceError.exit_code if broken else 0)
 
 
-def versions(desk: Desk) -> Iterator[Finding]:
+def versions(context: Context) -> Iterator[Finding]:
     """animcli, Python, and the libraries that decide about bits."""
     python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     old = sys.version_info < (3, 10)
-    yield Finding("animcli", State.OK, animcli.__version__)
-    yield Finding("python", State.BAD if old else State.OK, python)
+    yield Finding("animcli", CheckState.OK, animcli.__version__)
+    yield Finding("python", CheckState.BAD if old else CheckState.OK, python)
     found = {name: _version(name) for name in LIBRARIES}
     here = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     absent = [name for name, number in found.items() if not number]
-    yield Finding("libraries", State.OK, here)
+    yield Finding("libraries", CheckState.OK, here)
     if absent:
         fact = f"not installed: {', '.join(absent)}"
-        yield Finding("libraries", State.BAD, fact, f"pip install {' '.join(absent)}")
+        yield Finding("libraries", CheckState.BAD, fact, f"pip install {' '.join(absent)}")
 
 
-def device(desk: Desk) -> Iterator[Finding]:
-    """Where torch runs."""
+def device(context: Context) -> Iterator[Finding]:
+    """Device that torch runs on."""
     try:
         import torch
     except ImportError as error:
         yield Finding(
-            "device", State.WARN, f"torch can't be loaded: {error}", "cutout works"
+            "device", CheckState.WARN, f"torch can't be loaded: {error}", "cutout works"
         )
         return
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             yield card(number)
     elif torch.backends.mps.is_available():
-        yield Finding("device", State.OK, "mps")
+        yield Finding("device", CheckState.OK, "mps")
     else:
         fact = f"cpu, {torch.get_num_threads()} threads; no CUDA device"
         advice = "cutout renders in seconds here; diffusion takes minutes for each frame"
@@ -114,7 +114,7 @@ def device(desk: Desk) -> Iterator[Finding]:
                 f"there is an NVIDIA driver, but torch {torch.__version__} is built for cpu"
             )
             advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS}"
-        yield Finding("device", State.WARN, fact, advice)
+        yield Finding("device", CheckState.WARN, fact, advice)
 
 
 def card(number: int) -> Finding:
@@ -132,13 +132,13 @@ def card(number: int) -> Finding:
         for kind, arch in made_for
     )
     if runs:
-        return Finding("device", State.OK, fact)
+        return Finding("device", CheckState.OK, fact)
     fact += f"; torch {torch.__version__} has no kernels for compute capability {mine / 10}"
     advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS_FOR_OLD_CARDS}"
-    return Finding("device", State.BAD, fact, advice)
+    return Finding("device", CheckState.BAD, fact, advice)
 
 
-def onnx(desk: Desk) -> Iterator[Finding]:
+def onnx(context: Context) -> Iterator[Finding]:
     """The provider that ONNX Runtime really uses: it falls back without a word."""
     try:
         import onnxruntime
@@ -146,14 +146,17 @@ def onnx(desk: Desk) -> Iterator[Finding]:
         from animcli.pose.detectors.onnx import provider_for
     except ImportError:
         yield Finding(
-            "onnx", State.WARN, "ONNX Runtime isn't installed", "pip install 'animcli[cpu]'"
+            "onnx",
+            CheckState.WARN,
+            "ONNX Runtime isn't installed",
+            "pip install 'animcli[cpu]'",
         )
         return
     wish = "CUDAExecutionProvider" if _has_cuda() else "CPUExecutionProvider"
     got = provider_for(wish)
     fact = f"{got} (ONNX Runtime {onnxruntime.__version__})"
     if got == wish:
-        yield Finding("onnx", State.OK, fact)
+        yield Finding("onnx", CheckState.OK, fact)
     else:
         here = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         advice = (
@@ -161,56 +164,63 @@ def onnx(desk: Desk) -> Iterator[Finding]:
             if here
             else "pip uninstall onnxruntime, then pip install 'animcli[gpu]'"
         )
-        yield Finding("onnx", State.WARN, f"{fact}, though {wish} was asked for", advice)
+        yield Finding(
+            "onnx", CheckState.WARN, f"{fact}, though {wish} was asked for", advice
+        )
 
 
-def litert(desk: Desk) -> Iterator[Finding]:
-    """Whether the pose models can be run."""
+def litert(context: Context) -> Iterator[Finding]:
+    """LiteRT, and the pose models in it."""
     try:
         from animcli.pose.detectors.blazepose.tracker import BlazePose
     except ImportError as error:
         fact = f"LiteRT can't be loaded: {error}"
-        yield Finding("litert", State.BAD, fact, "pip install ai-edge-litert")
+        yield Finding("litert", CheckState.BAD, fact, "pip install ai-edge-litert")
         return
-    if not desk.weights.has("blazepose"):
-        yield Finding("litert", State.OK, "loads")
+    if not context.weights.has("blazepose"):
+        yield Finding("litert", CheckState.OK, "loads")
         return
     try:
-        BlazePose(desk.weights.path("blazepose"))
+        BlazePose(context.weights.path("blazepose"))
     except WeightsError as error:
-        yield Finding("litert", State.BAD, error.message, error.hint)
+        yield Finding("litert", CheckState.BAD, error.message, error.hint)
     else:
-        yield Finding("litert", State.OK, "loads, and the pose models with it")
+        yield Finding("litert", CheckState.OK, "loads, and the pose models with it")
 
 
-def encoders(desk: Desk) -> Iterator[Finding]:
-    """What videos can be written."""
+def encoders(context: Context) -> Iterator[Finding]:
+    """Codecs that videos can be encoded with."""
     from animcli.video.codecs import available_encoders
 
     found = available_encoders()
     here = [codec.value for codec, there in found.items() if there]
     absent = [codec.value for codec, there in found.items() if not there]
-    yield Finding("encoders", State.OK, ", ".join(here))
+    yield Finding("encoders", CheckState.OK, ", ".join(here))
     if absent:
-        state = State.BAD if "h264" in absent else State.WARN
+        state = CheckState.BAD if "h264" in absent else CheckState.WARN
         fact = f"not in this build of FFmpeg: {', '.join(absent)}"
         yield Finding("encoders", state, fact, "pip install --force-reinstall av")
 
 
-def weights(desk: Desk) -> Iterator[Finding]:
-    """Which model files are here."""
-    for name, entry in desk.weights.catalog.items():
-        if desk.weights.has(name):
-            yield Finding("weights", State.OK, f"{name} is here")
+def weights(context: Context) -> Iterator[Finding]:
+    """Model files that are here."""
+    for name, entry in context.weights.catalog.items():
+        if context.weights.has(name):
+            yield Finding("weights", CheckState.OK, f"{name} is here")
         else:
             fact = f"{name} isn't here ({megabytes(entry.bytes).strip()}): {entry.about}"
             when = " (or by itself, on first use)" if entry.on_first_use else ""
-            yield Finding("weights", State.WARN, fact, f"anim weights pull {name}{when}")
+            yield Finding(
+                "weights", CheckState.WARN, fact, f"anim weights pull {name}{when}"
+            )
 
 
-def room(desk: Desk) -> Iterator[Finding]:
-    """Whether the cache and the weights can be written, and how much fits."""
-    for name, folder in (("cache", desk.project.cache), ("weights", desk.weights.root)):
+def disk_space(context: Context) -> Iterator[Finding]:
+    """Cache and weights: can they be written, and how much fits?"""
+    for name, folder in (
+        ("cache", context.project.cache),
+        ("weights", context.weights.root),
+    ):
         above = next(each for each in (folder, *folder.parents) if each.is_dir())
         reason = _unwritable(above)
         free = shutil.disk_usage(above).free
@@ -218,15 +228,17 @@ def room(desk: Desk) -> Iterator[Finding]:
         if reason:
             variable = "--cache-dir" if name == "cache" else "ANIM_WEIGHTS"
             advice = f"choose another place with {variable}"
-            yield Finding(name, State.BAD, f"{folder} can't be written: {reason}", advice)
+            yield Finding(
+                name, CheckState.BAD, f"{folder} can't be written: {reason}", advice
+            )
         elif free < LITTLE_ROOM:
-            yield Finding(name, State.WARN, fact, "`anim cache clear` makes room")
+            yield Finding(name, CheckState.WARN, fact, "`anim cache clear` makes room")
         else:
-            yield Finding(name, State.OK, fact)
+            yield Finding(name, CheckState.OK, fact)
 
 
 def _unwritable(folder: Path) -> str:
-    """Why nothing can be written there, or nothing."""
+    """Reason that nothing can be written there, or nothing."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"anim")

@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from animcli.cli.config import Options, flag
-from animcli.cli.options import Chosen, Output, read_view, takes
-from animcli.cli.plan import Desk, Film, Motion, Planned, Request, Thread, name_of, place
+from animcli.cli.options import Output, Overrides, options, read_view
+from animcli.cli.plan import (
+    Command,
+    Context,
+    FrameSource,
+    Motion,
+    PipelineState,
+    Plan,
+    name_of,
+    output_path,
+)
 from animcli.errors import DeviceError, UsageError
 from animcli.presets import DRAWINGS
 
@@ -27,34 +36,45 @@ if TYPE_CHECKING:
     from animcli.pipeline.stage import Source
 
 
-class FoundKind(str, Enum):
-    """What `extract-pose` finds."""
+class ExtractKind(str, Enum):
+    """Kinds of motion that `extract-pose` finds."""
 
-    JOINTS = "joints"
+    KEYPOINTS = "keypoints"
     DENSEPOSE = "densepose"
 
 
-@takes("detector", "person", "every", "channels", "device", "hands", "face", "clean", "fps")
+@options(
+    "detector",
+    "person",
+    "detect_every",
+    "bgr_input",
+    "device",
+    "hands",
+    "face",
+    "clean",
+    "fps",
+)
 def extract_pose(
     videos: Annotated[
         list[Path], typer.Argument(metavar="VIDEO", help="Footage of one person.")
     ],
     output: Output = None,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Leave damaged frames out.")
+        bool, typer.Option("--keep-going", help="Skip damaged frames.")
     ] = False,
-    camera: Annotated[
+    view: Annotated[
         str | None,
         typer.Option(
-            metavar="AROUND,ABOVE", help="For motion capture: from where, in degrees."
+            metavar="AROUND,ABOVE",
+            help="For motion capture: direction of the camera in degrees.",
         ),
     ] = None,
     kind: Annotated[
-        FoundKind, typer.Option("--kind", help="Joints, or body parts as colours.")
-    ] = FoundKind.JOINTS,
+        ExtractKind, typer.Option("--kind", help="Keypoints, or DensePose body parts.")
+    ] = ExtractKind.KEYPOINTS,
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """Find the pose in every frame of a video.
 
     dance.mp4 -> dance.pose; with --kind densepose dance-densepose.mp4
@@ -64,14 +84,14 @@ def extract_pose(
     `-o NAME_keypoints` the former, `-o NAME.mp4` a video of the skeleton. Of several
     videos, each is done even if another can't be; the exit code is then 9.
     """
-    if kind is FoundKind.DENSEPOSE:
-        if camera is not None:
-            raise UsageError("--camera is for motion capture, which --kind densepose isn't")
-        return ExtractDensePose(tuple(videos), output, keep_going, chosen)
-    return ExtractPose(tuple(videos), output, keep_going, chosen, read_view(camera))
+    if kind is ExtractKind.DENSEPOSE:
+        if view is not None:
+            raise UsageError("--view is for motion capture, which --kind densepose isn't")
+        return ExtractDensePose(tuple(videos), output, keep_going, overrides)
+    return ExtractPose(tuple(videos), output, keep_going, overrides, read_view(view))
 
 
-@takes("detector", "person", "camera", "stay_inside")
+@options("detector", "person", "camera", "keep_in_frame")
 def retarget(
     reference: Annotated[
         Path,
@@ -83,19 +103,19 @@ def retarget(
     ] = None,
     output: Output = None,
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """Fit a motion to the proportions of a character.
 
     dance.pose and ref.png -> ref-dance.pose
     """
-    return Retarget(reference, motion, output, chosen)
+    return Retarget(reference, motion, output, overrides)
 
 
 POSE: Final = ".pose"
 JSON: Final = ".json"
 BVH: Final = ".bvh"
-KEYPOINTS: Final = "_keypoints"
+KEYPOINTS_FOLDER: Final = "_keypoints"
 SKELETON_VIDEOS: Final = (".mp4", ".mov", ".mkv", ".webm", ".gif", ".webp")
 USUAL_RATE: Final = Fraction(24)
 """Frames per second of what doesn't say."""
@@ -108,16 +128,16 @@ class ExtractPose:
     videos: tuple[Path, ...]
     out: Path | None
     keep_going: bool
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
     view: tuple[float, float] | None = None
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """A `.pose` for each video; one alone is handed on."""
-        options = desk.layers.options(self.chosen)
+        options = context.config.options(self.overrides)
         if self.view and not all(is_capture(video) for video in self.videos):
-            raise UsageError("--camera is for motion capture; a video has its own")
-        check_device(self.chosen, options)
-        if "fps" in self.chosen and not all(has_no_rate(video) for video in self.videos):
+            raise UsageError("--view is for motion capture; a video has its own")
+        check_device(self.overrides, options)
+        if "fps" in self.overrides and not all(has_no_rate(video) for video in self.videos):
             raise UsageError("--fps is for pictures and keypoints; a video has its own")
         if len(self.videos) > 1 and self.out is not None and not self.out.is_dir():
             raise UsageError(
@@ -125,16 +145,16 @@ class ExtractPose:
                 "give a folder that exists",
             )
         motions = [
-            found(video, options, self.keep_going, self.view) for video in self.videos
+            read_motion(video, options, self.keep_going, self.view) for video in self.videos
         ]
         for motion in motions:
-            check_joints(motion)
-            check_person(self.chosen, motion.source, motion.name)
-        steps = tuple(posed(motion, self.out, motion.name) for motion in motions)
+            check_keypoints(motion)
+            check_person(self.overrides, motion.source, motion.name)
+        steps = tuple(motion_step(motion, self.out, motion.name) for motion in motions)
         handed_on = motions[0] if len(motions) == 1 else None
-        return Planned(
+        return Plan(
             steps,
-            replace(thread, motion=handed_on),
+            replace(state, motion=handed_on),
             independent=len(steps) > 1,
             note=detector_note(options),
         )
@@ -147,33 +167,33 @@ class Retarget:
     reference: Path
     motion: Path | None
     out: Path | None
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """A `.pose` in the pixels of the reference."""
         from animcli.stages.retarget import RetargetStage
 
-        options = desk.layers.options(self.chosen)
-        motion = motion_of(
-            self.motion, thread, options, "anim retarget MOTION --to PICTURE"
+        options = context.config.options(self.overrides)
+        motion = chosen_motion(
+            self.motion, state, options, "anim retarget MOTION --to PICTURE"
         )
-        check_joints(motion)
-        check_person(self.chosen, motion.source, motion.name)
+        check_keypoints(motion)
+        check_person(self.overrides, motion.source, motion.name)
         stage = RetargetStage(
             motion.source,
             self.reference,
             options.detector,
             options.camera,
-            options.stay_inside,
+            options.keep_in_frame,
         )
         fitted = replace(motion, source=stage, fitted_to=self.reference)
-        step = posed(fitted, self.out, f"{name_of(self.reference)}-{motion.name}")
-        return Planned((step,), replace(thread, motion=fitted))
+        step = motion_step(fitted, self.out, f"{name_of(self.reference)}-{motion.name}")
+        return Plan((step,), replace(state, motion=fitted))
 
 
-def motion_of(
+def chosen_motion(
     said: Path | None,
-    thread: Thread,
+    state: PipelineState,
     options: Options,
     usage: str,
     keep_going: bool = False,
@@ -183,32 +203,32 @@ def motion_of(
     Raises UsageError where there is neither; `usage` shows how it is said.
     """
     if said is not None:
-        return found(said, options, keep_going)
-    if thread.motion is None:
+        return read_motion(said, options, keep_going)
+    if state.motion is None:
         raise UsageError("there is no motion", f"say which: {usage}")
-    return thread.motion
+    return state.motion
 
 
-def check_joints(motion: Motion) -> None:
-    """Raise UsageError for a drawn video, in which nobody's joints can be found."""
+def check_keypoints(motion: Motion) -> None:
+    """Raise UsageError for a drawn video, in which nobody's keypoints can be found."""
     if motion.drawn is not None:
         preset = next(name for name, kind in DRAWINGS.items() if kind == motion.drawn)
         raise UsageError(
-            f"{motion.name} is a drawn video ({motion.drawn}), which has no joints",
+            f"{motion.name} is a drawn video ({motion.drawn}), which has no keypoints",
             f"--preset {preset} follows it, or give the footage it was made from",
         )
 
 
-def drawn_as(path: Path) -> str | None:
+def control_kind(path: Path) -> str | None:
     """`densepose` or `skeleton` for a clip of such drawings, None for all else."""
-    from animcli.pose.draw import Kind  # numpy
+    from animcli.pose.draw import ControlKind  # numpy
     from animcli.stages.detection import kind_of_clip
 
     kind = kind_of_clip(path)
-    return None if kind is Kind.FOOTAGE else kind.value
+    return None if kind is ControlKind.FOOTAGE else kind.value
 
 
-def found(
+def read_motion(
     path: Path,
     options: Options,
     keep_going: bool = False,
@@ -224,7 +244,7 @@ def found(
 
     is_pose = path.suffix.lower() == POSE
     if keep_going and (is_pose or is_keypoints(path) or is_capture(path)):
-        raise UsageError(f"--keep-going is for footage, and {path} holds joints already")
+        raise UsageError(f"--keep-going is for footage, and {path} holds keypoints already")
     if is_pose:
         return Motion(path, name_of(path), video=video_of(path))
     rate = options.fps or USUAL_RATE
@@ -232,7 +252,7 @@ def found(
         return Motion(ReadOpenPose(path, rate), name_of(path))
     if is_capture(path):
         return Motion(ReadBvh(path, *(view or ())), name_of(path))
-    if (drawn := drawn_as(path)) is not None:
+    if (drawn := control_kind(path)) is not None:
         return Motion(path, name_of(path), video=path, drawn=drawn)
     check_detector(options)
     usual = ExtractStage(path)
@@ -246,13 +266,13 @@ def found(
         picture_rate=rate if has_no_rate(path) else USUAL_RATE,
         person=options.person or usual.person,
         device=detector_device(options),
-        every=options.every or usual.every,
-        channels=options.channels or usual.channels,
+        detect_every=options.detect_every or usual.detect_every,
+        bgr_input=options.bgr_input or usual.bgr_input,
     )
     return Motion(stage, name_of(path), video=None if path.is_dir() else path)
 
 
-def posed(motion: Motion, out: Path | None, name: str) -> Step:
+def motion_step(motion: Motion, out: Path | None, name: str) -> Step:
     """The step that makes a file of a motion, by the suffix: `.pose`, `.json` for node
     editors, a folder `NAME_keypoints` as of OpenPose, or a video of the skeleton.
 
@@ -263,9 +283,11 @@ def posed(motion: Motion, out: Path | None, name: str) -> Step:
     from animcli.stages.encode import EncodeStage
     from animcli.stages.inspect import OverlayStage
 
-    if out is not None and out.name.endswith(KEYPOINTS):
-        return Step(WriteKeypoints(motion.source, out.name.removesuffix(KEYPOINTS)), out)
-    path = place(out, name + POSE)
+    if out is not None and out.name.endswith(KEYPOINTS_FOLDER):
+        return Step(
+            WriteKeypoints(motion.source, out.name.removesuffix(KEYPOINTS_FOLDER)), out
+        )
+    path = output_path(out, name + POSE)
     suffix = path.suffix.lower()
     if suffix == JSON:
         return Step(WriteOpenPose(motion.source), path)
@@ -274,7 +296,7 @@ def posed(motion: Motion, out: Path | None, name: str) -> Step:
         return Step(EncodeStage(drawn, suffix), path)
     if suffix != POSE:
         raise UsageError(
-            f"{path}: a motion is kept as {POSE}, {JSON} or NAME{KEYPOINTS}, "
+            f"{path}: a motion is kept as {POSE}, {JSON} or NAME{KEYPOINTS_FOLDER}, "
             f"or drawn as {', '.join(SKELETON_VIDEOS)}"
         )
     if isinstance(motion.source, Path):
@@ -286,17 +308,17 @@ def posed(motion: Motion, out: Path | None, name: str) -> Step:
 
 
 def is_keypoints(path: Path) -> bool:
-    """Whether this is OpenPose's JSON, in one file or in a file for each frame."""
+    """Tell OpenPose's JSON, in one file or in a file for each frame."""
     return path.suffix.lower() == JSON or any(path.glob("*_keypoints.json"))
 
 
 def is_capture(path: Path) -> bool:
-    """Whether this is motion capture."""
+    """Tell motion capture by its suffix."""
     return path.suffix.lower() == BVH
 
 
 def has_no_rate(path: Path) -> bool:
-    """Whether nothing in this says how many frames a second has."""
+    """Tell footage that doesn't say its frame rate."""
     return path.is_dir() or is_keypoints(path)
 
 
@@ -325,17 +347,19 @@ class ExtractDensePose:
     videos: tuple[Path, ...]
     out: Path | None
     keep_going: bool
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """A DensePose video for each video; the frames of one alone are handed on."""
-        from animcli.cli.results import encoding, named
+        from animcli.cli.results import encode_stage, video_path
         from animcli.pipeline.output import Step
         from animcli.stages.extract import DensePoseStage
 
-        for name in self.chosen.keys() - {"device"}:
-            raise UsageError(f"{flag(name)} is about joints, and --kind densepose has none")
-        options = desk.layers.options(self.chosen)
+        for name in self.overrides.keys() - {"device"}:
+            raise UsageError(
+                f"{flag(name)} is about keypoints, and --kind densepose has none"
+            )
+        options = context.config.options(self.overrides)
         device = "cpu" if options.device == "auto" else options.device
         if device == "mps":
             raise DeviceError("DensePose networks don't run on mps", "--device cpu")
@@ -346,28 +370,30 @@ class ExtractDensePose:
         for video in self.videos:
             if video.suffix.lower() == POSE:
                 raise UsageError(
-                    f"{video} has joints; --kind densepose looks for parts in footage",
-                    "a preset that follows DensePose draws the parts over joints by itself",
+                    f"{video} has keypoints; --kind densepose looks for parts in footage",
+                    "a preset that follows DensePose draws them over keypoints by itself",
                 )
         if len(self.videos) > 1 and self.out is not None and not self.out.is_dir():
             raise UsageError(
                 f"{self.out} can't hold the parts of {len(self.videos)} videos",
                 "give a folder that exists",
             )
-        films = [
-            Film(DensePoseStage(video, device), f"{name_of(video)}-densepose")
+        sources = [
+            FrameSource(DensePoseStage(video, device), f"{name_of(video)}-densepose")
             for video in self.videos
         ]
-        outs = [named(film, self.out, options, desk.project) for film in films]
+        outs = [
+            video_path(source, self.out, options, context.project) for source in sources
+        ]
         steps = tuple(
-            Step(encoding(film, out, options), out)
-            for film, out in zip(films, outs, strict=True)
+            Step(encode_stage(source, out, options), out)
+            for source, out in zip(sources, outs, strict=True)
         )
         handed_on = None
-        if len(films) == 1:
+        if len(sources) == 1:
             video = self.videos[0]
-            handed_on = Motion(films[0].frames, name_of(video), video, drawn="densepose")
-        return Planned(steps, replace(thread, motion=handed_on), independent=len(steps) > 1)
+            handed_on = Motion(sources[0].frames, name_of(video), video, drawn="densepose")
+        return Plan(steps, replace(state, motion=handed_on), independent=len(steps) > 1)
 
 
 def check_detector(options: Options) -> None:
@@ -376,31 +402,31 @@ def check_detector(options: Options) -> None:
 
     if runs_on_onnx(options.detector):
         return
-    for name in ("every", "channels"):
+    for name in ("detect_every", "bgr_input"):
         if getattr(options, name) is not None:
             raise UsageError(
-                f"{flag(name)} means nothing to the detector {options.detector}",
+                f"{flag(name)} has no effect with the detector {options.detector}",
                 "it is for --detector dwpose",
             )
 
 
-def check_person(chosen: Mapping[str, object], motion: Source, name: str) -> None:
-    """Raise UsageError where a person is to be chosen and joints are there already."""
+def check_person(overrides: Mapping[str, object], motion: Source, name: str) -> None:
+    """Raise UsageError where a person is to be chosen and keypoints are there already."""
     from animcli.stages.extract import ExtractStage
 
-    if "person" in chosen and not isinstance(motion, ExtractStage):
+    if "person" in overrides and not isinstance(motion, ExtractStage):
         raise UsageError(
-            f"--person is for footage, and {name} holds one person's joints",
-            "choose where the joints are found: anim extract-pose VIDEO --person N",
+            f"--person is for footage, and {name} holds one person's keypoints",
+            "choose where the keypoints are found: anim extract-pose VIDEO --person N",
         )
 
 
-def check_device(chosen: Mapping[str, object], options: Options) -> None:
+def check_device(overrides: Mapping[str, object], options: Options) -> None:
     """Raise UsageError or DeviceError for a device that the detector doesn't run on."""
     from animcli.pose.detectors.registry import runs_on_onnx  # numpy
 
     for name in ("detector_device", "device"):
-        device = str(chosen.get(name, "auto"))
+        device = str(overrides.get(name, "auto"))
         if device == "mps":
             raise DeviceError(
                 f"the detector {options.detector} doesn't run on mps",
@@ -408,13 +434,13 @@ def check_device(chosen: Mapping[str, object], options: Options) -> None:
             )
         if device.startswith("cuda") and not runs_on_onnx(options.detector):
             raise UsageError(
-                f"the detector {options.detector} runs on the processor only",
+                f"the detector {options.detector} runs on the CPU only",
                 f"leave {flag(name)} out, or choose --detector dwpose",
             )
 
 
 def detector_device(options: Options) -> str:
-    """Where the detector runs: on its own device, else on that of the rest if it can."""
+    """Device of the detector: that of the rest if it can run there."""
     from animcli.pose.detectors.registry import runs_on_onnx
 
     device = options.detector_device or options.device
@@ -422,23 +448,23 @@ def detector_device(options: Options) -> str:
         return "cpu"
     if device != "auto":
         return device
-    from animcli.pose.detectors.onnx import best_device  # onnxruntime takes a second
+    from animcli.pose.detectors.onnx import best_onnx_device  # onnxruntime takes a second
 
-    return best_device()
+    return best_onnx_device()
 
 
 def detector_note(options: Options) -> str:
-    """A line where `auto` takes the processor although ONNX Runtime is built for CUDA."""
+    """A line where `auto` takes the CPU although ONNX Runtime is built for CUDA."""
     from animcli.pose.detectors.registry import runs_on_onnx
 
     asked = options.detector_device or options.device
     if asked != "auto" or not runs_on_onnx(options.detector):
         return ""
-    from animcli.pose.detectors.onnx import best_device, built_for_cuda
+    from animcli.pose.detectors.onnx import best_onnx_device, built_for_cuda
 
-    if best_device() == "cuda" or not built_for_cuda():
+    if best_onnx_device() == "cuda" or not built_for_cuda():
         return ""
     return (
-        f"{options.detector} runs on the processor: ONNX Runtime's CUDA doesn't work here "
+        f"{options.detector} runs on the CPU: ONNX Runtime's CUDA doesn't work here "
         "(anim doctor says why)"
     )

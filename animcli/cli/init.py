@@ -8,17 +8,17 @@ import typer
 
 from animcli.cli.config import HOMES
 from animcli.cli.options import metavar
-from animcli.cli.plan import Act, Answer, Desk, Planned, Request, Thread
+from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import OutputError
 from animcli.presets import Preset, find_presets, load_preset
-from animcli.settings import bounds_of, keys_of, kind_of
+from animcli.settings import constraint_of, settings_in, type_of
 
 
 def init(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Made if it isn't there.")
     ] = Path(),
-) -> Request:
+) -> Command:
     """Make a project: an anim.toml that names every setting.
 
     The nearest folder upwards with an anim.toml is the project; its cache is .anim in it.
@@ -27,7 +27,7 @@ def init(
     return Init(folder)
 
 
-HEAD = """\
+FILE_HEAD = """\
 # Settings of this project. A flag or an ANIM_* variable goes before what stands here, and
 # what stands here before the preset. Take the `#` away to set a key.
 """
@@ -39,32 +39,32 @@ class Init:
 
     folder: Path
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Writes the file in its turn."""
-        return Planned((Act(self.write),), thread)
+        return Plan((Action(self.write),), state)
 
-    def write(self, desk: Desk) -> Answer:
+    def write(self, context: Context) -> Report:
         """Write `anim.toml`, unless there is one."""
         from animcli.files import make_folder, write_file
         from animcli.pipeline.project import SETTINGS
 
         path = self.folder / SETTINGS
-        if path.exists() and not desk.line.force:
+        if path.exists() and not context.options.force:
             raise OutputError(f"{path} exists already", "--force replaces it")
-        if not desk.line.dry_run:
+        if not context.options.dry_run:
             make_folder(self.folder)
             write_file(path, settings_text().encode())
-        return Answer((str(path),), ({"path": str(path)},))
+        return Report((str(path),), ({"path": str(path)},))
 
 
 def settings_text() -> str:
     """An `anim.toml` that sets nothing and names every key with its default."""
     presets = [load_preset(name) for name in find_presets()]
-    blocks = [HEAD]
+    blocks = [FILE_HEAD]
     for name, home in HOMES.items():
-        each = keys_of(home)[name]
-        comment = f"# {bounds_of(each).help}"
-        kind = kind_of(home, name)
+        each = settings_in(home)[name]
+        comment = f"# {constraint_of(each).help}"
+        kind = type_of(home, name)
         if kind is not bool:
             comment += f" ({metavar(name, kind)})"
         value = toml_value(each.default)

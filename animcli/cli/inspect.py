@@ -11,9 +11,18 @@ import typer
 
 from animcli.cli.cache import megabytes
 from animcli.cli.config import flag
-from animcli.cli.extract import POSE, check_joints, found, video_of
-from animcli.cli.options import Chosen, takes
-from animcli.cli.plan import Act, Answer, Desk, Entry, Planned, Request, Thread, name_of
+from animcli.cli.extract import POSE, check_keypoints, read_motion, video_of
+from animcli.cli.options import Overrides, options
+from animcli.cli.plan import (
+    Action,
+    Command,
+    Context,
+    PipelineState,
+    Plan,
+    Report,
+    Task,
+    name_of,
+)
 from animcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
     from animcli.pose.sequence import Origin
 
 
-@takes("detector", "person")
+@options("detector", "person")
 def inspect(
     thing: Annotated[
         Path | None,
@@ -40,11 +49,11 @@ def inspect(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="For the pictures."),
+        typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the pictures."),
     ] = None,
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """Look at a pose, a video or the project.
 
     Of a pose: facts, the pose drawn on video or on black, a contact sheet of that, and
@@ -52,7 +61,7 @@ def inspect(
     reference, source and target skeletons, if it was retargeted. Of a video: facts and a
     contact sheet, with --pose the rest as well. Of the project: what its cache holds.
     """
-    return Inspect(thing, video, pose, output, chosen)
+    return Inspect(thing, video, pose, output, overrides)
 
 
 @dataclass(frozen=True)
@@ -68,44 +77,44 @@ class Inspect:
     video: Path | None
     pose: bool
     folder: Path | None
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Facts at once; pictures as any other result."""
         from animcli.pipeline.output import Step
         from animcli.stages.inspect import PeopleStage, SheetStage
 
         if self.thing is None:
-            return Planned((Act(project_facts),), thread)
+            return Plan((Action(project_facts),), state)
         is_pose = self.thing.suffix.lower() == POSE
         if self.video is not None and not is_pose:
             raise UsageError(f"--on is for poses, and {self.thing} is none")
-        if self.chosen and not self.pose:
-            raise UsageError(f"{flag(next(iter(self.chosen)))} is for --pose")
+        if self.overrides and not self.pose:
+            raise UsageError(f"{flag(next(iter(self.overrides)))} is for --pose")
         if self.pose and is_pose:
             raise UsageError(f"--pose is for footage, and {self.thing} is a pose already")
         place = self.folder or Path()
         name = name_of(self.thing)
-        entries: list[Entry] = []
+        entries: list[Task] = []
         if is_pose:
-            entries.append(Act(PoseFacts(self.thing).answer))
-            entries += pose_pictures(self.thing, self.video, name, place)
-            entries += known_pictures(self.thing, self.video, name, place)
+            entries.append(Action(PoseFacts(self.thing).answer))
+            entries += pose_steps(self.thing, self.video, name, place)
+            entries += origin_steps(self.thing, self.video, name, place)
         else:
-            entries.append(Act(VideoFacts(self.thing).answer))
+            entries.append(Action(VideoFacts(self.thing).answer))
             entries.append(Step(SheetStage(self.thing), place / f"{name}-sheet.png"))
         if self.pose:
-            options = desk.layers.options(self.chosen)
-            motion = found(self.thing, options)
-            check_joints(motion)
+            options = context.config.options(self.overrides)
+            motion = read_motion(self.thing, options)
+            check_keypoints(motion)
             found_there = motion.source
-            entries += pose_pictures(found_there, self.thing, name, place)
+            entries += pose_steps(found_there, self.thing, name, place)
             people = PeopleStage(found_there, self.thing)
             entries.append(Step(people, place / f"{name}-people.png"))
-        return Planned(tuple(entries), thread, folder=self.folder)
+        return Plan(tuple(entries), state, folder=self.folder)
 
 
-def pose_pictures(
+def pose_steps(
     motion: Source, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """The motion drawn on its video or on black, a sheet of that, and its curves."""
@@ -121,7 +130,7 @@ def pose_pictures(
     )
 
 
-def known_pictures(
+def origin_steps(
     pose: Path, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """Pictures of what a pose file knows of its making: other people, a retargeting."""
@@ -143,11 +152,11 @@ def known_pictures(
 
 @dataclass(frozen=True)
 class PoseFacts:
-    """What a pose file says."""
+    """Facts of a pose file."""
 
     path: Path
 
-    def answer(self, desk: Desk) -> Answer:
+    def answer(self, context: Context) -> Report:
         """Length, size, and how much of the person was seen."""
         import numpy as np
 
@@ -156,8 +165,8 @@ class PoseFacts:
         from animcli.stages.detection import shown_spans
 
         pose = read_pose(self.path)
-        seen = pose.seen
-        nobody = np.logical_not(seen[:, BODY].any(axis=1))
+        visible = pose.visible
+        nobody = np.logical_not(visible[:, BODY].any(axis=1))
         frames = len(pose)
         steps = pose.ticks[-1] - pose.ticks[0] if frames > 1 else 0
         seconds = steps * pose.time_base * frames / max(frames - 1, 1)
@@ -169,19 +178,19 @@ class PoseFacts:
             "size": f"{pose.size[0]}x{pose.size[1]}",
             "detector": pose.origin.detector.get("backend", "unknown"),
             "confidence": round(float(pose.scores[:, BODY].mean()), 3) if frames else 0.0,
-            "body seen": _share(seen[:, BODY]),
-            "face seen": _share(seen[:, FACE]),
-            "hands seen": _share(seen[:, FACE.stop :]),
+            "body seen": _share(visible[:, BODY]),
+            "face seen": _share(visible[:, FACE]),
+            "hands seen": _share(visible[:, FACE.stop :]),
             "frames without anybody": shown_spans(nobody.tolist()) or "none",
             **person_facts(pose.origin),
             "cleaning": pose.origin.smoothing or "none",
             **retarget_facts(pose.origin),
         }
-        return as_answer(facts)
+        return as_report(facts)
 
 
 def person_facts(origin: Origin) -> dict[str, object]:
-    """Who was taken, and who else there was."""
+    """Person that was taken, and who else there was."""
     from animcli.stages.inspect import tracks_in
 
     if not origin.person:
@@ -201,7 +210,7 @@ def person_facts(origin: Origin) -> dict[str, object]:
 
 
 def retarget_facts(origin: Origin) -> dict[str, object]:
-    """What the retargeting changed and guessed; its pictures aside."""
+    """Changes and guesses of retargeting; its pictures aside."""
     told = {
         name: value
         for name, value in origin.retarget.items()
@@ -218,11 +227,11 @@ def retarget_facts(origin: Origin) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video says."""
+    """Facts of a video."""
 
     path: Path
 
-    def answer(self, desk: Desk) -> Answer:
+    def answer(self, context: Context) -> Report:
         """Size, times, sound, and what one should know."""
         from animcli.video.reader import open_footage
 
@@ -242,52 +251,52 @@ class VideoFacts:
             **motion_facts(self.path),
             "notes": list(info.notes),
         }
-        return as_answer(facts)
+        return as_report(facts)
 
 
 def motion_facts(video: Path) -> dict[str, object]:
-    """How much moves, in the numbers that Cinemo is told it in."""
+    """Amount of motion, in the numbers that Cinemo takes."""
     from animcli.stages.render import grey_frames
-    from animcli.video.ssim import motion_bucket, motion_strength, neighbour_likeness
+    from animcli.video.ssim import motion_bucket, motion_strength, neighbour_ssim
 
-    likeness = neighbour_likeness(grey_frames(video))
-    if likeness is None:  # a still
+    ssim = neighbour_ssim(grey_frames(video))
+    if ssim is None:  # a still
         return {"neighbour SSIM": "none"}
     return {
-        "neighbour SSIM": round(likeness, 4),
-        "motion": f"--motion-strength {motion_strength(likeness)}, "
-        f"--motion-id {motion_bucket(likeness)}",
+        "neighbour SSIM": round(ssim, 4),
+        "motion": f"--motion-strength {motion_strength(ssim)}, "
+        f"--motion-bucket {motion_bucket(ssim)}",
     }
 
 
-def project_facts(desk: Desk) -> Answer:
-    """Where the project is, what it sets, and what its cache holds."""
-    found = list(desk.project.store.listing())
+def project_facts(context: Context) -> Report:
+    """Folder and settings of the project, and the contents of its cache."""
+    found = list(context.project.store.ls())
     stages: dict[str, list[int]] = {}
     for each in found:
         stages.setdefault(each.stage or each.state, []).append(each.bytes)
     facts: dict[str, object] = {
-        "project": str(desk.project.root),
-        "settings": str(desk.project.settings or "none; `anim init` makes them"),
+        "project": str(context.project.root),
+        "settings": str(context.project.settings or "none; `anim init` makes them"),
         **{
-            f"{name} ({desk.layers.origins[name]})": v
-            for name, v in desk.layers.values.items()
+            f"{name} ({context.config.origins[name]})": v
+            for name, v in context.config.values.items()
         },
-        "cache": str(desk.project.cache),
+        "cache": str(context.project.cache),
     }
     for name, sizes in stages.items():
         facts[name] = f"{len(sizes)}, {megabytes(sum(sizes)).strip()}"
-    return as_answer(facts)
+    return as_report(facts)
 
 
-def as_answer(facts: dict[str, object]) -> Answer:
+def as_report(facts: dict[str, object]) -> Report:
     """A line for each fact."""
     width = max(len(name) for name in facts) + 2
     lines = []
     for name, value in facts.items():
         rows = value if isinstance(value, list) else [value]
         lines += [f"{name + ':':<{width}}{_spelled(row)}" for row in rows]
-    return Answer(tuple(lines), (facts,))
+    return Report(tuple(lines), (facts,))
 
 
 def _spelled(value: object) -> str:
@@ -296,5 +305,5 @@ def _spelled(value: object) -> str:
     return str(value)
 
 
-def _share(seen: NDArray[np.bool_]) -> str:
-    return f"{100 * float(seen.mean()):.1f} %" if seen.size else "0 %"
+def _share(visible: NDArray[np.bool_]) -> str:
+    return f"{100 * float(visible.mean()):.1f} %" if visible.size else "0 %"

@@ -17,30 +17,30 @@ from typer.exceptions import TyperException
 
 from animcli.cli.app import app
 from animcli.cli.console import Console, answering, open_streams
-from animcli.cli.plan import LineOptions, Request
+from animcli.cli.plan import Command, GlobalOptions
 from animcli.cli.signals import Stop, Stopped, listening
 from animcli.errors import AnimError, DeviceError, StorageError, UsageError
-from animcli.settings import near
+from animcli.settings import suggest
 
-NAME: Final = "anim"
+PROGRAM: Final = "anim"
 COMMANDS = cast(TyperGroup, typer.main.get_command(app))  # which adds shell completion
 
 
 @dataclass(frozen=True)
-class Line:
+class CommandLine:
     """A command line that was read.
 
     mistakes: all that is wrong with its words; then nothing is to be done.
     shown: help or the version was printed; then nothing is left to do.
     """
 
-    options: LineOptions
-    requests: tuple[Request, ...] = ()
+    options: GlobalOptions
+    commands: tuple[Command, ...] = ()
     mistakes: tuple[UsageError, ...] = ()
     shown: bool = False
 
 
-def run() -> None:
+def run_console() -> None:
     """The console command `anim`."""
     open_streams()
     if hasattr(sys.stdout, "reconfigure"):  # names of files may hold bytes of any kind
@@ -49,7 +49,7 @@ def run() -> None:
     sys.exit(main(sys.argv[1:]))
 
 
-def main(words: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Do what a line such as `extract-pose a.mp4 then render ref.png` says.
 
     Returns the exit code; `animcli.errors` says what each means. Every command of the line
@@ -57,12 +57,12 @@ def main(words: Sequence[str]) -> int:
     """
     try:
         with answering():
-            line = parse(words or ["--help"])
+            line = parse_line(argv or ["--help"])
             if line.shown:
-                return 0 if words else UsageError.exit_code
+                return 0 if argv else UsageError.exit_code
             options = line.options
             console = Console(options.quiet, options.verbosity, options.as_json)
-            exit_code = obey(line, words, console)
+            exit_code = obey(line, argv, console)
             console.close()
             return exit_code
     except BrokenPipeError:  # who read the answer went away, as `head` does
@@ -73,19 +73,19 @@ def main(words: Sequence[str]) -> int:
         return error.exit_code
 
 
-def parse(words: Sequence[str]) -> Line:
-    """What the words ask for, command by command."""
+def parse_line(argv: Sequence[str]) -> CommandLine:
+    """Parse the words of a line, command by command."""
     try:
-        about_line, parts = split(words)
+        about_line, parts = split_commands(argv)
     except UsageError as error:
-        return Line(LineOptions(as_json="--json" in words), mistakes=(error,))
-    said: list[LineOptions] = []
-    requests: list[Request] = []
+        return CommandLine(GlobalOptions(as_json="--json" in argv), mistakes=(error,))
+    said: list[GlobalOptions] = []
+    commands: list[Command] = []
     mistakes: list[UsageError] = []
     for part in parts:
         try:
             answer = COMMANDS.main(
-                [*about_line, *part], NAME, standalone_mode=False, obj=said
+                [*about_line, *part], PROGRAM, standalone_mode=False, obj=said
             )
         except TyperException as error:
             mistakes.append(_mistake(error, part))
@@ -93,10 +93,10 @@ def parse(words: Sequence[str]) -> Line:
             mistakes.append(error)
         else:
             if isinstance(answer, int):  # an exit code: help or the version was shown
-                return Line(LineOptions(), shown=True)
-            requests.append(answer)
-    options = said[0] if said else LineOptions(as_json="--json" in about_line)
-    return Line(options, tuple(requests), tuple(mistakes))
+                return CommandLine(GlobalOptions(), shown=True)
+            commands.append(answer)
+    options = said[0] if said else GlobalOptions(as_json="--json" in about_line)
+    return CommandLine(options, tuple(commands), tuple(mistakes))
 
 
 def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
@@ -105,17 +105,17 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
     message = message.rstrip(".")
     message = message[:1].lower() + message[1:]
     names = [word for word in part if not word.startswith("-")]
-    known, commands = NAME, COMMANDS.commands
+    known, commands = PROGRAM, COMMANDS.commands
     while names and names[0] in commands:
         command = commands[names.pop(0)]
         known = f"{known} {command.name}"
         commands = command.commands if isinstance(command, TyperGroup) else {}
-    meant = near(names[0], commands) if names else ""
+    meant = suggest(names[0], commands) if names else ""
     shows = "lists them" if commands else "shows how"
     return UsageError(message, meant or f"`{known} --help` {shows}")
 
 
-def obey(line: Line, words: Sequence[str], console: Console) -> int:
+def obey(line: CommandLine, words: Sequence[str], console: Console) -> int:
     """Plan a line and do it; every failure becomes lines on the screen and an exit code."""
     for mistake in line.mistakes:
         console.failure(mistake)
@@ -123,9 +123,11 @@ def obey(line: Line, words: Sequence[str], console: Console) -> int:
         return UsageError.exit_code
 
     def work(stop: Stop) -> int:
-        from animcli.cli.runner import do  # which loads what `--help` doesn't need
+        from animcli.cli.runner import (
+            run_commands,  # which loads what `--help` doesn't need
+        )
 
-        return do(line.requests, line.options, words, console, stop)
+        return run_commands(line.commands, line.options, words, console, stop)
 
     return guarded(work, console)
 
@@ -160,7 +162,7 @@ THEN: Final = "then"
 BATCH: Final = "batch"
 """Its `--` is followed by a whole line, of which `then` is a part."""
 
-LINE_FLAGS: Final = frozenset(
+GLOBAL_FLAGS: Final = frozenset(
     {
         "--json",
         "--quiet",
@@ -175,23 +177,23 @@ LINE_FLAGS: Final = frozenset(
         "-y",
     }
 )
-LINE_VALUES: Final = {
+GLOBAL_VALUES: Final = {
     "--project": "folder",
     "-p": "folder",
     "--cache-dir": "folder",
     "--max-pixels": "number",
 }
-LINE_JOINED: Final = tuple(f"{each}=" for each in LINE_VALUES if each.startswith("--"))
+GLOBAL_JOINED: Final = tuple(f"{each}=" for each in GLOBAL_VALUES if each.startswith("--"))
 
 
-def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+def split_commands(argv: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """The options of the whole line, and the words of each command.
 
     Raises UsageError for an option of the line that lacks its value.
     """
     line: list[str] = []
     parts: list[list[str]] = [[]]
-    rest = iter(words)
+    rest = iter(argv)
     literal = False  # after `--`, where words that look like options are names of files
     for word in rest:
         if word == THEN and not (literal and parts[-1][0] == BATCH):
@@ -199,12 +201,12 @@ def split(words: Sequence[str]) -> tuple[list[str], list[list[str]]]:
             literal = False
         elif literal:
             parts[-1].append(word)
-        elif word in LINE_FLAGS or word.startswith(LINE_JOINED):
+        elif word in GLOBAL_FLAGS or word.startswith(GLOBAL_JOINED):
             line.append(word)
-        elif word in LINE_VALUES:
+        elif word in GLOBAL_VALUES:
             value = next(rest, THEN)
             if value == THEN:
-                raise UsageError(f"{word} lacks its {LINE_VALUES[word]}")
+                raise UsageError(f"{word} lacks its {GLOBAL_VALUES[word]}")
             line += [word, value]
         else:
             literal = word == "--"

@@ -13,17 +13,17 @@ import typer
 from animcli.cli.config import HOMES, flag
 from animcli.errors import UsageError
 from animcli.presets import find_presets
-from animcli.settings import bounds_of, keys_of, kind_of, read_word
+from animcli.settings import constraint_of, parse, settings_in, type_of
 
 Word: TypeAlias = str | bool | None
-Command: TypeAlias = Callable[..., object]
+CommandFunction: TypeAlias = Callable[..., object]
 
-Chosen: TypeAlias = Mapping[str, object]
+Overrides: TypeAlias = Mapping[str, object]
 """Key -> value of the flags that were used, checked."""
 
 
 def read_output(word: str) -> Path:
-    """Where a result goes; a slash at the end says that it is a folder.
+    """Path of a result; a slash at the end says that it is a folder.
 
     A `Path` forgets the slash, and a name without a suffix that isn't there is one to make.
     Raises UsageError where there is no such folder.
@@ -45,19 +45,19 @@ Output = Annotated[
 ]
 
 
-def takes(*names: str) -> Callable[[Command], Command]:
-    """Give a command a flag for each key; it gets those used, checked, as `chosen`.
+def options(*names: str) -> Callable[[CommandFunction], CommandFunction]:
+    """Give a command a flag for each key; it gets those used, checked, as `overrides`.
 
     Typer reads a function's signature, so the flags are written into it.
     """
 
-    def add(command: Command) -> Command:
+    def add(command: CommandFunction) -> CommandFunction:
         def run(**words: Word) -> object:
-            chosen = {name: words.pop(name) for name in names}
-            return command(**words, chosen=read_flags(chosen))
+            overrides = {name: words.pop(name) for name in names}
+            return command(**words, overrides=read_flags(overrides))
 
         signature = inspect.signature(command, eval_str=True)
-        own = [each for each in signature.parameters.values() if each.name != "chosen"]
+        own = [each for each in signature.parameters.values() if each.name != "overrides"]
         flags = [_parameter(name) for name in names]
         run.__signature__ = signature.replace(parameters=own + flags)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in own + flags}
@@ -69,16 +69,16 @@ def takes(*names: str) -> Callable[[Command], Command]:
 
 def read_flags(words: Mapping[str, Word]) -> dict[str, object]:
     """Key -> value of the flags that were used. Raises UsageError."""
-    chosen: dict[str, object] = {}
+    overrides: dict[str, object] = {}
     for name, word in words.items():
         if isinstance(word, str):
             try:
-                chosen[name] = read_word(HOMES[name], name, word)
+                overrides[name] = parse(HOMES[name], name, word)
             except ValueError as error:
                 raise UsageError(f"{flag(name)} {word}: {error}") from error
         elif word is not None:
-            chosen[name] = word
-    return chosen
+            overrides[name] = word
+    return overrides
 
 
 def read_size(word: str | None) -> dict[str, int]:
@@ -88,30 +88,33 @@ def read_size(word: str | None) -> dict[str, int]:
     sides = word.lower().split("x")
     if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
         raise UsageError(f"--size {word}: a size is WIDTHxHEIGHT, such as 512x768")
-    chosen: dict[str, int] = {}
+    overrides: dict[str, int] = {}
     nearest = []
     for name, side in zip(("width", "height"), sides, strict=True):
-        bounds = bounds_of(keys_of(HOMES[name])[name])
-        low, high = int(bounds.low or 0), int(bounds.high or 0)
-        steps = round(min(max(int(side), low), high) / bounds.multiple)
-        nearest.append(steps * bounds.multiple)
-        chosen[name] = int(side)
-    if nearest != list(chosen.values()):
+        constraint = constraint_of(settings_in(HOMES[name])[name])
+        low, high = int(constraint.low or 0), int(constraint.high or 0)
+        steps = round(min(max(int(side), low), high) / constraint.multiple)
+        nearest.append(steps * constraint.multiple)
+        overrides[name] = int(side)
+    if nearest != list(overrides.values()):
         raise UsageError(
-            f"--size {word}: both sides are multiples of {bounds.multiple}, "
+            f"--size {word}: both sides are multiples of {constraint.multiple}, "
             f"{low} to {high} pixels",
             f"the nearest size is {nearest[0]}x{nearest[1]}",
         )
-    return chosen
+    return overrides
 
 
 def _parameter(name: str) -> inspect.Parameter:
-    kind, bounds = kind_of(HOMES[name], name), bounds_of(keys_of(HOMES[name])[name])
+    kind, constraint = (
+        type_of(HOMES[name], name),
+        constraint_of(settings_in(HOMES[name])[name]),
+    )
     spelled = f"{flag(name)}/--no-{name.replace('_', '-')}" if kind is bool else flag(name)
     option = typer.Option(
         spelled,
-        help=bounds.help,
-        metavar=None if kind is bool else metavar(name, kind, bounds.form),
+        help=constraint.help,
+        metavar=None if kind is bool else metavar(name, kind, constraint.form),
         autocompletion=None if kind is bool else _completion(name, kind),
         show_default=False,
     )
@@ -125,7 +128,7 @@ def _parameter(name: str) -> inspect.Parameter:
 
 
 def metavar(name: str, kind: object, form: tuple[str, str] | None = None) -> str:
-    """What help shows in place of a value: the choices, or what kind of word it is."""
+    """Placeholder of a value in help: the choices, or the kind of word."""
     if form is not None:
         return form[1].replace(", ", "|")
     if get_origin(kind) is Literal:
@@ -157,8 +160,8 @@ def read_view(word: str | None) -> tuple[float, float] | None:
         around, above = math.nan, math.nan
     if word.count(",") > 1 or not (-360 <= around <= 360 and -89 <= above <= 89):
         raise UsageError(
-            f"--camera {word}: it is AROUND or AROUND,ABOVE in degrees",
-            "such as --camera 30,5: from the dancer's left, a little from above",
+            f"--view {word}: it is AROUND or AROUND,ABOVE in degrees",
+            "such as --view 30,5: from the dancer's left, a little from above",
         )
     return around, above
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from animcli.cli.config import Layers
+from animcli.cli.config import ConfigSources
 from animcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from animcli.cli.signals import Stop
     from animcli.pipeline.output import Step
     from animcli.pipeline.project import Project
-    from animcli.pipeline.stage import Report, Source
+    from animcli.pipeline.stage import Progress, Source
     from animcli.weights.store import WeightsStore
 
 
 @dataclass(frozen=True)
-class LineOptions:
-    """What is said once for the whole line.
+class GlobalOptions:
+    """Options of the whole line.
 
     cache: another place for the cache than the project.
     verbosity: how often -v was said.
@@ -54,11 +54,11 @@ class Split:
     slots: int
 
 
-class Request(Protocol):
+class Command(Protocol):
     """One command of the line."""
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
-        """What it comes to. Reads settings and looks for files; makes nothing."""
+    def plan(self, context: Context, state: PipelineState) -> Plan:
+        """Plan the command. Reads settings and looks for files; makes nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,16 @@ class Session:
     run: (desk, console, stop) -> the exit code.
     """
 
-    run: Callable[[Desk, Console, Stop], int]
+    run: Callable[[Context, Console, Stop], int]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Raise UsageError: `then` joins nothing to it."""
         raise UsageError("`then` can't join this command to others", "give it alone")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a command says that makes no file.
+class Report:
+    """Printed report of a command that makes no file.
 
     lines: for people.
     data: the same for the JSON object.
@@ -90,36 +90,36 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Act:
+class Action:
     """A command that answers at once instead of making a file."""
 
-    run: Callable[[Desk], Answer]
+    run: Callable[[Context], Report]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Itself, in its turn."""
-        return Planned((self,), thread)
+        return Plan((self,), state)
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What commands are planned and answered with."""
+class Context:
+    """Project, weights and settings that commands are planned and run with."""
 
     project: Project
     weights: WeightsStore
-    layers: Layers
-    line: LineOptions
-    report: Report
+    config: ConfigSources
+    options: GlobalOptions
+    progress: Progress
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Joints over time, or a video that somebody drew.
+    """Keypoints over time, or a video that somebody drew.
 
     name: what results made of it are called after.
     video: where its sound is, if that is known.
     fitted_to: the picture whose character it was retargeted to.
     drawn: `densepose` or `skeleton` where it is a drawn video, or frames of one; such a
-        motion has no joints, and is followed as it is.
+        motion has no keypoints, and is followed as it is.
     """
 
     source: Source
@@ -130,7 +130,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class Film:
+class FrameSource:
     """Frames that a stage makes, and the video whose sound goes along."""
 
     frames: Source
@@ -139,19 +139,19 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Thread:
-    """What the commands so far leave for the next."""
+class PipelineState:
+    """Motion and frames that the commands so far leave for the next."""
 
     motion: Motion | None = None
-    film: Film | None = None
+    source: FrameSource | None = None
 
 
-Entry: TypeAlias = "Step | Act"
+Task: TypeAlias = "Step | Action"
 
 
 @dataclass(frozen=True)
-class Planned:
-    """What one command comes to, and what it leaves for the next.
+class Plan:
+    """Tasks of one command, and what it leaves for the next.
 
     independent: a failure of one entry says nothing about the others.
     folder: where the results go, made if it isn't there.
@@ -159,8 +159,8 @@ class Planned:
     split: slots that predict for its render, if it is done by several.
     """
 
-    entries: tuple[Entry, ...]
-    thread: Thread
+    tasks: tuple[Task, ...]
+    state: PipelineState
     independent: bool = False
     folder: Path | None = None
     note: str = ""
@@ -168,12 +168,12 @@ class Planned:
 
 
 def name_of(path: Path) -> str:
-    """What results made of a file or folder are called after."""
+    """Name that results made of a file or folder get."""
     return path.stem or path.resolve().name
 
 
-def place(out: Path | None, name: str) -> Path:
-    """Where a result called `name` goes: the working folder unless `out` says better."""
+def output_path(out: Path | None, name: str) -> Path:
+    """Path of a result called `name`: in the working folder unless `out` says better."""
     if out is None:
         return Path(name)
     return out / name if out.is_dir() else out

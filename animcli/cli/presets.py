@@ -7,18 +7,20 @@ import typer
 
 from animcli.cli.init import toml_value
 from animcli.cli.options import complete_preset
-from animcli.cli.plan import Act, Answer, Desk, Planned, Request, Thread
+from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import PresetError
 from animcli.presets import Preset, advice, find_presets, load_preset
-from animcli.settings import keys_of, line_of, read_toml
+from animcli.settings import line_of, read_toml, settings_in
 
-app = typer.Typer(help="What a render preset sets, and why.", rich_markup_mode=None)
+app = typer.Typer(
+    help="Render presets: their settings, and when to use them.", rich_markup_mode=None
+)
 
 
 @app.command("list")
-def list_presets() -> Request:
+def list_presets() -> Command:
     """Every preset, and when to use it."""
-    return Act(all_presets)
+    return Action(all_presets)
 
 
 @app.command()
@@ -27,23 +29,23 @@ def show(
     origin: Annotated[
         bool, typer.Option("--origin", help="Say where each value comes from.")
     ] = False,
-) -> Request:
+) -> Command:
     """The values that a render with this preset would use here."""
     return ShowPreset(name, origin)
 
 
-def all_presets(desk: Desk) -> Answer:
+def all_presets(context: Context) -> Report:
     """A line for each preset."""
     lines: list[str] = []
     data: list[dict[str, object]] = []
-    presets = find_presets(desk.project.root)
+    presets = find_presets(context.project.root)
     widest = max(map(len, presets))
     for name, path in sorted(presets.items()):
-        preset = load_preset(name, desk.project.root)
+        preset = load_preset(name, context.project.root)
         lines.append(f"{name:<{widest}}  {preset.about}. {advice(path)}")
         about = {"about": preset.about, "advice": advice(path), "renderer": preset.renderer}
         data.append({"name": name, **about, "file": str(path)})
-    return Answer(tuple(lines), tuple(data))
+    return Report(tuple(lines), tuple(data))
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,19 @@ class ShowPreset:
     name: str
     origin: bool
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Answers in its turn."""
-        return Planned((Act(self.show),), thread)
+        return Plan((Action(self.show),), state)
 
-    def show(self, desk: Desk) -> Answer:
+    def show(self, context: Context) -> Report:
         """The keys that the preset's renderer listens to."""
-        settings = desk.layers.settle({"preset": self.name}, self.name)
-        file = find_presets(desk.project.root)[self.name]
+        settings = context.config.resolve({"preset": self.name}, self.name)
+        file = find_presets(context.project.root)[self.name]
         _, text = read_toml(file, PresetError)
         lines: list[str] = []
         data: list[dict[str, object]] = []
-        for key in keys_of(Preset):
-            if not settings.preset.listens_to(key):
+        for key in settings_in(Preset):
+            if not settings.preset.supports(key):
                 continue
             in_preset = f"preset {self.name}" if line_of(text, key) else "default"
             origin = settings.origins.get(key, in_preset)
@@ -73,4 +75,4 @@ class ShowPreset:
             spelled = f"{key} = {toml_value(value)}".rstrip()
             lines.append(f"{spelled:<28} # {origin}" if self.origin else spelled)
             data.append({"key": key, "value": value, "origin": origin})
-        return Answer(tuple(lines), tuple(data))
+        return Report(tuple(lines), tuple(data))

@@ -15,26 +15,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from animcli.cli.config import Settings, flag
-from animcli.cli.extract import check_joints, check_person, detector_note, motion_of
-from animcli.cli.options import Chosen, Output, read_count, read_size, takes
-from animcli.cli.plan import Desk, Film, Planned, Request, Split, Thread, name_of
+from animcli.cli.extract import check_keypoints, check_person, chosen_motion, detector_note
+from animcli.cli.options import Output, Overrides, options, read_count, read_size
+from animcli.cli.plan import (
+    Command,
+    Context,
+    FrameSource,
+    PipelineState,
+    Plan,
+    Split,
+    name_of,
+)
 from animcli.errors import InputError, UsageError
 from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, Preset, load_preset
-from animcli.settings import keys_of
+from animcli.settings import settings_in
 
 if TYPE_CHECKING:
-    from animcli.pipeline.record import Recipe
+    from animcli.pipeline.record import CacheKey
     from animcli.pipeline.stage import Source
     from animcli.stages.render import RenderStage
 
 RENDER_KEYS: Final = [
-    name for name in keys_of(Preset) if name not in ("renderer", "width", "height")
+    name for name in settings_in(Preset) if name not in ("renderer", "width", "height")
 ]
 
 
-@takes(
+@options(
     "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector",
-    "detector_device", "person", "camera", "stay_inside", "codec", "quality", "audio",
+    "detector_device", "person", "camera", "keep_in_frame", "codec", "quality", "audio",
 )  # fmt: skip
 def render(
     reference: Annotated[Path, typer.Argument(metavar="PICTURE", help="The character.")],
@@ -46,22 +54,26 @@ def render(
     ] = None,
     output: Output = None,
     frames: Annotated[
-        int | None, typer.Option(metavar="N", help="How many; otherwise all of the motion.")
+        int | None,
+        typer.Option(metavar="N", help="Number of frames; otherwise all of the motion."),
     ] = None,
     loop: Annotated[
         bool, typer.Option("--loop", help="Start the motion again where it ends.")
     ] = False,
     size: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Of the result, such as 512x768.")
+        str | None, typer.Option(metavar="WxH", help="Size of the result, such as 512x768.")
     ] = None,
     no_retarget: Annotated[
         bool, typer.Option("--no-retarget", help="Leave the motion's proportions alone.")
     ] = False,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Also reference, motion and result in a row.")
+        bool,
+        typer.Option(
+            "--compare", help="Also make a video of reference, motion and result in a row."
+        ),
     ] = False,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Leave damaged frames out.")
+        bool, typer.Option("--keep-going", help="Skip damaged frames.")
     ] = False,
     motion_from: Annotated[
         Path | None,
@@ -69,7 +81,7 @@ def render(
     ] = None,
     motion_like: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="With Cinemo: a clip that moves as much."),
+        typer.Option(metavar="FILE", help="With Cinemo: a clip with as much motion."),
     ] = None,
     start_from: Annotated[
         str | None,
@@ -86,8 +98,8 @@ def render(
         Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
     ] = "here",
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """Let a character perform a motion, or a picture move as words say.
 
     ref.png and dance.pose -> ref-dance.mp4
@@ -96,17 +108,17 @@ def render(
     aren't given come from ANIM_* variables, anim.toml, the preset, in this order.
     """
     count = read_count("--frames", frames, 1_000_000)
-    chosen = {**chosen, **read_size(size)}
+    overrides = {**overrides, **read_size(size)}
     return Render(
         reference, motion, output, count, loop, not no_retarget, compare, keep_going,
-        motion_from, motion_like, chosen, start_from,
+        motion_from, motion_like, overrides, start_from,
         Split(engine, shared) if (shared := read_count("--slots", slots, 64)) else None,
     )  # fmt: skip
 
 
-@takes("codec", "quality", "fps", "audio")
+@options("codec", "quality", "fps", "audio")
 def encode(
-    film: Annotated[
+    source: Annotated[
         Path | None,
         typer.Argument(metavar="VIDEO", help="What `anim render` made; after `then` none."),
     ] = None,
@@ -119,15 +131,15 @@ def encode(
         typer.Option(metavar="WxH", help="Scaled to fit; otherwise as it was rendered."),
     ] = None,
     *,
-    chosen: Chosen,
-) -> Request:
+    overrides: Overrides,
+) -> Command:
     """Encode a finished render again, from its lossless frames.
 
     ref-dance.mp4 --codec vp9 -> ref-dance-vp9.webm
     """
     sides = read_size(size)
     scaled = (sides["width"], sides["height"]) if sides else None
-    return Encode(film, output, sound, scaled, chosen)
+    return Encode(source, output, sound, scaled, overrides)
 
 
 USUAL: Final = "cutout"
@@ -155,7 +167,7 @@ def own_size(picture: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a render comes to: its frames, what it is called, whose sound goes along.
+    """Frames of a render, their name, and the video whose sound goes along.
 
     note: what is worth knowing before it starts.
     """
@@ -180,18 +192,18 @@ class Render:
     keep_going: bool
     motion_from: Path | None
     motion_like: Path | None
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
     start_from: str | None = None
     split: Split | None = None
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
-        from animcli.cli.results import encoding, named
+        from animcli.cli.results import encode_stage, video_path
         from animcli.pipeline.output import Step
         from animcli.stages.inspect import CompareStage
 
-        usual, note = usual_preset(desk, desk.layers.options(self.chosen).device)
-        settings = desk.layers.settle(self.chosen, usual)
+        usual, note = usual_preset(context, context.config.options(self.overrides).device)
+        settings = context.config.resolve(self.overrides, usual)
         options, renderer = settings.options, settings.preset.renderer
         if self.split and (renderer in PROMPTED or renderer not in DIFFUSION):
             raise UsageError(
@@ -199,23 +211,23 @@ class Render:
                 "anim batch does several renders at a time",
             )
         if renderer in PROMPTED:
-            made = self.prompted(settings, thread)
+            made = self.prompted(settings, state)
         else:
-            made = self.driven(settings, thread)
-        film = Film(made.stage, made.name, made.sound)
-        out = named(film, self.out, options, desk.project)
-        steps = [Step(encoding(film, out, options), out, manifest=True)]
+            made = self.driven(settings, state)
+        source = FrameSource(made.stage, made.name, made.sound)
+        out = video_path(source, self.out, options, context.project)
+        steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
-            row = replace(film, frames=CompareStage(made.stage))
+            row = replace(source, frames=CompareStage(made.stage))
             beside = out.with_name(f"{out.stem}-compare{out.suffix}")
-            steps.append(Step(encoding(row, beside, options), beside, manifest=True))
+            steps.append(Step(encode_stage(row, beside, options), beside, manifest=True))
         notes = (made.note if options.preset else note, detector_note(options))
         note = "; ".join(each for each in notes if each)
-        return Planned(
-            tuple(steps), replace(thread, film=film), note=note, split=self.split
+        return Plan(
+            tuple(steps), replace(state, source=source), note=note, split=self.split
         )
 
-    def driven(self, settings: Settings, thread: Thread) -> Rendering:
+    def driven(self, settings: Settings, state: PipelineState) -> Rendering:
         """The film of a character that follows a motion."""
         from animcli.stages.fitting import Fit
         from animcli.stages.render import RenderStage
@@ -228,16 +240,16 @@ class Render:
                 f"{settings.preset.name} doesn't",
                 "--preset cinemo",
             )
-        motion = motion_of(
+        motion = chosen_motion(
             self.motion,
-            thread,
+            state,
             options,
             "anim render PICTURE --motion FILE",
             self.keep_going,
         )
         if motion.drawn != DRAWINGS.get(settings.preset.renderer):
-            check_joints(motion)
-        check_person(self.chosen, motion.source, motion.name)
+            check_keypoints(motion)
+        check_person(self.overrides, motion.source, motion.name)
         retarget = self.retarget and motion.fitted_to != self.reference
         preset, fit = settings.preset, Fit(options.fit or Fit.PAD)
         if preset.own_size and not settings.origins.keys() & {"width", "height"}:
@@ -257,7 +269,7 @@ class Render:
             device=device_for(settings),
             control=motion.source if motion.drawn is not None else None,
             camera=options.camera,
-            stay_inside=options.stay_inside,
+            keep_in_frame=options.keep_in_frame,
             offload=options.offload,
         )
         stage = replace(stage, start=self.start_of(stage))
@@ -271,34 +283,34 @@ class Render:
         """
         preset = stage.preset
         if self.start_from is None:
-            if "strength" in self.chosen:
+            if "strength" in self.overrides:
                 raise UsageError(
                     "--strength is for frames to start from",
                     "--start-from VIDEO, or cutout",
                 )
             return None
-        if not preset.listens_to("strength"):
+        if not preset.supports("strength"):
             raise UsageError(
-                f"--start-from means nothing to the preset {preset.name}, which renders "
+                f"--start-from has no effect with the preset {preset.name}, which renders "
                 f"with {preset.renderer}"
             )
         if self.start_from != USUAL:
             return Path(self.start_from)
         if stage.control is not None:
             raise UsageError(
-                f"{USUAL} follows joints, and the motion is a drawn video",
+                f"{USUAL} follows keypoints, and the motion is a drawn video",
                 "give --start-from a video",
             )
         cutout = replace(load_preset(USUAL), width=preset.width, height=preset.height)
         return replace(stage, preset=cutout, device="cpu")
 
-    def prompted(self, settings: Settings, thread: Thread) -> Rendering:
+    def prompted(self, settings: Settings, state: PipelineState) -> Rendering:
         """The film of a picture that moves by itself, or as another clip does."""
         from animcli.stages.fitting import Fit
         from animcli.stages.render import RenderStage
 
         options, preset = settings.options, settings.preset
-        if self.motion is not None or thread.motion is not None:
+        if self.motion is not None or state.motion is not None:
             raise UsageError(
                 f"the preset {preset.name} follows words, and no --motion",
                 "leave --motion out; --motion-from FILE takes the motion of a clip",
@@ -308,9 +320,9 @@ class Render:
                 f"--start-from is for presets that follow a motion, and {preset.name} "
                 "doesn't"
             )
-        check_words(
+        check_prompt_options(
             preset,
-            self.chosen,
+            self.overrides,
             self.motion_from,
             self.motion_like,
             loop=self.loop,
@@ -319,7 +331,7 @@ class Render:
         stage = RenderStage(
             self.reference,
             None,
-            as_chosen(preset, self.chosen),
+            with_overrides(preset, self.overrides),
             frames=self.frames,
             loop=self.loop,
             rate=options.fps,
@@ -331,7 +343,7 @@ class Render:
         )
         other = name_of(self.motion_from) if self.motion_from else preset.name
         sound = self.motion_from if options.audio else None
-        note = "" if preset.prompt or self.motion_from else WANDERING
+        note = "" if preset.prompt or self.motion_from else NO_PROMPT
         return Rendering(stage, f"{name_of(self.reference)}-{other}", sound, note)
 
 
@@ -339,39 +351,41 @@ class Render:
 class Encode:
     """`anim encode`."""
 
-    film: Path | None
+    video: Path | None
     out: Path | None
     sound: Path | None
     size: tuple[int, int] | None
-    chosen: Mapping[str, object]
+    overrides: Mapping[str, object]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """The same frames as another file."""
-        from animcli.cli.results import encoding, named
+        from animcli.cli.results import encode_stage, video_path
         from animcli.pipeline.output import Step
         from animcli.stages.reference import FitClip
 
-        options = desk.layers.options(self.chosen)
-        film = thread.film if self.film is None else film_in(self.film, desk)
-        if film is None:
+        options = context.config.options(self.overrides)
+        source = (
+            state.source if self.video is None else frames_of_video(self.video, context)
+        )
+        if source is None:
             raise UsageError(
                 "there is no video", "say which: anim encode VIDEO -o NAME.webm"
             )
-        sound = self.sound or film.sound
-        film = replace(film, sound=sound if options.audio else None)
+        sound = self.sound or source.sound
+        source = replace(source, sound=sound if options.audio else None)
         if self.out is None and options.codec is None:
             raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
         if options.codec is not None:
-            film = replace(film, name=f"{film.name}-{options.codec}")
+            source = replace(source, name=f"{source.name}-{options.codec}")
         if self.size is not None:
-            film = replace(film, frames=FitClip(film.frames, self.size))
-        out = named(film, self.out, options, desk.project)
-        rate = options.fps if "fps" in self.chosen else None
-        stage = replace(encoding(film, out, options), rate=rate)
-        return Planned((Step(stage, out, manifest=True),), thread)
+            source = replace(source, frames=FitClip(source.frames, self.size))
+        out = video_path(source, self.out, options, context.project)
+        rate = options.fps if "fps" in self.overrides else None
+        stage = replace(encode_stage(source, out, options), rate=rate)
+        return Plan((Step(stage, out, manifest=True),), state)
 
 
-def film_in(video: Path, desk: Desk) -> Film:
+def frames_of_video(video: Path, context: Context) -> FrameSource:
     """The frames that a delivered video was encoded from, by the manifest beside it.
 
     Raises InputError where there is no manifest, or the cache doesn't hold them any more.
@@ -382,7 +396,7 @@ def film_in(video: Path, desk: Desk) -> Film:
     path = manifest_path(video)
     try:
         manifest = json.loads(path.read_bytes())
-        made = {stage["made"]: recipe_of(stage) for stage in manifest["stages"]}
+        made = {stage["made"]: cache_key_of(stage) for stage in manifest["stages"]}
         command = shlex.join(manifest["command"])
     except FileNotFoundError as error:
         raise InputError(
@@ -394,51 +408,51 @@ def film_in(video: Path, desk: Desk) -> Film:
     for encoded in made.values():
         frames = made.get(encoded.inputs.get("frames", ""))
         if encoded.stage == EncodeStage.name and frames is not None:
-            found = desk.project.store.find(frames.key)
+            found = context.project.store.find(frames.digest)
             if found is not None:
-                return Film(found.path, video.stem, sound=video)
+                return FrameSource(found.path, video.stem, sound=video)
     raise InputError(
         f"{video}: the cache doesn't hold its frames any more",
         f"make it again first: {command}",
     )
 
 
-def recipe_of(stage: Mapping[str, Any]) -> Recipe:
+def cache_key_of(stage: Mapping[str, Any]) -> CacheKey:
     """The recipe in a stage of a manifest."""
-    from animcli.pipeline.record import Recipe
+    from animcli.pipeline.record import CacheKey
 
-    return Recipe(**{each.name: stage[each.name] for each in fields(Recipe)})
+    return CacheKey(**{each.name: stage[each.name] for each in fields(CacheKey)})
 
 
-def usual_preset(desk: Desk, device: str) -> tuple[str, str]:
+def usual_preset(context: Context, device: str) -> tuple[str, str]:
     """The preset where none was said, and a line that names it and what else there is.
 
-    A processor takes hours for what a GPU does in seconds, so it gets the other only where
+    A CPU takes hours for what a GPU does in seconds, so it gets the other only where
     that is named.
     """
-    lacking = lacking_weights(DIFFUSING, desk)
+    lacking = lacking_weights(DIFFUSING, context)
     if not lacking:
         from animcli.rendering.loading import best_device  # torch takes seconds
 
         if (best_device() if device == "auto" else device) == "cpu":
             return USUAL, (
                 f"rendering with the preset {USUAL}: {DIFFUSING}, whose weights are here, "
-                f"takes hours on a processor; --preset {DIFFUSING} tells how many"
+                f"takes hours on a CPU; --preset {DIFFUSING} tells how many"
             )
         return DIFFUSING, f"rendering with the preset {DIFFUSING}, whose weights are here"
     pull = f"anim weights pull {' '.join(lacking)}"
     return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"
 
 
-def lacking_weights(preset: str, desk: Desk) -> list[str]:
+def lacking_weights(preset: str, context: Context) -> list[str]:
     """The entries to get before a preset can render; not those that come by themselves.
 
     From the catalog alone: asking the renderer would load torch.
     """
     renderer = load_preset(preset).renderer
-    entry = desk.weights.catalog.get(renderer)
+    entry = context.weights.catalog.get(renderer)
     needed = () if entry is None else (renderer, *entry.goes_with)
-    return [name for name in needed if not desk.weights.has(name)]
+    return [name for name in needed if not context.weights.has(name)]
 
 
 def device_for(settings: Settings) -> str:
@@ -454,29 +468,29 @@ def device_for(settings: Settings) -> str:
             open_device,
         )
 
-        chosen = best_device() if device == "auto" else device
-        open_device(chosen)
-        return chosen
+        best = best_device() if device == "auto" else device
+        open_device(best)
+        return best
     if settings.origins.get("device") == "--device" and device not in ("auto", "cpu"):
         raise UsageError(
-            f"--device {device} means nothing to the preset {settings.preset.name}, "
-            "which renders on the processor"
+            f"--device {device} has no effect with the preset {settings.preset.name}, "
+            "which renders on the CPU"
         )
     return "cpu"
 
 
-STRENGTHS: Final = ("motion_strength", "motion_id")
+STRENGTHS: Final = ("motion_strength", "motion_bucket")
 """Flags that say how much moves, as `--motion-like` does."""
 
-JOINTS: Final = ("detector", "person", "camera", "stay_inside")
-"""Flags about joints, of which such a preset sees none."""
+KEYPOINT_FLAGS: Final = ("detector", "person", "camera", "keep_in_frame")
+"""Flags about keypoints, of which such a preset sees none."""
 
-WANDERING: Final = "no --prompt was given: what moves, and how, is left to the network"
+NO_PROMPT: Final = "no --prompt was given: what moves, and how, is left to the network"
 
 
-def check_words(
+def check_prompt_options(
     preset: Preset,
-    chosen: Mapping[str, object],
+    overrides: Mapping[str, object],
     motion_from: Path | None,
     motion_like: Path | None,
     *,
@@ -484,20 +498,23 @@ def check_words(
     retarget: bool,
 ) -> None:
     """Raise UsageError for flags that exclude each other, or that nothing would hear."""
-    if (said := _strengths(chosen.keys(), motion_like)) and len(said) > 1:
+    if (said := _strengths(overrides.keys(), motion_like)) and len(said) > 1:
         raise UsageError(
             f"{said[0]} says how much moves, and so does {said[1]}",
-            "give one of --motion-like, --motion-strength and --motion-id",
+            "give one of --motion-like, --motion-strength and --motion-bucket",
         )
-    deaf = [flag(name) for name in JOINTS if name in chosen]
+    deaf = [flag(name) for name in KEYPOINT_FLAGS if name in overrides]
     if not retarget:
         deaf.append("--no-retarget")
     if deaf:
         raise UsageError(
-            f"{deaf[0]} is about joints, and the preset {preset.name} follows none",
+            f"{deaf[0]} is about keypoints, and the preset {preset.name} follows none",
             f"leave {deaf[0]} out",
         )
-    for name, given in (("--loop", loop), ("--source-prompt", "source_prompt" in chosen)):
+    for name, given in (
+        ("--loop", loop),
+        ("--source-prompt", "source_prompt" in overrides),
+    ):
         if given and motion_from is None:
             raise UsageError(
                 f"{name} is about the clip whose motion is taken, and there is none",
@@ -505,12 +522,12 @@ def check_words(
             )
 
 
-def as_chosen(preset: Preset, chosen: Mapping[str, object]) -> Preset:
+def with_overrides(preset: Preset, overrides: Mapping[str, object]) -> Preset:
     """The preset; a strength on the line outdoes a motion id from elsewhere."""
-    return replace(preset, motion_id=None) if "motion_strength" in chosen else preset
+    return replace(preset, motion_bucket=None) if "motion_strength" in overrides else preset
 
 
-def _strengths(chosen: Set[str], motion_like: Path | None) -> list[str]:
+def _strengths(overrides: Set[str], motion_like: Path | None) -> list[str]:
     """The flags that say how much moves."""
     said = ["--motion-like"] if motion_like else []
-    return said + [flag(name) for name in STRENGTHS if name in chosen]
+    return said + [flag(name) for name in STRENGTHS if name in overrides]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from animcli.cli.config import Options
-from animcli.cli.plan import Film, place
-from animcli.pipeline.output import is_delivered
+from animcli.cli.plan import FrameSource, output_path
+from animcli.pipeline.output import is_published
 from animcli.pipeline.project import Project
 from animcli.stages.encode import EncodeStage
 from animcli.video.codecs import Codec, encoding_for
 
-SUFFIXES: Final[Mapping[str | None, str]] = {
+CODEC_SUFFIXES: Final[Mapping[str | None, str]] = {
     None: ".mp4",
     "h264": ".mp4",
     "h265": ".mp4",
@@ -23,30 +23,32 @@ SUFFIXES: Final[Mapping[str | None, str]] = {
     "webp": ".webp",
     "png": "",
 }
-"""What a video of each codec is called where its name wasn't said; `png` makes a folder."""
+"""Suffix of a video of each codec where its name wasn't said; `png` makes a folder."""
 
 
-def encoding(film: Film, out: Path, options: Options) -> EncodeStage:
+def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStage:
     """The stage that makes the video `out` of a film.
 
     Raises UsageError where suffix, codec and quality don't go together.
     """
     encoding_for(out, options.fps or Fraction(24), options.codec, options.quality)
     return EncodeStage(
-        film.frames,
+        source.frames,
         out.suffix.lower(),
         options.codec,
         options.quality,
-        sound=film.sound,
+        sound=source.sound,
     )
 
 
-def named(film: Film, out: Path | None, options: Options, project: Project) -> Path:
-    """Where the video of a film goes.
+def video_path(
+    source: FrameSource, out: Path | None, options: Options, project: Project
+) -> Path:
+    """Path of the video of some frames.
 
     A folder of pictures that anim made is such a result again, and no place for one.
     """
     pictures = options.codec in (None, Codec.PNG.value)
-    if out is not None and pictures and out.is_dir() and is_delivered(project, out):
+    if out is not None and pictures and out.is_dir() and is_published(project, out):
         return out
-    return place(out, film.name + SUFFIXES[options.codec])
+    return output_path(out, source.name + CODEC_SUFFIXES[options.codec])

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM: the first asks the work to stop where nothing is lost.
 
-A stage asks `may_stop` between two units of work (some frames, a denoising step). A second
-signal doesn't wait for that.
+A stage asks `check_cancelled` between two units of work (some frames, a denoising step). A
+second signal doesn't wait for that.
 """
 
 import os
@@ -27,7 +27,7 @@ class Stopped(BaseException):
 
 @dataclass
 class Stop:
-    """Whether the user wants the work to end, and with which exit code.
+    """State of a request to stop: that there is one, and its exit code.
 
     announce: told once, with the exit code, that the work ends after the unit in hand.
     """
@@ -36,14 +36,16 @@ class Stop:
     exit_code: int = 0
     working: bool = field(default=False)
 
-    def may_stop(self) -> None:
+    def check_cancelled(self) -> None:
         """Raise Stopped if a signal came since the last time."""
         if self.exit_code:
             raise Stopped(self.exit_code)
 
     @contextmanager
-    def between_units(self) -> Iterator[None]:
-        """A stretch of work that asks `may_stop` often; elsewhere a signal ends at once."""
+    def between_segments(self) -> Iterator[None]:
+        """A stretch of work that asks `check_cancelled` often; elsewhere a signal ends at
+        once.
+        """
         self.working = True
         try:
             yield

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from animcli.cli.plan import Act, Answer, Desk, Planned, Thread
+from animcli.cli.plan import Action, Context, PipelineState, Plan, Report
 from animcli.errors import InputError, UsageError
 from animcli.pipeline.output import Step
 from animcli.stages.extract import ExtractStage
 
 if TYPE_CHECKING:  # torch
-    from animcli.training.samples import Source
+    from animcli.training.samples import TrainingSource
 
-VIDEOS: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"})
-PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-DENSEPOSE: Final = "-densepose"
-"""How the name of DensePose footage ends that lies beside what it was found in."""
+VIDEO_SUFFIXES: Final = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif"})
+PICTURE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+DENSEPOSE_SUFFIX: Final = "-densepose"
+"""End of the name of DensePose footage that lies beside what it was found in."""
 
 StageName = Literal["autoencoder", "1", "2"]
 
@@ -37,53 +37,55 @@ class Train:
     settings: Path | None
     data: Path | None
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Find the poses of all videos, then train; settings are read now."""
         from animcli.training.settings import DEFAULTS, read_settings
 
-        chosen = DEFAULTS["tiny"] if self.settings is None else read_settings(self.settings)
-        name = chosen.model.name
+        settings = (
+            DEFAULTS["tiny"] if self.settings is None else read_settings(self.settings)
+        )
+        name = settings.model.name
         if self.data is None and name != "tiny":
             raise UsageError(f"{name} learns from footage", "say where: --data FOLDER")
-        updates = chosen.updates()
+        updates = settings.updates()
         if self.stage is not None and self.stage not in updates:
             raise UsageError(
                 f"{name} has no stage {self.stage}", f"--stage {' or '.join(updates)}"
             )
-        videos = [] if self.data is None else footage(self.data, VIDEOS)
-        poses = self._poses(videos, desk) if name in ("tiny", "animate-anyone") else []
+        videos = [] if self.data is None else find_footage(self.data, VIDEO_SUFFIXES)
+        poses = self._poses(videos, context) if name in ("tiny", "animate-anyone") else []
         pictures: list[Path] = []
         if self.data is not None and name == "magic-animate":
-            pictures = footage(self.data, PICTURES, needed=False)
-        known = [described(name, each) for each in videos]
-        single = [described(name, each) for each in pictures]
-        if not desk.line.dry_run:
+            pictures = find_footage(self.data, PICTURE_SUFFIXES, needed=False)
+        known = [training_source(name, each) for each in videos]
+        single = [training_source(name, each) for each in pictures]
+        if not context.options.dry_run:
             from animcli.training.run import SYSTEMS
 
-            for entry in SYSTEMS[name].entries(chosen.model.start):
-                desk.weights.path(entry)  # or the error that says how to get it
+            for entry in SYSTEMS[name].entries(settings.model.start):
+                context.weights.path(entry)  # or the error that says how to get it
 
-        def train(desk: Desk) -> Answer:
+        def train(context: Context) -> Report:
             from dataclasses import replace
 
             from animcli.training.processes import open_processes
-            from animcli.training.report import show
+            from animcli.training.report import write_report
             from animcli.training.run import SYSTEMS, TrainingRun
 
             sources = known
             if poses:
-                found = zip(known, made(poses, desk), strict=True)
+                found = zip(known, extract_poses(poses, context), strict=True)
                 sources = [replace(source, pose=pose) for source, pose in found]
             run = TrainingRun(
                 self.folder,
-                chosen,
+                settings,
                 SYSTEMS[name],
                 tuple(sources),
                 tuple(single),
-                desk.weights.path,
-                desk.report,
-                show,
-                open_processes(os.environ, chosen.model.device),
+                context.weights.path,
+                context.progress,
+                write_report,
+                open_processes(os.environ, settings.model.device),
             )
             for stage in updates:
                 wanted = self.stage in (None, stage)
@@ -91,11 +93,11 @@ class Train:
                     break  # the next one builds on it
             return self._answer()
 
-        act = Act(self._foreseen(updates) if desk.line.dry_run else train)
-        return Planned((*map(Step, poses), act), thread)
+        action = Action(self._dry_run(updates) if context.options.dry_run else train)
+        return Plan((*map(Step, poses), action), state)
 
-    def _foreseen(self, updates: Mapping[str, int]) -> Callable[[Desk], Answer]:
-        """What a dry run says of the stages that would be trained."""
+    def _dry_run(self, updates: Mapping[str, int]) -> Callable[[Context], Report]:
+        """Report of a dry run: the stages that would be trained."""
         data = tuple(
             {"stage": f"train {name}", "updates": count, "path": str(self.folder / name)}
             for name, count in updates.items()
@@ -105,17 +107,19 @@ class Train:
             f"{each['stage']} would run, {each['updates']} updates in all -> {each['path']}"
             for each in data
         )
-        return lambda desk: Answer(lines, data)
+        return lambda context: Report(lines, data)
 
-    def _poses(self, videos: Sequence[Path], desk: Desk) -> list[ExtractStage]:
-        options = desk.layers.options({})
+    def _poses(self, videos: Sequence[Path], context: Context) -> list[ExtractStage]:
+        options = context.config.options({})
         return [ExtractStage(video, options.detector) for video in videos]
 
-    def _answer(self) -> Answer:
-        return Answer((str(self.folder),), ({"path": str(self.folder)},))
+    def _answer(self) -> Report:
+        return Report((str(self.folder),), ({"path": str(self.folder)},))
 
 
-def footage(folder: Path, suffixes: frozenset[str], *, needed: bool = True) -> list[Path]:
+def find_footage(
+    folder: Path, suffixes: frozenset[str], *, needed: bool = True
+) -> list[Path]:
     """The videos or pictures in a folder, without those that are drawn.
 
     Raises InputError where there is no such folder, UsageError for a folder without any,
@@ -128,33 +132,33 @@ def footage(folder: Path, suffixes: frozenset[str], *, needed: bool = True) -> l
         for path in folder.glob("*")
         if path.suffix.lower() in suffixes
         and path.is_file()
-        and not path.stem.endswith(DENSEPOSE)
+        and not path.stem.endswith(DENSEPOSE_SUFFIX)
     )
     if needed and not found:
         raise UsageError(f"{folder} holds no video", "give a folder of videos")
     return found
 
 
-def described(name: str, path: Path) -> Source:
+def training_source(name: str, path: Path) -> TrainingSource:
     """Footage, with what a system wants to know and lies beside it.
 
     Raises UsageError where it doesn't.
     """
-    from animcli.training.samples import Source
+    from animcli.training.samples import TrainingSource
 
     if name == "magic-animate":
         beside = [
             each
             for each in path.parent.iterdir()
-            if each.stem == path.stem + DENSEPOSE
-            and each.suffix.lower() in VIDEOS | PICTURES
+            if each.stem == path.stem + DENSEPOSE_SUFFIX
+            and each.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES
         ]
         if not beside:
             raise UsageError(
-                f"{path} has no DensePose beside it, {path.stem}{DENSEPOSE}.*",
+                f"{path} has no DensePose beside it, {path.stem}{DENSEPOSE_SUFFIX}.*",
                 f"anim extract-pose {path} --kind densepose",
             )
-        return Source(path, drawn=beside[0])
+        return TrainingSource(path, densepose=beside[0])
     if name == "cinemo":
         words = path.with_suffix(".txt")
         if not words.is_file():
@@ -162,13 +166,13 @@ def described(name: str, path: Path) -> Source:
                 f"{path} has no words beside it, {words.name}",
                 "write there what is to be seen",
             )
-        return Source(path, text=words.read_text(encoding="utf-8").strip())
-    return Source(path)
+        return TrainingSource(path, text=words.read_text(encoding="utf-8").strip())
+    return TrainingSource(path)
 
 
-def made(poses: Sequence[ExtractStage], desk: Desk) -> list[Path]:
+def extract_poses(poses: Sequence[ExtractStage], context: Context) -> list[Path]:
     """The files of poses, made now if they aren't there."""
-    from animcli.pipeline.executor import Workshop
+    from animcli.pipeline.executor import Executor
 
-    workshop = Workshop(desk.project, desk.weights, desk.report)
-    return [workshop.make(pose).path for pose in poses]
+    executor = Executor(context.project, context.weights, context.progress)
+    return [executor.make(pose).path for pose in poses]

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from animcli.cli.cache import megabytes
-from animcli.cli.plan import Act, Answer, Desk, Planned, Request, Thread
+from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import WeightsError
 
 app = typer.Typer(
-    help="Model files: what is here, and how to get the rest.",
+    help="Model files: list, download, import and verify them.",
     rich_markup_mode=None,
 )
 
@@ -37,7 +37,7 @@ Names = Annotated[
 ]
 
 
-Half = Annotated[
+HalfPrecision = Annotated[
     bool,
     typer.Option(
         "--half",
@@ -48,13 +48,13 @@ Half = Annotated[
 
 
 @app.command("list")
-def list_weights() -> Request:
+def list_weights() -> Command:
     """Every entry: size, licence, whether it is here, and what needs it."""
-    return Act(listing)
+    return Action(list_entries)
 
 
 @app.command()
-def pull(names: Names, half: Half = False) -> Request:
+def pull(names: Names, half: HalfPrecision = False) -> Command:
     """Download, check and keep the files of an entry, and of those that it needs."""
     return Pull(tuple(names), half)
 
@@ -63,9 +63,11 @@ def pull(names: Names, half: Half = False) -> Request:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", autocompletion=complete_entry, help="Else all."),
+        typer.Argument(
+            metavar="NAME", autocompletion=complete_entry, help="Otherwise all."
+        ),
     ] = None,
-) -> Request:
+) -> Command:
     """Read the files again and compare them with their digests."""
     return Verify(tuple(names or ()))
 
@@ -74,27 +76,27 @@ def verify(
 def import_(
     name: Name,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders.")],
-    half: Half = False,
-) -> Request:
+    half: HalfPrecision = False,
+) -> Command:
     """Take the files of an entry from disk instead of the network."""
     return Import(name, tuple(paths), half)
 
 
-def listing(desk: Desk) -> Answer:
+def list_entries(context: Context) -> Report:
     """A line for each entry of the catalog."""
     lines: list[str] = []
     data: list[dict[str, object]] = []
-    widest = max(map(len, desk.weights.catalog))
-    for name, entry in desk.weights.catalog.items():
-        here = desk.weights.has(name)
+    widest = max(map(len, context.weights.catalog))
+    for name, entry in context.weights.catalog.items():
+        here = context.weights.has(name)
         state = "here" if here else "-"
         size = megabytes(entry.bytes)
         lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {entry.licence}")
         about = {"here": here, "bytes": entry.bytes, "licence": entry.licence}
         more = {"source": str(entry.source), "needed_by": list(entry.needed_by)}
         data.append({"name": name, **about, **more, "about": entry.about})
-    lines.append(f"kept in {desk.weights.root}; get one with: anim weights pull NAME")
-    return Answer(tuple(lines), tuple(data))
+    lines.append(f"kept in {context.weights.root}; get one with: anim weights pull NAME")
+    return Report(tuple(lines), tuple(data))
 
 
 @dataclass(frozen=True)
@@ -107,39 +109,41 @@ class Pull:
     names: tuple[str, ...]
     half: bool = False
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Downloads in its turn; an unknown name is told now."""
         for name in self.names:
-            desk.weights.entry(name)
-        return Planned((Act(self.pull),), thread)
+            context.weights.entry(name)
+        return Plan((Action(self.pull),), state)
 
-    def wanted(self, desk: Desk) -> list[str]:
+    def wanted(self, context: Context) -> list[str]:
         """The entries, and those that the same work needs."""
         with_others = (
             each
             for name in self.names
-            for each in (name, *desk.weights.entry(name).goes_with)
+            for each in (name, *context.weights.entry(name).goes_with)
         )
         return list(dict.fromkeys(with_others))
 
-    def pull(self, desk: Desk) -> Answer:
+    def pull(self, context: Context) -> Report:
         """Get what isn't here."""
         lines: list[str] = []
         data: list[dict[str, object]] = []
-        for name in self.wanted(desk):
-            entry = desk.weights.entry(name)
-            if desk.line.dry_run and not desk.weights.has(name):
+        for name in self.wanted(context):
+            entry = context.weights.entry(name)
+            if context.options.dry_run and not context.weights.has(name):
                 lines.append(f"{name}: would get {megabytes(entry.bytes).strip()}")
             else:
                 folder = (
-                    desk.weights.path(name) if desk.line.dry_run else self._got(desk, name)
+                    context.weights.path(name)
+                    if context.options.dry_run
+                    else self._got(context, name)
                 )
                 lines.append(str(folder))
                 data.append({"name": name, "path": str(folder)})
-        return Answer(tuple(lines), tuple(data))
+        return Report(tuple(lines), tuple(data))
 
-    def _got(self, desk: Desk, name: str) -> Path:
-        return desk.weights.pull(name, desk.report, half=self.half)
+    def _got(self, context: Context, name: str) -> Path:
+        return context.weights.pull(name, context.progress, half=self.half)
 
 
 @dataclass(frozen=True)
@@ -153,20 +157,20 @@ class Import:
     paths: tuple[Path, ...]
     half: bool = False
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Copies in its turn; an unknown name is told now."""
-        desk.weights.entry(self.name)
-        return Planned((Act(self.take),), thread)
+        context.weights.entry(self.name)
+        return Plan((Action(self.take),), state)
 
-    def take(self, desk: Desk) -> Answer:
+    def take(self, context: Context) -> Report:
         """Check the files and keep copies."""
-        if desk.line.dry_run:
+        if context.options.dry_run:
             names = ", ".join(map(str, self.paths))
-            return Answer((f"{self.name}: would take {names}",), ())
-        folder = desk.weights.import_files(
-            self.name, self.paths, desk.report, half=self.half
+            return Report((f"{self.name}: would take {names}",), ())
+        folder = context.weights.import_files(
+            self.name, self.paths, context.progress, half=self.half
         )
-        return Answer((str(folder),), ({"name": self.name, "path": str(folder)},))
+        return Report((str(folder),), ({"name": self.name, "path": str(folder)},))
 
 
 @dataclass(frozen=True)
@@ -178,15 +182,15 @@ class Verify:
 
     names: tuple[str, ...]
 
-    def plan(self, desk: Desk, thread: Thread) -> Planned:
+    def plan(self, context: Context, state: PipelineState) -> Plan:
         """Reads in its turn; an unknown name is told now."""
         for name in self.names:
-            desk.weights.entry(name)
-        return Planned((Act(self.verify),), thread)
+            context.weights.entry(name)
+        return Plan((Action(self.verify),), state)
 
-    def verify(self, desk: Desk) -> Answer:
+    def verify(self, context: Context) -> Report:
         """Every file that is wrong, not only the first."""
-        store = desk.weights
+        store = context.weights
         lines: list[str] = []
         data: list[dict[str, object]] = []
         for name in self.names or tuple(each for each in store.catalog if store.has(each)):
@@ -199,4 +203,4 @@ class Verify:
                 lines.append(f"{name}: whole, {len(digests)} files")
                 data.append({"name": name, "whole": True, "sha256": digests})
         wrong = any(not each["whole"] for each in data)
-        return Answer(tuple(lines), tuple(data), WeightsError.exit_code if wrong else 0)
+        return Report(tuple(lines), tuple(data), WeightsError.exit_code if wrong else 0)

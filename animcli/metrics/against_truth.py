@@ -25,7 +25,7 @@ NetworkName = Literal["lpips_vgg", "lpips_alex", "fid", "fid_vid", "fvd"]
 
 
 class Networks(Interface):
-    """Where networks come from; each is loaded when it is first asked for."""
+    """Source of networks; each is loaded when it is first asked for."""
 
     def network(self, name: NetworkName) -> nn.Module:
         """The network, ready for inference. Raises WeightsError if it's absent."""
@@ -58,7 +58,7 @@ USUAL: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "sound": ("l1", "psnr", "ssim", "lpips", "dtssd", "fid", "fid_vid", "fvd"),
 }  # fmt: skip
-"""What a protocol measures unless it is told otherwise."""
+"""Metrics that a protocol measures unless it is told otherwise."""
 
 NOT_COMPARABLE: Final = (
     "the clips that the papers' tables are made of are not public, so no number here can "
@@ -78,7 +78,7 @@ def compare(
     metrics: Sequence[str] | None = None,
     as_published: bool = False,
     store: FeatureStore | None = None,
-    report: Report = no_report,
+    progress: Report = no_report,
 ) -> list[Measurement]:
     """Measure one or several results against their truths.
 
@@ -90,12 +90,12 @@ def compare(
     wanted = list(USUAL[protocol.name] if metrics is None else metrics)
     if as_published and "psnr_published" not in wanted:
         wanted.append("psnr_published")
-    values = _over_frames(pairs, protocol, networks, wanted, report)
+    values = _over_frames(pairs, protocol, networks, wanted, progress)
     kept: FeatureStore = {} if store is None else store
     found = []
     for key in wanted:
         if key in get_args(SetMetric):
-            found.append(_set_distance(key, pairs, protocol, networks, kept, report))
+            found.append(_set_distance(key, pairs, protocol, networks, kept, progress))
         else:
             found.append(_told(key, values[key], pairs, protocol))
     return found
@@ -110,7 +110,7 @@ def _over_frames(
     protocol: Protocol,
     networks: Networks,
     wanted: Sequence[str],
-    report: Report,
+    progress: Report,
 ) -> dict[str, Values]:
     """Everything that has a value for each frame, in one pass over each pair."""
     found: dict[str, Values] = {}
@@ -136,7 +136,7 @@ def _over_frames(
             if "dtssd" in rows and before is not None:
                 rows["dtssd"].append(pixels.dtssd(before, (result, truth)))
             before = (result, truth)
-            report(f"comparing {pair.result.name}", index + 1, pair.result.frames)
+            progress(f"comparing {pair.result.name}", index + 1, pair.result.frames)
         for key, row in rows.items():
             values = found[key]
             if not isinstance(values, WeightsError):
@@ -182,7 +182,7 @@ def _set_distance(
     protocol: Protocol,
     networks: Networks,
     store: FeatureStore,
-    report: Report,
+    progress: Report,
 ) -> Measurement:
     metric: SetMetric = key  # type: ignore[assignment]
     try:
@@ -192,7 +192,7 @@ def _set_distance(
 
     def crowd(clips: Sequence[Clip]) -> NDArray[np.float32]:
         found = [
-            features_of(metric, clip, protocol, network, digest, store, report)
+            features_of(metric, clip, protocol, network, digest, store, progress)
             for clip in clips
         ]
         return np.concatenate([each for each in found if len(each)] or found)

@@ -102,7 +102,7 @@ class Pair:
             yield prepared(result, protocol, size), prepared(truth, protocol, size)
 
     def notes(self, protocol: Protocol) -> list[str]:
-        """What was done to the videos that a reader should know."""
+        """Changes made to the videos that a reader should know of."""
         notes = []
         if self.result.size != self.truth.size and protocol.size is None:
             notes.append(

@@ -1,4 +1,4 @@
-"""Where metrics meet the rest of the program: networks from the weights store, video files.
+"""Connection of metrics to the rest: networks from the weights store, video files.
 
 Everything else in this package works on arrays.
 """

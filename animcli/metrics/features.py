@@ -32,12 +32,12 @@ Report = Callable[[str, int, int], None]
 
 SetMetric = Literal["fid", "fid_vid", "fvd"]
 
-AT_ONCE: Final = 8  # frames in a batch; more gain nothing on a processor
+AT_ONCE: Final = 8  # frames in a batch; more gain nothing on a CPU
 
 
 @dataclass(frozen=True)
 class FeatureKind:
-    """How a network wants to see a video.
+    """Input format of a network for videos.
 
     side: pixels that frames are squashed to before; None leaves it to the network.
     protocol: the same in words.
@@ -105,7 +105,7 @@ def features_of(
     network: nn.Module,
     digest: str,
     store: FeatureStore,
-    report: Report,
+    progress: Report,
 ) -> NDArray[np.float32]:
     """The features `(n, d)` of a clip: of each frame for FID, else of each window.
 
@@ -120,24 +120,26 @@ def features_of(
         )
         told = f"{metric} of {clip.name}"
         if metric == "fid":
-            found = list(_frame_features(frames, network, clip.frames, told, report))
+            found = list(_frame_features(frames, network, clip.frames, told, progress))
         else:
             found = list(
-                _clip_features(metric, frames, clip.frames, protocol, network, told, report)
+                _clip_features(
+                    metric, frames, clip.frames, protocol, network, told, progress
+                )
             )
         store[key] = np.concatenate(found) if found else np.empty((0, 0), np.float32)
     return store[key]
 
 
 def _frame_features(
-    frames: Iterable[Picture], network: nn.Module, count: int, told: str, report: Report
+    frames: Iterable[Picture], network: nn.Module, count: int, told: str, progress: Report
 ) -> Iterator[NDArray[np.float32]]:
     done, source = 0, iter(frames)
     while batch := list(islice(source, AT_ONCE)):
         pictures = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
         yield _run(network, pictures)
         done += len(batch)
-        report(told, done, count)
+        progress(told, done, count)
 
 
 def _clip_features(
@@ -147,7 +149,7 @@ def _clip_features(
     protocol: Protocol,
     network: nn.Module,
     told: str,
-    report: Report,
+    progress: Report,
 ) -> Iterator[NDArray[np.float32]]:
     side = KINDS[metric].side or 0
     held: deque[NDArray[np.float32]] = deque(maxlen=protocol.length)
@@ -161,7 +163,7 @@ def _clip_features(
         clip = torch.from_numpy(np.stack(held)).permute(3, 0, 1, 2)[None]  # (1, 3, t, h, w)
         yield _run(network, clip / 127.5 - 1 if metric == "fvd" else clip)
         done += 1
-        report(told, done, len(ends))
+        progress(told, done, len(ends))
 
 
 def _run(network: nn.Module, inputs: Tensor) -> NDArray[np.float32]:

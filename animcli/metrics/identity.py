@@ -1,4 +1,4 @@
-"""Whether a face stays that of the reference: embeddings of aligned faces, compared.
+"""Identity: does a face stay that of the reference? Embeddings of aligned faces, compared.
 
 A face is brought to the place where an embedding wants it by its eyes and the tip of its
 nose. Frames without a face that is large enough, and from before, don't count; how many do

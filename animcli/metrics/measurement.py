@@ -17,7 +17,7 @@ Topic = Literal["truth", "pose", "time", "background", "face"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What can be measured.
+    """One metric that can be measured.
 
     key: its name in options, JSON and tables. title: for people. unit: of its values.
     better: which end of the scale is the good one; neither for what only explains others.

@@ -81,7 +81,7 @@ def ssim_disco(result: Picture, truth: Picture) -> float:
 
 
 def dtssd(before: tuple[Picture, Picture], after: tuple[Picture, Picture]) -> float:
-    """How unlike two changes are: (result, truth) of a frame and of the next.
+    """Difference of two changes: (result, truth) of a frame and of the next.
 
     The mean over pixels of the squared difference between what changes in the result and
     what changes in the truth, in levels squared; 0 is best. DisCo's has only the first

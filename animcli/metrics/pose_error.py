@@ -1,4 +1,4 @@
-"""Whether the figure does what it was asked to: joints found again against joints wanted.
+"""Pose error: keypoints found again in a result against those that were wanted.
 
 The joints of a result are found by the same detector that reads driving videos, and that
 detector's own error is the floor of every number here: give the same figures for the
@@ -169,7 +169,7 @@ def _row_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def body_mask(pose: Keypoints, frame: int, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where a figure in this pose may be, `(h, w)`: its limbs as wide as in loose clothes.
+    """Mask `(h, w)` of where a figure in this pose may be: limbs as in loose clothes.
 
     For want of a matte, and on the safe side: it covers more than the figure. size:
     `(width, height)`.

@@ -1,4 +1,4 @@
-"""What changes from frame to frame: by moving, by flickering, or at a seam.
+"""Changes from frame to frame: by moving, by flickering, or at a seam.
 
 The optical flow between neighbours says what has moved; what it leaves unexplained is a
 fault, or the flow's own error. That error dominates, so every number here means something
@@ -141,7 +141,7 @@ def largest_step(
 
 
 def background(frames: Iterable[Picture], masks: Iterable[Mask]) -> Background | None:
-    """What stays of the background over a video; None if the figure is everywhere.
+    """Background that stays over a video; None if the figure is everywhere.
 
     Frames and masks are read once; some of the frames are kept.
     """
@@ -288,7 +288,7 @@ def _flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Flow:
 
 
 def _places(flow: Flow) -> Flow:
-    """Where each pixel's partner is, `(h, w, 2)`."""
+    """Position of each pixel's partner, `(h, w, 2)`."""
     height, width = flow.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1)
     return np.asarray(grid + flow, np.float32)

@@ -1,4 +1,4 @@
-"""What is wrong with a result, in words: what, at which seconds, and what to try.
+"""Verdict on a result in words: what is wrong, at which seconds, and what to try.
 
 A limit is either absolute or counts from what the driving video has, measured alike. Limits
 come from drawn dancers and real clips: `notable` lies above everything that a clean drawing
@@ -25,7 +25,7 @@ TOLD: Final = 3  # spans
 
 @dataclass(frozen=True)
 class Rule:
-    """When a measure's value is a fault, and how that is told.
+    """Threshold from which a measure's value is a fault, and the words for it.
 
     from_floor: `minus`, `times` to judge what lies above the driving video's value, which
         without one isn't judged for `times`; None judges the value itself.
@@ -51,8 +51,8 @@ RULES: Final[Mapping[str, Rule]] = {
     ),
     "pose_error": Rule(
         2, 5,  # above the floor, % of the height; a quarter of a second late: 0.5 to 8
-        "The figure isn't where the motion wants it: its joints are {value} of its height "
-        "off{floor}",
+        "The figure isn't where the motion wants it: its keypoints are {value} of its "
+        "height off{floor}",
         "look at the motion with `anim inspect`; more steps hold the pose closer",
         from_floor="minus",
         fine="The pose is the one asked for",
@@ -166,7 +166,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to say of a result, the worst first. fine: what was measured and is in order."""
+    """Findings on a result, the worst first. fine: what was measured and is in order."""
 
     headline: str
     findings: tuple[Finding, ...]
@@ -218,7 +218,7 @@ def show_span(span: Span) -> str:
 
 
 def _is_echo(found: Finding, others: Sequence[Finding]) -> bool:
-    """Whether a fault is told already by one that is as bad, and at the same time."""
+    """True if a fault is told already by one that is as bad, and at the same time."""
     spans = {
         span
         for other in others

@@ -1,4 +1,4 @@
-"""What a render can be asked without a truth, from its frames and from its record.
+"""Measures of a render without a truth, from its frames and from its record.
 
 Each measure is of one fault: a pose that isn't the one asked for, frames that don't follow
 each other, a background that flickers or drifts or isn't the reference's, a seam where one
@@ -106,7 +106,7 @@ def measure(
 
 
 def floor_of(driving: Render) -> dict[str, float]:
-    """What a driving video has, to stand beside a result: its own detector and flow."""
+    """Same measures of a driving video, beside a result: its own detector and flow."""
     keys = ("pose_error", "pck_10", "pose_found", "sides_swapped", "warp_error", "kept",
             "motion", "flicker", "largest_step", "temporal_flickering")  # fmt: skip
     return {

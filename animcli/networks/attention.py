@@ -12,8 +12,8 @@ the network of Wang et al., "LaVie", arXiv:2309.15103, section 3.2.
 
 What a block looks at besides its own frames (text, the reference picture) stays the same
 over frames and windows. Its keys and values are therefore worked out once, outside the
-forward pass (`SpatialTransformer.see`), and handed in as a `Seen`. Attribute names are
-those of the published checkpoints, so that files load strictly.
+forward pass (`SpatialTransformer.cache_kv`), and handed in as a `BlockKV`. Attribute names
+are those of the published checkpoints, so that files load strictly.
 
 Shapes: b samples, f frames, n positions in a frame, r samples that look at a reference, m
 positions in a reference or tokens of a context, c channels, d channels of a head.
@@ -31,7 +31,7 @@ from animcli.networks.parts import scaled_attention
 
 
 class KeyValue(NamedTuple):
-    """What can be looked at: keys and values, (rows, tokens, c) each."""
+    """Keys and values of an attention, (rows, tokens, c) each."""
 
     key: Tensor
     value: Tensor
@@ -53,7 +53,7 @@ class ReferenceAttention(nn.Module):
         self.to_v = nn.Linear(channels, channels, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def see(self, reference: Tensor) -> KeyValue:
+    def cache_kv(self, reference: Tensor) -> KeyValue:
         """Keys and values of reference features (r, m, c)."""
         return KeyValue(self.to_k(reference), self.to_v(reference))
 
@@ -95,7 +95,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
     return answer.transpose(1, 2).flatten(2)
 
 
-TURNED: Final = 32
+ROTARY_DIM: Final = 32
 """Channels of a head that are turned, at every level; the others pass."""
 
 BUCKETS: Final = 32
@@ -105,11 +105,11 @@ FARTHEST: Final = 32
 """Frames from which on all distances share the last bucket."""
 
 
-class FrameOrder(NamedTuple):
-    """What an attention over time knows of the order of its frames.
+class RotaryCache(NamedTuple):
+    """Order of frames as attention over time uses it: position bias and rotary angles.
 
     bias: added to the logits, (heads, f asking, f answering).
-    cosine, sine: of the angles by which a frame is turned, (f, TURNED / 2).
+    cosine, sine: of the angles by which a frame is turned, (f, ROTARY_DIM / 2).
     """
 
     bias: Tensor
@@ -118,7 +118,7 @@ class FrameOrder(NamedTuple):
 
 
 class RelativeBias(nn.Module):
-    """What each head adds for a distance in time."""
+    """Learned bias of each head for a distance in time."""
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class RelativeBias(nn.Module):
         return self.relative_attention_bias(table).permute(2, 0, 1)
 
 
-class FrameAttention(nn.Module):
+class TemporalSelfAttention(nn.Module):
     """Every position of every frame looks at the same position in all frames.
 
     It changes nothing until it has been trained.
@@ -138,9 +138,9 @@ class FrameAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        if channels < TURNED * heads:
+        if channels < ROTARY_DIM * heads:
             raise ValueError(
-                f"{channels} channels leave {heads} heads fewer than {TURNED} to turn"
+                f"{channels} channels leave {heads} heads fewer than {ROTARY_DIM} to turn"
             )
         self.heads = heads
         self.to_q = nn.Linear(channels, channels, bias=False)
@@ -151,20 +151,20 @@ class FrameAttention(nn.Module):
         self.to_out = nn.ModuleList([out])
         self.time_rel_pos_bias = RelativeBias(heads)
 
-    def see(self, frames: int) -> FrameOrder:
-        """What `forward` needs for a clip of `frames` frames."""
+    def cache_rotary(self, frames: int) -> RotaryCache:
+        """Compute bias and rotary angles for a clip of `frames` frames."""
         bias = self.time_rel_pos_bias(frames)
-        angles = frame_angles(frames).to(bias.device)
-        return FrameOrder(bias, angles.cos().to(bias.dtype), angles.sin().to(bias.dtype))
+        angles = rotary_angles(frames).to(bias.device)
+        return RotaryCache(bias, angles.cos().to(bias.dtype), angles.sin().to(bias.dtype))
 
-    def forward(self, x: Tensor, order: FrameOrder) -> Tensor:
+    def forward(self, x: Tensor, rotary: RotaryCache) -> Tensor:
         """`x` (b f, n, c), same shape back."""
-        frames = len(order.cosine)
+        frames = len(rotary.cosine)
         q, k, v = (
             self._by_position(to(x), frames) for to in (self.to_q, self.to_k, self.to_v)
         )
         answer = scaled_attention(
-            turn(q, order), turn(k, order), v, order.bias
+            apply_rotary(q, rotary), apply_rotary(k, rotary), v, rotary.bias
         )  # (b n, heads, f, d)
         answer = answer.transpose(1, 2).flatten(2)  # (b n, f, c)
         answer = answer.unflatten(0, (-1, x.shape[1])).transpose(1, 2).flatten(0, 1)
@@ -176,27 +176,27 @@ class FrameAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def turn(x: Tensor, order: FrameOrder) -> Tensor:
+def apply_rotary(x: Tensor, rotary: RotaryCache) -> Tensor:
     """Turn each pair of the first channels of `x` (..., f, d) by its frame's angle."""
-    first, rest = x[..., :TURNED], x[..., TURNED:]
-    left, right = first[..., 0::2], first[..., 1::2]  # (..., f, TURNED / 2)
+    first, rest = x[..., :ROTARY_DIM], x[..., ROTARY_DIM:]
+    left, right = first[..., 0::2], first[..., 1::2]  # (..., f, ROTARY_DIM / 2)
     pairs = torch.stack(
         [
-            left * order.cosine - right * order.sine,
-            right * order.cosine + left * order.sine,
+            left * rotary.cosine - right * rotary.sine,
+            right * rotary.cosine + left * rotary.sine,
         ],
         dim=-1,
     )
     return torch.cat([pairs.flatten(-2), rest], dim=-1)
 
 
-def frame_angles(frames: int) -> Tensor:
-    """The angle of each pair of channels in each frame, (frames, TURNED / 2) radians.
+def rotary_angles(frames: int) -> Tensor:
+    """The angle of each pair of channels in each frame, (frames, ROTARY_DIM / 2) radians.
 
-    Frame 0 isn't turned; pair i turns by 10000^(-2 i / TURNED) from frame to frame.
+    Frame 0 isn't turned; pair i turns by 10000^(-2 i / ROTARY_DIM) from frame to frame.
     """
-    pair = torch.arange(0, TURNED, 2, dtype=torch.float32)
-    frequencies = 1.0 / 10000.0 ** (pair / TURNED)
+    pair = torch.arange(0, ROTARY_DIM, 2, dtype=torch.float32)
+    frequencies = 1.0 / 10000.0 ** (pair / ROTARY_DIM)
     return torch.arange(frames, dtype=torch.float32)[:, None] * frequencies
 
 
@@ -217,7 +217,7 @@ def distance_buckets(frames: int) -> Tensor:
 
 
 ROWS_IN_CACHE: Final = 1024
-"""Tokens whose gated layer a processor keeps in its cache: on one core of a Zen 4 the layer
+"""Tokens whose gated layer a CPU keeps in its cache: on one core of a Zen 4 the layer
 of 320 channels does 78 GFLOP/s with 8192 tokens in such parts, and 64 at once."""
 
 
@@ -226,33 +226,33 @@ ROWS_ON_GPU: Final = 1 << 14
 still enough rows to keep a card busy."""
 
 
-class Seen(NamedTuple):
-    """What one transformer looks at besides its own frames.
+class BlockKV(NamedTuple):
+    """Keys and values of one transformer, besides those of its own frames.
 
     context: keys and values of the context; or, where the context is one token, what the
         attention to it answers, (b, 1, c): with one key the question doesn't matter.
     reference: keys and values of the reference picture, for the last samples of a batch.
-    order: that of the frames, where the transformer looks over time.
+    rotary: that of the frames, where the transformer looks over time.
     """
 
     context: KeyValue | Tensor | None = None
     reference: KeyValue | None = None
-    order: FrameOrder | None = None
+    rotary: RotaryCache | None = None
 
 
 class CrossAttention(nn.Module):
     """Every position of every frame looks at the sample's context."""
 
-    def __init__(self, channels: int, context_channels: int, heads: int) -> None:
+    def __init__(self, channels: int, context_dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.to_q = nn.Linear(channels, channels, bias=False)
-        self.to_k = nn.Linear(context_channels, channels, bias=False)
-        self.to_v = nn.Linear(context_channels, channels, bias=False)
+        self.to_k = nn.Linear(context_dim, channels, bias=False)
+        self.to_v = nn.Linear(context_dim, channels, bias=False)
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
 
-    def see(self, context: Tensor) -> KeyValue | Tensor:
-        """What `forward` needs of `context` (b, m, context_channels)."""
+    def cache_kv(self, context: Tensor) -> KeyValue | Tensor:
+        """Project `context` (b, m, context_dim) to keys and values."""
         if context.shape[1] == 1:
             return self.to_out[0](self.to_v(context))
         return KeyValue(self.to_k(context), self.to_v(context))
@@ -264,7 +264,7 @@ class CrossAttention(nn.Module):
         return self.to_out[0](answer).view_as(x)
 
 
-class GatedLinear(nn.Module):
+class GEGLU(nn.Module):
     """A linear layer, half of which opens and closes the other half (GEGLU).
 
     Source: Shazeer, "GLU Variants Improve Transformer", arXiv:2002.05202.
@@ -285,7 +285,7 @@ class FeedForward(nn.Module):
     """A gated layer four times as wide, and back.
 
     rows: tokens that go through at once on a GPU, or None for all: they are 3/10 of what is
-        alive in a window. A processor has its own number.
+        alive in a window. A CPU has its own number.
     """
 
     rows: int | None = None
@@ -294,7 +294,7 @@ class FeedForward(nn.Module):
         super().__init__()
         # The middle place is that of a dropout, which has no weights.
         self.net = nn.Sequential(
-            GatedLinear(channels, 4 * channels),
+            GEGLU(channels, 4 * channels),
             nn.Identity(),
             nn.Linear(4 * channels, channels),
         )
@@ -308,66 +308,66 @@ class FeedForward(nn.Module):
         return torch.cat(parts).view_as(x)
 
 
-class NormOnly(nn.Module):
-    """What is left of a transformer block of which only the first norm is wanted."""
+class TapNorm(nn.Module):
+    """Rest of a transformer block of which only the first norm is used."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(channels)
 
 
-class TransformerBlock(NormOnly):
+class TransformerBlock(TapNorm):
     """Attention to own and reference positions, to the context, over time; feed-forward.
 
-    context_channels: 0 for a block that has no context to look at.
+    context_dim: 0 for a block that has no context to look at.
     over_time: whether it looks at the other frames, as in Cinemo.
     """
 
     def __init__(
-        self, channels: int, context_channels: int, heads: int, *, over_time: bool = False
+        self, channels: int, context_dim: int, heads: int, *, over_time: bool = False
     ) -> None:
         super().__init__(channels)
         self.attn1 = ReferenceAttention(channels, heads)
         self.norm2: nn.LayerNorm | None = None
         self.attn2: CrossAttention | None = None
-        if context_channels:
+        if context_dim:
             self.norm2 = nn.LayerNorm(channels)
-            self.attn2 = CrossAttention(channels, context_channels, heads)
+            self.attn2 = CrossAttention(channels, context_dim, heads)
         self.norm_temp: nn.LayerNorm | None = None
-        self.attn_temp: FrameAttention | None = None
+        self.attn_temp: TemporalSelfAttention | None = None
         if over_time:
             self.norm_temp = nn.LayerNorm(channels)
-            self.attn_temp = FrameAttention(channels, heads)
+            self.attn_temp = TemporalSelfAttention(channels, heads)
         self.norm3 = nn.LayerNorm(channels)
         self.ff = FeedForward(channels)
 
-    def forward(self, x: Tensor, normed: Tensor, frames: int, seen: Seen) -> Tensor:
+    def forward(self, x: Tensor, normed: Tensor, frames: int, kv: BlockKV) -> Tensor:
         """`x` (b f, n, c) and `normed`, which is `norm1(x)`, -> (b f, n, c)."""
-        x = x + self.attn1(normed, frames, seen.reference)
-        if isinstance(seen.context, Tensor):
-            x = (x.unflatten(0, (-1, frames)) + seen.context[:, None]).flatten(0, 1)
-        elif seen.context is not None and self.attn2 is not None and self.norm2 is not None:
-            x = x + self.attn2(self.norm2(x), seen.context)
+        x = x + self.attn1(normed, frames, kv.reference)
+        if isinstance(kv.context, Tensor):
+            x = (x.unflatten(0, (-1, frames)) + kv.context[:, None]).flatten(0, 1)
+        elif kv.context is not None and self.attn2 is not None and self.norm2 is not None:
+            x = x + self.attn2(self.norm2(x), kv.context)
         if self.attn_temp is not None and self.norm_temp is not None:
-            if seen.order is None:
+            if kv.rotary is None:
                 raise ValueError("a transformer that looks over time wasn't told the order")
-            x = x + self.attn_temp(self.norm_temp(x), seen.order)
+            x = x + self.attn_temp(self.norm_temp(x), kv.rotary)
         return x + self.ff(self.norm3(x))
 
 
-class TransformerEntrance(nn.Module):
+class ReferenceTap(nn.Module):
     """A spatial transformer up to what its self-attention looks at."""
 
-    def __init__(self, channels: int, *, groups: int, block: NormOnly) -> None:
+    def __init__(self, channels: int, *, groups: int, block: TapNorm) -> None:
         super().__init__()
         self.norm = GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList([block])
 
     @property
-    def block(self) -> NormOnly:
+    def block(self) -> TapNorm:
         """The one block; published files number it."""
-        return cast("NormOnly", self.transformer_blocks[0])
+        return cast("TapNorm", self.transformer_blocks[0])
 
     def enter(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The tokens of `x` (b f, c, h, w) and their norm, (b f, h w, c) each.
@@ -378,19 +378,19 @@ class TransformerEntrance(nn.Module):
         return tokens, self.block.norm1(tokens)
 
 
-class SpatialTransformer(TransformerEntrance):
+class SpatialTransformer(ReferenceTap):
     """One transformer block over the positions of each frame, added to its input."""
 
     def __init__(
         self,
         channels: int,
-        context_channels: int,
+        context_dim: int,
         *,
         heads: int,
         groups: int,
         over_time: bool = False,
     ) -> None:
-        block = TransformerBlock(channels, context_channels, heads, over_time=over_time)
+        block = TransformerBlock(channels, context_dim, heads, over_time=over_time)
         super().__init__(channels, groups=groups, block=block)
         self.proj_out = nn.Conv2d(channels, channels, 1)
 
@@ -399,30 +399,30 @@ class SpatialTransformer(TransformerEntrance):
         """The one block; published files number it."""
         return cast("TransformerBlock", self.transformer_blocks[0])
 
-    def see(
+    def cache_kv(
         self, context: Tensor | None, reference: Tensor | None, frames: int = 0
-    ) -> Seen:
-        """What `forward` needs of a context (b, m, *) and of reference features.
+    ) -> BlockKV:
+        """Project a context (b, m, *) and reference features to keys and values.
 
         `reference` (r, n, c): what `enter` gave for the reference picture.
         `frames`: of a clip, where the transformer looks over time.
         """
         attn1, attn2, over_time = self.block.attn1, self.block.attn2, self.block.attn_temp
-        return Seen(
-            attn2.see(context) if attn2 is not None and context is not None else None,
-            attn1.see(reference) if reference is not None else None,
-            over_time.see(frames) if over_time is not None else None,
+        return BlockKV(
+            attn2.cache_kv(context) if attn2 is not None and context is not None else None,
+            attn1.cache_kv(reference) if reference is not None else None,
+            over_time.cache_rotary(frames) if over_time is not None else None,
         )
 
-    def forward(self, x: Tensor, frames: int, seen: Seen) -> Tensor:
+    def forward(self, x: Tensor, frames: int, kv: BlockKV) -> Tensor:
         """`x` (b f, c, h, w), same shape back."""
-        return self.leave(x, *self.enter(x), frames, seen)
+        return self.leave(x, *self.enter(x), frames, kv)
 
     def leave(
-        self, x: Tensor, tokens: Tensor, normed: Tensor, frames: int, seen: Seen
+        self, x: Tensor, tokens: Tensor, normed: Tensor, frames: int, kv: BlockKV
     ) -> Tensor:
         """The rest of `forward` after `enter`."""
-        tokens = pointwise(self.proj_out, self.block(tokens, normed, frames, seen))
+        tokens = pointwise(self.proj_out, self.block(tokens, normed, frames, kv))
         return x + to_picture(tokens, x.shape[-2])
 
 
@@ -434,7 +434,7 @@ def work_in_parts(network: nn.Module) -> None:
 
 
 def works_in_parts(network: nn.Module) -> bool:
-    """Whether `work_in_parts` was called for a network, or it is on a processor."""
+    """Tell if `work_in_parts` was called for a network, or it is on a CPU."""
     on_cpu = all(each.device.type == "cpu" for each in network.parameters())
     layers = [each for each in network.modules() if isinstance(each, FeedForward)]
     return on_cpu or all(each.rows is not None for each in layers)

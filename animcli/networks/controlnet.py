@@ -16,29 +16,37 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.networks.layers import fold_frames, unfold_frames
-from animcli.networks.unet import NOTHING_SEEN, Encoder, Level, Residuals, Sight, UNetConfig
+from animcli.networks.unet import (
+    EMPTY_KV,
+    Block,
+    KVCache,
+    Residuals,
+    UNetConfig,
+    UNetEncoder,
+)
 
 
 class ConditionEmbedding(nn.Module):
     """Convolutions that shrink a picture eightfold, and say nothing until trained.
 
-    widths: channels at full, half, quarter and eighth size; with one alone nothing shrinks.
+    block_channels: channels at full, half, quarter and eighth size; with one alone nothing
+        shrinks.
     channels: of the picture; of a limb map where it has the size of the latents already.
     """
 
     def __init__(
         self,
         features: int,
-        widths: tuple[int, ...] = (16, 32, 96, 256),
+        block_channels: tuple[int, ...] = (16, 32, 96, 256),
         channels: int = 3,
     ) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(channels, block_channels[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for width, wider in pairwise(widths):
+        for width, wider in pairwise(block_channels):
             self.blocks.append(nn.Conv2d(width, width, 3, padding=1))
             self.blocks.append(nn.Conv2d(width, wider, 3, padding=1, stride=2))
-        self.conv_out = nn.Conv2d(widths[-1], features, 3, padding=1)
+        self.conv_out = nn.Conv2d(block_channels[-1], features, 3, padding=1)
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.get_parameter("bias"))
 
@@ -59,51 +67,51 @@ class PoseGuider(ConditionEmbedding):
         return unfold_frames(features, pictures.shape[2])
 
 
-class ControlNet(Encoder):
-    """What to add to the UNet's skip tensors and middle, frame by frame."""
+class ControlNet(UNetEncoder):
+    """Residuals for the UNet's skip tensors and middle, frame by frame."""
 
     def __init__(
         self,
         config: UNetConfig,
-        condition_widths: tuple[int, ...] = (16, 32, 96, 256),
+        condition_channels: tuple[int, ...] = (16, 32, 96, 256),
     ) -> None:
         super().__init__(config)
         self.controlnet_cond_embedding = ConditionEmbedding(
-            config.widths[0], condition_widths
+            config.block_channels[0], condition_channels
         )
-        widths = [config.widths[0]]
-        for width, level in zip(config.widths, self.down_blocks, strict=True):
-            widths += [width] * (len(level.resnets) + len(level.downsamplers))
-        self.controlnet_down_blocks = nn.ModuleList(silent(width) for width in widths)
-        self.controlnet_mid_block = silent(config.widths[-1])
+        widths = [config.block_channels[0]]
+        for width, block in zip(config.block_channels, self.down_blocks, strict=True):
+            widths += [width] * (len(block.resnets) + len(block.downsamplers))
+        self.controlnet_down_blocks = nn.ModuleList(zero_conv(width) for width in widths)
+        self.controlnet_mid_block = zero_conv(config.block_channels[-1])
 
     def forward(
-        self, latents: Tensor, timestep: Tensor, sight: Sight, pictures: Tensor
+        self, latents: Tensor, timestep: Tensor, kv_cache: KVCache, pictures: Tensor
     ) -> Residuals:
         """Residuals for `latents` (b, 4, f, h, w).
 
         timestep: () or (b,).
         pictures: the condition, (b, 3, f, 8 h, 8 w), RGB in 0..1.
         """
-        return self.steer(latents, timestep, sight, self.look_at(pictures))
+        return self.steer(latents, timestep, kv_cache, self.look_at(pictures))
 
     def look_at(self, pictures: Tensor) -> Tensor:
         """Features (b f, width, h, w) of conditions (b, 3, f, 8 h, 8 w), for all steps."""
         return self.controlnet_cond_embedding(fold_frames(pictures))
 
     def steer(
-        self, latents: Tensor, timestep: Tensor, sight: Sight, condition: Tensor
+        self, latents: Tensor, timestep: Tensor, kv_cache: KVCache, condition: Tensor
     ) -> Residuals:
         """`forward` with what `look_at` gave."""
         frames = latents.shape[2]
-        time = self.tell_time(timestep, len(latents))
+        time = self.embed_time(timestep, len(latents))
 
-        def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
-            seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
-            return level(index, x, time, frames, seen)
+        def run_layer(path: str, block: Block, index: int, x: Tensor) -> Tensor:
+            kv = kv_cache.get(f"{path}.attentions.{index}", EMPTY_KV)
+            return block(index, x, time, frames, kv)
 
         x = self.conv_in(fold_frames(latents)) + condition
-        x, skips = self.encode(x, visit)
+        x, skips = self.encode(x, run_layer)
         return Residuals(
             [
                 unfold_frames(conv(skip), frames)
@@ -113,7 +121,7 @@ class ControlNet(Encoder):
         )
 
 
-def silent(width: int) -> nn.Conv2d:
+def zero_conv(width: int) -> nn.Conv2d:
     """A one by one convolution that says nothing until it has been trained."""
     conv = nn.Conv2d(width, width, 1)
     nn.init.zeros_(conv.weight)

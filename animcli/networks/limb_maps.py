@@ -7,7 +7,8 @@ reference that it should look like then carry almost the same code, so reference
 finds its match from the first updates. It is the idea of DensePose (Gueler et al.,
 arXiv:1802.00434), made from a skeleton.
 
-Shapes: b pictures, 18 keypoints in OpenPose's order, h by w positions, `CHANNELS` channels.
+Shapes: b pictures, 18 keypoints in OpenPose's order, h by w positions, `LIMB_MAP_CHANNELS`
+channels.
 """
 
 import math
@@ -31,7 +32,7 @@ _PERIODS = (1, 2, 4, 8)
 """Of the sines of the position, over the picture; with 8 a position of a 32 by 32 grid
 differs from its neighbours, so that a background is found where it was."""
 
-CHANNELS: Final = 4 * len(_SEGMENTS) + 3 + 2 + 4 * len(_PERIODS)
+LIMB_MAP_CHANNELS: Final = 4 * len(_SEGMENTS) + 3 + 2 + 4 * len(_PERIODS)
 """12 segments x (near, along, across, sine along), the direction of the face and whether it
 is turned away, the position, and its sines and cosines."""
 
@@ -46,7 +47,7 @@ def limb_map(keypoints: Tensor, visible: Tensor, cells: tuple[int, int]) -> Tens
     height, width = cells
     # Distances have to be the same across and down: measure both in picture heights.
     shape = keypoints.new_tensor([width / height, 1.0])
-    points, known = with_middles(keypoints * shape, visible)
+    points, known = append_midpoints(keypoints * shape, visible)
     torso = body_size(points, known)  # (b, 1)
 
     start, stop = points[:, _STARTS], points[:, _STOPS]  # (b, s, 2)
@@ -84,7 +85,7 @@ _STARTS = [segment[0] for segment in _SEGMENTS]
 _STOPS = [segment[1] for segment in _SEGMENTS]
 
 
-def with_middles(points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
+def append_midpoints(points: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
     """Keypoints, then the middles of the hips and of the head: `(b, 20, 2)`, `(b, 20)`.
 
     A middle is that of the visible keypoints; without any it isn't visible either.
@@ -112,7 +113,7 @@ def facing(points: Tensor, known: Tensor) -> Tensor:
     """Distance of the left eye and ear from the right ones across the head, (b,).
 
     More than 0 where the face is visible, less where the back of the head is, 0 where
-    nobody knows; in the unit of `points`. Arguments are what `with_middles` gives.
+    nobody knows; in the unit of `points`. Arguments are what `append_midpoints` gives.
     """
     neck = points[:, 19] - points[:, 1]
     across = torch.stack([-neck[:, 1], neck[:, 0]], dim=-1)

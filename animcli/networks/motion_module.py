@@ -20,11 +20,11 @@ class FramePositions(nn.Module):
 
     pe: Tensor
 
-    def __init__(self, channels: int, positions: int) -> None:
+    def __init__(self, channels: int, max_frames: int) -> None:
         super().__init__()
-        place = torch.arange(positions, dtype=torch.float32)[:, None]
+        place = torch.arange(max_frames, dtype=torch.float32)[:, None]
         rate = torch.exp(torch.arange(0, channels, 2) * (-math.log(10000.0) / channels))
-        table = torch.zeros(1, positions, channels)
+        table = torch.zeros(1, max_frames, channels)
         table[0, :, 0::2] = torch.sin(place * rate)
         table[0, :, 1::2] = torch.cos(place * rate)
         self.register_buffer("pe", table)  # published files hold it
@@ -34,19 +34,19 @@ class FramePositions(nn.Module):
 
         Raises ValueError if there are more frames than positions.
         """
-        frames, positions = x.shape[1], self.pe.shape[1]
-        if frames > positions:
-            raise ValueError(f"the motion modules know {positions} frames, got {frames}")
+        frames, max_frames = x.shape[1], self.pe.shape[1]
+        if frames > max_frames:
+            raise ValueError(f"the motion modules know {max_frames} frames, got {frames}")
         return x + self.pe[:, :frames]
 
 
 class TemporalAttention(nn.Module):
     """Every frame looks at all frames of the window, at the same position."""
 
-    def __init__(self, channels: int, heads: int, positions: int) -> None:
+    def __init__(self, channels: int, heads: int, max_frames: int) -> None:
         super().__init__()
         self.heads = heads
-        self.pos_encoder = FramePositions(channels, positions)
+        self.pos_encoder = FramePositions(channels, max_frames)
         self.to_q = nn.Linear(channels, channels, bias=False)
         self.to_k = nn.Linear(channels, channels, bias=False)
         self.to_v = nn.Linear(channels, channels, bias=False)
@@ -61,10 +61,10 @@ class TemporalAttention(nn.Module):
 class TemporalBlock(nn.Module):
     """Two attentions over time and a feed-forward layer, each added to its input."""
 
-    def __init__(self, channels: int, heads: int, positions: int) -> None:
+    def __init__(self, channels: int, heads: int, max_frames: int) -> None:
         super().__init__()
         self.attention_blocks = nn.ModuleList(
-            TemporalAttention(channels, heads, positions) for _ in range(2)
+            TemporalAttention(channels, heads, max_frames) for _ in range(2)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.ff = FeedForward(channels)
@@ -80,11 +80,13 @@ class TemporalBlock(nn.Module):
 class TemporalTransformer(nn.Module):
     """Norm of each frame, one block over time between two linear layers, and the input."""
 
-    def __init__(self, channels: int, *, heads: int, positions: int, groups: int) -> None:
+    def __init__(self, channels: int, *, heads: int, max_frames: int, groups: int) -> None:
         super().__init__()
         self.norm = GroupNorm(groups, channels, eps=1e-6)
         self.proj_in = nn.Linear(channels, channels)
-        self.transformer_blocks = nn.ModuleList([TemporalBlock(channels, heads, positions)])
+        self.transformer_blocks = nn.ModuleList(
+            [TemporalBlock(channels, heads, max_frames)]
+        )
         self.proj_out = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
@@ -103,11 +105,11 @@ class MotionModule(nn.Module):
     """A temporal transformer that changes nothing until it has been trained."""
 
     def __init__(
-        self, channels: int, *, heads: int = 8, positions: int = 32, groups: int = 32
+        self, channels: int, *, heads: int = 8, max_frames: int = 32, groups: int = 32
     ) -> None:
         super().__init__()
         self.temporal_transformer = TemporalTransformer(
-            channels, heads=heads, positions=positions, groups=groups
+            channels, heads=heads, max_frames=max_frames, groups=groups
         )
         nn.init.zeros_(self.temporal_transformer.proj_out.weight)
         nn.init.zeros_(self.temporal_transformer.proj_out.bias)

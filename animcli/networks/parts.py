@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class Limits(NamedTuple):
+class AttentionLimits(NamedTuple):
     """The most that one call of attention may hold on a kind of device.
 
     rows: of the batch.
@@ -22,15 +22,15 @@ class Limits(NamedTuple):
     scores: int
 
 
-UNLIMITED: Final = Limits(1 << 62, 1 << 62)
+UNLIMITED: Final = AttentionLimits(1 << 62, 1 << 62)
 
-LIMITS: Final[dict[str, Limits]] = {
+LIMITS: Final[dict[str, AttentionLimits]] = {
     # The grid of a fused kernel has 16 bits for the batch: beyond it the kernel fails, or
     # gives way to one that builds all scores (pytorch#142228, #146704).
-    "cuda": Limits(65_535, 1 << 62),
+    "cuda": AttentionLimits(65_535, 1 << 62),
     # Builds all scores, and counts them in 32 bits: 2**32 bytes abort the process
     # (pytorch#149261), 2**31 scores are silently wrong.
-    "mps": Limits(1 << 62, 1 << 28),
+    "mps": AttentionLimits(1 << 62, 1 << 28),
 }
 
 

@@ -1,7 +1,7 @@
-"""The UNet that removes noise from a clip, and the levels that it is made of.
+"""The UNet that removes noise from a clip, and the blocks that it is made of.
 
-A level is a few layers at one size. A layer is a residual block, then a transformer and a
-motion module where the level has them. The half that goes down is shared by three networks.
+A block is a few layers at one size. A layer is a residual block, then a transformer and a
+motion module where the block has them. The half that goes down is shared by three networks.
 The UNet has the shape of Stable Diffusion 1.5's, and is Animate Anyone's or MagicAnimate's
 by its config; Cinemo's removes noise from how a clip differs from its first frame.
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from animcli.networks.attention import Seen, SpatialTransformer
+from animcli.networks.attention import BlockKV, SpatialTransformer
 from animcli.networks.layers import (
     Downsample,
     GroupNorm,
@@ -34,77 +34,77 @@ from animcli.networks.layers import (
 )
 from animcli.networks.motion_module import MotionModule
 
-Sight = Mapping[str, Seen]
-"""Path of a transformer in the network -> what it looks at; see `Encoder.see`."""
+KVCache = Mapping[str, BlockKV]
+"""Path of a transformer in the network -> what it looks at; see `UNetEncoder.cache_kv`."""
 
-NOTHING_SEEN = Seen()
+EMPTY_KV = BlockKV()
 
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """The motion modules of a network, one after every layer of the levels with them.
+    """The motion modules of a network, one after every layer of the blocks with them.
 
-    positions: most frames that a window may have.
+    max_frames: most frames that a window may have.
     middle: whether the middle of the network has one too.
-    finest: the first level that has them; levels count from the full size down.
+    first_block: the first block that has them; blocks count from the full size down.
     """
 
-    positions: int
+    max_frames: int
     middle: bool = True
     heads: int = 8
     groups: int = 32
-    finest: int = 0
+    first_block: int = 0
 
-    def at(self, level: int) -> bool:
-        """Whether a level has them; -1 is the middle."""
-        return self.middle if level < 0 else level >= self.finest
+    def at(self, block: int) -> bool:
+        """Tell if a block has motion modules; -1 is the middle."""
+        return self.middle if block < 0 else block >= self.first_block
 
 
 @dataclass(frozen=True)
 class UNetConfig:
     """The shape of a UNet; the defaults are those of Stable Diffusion 1.5.
 
-    widths: channels of each level, from the full size down.
-    layers: layers of a level on the way down; there is one more on the way up.
-    attention: which levels have transformers; the middle always has one.
-    heads: of the attention in transformers; one number, or one for each level.
-    context: channels of the context's tokens, or 0 if there is no context.
+    block_channels: channels of each block, from the full size down.
+    layers_per_block: layers of a block on the way down; there is one more on the way up.
+    attention: which blocks have transformers; the middle always has one.
+    heads: of the attention in transformers; one number, or one for each block.
+    context_dim: channels of the context's tokens, or 0 if there is no context.
     across_frames: the group norms outside of transformers and motion modules take a
         sample's frames together, as in MagicAnimate, instead of each by itself.
     over_time: every transformer also looks at the other frames, as in Cinemo.
-    answers: channels that come out, if not as many as go in.
+    out_channels: channels that come out, if not as many as go in.
     """
 
-    channels: int = 4
-    widths: tuple[int, ...] = (320, 640, 1280, 1280)
-    layers: int = 2
+    in_channels: int = 4
+    block_channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    layers_per_block: int = 2
     attention: tuple[bool, ...] = (True, True, True, False)
     heads: int | tuple[int, ...] = 8
     groups: int = 32
-    context: int = 768
+    context_dim: int = 768
     motion: MotionConfig | None = None
     across_frames: bool = False
     over_time: bool = False
-    answers: int | None = None
+    out_channels: int | None = None
 
     def __post_init__(self) -> None:
-        if len(self.attention) != len(self.widths):
+        if len(self.attention) != len(self.block_channels):
             raise ValueError(
-                f"{len(self.widths)} widths want as many attention entries, "
+                f"{len(self.block_channels)} blocks want as many attention entries, "
                 f"got {len(self.attention)}"
             )
 
     @property
-    def time_width(self) -> int:
+    def time_embed_dim(self) -> int:
         """Channels of the time embedding."""
-        return 4 * self.widths[0]
+        return 4 * self.block_channels[0]
 
-    def heads_at(self, level: int) -> int:
-        """Heads of the transformers of a level; -1 is the middle, too."""
-        return self.heads if isinstance(self.heads, int) else self.heads[level]
+    def heads_at(self, block: int) -> int:
+        """Heads of the transformers of a block; -1 is the middle, too."""
+        return self.heads if isinstance(self.heads, int) else self.heads[block]
 
 
-class Level(nn.Module):
+class Block(nn.Module):
     """Layers at one size. The middle is one too; only its first layer has attention."""
 
     def __init__(
@@ -116,14 +116,16 @@ class Level(nn.Module):
         transformers: int,
         motion_modules: int,
     ) -> None:
-        """`channels` go into the layers of level `index`, its width comes out of each."""
+        """`in_channels` go into the layers of block `index`, its width comes out of
+        each.
+        """
         super().__init__()
-        width = config.widths[index]
+        width = config.block_channels[index]
         self.resnets = nn.ModuleList(
             ResnetBlock(
                 entering,
                 width,
-                config.time_width,
+                config.time_embed_dim,
                 groups=config.groups,
                 across_frames=config.across_frames,
             )
@@ -132,7 +134,7 @@ class Level(nn.Module):
         self.attentions = nn.ModuleList(
             SpatialTransformer(
                 width,
-                config.context,
+                config.context_dim,
                 heads=config.heads_at(index),
                 groups=config.groups,
                 over_time=config.over_time,
@@ -145,190 +147,197 @@ class Level(nn.Module):
                 MotionModule(
                     width,
                     heads=config.motion.heads,
-                    positions=config.motion.positions,
+                    max_frames=config.motion.max_frames,
                     groups=config.motion.groups,
                 )
                 for _ in range(motion_modules)
             )
 
     def forward(
-        self, index: int, x: Tensor, time: Tensor, frames: int, seen: Seen
+        self, index: int, x: Tensor, time: Tensor, frames: int, kv: BlockKV
     ) -> Tensor:
         """Layer `index` of `x` (b f, c, h, w): (b f, width, h, w)."""
         x = self.resnets[index](x, time, frames)
         if index < len(self.attentions):
-            x = self.attentions[index](x, frames, seen)
+            x = self.attentions[index](x, frames, kv)
         if index < len(self.motion_modules):
             x = self.motion_modules[index](x, frames)
         return x
 
 
-Visit = Callable[[str, Level, int, Tensor], Tensor]
-"""(path of a level, the level, index of the layer, what goes in) -> what comes out."""
+RunLayer = Callable[[str, Block, int, Tensor], Tensor]
+"""(path of a block, the block, index of the layer, what goes in) -> what comes out."""
 
 
-class DownLevel(Level):
-    """A level on the way down; all but the last end in a halving."""
+class DownBlock(Block):
+    """A block on the way down; all but the last end in a halving."""
 
     def __init__(self, config: UNetConfig, index: int) -> None:
-        width = config.widths[index]
-        entering = config.widths[max(index - 1, 0)]
+        width = config.block_channels[index]
+        entering = config.block_channels[max(index - 1, 0)]
         super().__init__(
             config,
             index,
-            [entering] + [width] * (config.layers - 1),
-            transformers=config.layers if config.attention[index] else 0,
-            motion_modules=config.layers,
+            [entering] + [width] * (config.layers_per_block - 1),
+            transformers=config.layers_per_block if config.attention[index] else 0,
+            motion_modules=config.layers_per_block,
         )
-        last = index == len(config.widths) - 1
+        last = index == len(config.block_channels) - 1
         self.downsamplers = nn.ModuleList([] if last else [Downsample(width)])
 
 
-class UpLevel(Level):
-    """A level on the way up: its layers get skip tensors too. All but the last double."""
+class UpBlock(Block):
+    """A block on the way up: its layers get skip tensors too. All but the last double."""
 
     def __init__(self, config: UNetConfig, index: int) -> None:
         """`index` counts from the full size, as on the way down."""
-        width = config.widths[index]
-        below = config.widths[min(index + 1, len(config.widths) - 1)]
-        above = config.widths[max(index - 1, 0)]
-        joined = [below] + [width] * config.layers
-        skips = [width] * config.layers + [above]
+        width = config.block_channels[index]
+        below = config.block_channels[min(index + 1, len(config.block_channels) - 1)]
+        above = config.block_channels[max(index - 1, 0)]
+        joined = [below] + [width] * config.layers_per_block
+        skips = [width] * config.layers_per_block + [above]
         super().__init__(
             config,
             index,
             [entering + skip for entering, skip in zip(joined, skips, strict=True)],
-            transformers=config.layers + 1 if config.attention[index] else 0,
-            motion_modules=config.layers + 1,
+            transformers=config.layers_per_block + 1 if config.attention[index] else 0,
+            motion_modules=config.layers_per_block + 1,
         )
         self.upsamplers = nn.ModuleList([Upsample(width)] if index else [])
 
 
 class DownBlocks(nn.ModuleList):
-    """The levels on the way down."""
+    """The blocks on the way down."""
 
     def __init__(self, config: UNetConfig) -> None:
-        super().__init__(DownLevel(config, index) for index in range(len(config.widths)))
+        super().__init__(
+            DownBlock(config, index) for index in range(len(config.block_channels))
+        )
 
-    def __iter__(self) -> Iterator[DownLevel]:
-        return cast("Iterator[DownLevel]", super().__iter__())
+    def __iter__(self) -> Iterator[DownBlock]:
+        return cast("Iterator[DownBlock]", super().__iter__())
 
 
 class UpBlocks(nn.ModuleList):
-    """The levels on the way up, to the full size or to the level `finest`."""
+    """The blocks on the way up, to the full size or to the block `first_block`."""
 
-    def __init__(self, config: UNetConfig, finest: int = 0) -> None:
-        levels = range(finest, len(config.widths))
-        super().__init__(UpLevel(config, index) for index in reversed(levels))
+    def __init__(self, config: UNetConfig, first_block: int = 0) -> None:
+        levels = range(first_block, len(config.block_channels))
+        super().__init__(UpBlock(config, index) for index in reversed(levels))
 
-    def __iter__(self) -> Iterator[UpLevel]:
-        return cast("Iterator[UpLevel]", super().__iter__())
+    def __iter__(self) -> Iterator[UpBlock]:
+        return cast("Iterator[UpBlock]", super().__iter__())
 
-    def decode(self, x: Tensor, skips: list[Tensor], visit: Visit) -> Tensor:
+    def decode(self, x: Tensor, skips: list[Tensor], run_layer: RunLayer) -> Tensor:
         """From the middle's output and the skips, which it uses up, to the full size."""
-        for number, level in enumerate(self):
-            for index in range(len(level.resnets)):
+        for number, block in enumerate(self):
+            for index in range(len(block.resnets)):
                 joined = torch.cat([x, skips.pop()], dim=1)
-                x = visit(f"up_blocks.{number}", level, index, joined)
-            for upsample in level.upsamplers:
+                x = run_layer(f"up_blocks.{number}", block, index, joined)
+            for upsample in block.upsamplers:
                 x = upsample(x, skips[-1].shape[-2:])
         return x
 
 
-class Encoder(nn.Module):
+class UNetEncoder(nn.Module):
     """The half of a UNet that goes down, and the middle."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.conv_in = nn.Conv2d(config.channels, config.widths[0], 3, padding=1)
-        self.time_embedding = TimestepEmbedding(config.widths[0], config.time_width)
+        self.conv_in = nn.Conv2d(config.in_channels, config.block_channels[0], 3, padding=1)
+        self.time_embedding = TimestepEmbedding(
+            config.block_channels[0], config.time_embed_dim
+        )
         self.down_blocks = DownBlocks(config)
-        self.mid_block = Level(
+        self.mid_block = Block(
             config,
             -1,
-            [config.widths[-1]] * 2,
+            [config.block_channels[-1]] * 2,
             transformers=1,
             motion_modules=1,
         )
 
-    def see(
+    def cache_kv(
         self,
         context: Tensor | None = None,
         reference: Mapping[str, Tensor] | None = None,
         frames: int = 0,
-    ) -> dict[str, Seen]:
-        """What the transformers look at: worked out once, good for all frames and steps.
+    ) -> dict[str, BlockKV]:
+        """Project text and reference features to keys and values, once for all frames and
+        steps.
 
         context: (b or 1, m, context channels), for all samples.
-        reference: what a `ReferenceUNet` gave, for the last samples of a batch. Blocks that
+        reference: what a `ReferenceNet` gave, for the last samples of a batch. Blocks that
             it doesn't name look at their own frames only.
         frames: of the clips, for a network whose transformers look over time.
 
         Raises ValueError if the network wants a context or a number of frames and gets
         none, or the other way round, or if the reference names a block that isn't there.
         """
-        if (context is None) != (self.config.context == 0):
+        if (context is None) != (self.config.context_dim == 0):
             raise ValueError(
-                f"the network looks at {self.config.context} channels of context, got "
+                f"the network looks at {self.config.context_dim} channels of context, got "
                 f"{'none' if context is None else tuple(context.shape)}"
             )
         if (frames == 0) == self.config.over_time:
             looks = "looks" if self.config.over_time else "doesn't look"
             raise ValueError(f"the network {looks} over time, got {frames} frames")
         reference = dict(reference or {})
-        sight = {
-            path: module.see(context, reference.pop(path, None), frames)
+        kv_cache = {
+            path: module.cache_kv(context, reference.pop(path, None), frames)
             for path, module in self.named_modules()
             if isinstance(module, SpatialTransformer)
         }
         if reference:
             raise ValueError(f"no such blocks to show a reference to: {sorted(reference)}")
-        return sight
+        return kv_cache
 
-    def tell_time(self, timestep: Tensor, samples: int) -> Tensor:
-        """What the residual blocks hear of `timestep`, () or (b,): (b, time_width)."""
+    def embed_time(self, timestep: Tensor, samples: int) -> Tensor:
+        """Embed `timestep`, () or (b,), for the residual blocks: (b, time_embed_dim)."""
         return nn.functional.silu(self.time_embedding(timestep.expand(samples)))
 
-    def encode(self, x: Tensor, visit: Visit) -> tuple[Tensor, list[Tensor]]:
+    def encode(self, x: Tensor, run_layer: RunLayer) -> tuple[Tensor, list[Tensor]]:
         """From `x` (b f, c, h, w), after `conv_in`, to the middle's output and skips."""
-        x, skips = self.descend(x, visit)
-        return self.turn(x, visit), skips
+        x, skips = self.descend(x, run_layer)
+        return self.turn(x, run_layer), skips
 
-    def descend(self, x: Tensor, visit: Visit) -> tuple[Tensor, list[Tensor]]:
+    def descend(self, x: Tensor, run_layer: RunLayer) -> tuple[Tensor, list[Tensor]]:
         """From `x` (b f, c, h, w), after `conv_in`, to the middle's input and skips."""
         skips = [x]
-        for number, level in enumerate(self.down_blocks):
-            for index in range(len(level.resnets)):
-                x = visit(f"down_blocks.{number}", level, index, x)
+        for number, block in enumerate(self.down_blocks):
+            for index in range(len(block.resnets)):
+                x = run_layer(f"down_blocks.{number}", block, index, x)
                 skips.append(x)
-            for downsample in level.downsamplers:
+            for downsample in block.downsamplers:
                 x = downsample(x)
                 skips.append(x)
         return x, skips
 
-    def turn(self, x: Tensor, visit: Visit) -> Tensor:
+    def turn(self, x: Tensor, run_layer: RunLayer) -> Tensor:
         """The middle of the network."""
         for index in range(len(self.mid_block.resnets)):
-            x = visit("mid_block", self.mid_block, index, x)
+            x = run_layer("mid_block", self.mid_block, index, x)
         return x
 
 
-ANIMATE_ANYONE = UNetConfig(motion=MotionConfig(positions=32))
-MAGIC_ANIMATE = UNetConfig(
-    motion=MotionConfig(positions=24, middle=False), across_frames=True
+ANIMATE_ANYONE_UNET = UNetConfig(motion=MotionConfig(max_frames=32))
+MAGIC_ANIMATE_UNET = UNetConfig(
+    motion=MotionConfig(max_frames=24, middle=False), across_frames=True
 )
 
 
 class Residuals(NamedTuple):
-    """What a ControlNet adds: (b or 1, c, f, h, w) for each skip tensor, and the middle."""
+    """Residuals of a ControlNet: (b or 1, c, f, h, w) for each skip tensor, and the
+    middle.
+    """
 
     skips: Sequence[Tensor]
     middle: Tensor
 
 
 class Descent(NamedTuple):
-    """What came of the way down, which halves of guidance may have in common.
+    """Results of the way down, which halves of guidance may have in common.
 
     x: what goes into the middle, (b f, c, h, w). skips: residuals are in them already.
     middle: what a ControlNet adds after the middle. time: what the residual blocks hear.
@@ -341,49 +350,51 @@ class Descent(NamedTuple):
     frames: int
 
 
-class WholeUNet(Encoder):
+class UNetBase(UNetEncoder):
     """Both halves of a UNet, and the way through them."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
         self.up_blocks = UpBlocks(config)
         self.conv_norm_out = GroupNorm(
-            config.groups, config.widths[0], across_frames=config.across_frames
+            config.groups, config.block_channels[0], across_frames=config.across_frames
         )
-        answers = config.channels if config.answers is None else config.answers
-        self.conv_out = nn.Conv2d(config.widths[0], answers, 3, padding=1)
+        out_channels = (
+            config.in_channels if config.out_channels is None else config.out_channels
+        )
+        self.conv_out = nn.Conv2d(config.block_channels[0], out_channels, 3, padding=1)
 
-    def answer(
+    def run_blocks(
         self,
         latents: Tensor,
         time: Tensor,
-        sight: Sight,
+        kv_cache: KVCache,
         *,
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
         checkpointing: bool = False,
     ) -> Tensor:
-        """What the layers make of `latents` (b, channels, f, h, w), same shape.
+        """Run all blocks on `latents` (b, in_channels, f, h, w), same shape.
 
         time: what the residual blocks hear, (b, time_width). All else: see `UNet.forward`.
         """
-        visit = visitor(time, latents.shape[2], sight, checkpointing=checkpointing)
-        down = self.down(latents, time, visit, pose, residuals)
-        return self.up(down, visit)
+        run_layer = visitor(time, latents.shape[2], kv_cache, checkpointing=checkpointing)
+        down = self.down(latents, time, run_layer, pose, residuals)
+        return self.up(down, run_layer)
 
     def down(
         self,
         latents: Tensor,
         time: Tensor,
-        visit: Visit,
+        run_layer: RunLayer,
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
     ) -> Descent:
-        """The way down of `answer`."""
+        """The way down of `run_blocks`."""
         x = self.conv_in(fold_frames(latents))
         if pose is not None:
             x = add_to_samples(x, pose)
-        x, skips = self.descend(x, visit)
+        x, skips = self.descend(x, run_layer)
         if residuals is None:
             return Descent(x, skips, None, time, latents.shape[2])
         skips = [
@@ -392,24 +403,24 @@ class WholeUNet(Encoder):
         ]
         return Descent(x, skips, residuals.middle, time, latents.shape[2])
 
-    def up(self, down: Descent, visit: Visit) -> Tensor:
-        """The middle and the way up of `answer`."""
-        x = self.turn(down.x, visit)
+    def up(self, down: Descent, run_layer: RunLayer) -> Tensor:
+        """The middle and the way up of `run_blocks`."""
+        x = self.turn(down.x, run_layer)
         if down.middle is not None:
             x = add_to_samples(x, down.middle)
-        x = self.up_blocks.decode(x, list(down.skips), visit)
+        x = self.up_blocks.decode(x, list(down.skips), run_layer)
         x = self.conv_out(F.silu(self.conv_norm_out(x, down.frames), inplace=True))
         return unfold_frames(x, down.frames)
 
 
-class UNet(WholeUNet):
+class UNet(UNetBase):
     """Predicts, from noisy latents, what a sampler needs to make them less noisy."""
 
     def forward(
         self,
         latents: Tensor,
         timestep: Tensor,
-        sight: Sight,
+        kv_cache: KVCache,
         *,
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
@@ -418,15 +429,16 @@ class UNet(WholeUNet):
         """The prediction for `latents` (b, channels, f, h, w), same shape.
 
         timestep: (), or (b,) for one per sample.
-        sight: what `see` gave.
-        pose: (b or 1, widths[0], f, h, w), added to the features of the first convolution.
+        kv_cache: what `cache_kv` gave.
+        pose: (b or 1, block_channels[0], f, h, w), added to the features of the first
+            convolution.
         residuals: what a ControlNet adds to the skip tensors and to the middle.
         checkpointing: recompute layers in the backward pass instead of keeping them.
         """
-        return self.answer(
+        return self.run_blocks(
             latents,
-            self.tell_time(timestep, len(latents)),
-            sight,
+            self.embed_time(timestep, len(latents)),
+            kv_cache,
             pose=pose,
             residuals=residuals,
             checkpointing=checkpointing,
@@ -436,68 +448,72 @@ class UNet(WholeUNet):
         self,
         latents: Tensor,
         timestep: Tensor,
-        sight: Sight,
+        kv_cache: KVCache,
         *,
         residuals: Residuals | None = None,
     ) -> Descent:
         """The way down of `forward`, for whoever looks at the same things on it."""
-        time = self.tell_time(timestep, len(latents))
-        visit = visitor(time, latents.shape[2], sight)
-        return self.down(latents, time, visit, None, residuals)
+        time = self.embed_time(timestep, len(latents))
+        run_layer = visitor(time, latents.shape[2], kv_cache)
+        return self.down(latents, time, run_layer, None, residuals)
 
-    def rest(self, half: Descent, sight: Sight, rows: int = 1) -> Tensor:
+    def rest(self, half: Descent, kv_cache: KVCache, rows: int = 1) -> Tensor:
         """The prediction from one sample's way down on, (rows, channels, f, h, w).
 
-        rows: samples that differ from here on, by what `sight` says.
+        rows: samples that differ from here on, by what `kv_cache` says.
         """
         if rows > 1:
             x, *skips = (torch.cat([each] * rows) for each in (half.x, *half.skips))
             time = half.time.expand(rows, -1)
             half = half._replace(x=x, skips=skips, time=time)
-        return self.up(half, visitor(half.time, half.frames, sight))
+        return self.up(half, visitor(half.time, half.frames, kv_cache))
 
 
 def visitor(
-    time: Tensor, frames: int, sight: Sight, *, checkpointing: bool = False
-) -> Visit:
-    """How a layer is called, whichever half it is in; arguments are those of `answer`."""
+    time: Tensor, frames: int, kv_cache: KVCache, *, checkpointing: bool = False
+) -> RunLayer:
+    """Make the function that runs a layer, in either half; arguments are those of
+    `run_blocks`.
+    """
 
-    def visit(path: str, level: Level, index: int, x: Tensor) -> Tensor:
-        seen = sight.get(f"{path}.attentions.{index}", NOTHING_SEEN)
+    def run_layer(path: str, block: Block, index: int, x: Tensor) -> Tensor:
+        kv = kv_cache.get(f"{path}.attentions.{index}", EMPTY_KV)
         if checkpointing:
-            return checkpoint(level, index, x, time, frames, seen, use_reentrant=False)
-        return level(index, x, time, frames, seen)
+            return checkpoint(block, index, x, time, frames, kv, use_reentrant=False)
+        return block(index, x, time, frames, kv)
 
-    return visit
+    return run_layer
 
 
-CINEMO: Final = UNetConfig(across_frames=True, over_time=True)
+CINEMO_UNET: Final = UNetConfig(across_frames=True, over_time=True)
 
-MOTION_WAVES: Final = 256
+MOTION_EMBED_DIM: Final = 256
 """Channels of the sinusoids that tell how much motion there is."""
 
 
-class MotionUNet(WholeUNet):
+class MotionUNet(UNetBase):
     """Predicts the noise in residuals: latents of frames minus those of the first."""
 
-    def __init__(self, config: UNetConfig, motion_waves: int = MOTION_WAVES) -> None:
+    def __init__(
+        self, config: UNetConfig, motion_embed_dim: int = MOTION_EMBED_DIM
+    ) -> None:
         super().__init__(config)
-        self.add_embedding = TimestepEmbedding(motion_waves, config.time_width)
+        self.add_embedding = TimestepEmbedding(motion_embed_dim, config.time_embed_dim)
         nn.init.zeros_(self.add_embedding.linear_2.weight)  # no effect until trained
 
-    def see_clip(self, text: Tensor, frames: int) -> Sight:
-        """What the transformers look at besides the pictures; good for all steps.
+    def cache_clip_kv(self, text: Tensor, frames: int) -> KVCache:
+        """Project the text to keys and values, once for all steps.
 
         text: (b or 1, m, context channels).
         frames: residuals in a clip; the first frame comes on top.
         """
-        return self.see(text, frames=1 + frames)
+        return self.cache_kv(text, frames=1 + frames)
 
     def forward(
         self,
         residuals: Tensor,
         timestep: Tensor,
-        sight: Sight,
+        kv_cache: KVCache,
         *,
         first: Tensor,
         motion: Tensor,
@@ -506,11 +522,11 @@ class MotionUNet(WholeUNet):
         """The noise in `residuals` (b, channels, f, h, w), same shape.
 
         timestep: (), or (b,) for one per sample.
-        sight: what `see_clip` gave.
+        kv_cache: what `cache_clip_kv` gave.
         first: clean latents of the first frame, (b, channels, 1, h, w).
         motion: what `add_embedding` said of how much motion there is, (b or 1, time_width).
         checkpointing: recompute layers in the backward pass instead of keeping them.
         """
         clip = torch.cat([first, first + residuals], dim=2)  # (b, channels, 1 + f, h, w)
         time = F.silu(self.time_embedding(timestep.expand(len(clip))) + motion)
-        return self.answer(clip, time, sight, checkpointing=checkpointing)[:, :, 1:]
+        return self.run_blocks(clip, time, kv_cache, checkpointing=checkpointing)[:, :, 1:]

@@ -25,16 +25,16 @@ from typing import Final
 from animcli.errors import StorageError
 from animcli.files import (
     PART,
+    disk_errors,
     locked,
     make_folder,
-    part_beside,
     put_folder_in_place,
     put_in_place,
     remove_abandoned,
-    storing,
+    temp_name,
     write_file,
 )
-from animcli.pipeline.record import Artifact, Part, Recipe, Record, hash_file, parts_of
+from animcli.pipeline.record import Artifact, CacheKey, Part, Record, files_of, hash_file
 
 RECORD: Final = "record.json"
 ENTRY: Final = "entry"
@@ -74,25 +74,25 @@ class Store:
         try:
             record = _record_of(self._entry(key))
         except ValueError:
-            self.set_aside(key)
+            self.quarantine(key)
             return None
         return None if record is None else self._artifact(record)
 
     def is_whole(self, artifact: Artifact) -> bool:
-        """Whether every byte of it is what the record says; reads all of it."""
+        """Compare every byte of an artifact with its record; reads all of it."""
         return all(_is_whole(artifact.path, part) for part in artifact.record.parts)
 
-    def set_aside(self, key: str) -> None:
+    def quarantine(self, key: str) -> None:
         """Take a damaged entry out of the way, and say so."""
         entry = self._entry(key)
-        aside = part_beside(entry)
+        aside = temp_name(entry)
         aside = aside.with_name(f"{CORRUPT}{aside.name.lstrip('.')}")
-        with storing(entry), suppress(FileNotFoundError):  # another process was faster
+        with disk_errors(entry), suppress(FileNotFoundError):  # another process was faster
             entry.replace(aside)
         self.warn(f"{entry} is damaged; it was set aside as {aside.name}")
 
     def work_of(self, key: str) -> Path:
-        """Where `work_folder` is or would be."""
+        """Path that `work_folder` is or would be at."""
         return self.root / "work" / key
 
     def work_folder(self, key: str) -> Path:
@@ -105,25 +105,25 @@ class Store:
         return work
 
     def is_started(self, key: str) -> bool:
-        """Whether an earlier run left something to go on from."""
+        """Tell if an earlier run left something to go on from."""
         return self.work_of(key).is_dir()
 
     def drop_work(self, key: str) -> None:
         """Remove what helped to go on with `key`; `clear` takes what stays behind."""
         shutil.rmtree(self.work_of(key), ignore_errors=True)
 
-    def place_for(self, recipe: Recipe, suffix: str) -> Path:
-        """Where the artifact is to be made, so that `commit` finds it."""
-        folder = make_folder(self.work_folder(recipe.key) / ENTRY)
-        return folder / f"{recipe.stage}{suffix}"
+    def output_path(self, cache_key: CacheKey, suffix: str) -> Path:
+        """Path to make the artifact at, so that `commit` finds it."""
+        folder = make_folder(self.work_folder(cache_key.digest) / ENTRY)
+        return folder / f"{cache_key.stage}{suffix}"
 
-    def commit(self, recipe: Recipe, suffix: str, seconds: float) -> Artifact:
-        """Move what was made at `place_for` into the store, and drop its work folder."""
-        key = recipe.key
+    def commit(self, cache_key: CacheKey, suffix: str, seconds: float) -> Artifact:
+        """Move what was made at `output_path` into the store, and drop its work folder."""
+        key = cache_key.digest
         entry = self._entry(key)
-        made = self.work_of(key) / ENTRY / f"{recipe.stage}{suffix}"
-        with storing(made):
-            record = Record(recipe, suffix, parts_of(made), seconds)
+        made = self.work_of(key) / ENTRY / f"{cache_key.stage}{suffix}"
+        with disk_errors(made):
+            record = Record(cache_key, suffix, files_of(made), seconds)
         write_file(made.parent / RECORD, record.to_json())
         make_folder(entry.parent)
         try:
@@ -138,7 +138,7 @@ class Store:
         self.drop_work(key)
         return Artifact(entry / made.name, record)
 
-    def listing(self) -> Iterator[Listing]:
+    def ls(self) -> Iterator[Listing]:
         """Everything there is, the oldest first."""
         finished, unfinished = self._folders("store"), self._folders("work")
         for entry in sorted(finished, key=_age):
@@ -161,7 +161,7 @@ class Store:
             if listed is None:
                 continue
             if listed.state == "damaged" and not look_only:
-                self.set_aside(entry.name)
+                self.quarantine(entry.name)
             yield listed
 
     def clear(self, *, unfinished_only: bool = False) -> int:
@@ -182,7 +182,7 @@ class Store:
         return self.root / "locks" / key
 
     def _listed(self, entry: Path, *, read: bool = False) -> Listing | None:
-        """What an entry is, by its record, and by every byte of it if it is to be `read`.
+        """State of an entry, by its record, and by every byte of it if it is to be `read`.
 
         None where another process has cleared it.
         """
@@ -195,12 +195,12 @@ class Store:
             return None
         whole = not read or self.is_whole(self._artifact(record))
         return Listing(
-            entry.name, record.recipe.stage, "whole" if whole else "damaged", size
+            entry.name, record.cache_key.stage, "whole" if whole else "damaged", size
         )
 
     def _artifact(self, record: Record) -> Artifact:
-        name = f"{record.recipe.stage}{record.suffix}"
-        return Artifact(self._entry(record.recipe.key) / name, record)
+        name = f"{record.cache_key.stage}{record.suffix}"
+        return Artifact(self._entry(record.cache_key.digest) / name, record)
 
     def _entry(self, key: str) -> Path:
         return self.root / "store" / key
@@ -222,8 +222,8 @@ def _record_of(entry: Path) -> Record | None:
         if entry.exists() and not (entry / RECORD).exists():
             raise ValueError(f"{entry} has no record") from None
         return None
-    if record.recipe.key != entry.name:
-        raise ValueError(f"{entry} has the record of {record.recipe.key}")
+    if record.cache_key.digest != entry.name:
+        raise ValueError(f"{entry} has the record of {record.cache_key.digest}")
     return record
 
 
@@ -237,8 +237,8 @@ def _is_whole(artifact: Path, part: Part) -> bool:
 
 def _remove(folder: Path) -> int:
     size = _size(folder)
-    gone = part_beside(folder)  # half removed, it must not be taken for an entry
-    with storing(folder):
+    gone = temp_name(folder)  # half removed, it must not be taken for an entry
+    with disk_errors(folder):
         folder.replace(gone)
         shutil.rmtree(gone)
     return size
@@ -252,22 +252,22 @@ def _age(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-def keep_unit(part: Path, folder: Path, stem: str) -> Path:
+def keep_segment(part: Path, folder: Path, stem: str) -> Path:
     """Move a finished file to its name in `folder`: `<stem>-<digest><suffix of part>`."""
-    with storing(part):
+    with disk_errors(part):
         digest = hash_file(part)
     path = folder / f"{stem}-{digest}{part.suffix}"
     put_in_place(part, path)
     return path
 
 
-def find_unit(folder: Path, stem: str) -> Path | None:
+def find_segment(folder: Path, stem: str) -> Path | None:
     """The unit that an earlier run left, if it is whole; a damaged one is removed."""
     whole = None
     for path in sorted(folder.glob(f"{stem}-*")):
         if whole is None and path.stem == f"{stem}-{hash_file(path)}":
             whole = path
         else:
-            with storing(path):
+            with disk_errors(path):
                 path.unlink(missing_ok=True)
     return whole

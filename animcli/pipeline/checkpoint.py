@@ -10,7 +10,7 @@ from typing import IO, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.files import PartFile
+from animcli.files import AtomicFile
 
 DIGEST_BYTES: Final = 32
 
@@ -26,7 +26,7 @@ class FileCheckpoint:
     after_save: Callable[[], None] = lambda: None
 
     def load(self) -> dict[str, NDArray[np.generic]] | None:
-        """What was saved last, or None; also None where the file is damaged."""
+        """Arrays that were saved last, or None; also None where the file is damaged."""
         if not self.path.is_file() or not _is_whole(self.path):
             return None
         with zipfile.ZipFile(self.path) as file:  # takes no offence at the digest
@@ -37,7 +37,7 @@ class FileCheckpoint:
 
     def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Replace what was saved by `arrays`."""
-        with PartFile(self.path) as file:
+        with AtomicFile(self.path) as file:
             with zipfile.ZipFile(cast(IO[bytes], file), "w") as archive:
                 for name, array in arrays.items():
                     entry = zipfile.ZipInfo(f"{name}.npy")  # of 1980, so equal saves are

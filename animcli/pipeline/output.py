@@ -21,17 +21,17 @@ import animcli
 from animcli.errors import OutputError, StorageError, UsageError
 from animcli.files import (
     PART,
-    PartFile,
+    AtomicFile,
+    disk_errors,
     make_folder,
-    part_beside,
     put_folder_in_place,
     remove_abandoned,
-    storing,
+    temp_name,
     write_file,
 )
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import Project
-from animcli.pipeline.record import Artifact, canonical, digest_of, parts_of
+from animcli.pipeline.record import Artifact, canonical, digest_of, files_of
 from animcli.pipeline.stage import Source, Stage
 
 KEPT: Final = 8
@@ -39,8 +39,8 @@ KEPT: Final = 8
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What was put at one place.
+class OutputRecord:
+    """Record of what was put at one place.
 
     name: the place, relative to the project.
     plan: digest of what the user asked for.
@@ -54,43 +54,43 @@ class Delivery:
     digests: tuple[str, ...]
 
 
-def read_delivery(cache: Path, name: str) -> Delivery | None:
-    """What anim put at `name` last, as far as the cache knows."""
+def read_output_record(cache: Path, name: str) -> OutputRecord | None:
+    """Record of what anim put at `name` last, as far as the cache knows."""
     try:
         table = json.loads(_path(cache, name).read_bytes())
         digests = tuple(table.pop("digests"))
-        return Delivery(digests=digests, **table)
+        return OutputRecord(digests=digests, **table)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # damaged: then nothing is known, and nothing gets replaced
 
 
-def write_delivery(cache: Path, name: str, plan: str, artifact: Artifact) -> None:
+def write_output_record(cache: Path, name: str, plan: str, artifact: Artifact) -> None:
     """Say that an artifact is about to be put at `name`."""
-    known = read_delivery(cache, name)
+    known = read_output_record(cache, name)
     earlier = known.digests if known and known.plan == plan else ()
     digests = (artifact.digest, *(d for d in earlier if d != artifact.digest))[:KEPT]
-    delivery = Delivery(name, plan, artifact.record.recipe.key, digests)
+    record = OutputRecord(name, plan, artifact.record.cache_key.digest, digests)
     path = _path(cache, name)
     make_folder(path.parent)
-    write_file(path, canonical(asdict(delivery)))
+    write_file(path, canonical(asdict(record)))
 
 
 def _path(cache: Path, name: str) -> Path:
     return cache / "delivered" / f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
 
 
-SCHEMA: Final = 1
+MANIFEST_SCHEMA: Final = 1
 
 
 def manifest_path(video: Path) -> Path:
-    """Where the manifest of a video lies: `dance.mp4.json` beside `dance.mp4`."""
+    """Path of a video's manifest: `dance.mp4.json` beside `dance.mp4`."""
     return video.with_name(f"{video.name}.json")
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file is what `write_manifest` writes."""
+    """Tell if a file is one of `write_manifest`."""
     try:
         table = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -102,7 +102,7 @@ def write_manifest(
     video: Path,
     artifact: Artifact,
     stage: Stage,
-    workshop: Workshop,
+    executor: Executor,
     command: Sequence[str],
 ) -> None:
     """Write the manifest of a delivered video.
@@ -112,7 +112,7 @@ def write_manifest(
     versions of libraries, and how long it took.
     """
     manifest = {
-        "schema": SCHEMA,
+        "schema": MANIFEST_SCHEMA,
         "animcli": animcli.__version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
@@ -120,11 +120,11 @@ def write_manifest(
         "result": {"name": video.name, "sha256": artifact.digest},
         "stages": [
             {
-                **asdict(made.record.recipe),
+                **asdict(made.record.cache_key),
                 "made": made.digest,
                 "seconds": round(made.record.seconds, 3),
             }
-            for made in workshop.chain(stage)
+            for made in executor.chain(stage)
         ],
     }
     text = json.dumps(manifest, indent=2)  # in ASCII: names may hold what UTF-8 can't
@@ -144,8 +144,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """What a step came to.
+class Published:
+    """Result of a step.
 
     path: the visible result, or where the cache keeps it.
     seconds: of this run.
@@ -157,7 +157,7 @@ class Delivered:
     seconds: float
 
 
-def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> None:
+def check_steps(executor: Executor, steps: Sequence[Step], *, force: bool) -> None:
     """Refuse what can't be delivered, before any work.
 
     Raises UsageError where a result would replace its own input or two results would have
@@ -180,39 +180,39 @@ def check_steps(workshop: Workshop, steps: Sequence[Step], *, force: bool) -> No
         if step.out is not None:
             _check_folder(step.out)
             taken = not force and os.path.lexists(step.out)
-            if taken and not _is_there(workshop, step.stage, step.out):
-                _check_ours(workshop, step.stage, step.out)
+            if taken and not _is_there(executor, step.stage, step.out):
+                _check_ours(executor, step.stage, step.out)
             beside = manifest_path(step.out)
             if step.manifest and not force and beside.exists() and not is_manifest(beside):
                 raise OutputError(f"{beside} exists already", "--force replaces it")
 
 
-def is_delivered(project: Project, path: Path) -> bool:
-    """Whether anim has put something at `path`, as far as the cache knows."""
-    return read_delivery(project.cache, _name(project, path)) is not None
+def is_published(project: Project, path: Path) -> bool:
+    """Tell if anim has put something at `path`, as far as the cache knows."""
+    return read_output_record(project.cache, _name(project, path)) is not None
 
 
-def deliver(
-    workshop: Workshop, step: Step, *, force: bool, command: Sequence[str]
-) -> Delivered:
+def publish(
+    executor: Executor, step: Step, *, force: bool, command: Sequence[str]
+) -> Published:
     """Make a step's stage and put it where it belongs.
 
     force: replace what is there, whatever it is.
     command: the words of the command line, for the manifest.
     """
     started = time.perf_counter()
-    artifact = workshop.make(step.stage)
+    artifact = executor.make(step.stage)
     path = artifact.path
     if step.out is not None:
         path = step.out
-        _put(workshop, artifact, step.stage, path, force=force)
+        _put(executor, artifact, step.stage, path, force=force)
         if step.manifest:
-            write_manifest(path, artifact, step.stage, workshop, command)
-    return Delivered(step, artifact, path, time.perf_counter() - started)
+            write_manifest(path, artifact, step.stage, executor, command)
+    return Published(step, artifact, path, time.perf_counter() - started)
 
 
 def _put(
-    workshop: Workshop, artifact: Artifact, stage: Stage, out: Path, *, force: bool
+    executor: Executor, artifact: Artifact, stage: Stage, out: Path, *, force: bool
 ) -> None:
     for name in (out.name, manifest_path(out).name):
         remove_abandoned(out.parent.glob(f"{PART}*.{glob.escape(name)}"))
@@ -220,10 +220,12 @@ def _put(
     if taken and _digest(out) == artifact.digest:
         return
     if taken and not force:
-        _check_ours(workshop, stage, out)
+        _check_ours(executor, stage, out)
     # Said before it is done: after a kill in between, the same command may finish it.
-    cache = workshop.project.cache
-    write_delivery(cache, _name(workshop.project, out), _plan(workshop, stage), artifact)
+    cache = executor.project.cache
+    write_output_record(
+        cache, _name(executor.project, out), _plan(executor, stage), artifact
+    )
     if artifact.path.is_dir():
         _copy_folder(artifact.path, out)
     else:
@@ -231,13 +233,13 @@ def _put(
 
 
 def _copy_file(source: Path, out: Path) -> None:
-    with source.open("rb") as file, PartFile(out) as copy:
+    with source.open("rb") as file, AtomicFile(out) as copy:
         while piece := file.read(1 << 20):
             copy.write(piece)
 
 
 def _copy_folder(source: Path, out: Path) -> None:
-    part, old = part_beside(out), part_beside(out)
+    part, old = temp_name(out), temp_name(out)
     try:
         make_folder(part)
         part.chmod(0o755)
@@ -248,7 +250,7 @@ def _copy_folder(source: Path, out: Path) -> None:
             else:
                 _copy_file(file, target)
         if out.is_dir() and not out.is_symlink():
-            with storing(out):
+            with disk_errors(out):
                 out.replace(old)  # a folder takes the place of an empty one only
         put_folder_in_place(part, out)
     finally:
@@ -266,30 +268,30 @@ def _check_folder(out: Path) -> None:
         raise StorageError(f"{folder} can't be written", "give another -o")
 
 
-def _check_ours(workshop: Workshop, stage: Stage, out: Path) -> None:
+def _check_ours(executor: Executor, stage: Stage, out: Path) -> None:
     """Raise OutputError unless `out` is what this plan put there, unchanged since."""
-    delivery = read_delivery(workshop.project.cache, _name(workshop.project, out))
+    record = read_output_record(executor.project.cache, _name(executor.project, out))
     if (
-        delivery is None
-        or delivery.plan != _plan(workshop, stage)
-        or _digest(out) not in delivery.digests
+        record is None
+        or record.plan != _plan(executor, stage)
+        or _digest(out) not in record.digests
     ):
         raise OutputError(f"{out} exists already", "--force replaces it")
 
 
-def _is_there(workshop: Workshop, stage: Stage, out: Path) -> bool:
-    """Whether `out` is byte by byte what the cache already holds as the stage's result."""
-    last = workshop.forecast(stage)[-1]
-    made = workshop.store.find(last.key) if last.key else None
+def _is_there(executor: Executor, stage: Stage, out: Path) -> bool:
+    """Compare `out` byte by byte with what the cache holds as the stage's result."""
+    last = executor.dry_run(stage)[-1]
+    made = executor.store.find(last.key) if last.key else None
     return made is not None and _digest(out) == made.digest
 
 
-def _plan(workshop: Workshop, stage: Stage) -> str:
-    """What the user asked for, whatever the inputs hold today."""
+def _plan(executor: Executor, stage: Stage) -> str:
+    """Digest of what the user asked for, whatever the inputs hold today."""
 
     def describe(source: Source) -> object:
         if isinstance(source, Path):
-            return _name(workshop.project, source)
+            return _name(executor.project, source)
         inputs = {name: describe(item) for name, item in source.inputs().items()}
         return [source.name, dict(source.settings()), inputs]
 
@@ -302,8 +304,8 @@ def _name(project: Project, path: Path) -> str:
 
 
 def _digest(path: Path) -> str:
-    with storing(path):
-        return digest_of(parts_of(path))
+    with disk_errors(path):
+        return digest_of(files_of(path))
 
 
 def _reads(step: Step, out: Path) -> bool:

@@ -15,7 +15,7 @@ CACHE: Final = ".anim"
 
 @dataclass(frozen=True)
 class Project:
-    """Where the work is kept.
+    """Folder of the work, and its cache.
 
     root: the folder with `anim.toml`, or the working folder where there is none above.
     cache: the folder that remembers, `.anim` in the root unless it was put elsewhere.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CacheKey:
     """All that decides the bits of an artifact.
 
     There is no path, no time of a file and no clock in it, so a project may be moved, and
@@ -50,7 +50,7 @@ class Recipe:
     versions: Mapping[str, str]
 
     @property
-    def key(self) -> str:
+    def digest(self) -> str:
         """SHA-256 of the recipe, in hex."""
         return hashlib.sha256(canonical(asdict(self))).hexdigest()
 
@@ -66,14 +66,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Record:
-    """How an artifact was made, and what it consists of.
+    """Provenance of an artifact, and the files that it consists of.
 
     suffix: of the artifact's file, empty where it is a folder.
     parts: its files by name; a single one named `""` where the artifact is a file.
     seconds: how long the run took that finished it.
     """
 
-    recipe: Recipe
+    cache_key: CacheKey
     suffix: str
     parts: tuple[Part, ...]
     seconds: float
@@ -103,7 +103,7 @@ class Record:
             if hashlib.sha256(canonical(found)).hexdigest() != table["sha256"]:
                 raise ValueError("the record isn't what its checksum says")
             parts = tuple(Part(**part) for part in found.pop("parts"))
-            record = cls(recipe=Recipe(**found.pop("recipe")), parts=parts, **found)
+            record = cls(cache_key=CacheKey(**found.pop("cache_key")), parts=parts, **found)
         except (TypeError, KeyError) as error:
             raise ValueError(f"not a record: {error}") from error
         if any(".." in PurePosixPath(part.name).parts for part in parts):
@@ -113,7 +113,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a stage made: a file or a folder, and its record."""
+    """Product of a stage: a file or a folder, and its record."""
 
     path: Path
     record: Record
@@ -131,7 +131,7 @@ def canonical(value: object) -> bytes:
     ).encode()
 
 
-def parts_of(path: Path) -> tuple[Part, ...]:
+def files_of(path: Path) -> tuple[Part, ...]:
     """The files of an artifact, read from beginning to end; names starting with a dot are
     not part of it."""
     if path.is_file():
@@ -162,14 +162,14 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-Stamp: TypeAlias = "tuple[tuple[str, int, int, int, int], ...]"
+FileTimes: TypeAlias = "tuple[tuple[str, int, int, int, int], ...]"
 
 
 @dataclass(frozen=True)
 class Inputs:
     """Digests of files and folders, by path."""
 
-    _known: dict[Path, tuple[Stamp, str]] = field(default_factory=dict, init=False)
+    _known: dict[Path, tuple[FileTimes, str]] = field(default_factory=dict, init=False)
 
     def digest(self, path: Path) -> str:
         """SHA-256 of a file, or of the list of a folder's files, in hex.
@@ -180,7 +180,7 @@ class Inputs:
         with _reading(path):
             stamp = _stamp(place)
             if place not in self._known or self._known[place][0] != stamp:
-                self._known[place] = (stamp, digest_of(parts_of(place)))
+                self._known[place] = (stamp, digest_of(files_of(place)))
         return self._known[place][1]
 
     def check_there(self, path: Path) -> None:
@@ -213,8 +213,8 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
 
 
-def _stamp(path: Path) -> Stamp:
-    """What the system knows about each file, and nothing that takes reading them."""
+def _stamp(path: Path) -> FileTimes:
+    """Metadata of each file that the system knows without reading it."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     stats = ((str(file), file.stat()) for file in files)
     return tuple(

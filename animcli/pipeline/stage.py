@@ -1,4 +1,4 @@
-"""What a stage is: settings, inputs, and one thing made from them.
+"""Stages: settings, inputs, and one thing made from them.
 
 A stage is a frozen dataclass. What it makes depends on its settings, on the bytes of its
 inputs and weights, and on the versions of the libraries it names, and on nothing else; so
@@ -12,32 +12,32 @@ from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
-from animcli.pipeline.record import Recipe
+from animcli.pipeline.record import CacheKey
 
-Report: TypeAlias = Callable[[str, int, int], None]
+Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, of how much; 0 where that isn't known)."""
 
-Note: TypeAlias = Callable[[str], None]
+Warn: TypeAlias = Callable[[str], None]
 """One line that the user should read."""
 
-MayStop: TypeAlias = Callable[[], None]
+CheckCancelled: TypeAlias = Callable[[], None]
 """Called between two units of work, where stopping loses nothing. It returns, or raises
 what ends the run (KeyboardInterrupt, SystemExit)."""
 
 
 class Outcome(Enum):
-    """What asking for a stage came to."""
+    """Outcome of asking for a stage."""
 
     RAN = "ran"
-    FRESH = "fresh"
+    CACHED = "cached"
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where one run of a stage finds what it needs, and leaves what it makes.
+class RunContext:
+    """Inputs, paths and callbacks of one run of a stage.
 
     inputs: name of each input -> the file or folder, whole and checked.
-    recipe: what decides the result, digests of inputs and weights among it.
+    cache_key: what decides the result, digests of inputs and weights among it.
     out: the file or folder to make. A folder may hold finished parts of a run that was
         stopped; each part must be whole or absent.
     work: a folder for what helps the next run to go on; gone when this one is done.
@@ -45,13 +45,13 @@ class Bench:
     """
 
     inputs: Mapping[str, Path]
-    recipe: Recipe
+    cache_key: CacheKey
     out: Path
     work: Path
     weights: Mapping[str, Path]
-    report: Report
-    note: Note
-    may_stop: MayStop
+    progress: Progress
+    warn: Warn
+    check_cancelled: CheckCancelled
 
 
 @runtime_checkable
@@ -77,12 +77,12 @@ class Stage(Protocol):
         """
 
     def inputs(self) -> "Mapping[str, Source]":
-        """What it reads, by name."""
+        """Inputs that it reads, by name."""
 
     def settings(self) -> Mapping[str, object]:
         """Everything else that the result depends on, ready for JSON."""
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         """Make `bench.out`, going on from what `bench.work` and `bench.out` hold."""
 
 
@@ -90,18 +90,18 @@ Source: TypeAlias = Path | Stage
 """A file or folder of the user's, or what another stage makes."""
 
 
-def plain(value: object) -> object:
+def to_json(value: object) -> object:
     """A setting as JSON knows it: fractions as text, values as objects, enums as values."""
     if isinstance(value, Enum):
-        return plain(value.value)
+        return to_json(value.value)
     if isinstance(value, Fraction):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [to_json(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{value!r} can't be a setting of a stage")
@@ -113,14 +113,16 @@ def settings_of(stage: object) -> dict[str, object]:
         raise TypeError(f"{stage!r} is no dataclass")
     values = {field.name: getattr(stage, field.name) for field in fields(stage)}
     return {
-        name: plain(value)
+        name: to_json(value)
         for name, value in values.items()
         if not isinstance(value, Path | Stage)
     }
 
 
-def shown_name(source: Source) -> str:
-    """What the user knows a source by: the path of the first file that goes into it."""
+def display_name(source: Source) -> str:
+    """Name that the user knows a source by: the path of the first file that goes into
+    it.
+    """
     while not isinstance(source, Path):
         inputs = tuple(source.inputs().values())
         if not inputs:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.detectors.blazepose.detector import Looker, Network, Roi
+from animcli.pose.detectors.blazepose.detector import ROI, LiteRTModel, Network
 
 SELFIE: Final = Network("selfie_segmentation.tflite", 256, ((256, 256, 1),))
 MOST: Final = 1e-3
@@ -28,10 +28,10 @@ class SelfieSegmentation:
     """The network in memory; `folder` holds its model."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        self._look = Looker(SELFIE, folder, threads)
+        self._look = LiteRTModel(SELFIE, folder, threads)
 
     def logits(
-        self, picture: NDArray[np.uint8], rois: Sequence[tuple[Roi, float]]
+        self, picture: NDArray[np.uint8], rois: Sequence[tuple[ROI, float]]
     ) -> NDArray[np.float32]:
         """`(h, w)` float32, positive where a person is; 0 outside of all crops.
 
@@ -52,7 +52,7 @@ class SelfieSegmentation:
 
 
 def _placed(
-    crop: NDArray[np.float32], roi: Roi, size: tuple[int, int]
+    crop: NDArray[np.float32], roi: ROI, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Values of a crop where they lie in a picture of `size` (w, h), 0 outside of it."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

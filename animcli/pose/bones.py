@@ -1,6 +1,6 @@
 """The skeleton as a tree of bones, whole in every frame.
 
-Two places are added to the 134 joints, so that every joint hangs on another by one bone:
+Two places are added to the 134 keypoints, so that every joint hangs on another by one bone:
 the pelvis between the hips, which is the root, and the chest between the shoulders.
 """
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as s
 
-PELVIS: Final = s.JOINTS
-CHEST: Final = s.JOINTS + 1
-NODES: Final = s.JOINTS + 2
+PELVIS: Final = s.KEYPOINTS
+CHEST: Final = s.KEYPOINTS + 1
+NODES: Final = s.KEYPOINTS + 2
 
 
 def grow_tree() -> dict[int, int]:
-    """What each joint hangs on; parents come before their children."""
+    """Parent of each keypoint; parents come before their children."""
     tree = {
         s.NECK: PELVIS,
         CHEST: s.NECK,
@@ -50,7 +50,7 @@ def grow_tree() -> dict[int, int]:
     return tree
 
 
-PARENTS: Final = grow_tree()
+KEYPOINT_PARENTS: Final = grow_tree()
 
 MIDDLES: Final = {
     PELVIS: (s.RIGHT_HIP, s.LEFT_HIP),
@@ -59,7 +59,7 @@ MIDDLES: Final = {
 
 
 def with_middles(
-    points: NDArray[np.float64], seen: NDArray[np.bool_]
+    points: NDArray[np.float64], visible: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """`(frames, 136, 2)` and `(frames, 136)` out of `(frames, 134, ...)`.
 
@@ -68,10 +68,10 @@ def with_middles(
     frames = len(points)
     places = np.zeros((frames, NODES, 2))
     known = np.zeros((frames, NODES), bool)
-    places[:, : s.JOINTS], known[:, : s.JOINTS] = points, seen
+    places[:, : s.KEYPOINTS], known[:, : s.KEYPOINTS] = points, visible
     for middle, sides in MIDDLES.items():
-        both = seen[:, sides].all(axis=1)
-        weight = seen[:, sides].astype(float)
+        both = visible[:, sides].all(axis=1)
+        weight = visible[:, sides].astype(float)
         known[:, middle] = both if both.any() else weight.any(axis=1)
         total = np.maximum(weight.sum(axis=1), 1)
         places[:, middle] = (
@@ -81,7 +81,7 @@ def with_middles(
 
 
 def complete(
-    points: NDArray[np.float64], seen: NDArray[np.bool_]
+    points: NDArray[np.float64], visible: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """A place for every joint that is seen at all, in every frame.
 
@@ -90,9 +90,9 @@ def complete(
     by turning and stretching the bone evenly from one end of the gap to the other, held
     beyond the ends. What was never seen lies on what it hangs on.
     """
-    places, known = with_middles(points, seen)
+    places, known = with_middles(points, visible)
     root_track(places, known)
-    for joint, parent in PARENTS.items():
+    for joint, parent in KEYPOINT_PARENTS.items():
         fill_bone(places, known[:, joint], joint, parent)
     return places, np.asarray(known.any(axis=0))
 

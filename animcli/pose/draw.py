@@ -24,19 +24,21 @@ from numpy.typing import NDArray
 from animcli.pose.keypoints import (
     BODY,
     BODY_LIMBS,
-    COLOURS,
     FACE,
     HAND_LIMBS,
+    KEYPOINT_COLOURS,
     LEFT_HAND,
     RIGHT_HAND,
 )
 
 SHORT_SIDE: Final = 512  # px, of the pictures that the strokes below are for
 LIMB_SHADE: Final = 0.6  # of a limb's colour is left
-FAR: Final = 30_000  # px; OpenCV counts in fixed point, and nothing out there is seen
+MAX_COORDINATE: Final = (
+    30_000  # px; OpenCV counts in fixed point, and nothing out there is seen
+)
 
 LIMB_COLOURS: Final = tuple(
-    tuple(int(channel * LIMB_SHADE) for channel in colour) for colour in COLOURS
+    tuple(int(channel * LIMB_SHADE) for channel in colour) for colour in KEYPOINT_COLOURS
 )
 HAND_COLOURS: Final = tuple(
     tuple(channel * 255 for channel in colorsys.hsv_to_rgb(limb / len(HAND_LIMBS), 1, 1))
@@ -79,22 +81,22 @@ def draw_pose(
     """One skeleton on black, `(height, width, 3)` uint8 RGB.
 
     points: `(134, 2)` in pixels of a picture of `size`, `(width, height)`.
-    scores: `(134,)`; joints with a score up to `threshold` are left out.
+    scores: `(134,)`; keypoints with a score up to `threshold` are left out.
     """
     canvas = np.zeros((size[1], size[0], 3), np.uint8)
     strokes = Strokes.for_size(size)
-    places = np.nan_to_num(points).clip(-FAR, FAR)
-    seen = scores > threshold
+    places = np.nan_to_num(points).clip(-MAX_COORDINATE, MAX_COORDINATE)
+    visible = scores > threshold
     if body:
-        draw_body(canvas, places[BODY], seen[BODY], strokes)
+        draw_body(canvas, places[BODY], visible[BODY], strokes)
     # Limbs may reach in from the left or from above; hands and faces may not, as there.
     pixels = places.astype(np.int64)
-    seen = seen & (pixels >= 1).all(axis=1)
+    visible = visible & (pixels >= 1).all(axis=1)
     if hands:
         for hand in (LEFT_HAND, RIGHT_HAND):
-            draw_hand(canvas, pixels[hand].tolist(), seen[hand].tolist(), strokes)
+            draw_hand(canvas, pixels[hand].tolist(), visible[hand].tolist(), strokes)
     if face:
-        for place, shown in zip(pixels[FACE].tolist(), seen[FACE].tolist(), strict=True):
+        for place, shown in zip(pixels[FACE].tolist(), visible[FACE].tolist(), strict=True):
             if shown:
                 cv2.circle(canvas, place, strokes.face_dot, FACE_DOT, -1)
     return canvas
@@ -103,40 +105,40 @@ def draw_pose(
 def draw_body(
     canvas: NDArray[np.uint8],
     points: NDArray[np.float32],
-    seen: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
     strokes: Strokes,
 ) -> None:
-    """Limbs as slim ellipses, then joints as dots; `points` is `(18, 2)`."""
+    """Limbs as slim ellipses, then keypoints as dots; `points` is `(18, 2)`."""
     start, end = points[[a for a, _ in BODY_LIMBS]], points[[b for _, b in BODY_LIMBS]]
     centres = ((start + end) / 2).astype(np.int64)
     way = start - end
     halves = (np.hypot(way[:, 0], way[:, 1]) / 2).astype(np.int64)
     angles = np.degrees(np.arctan2(way[:, 1], way[:, 0])).astype(np.int64)
     for limb, (a, b) in enumerate(BODY_LIMBS):
-        if seen[a] and seen[b]:
+        if visible[a] and visible[b]:
             axes = (int(halves[limb]), strokes.limb)
             ellipse = cv2.ellipse2Poly(
                 centres[limb].tolist(), axes, int(angles[limb]), 0, 360, 1
             )
-            # Upstream darkens the canvas between limbs and joints: the same, as limbs
+            # Upstream darkens the canvas between limbs and keypoints: the same, as limbs
             # cover one another and don't mix.
             cv2.fillConvexPoly(canvas, np.asarray(ellipse), LIMB_COLOURS[limb])
     for joint, place in enumerate(points.astype(np.int64).tolist()):
-        if seen[joint]:
-            cv2.circle(canvas, place, strokes.joint, COLOURS[joint], -1)
+        if visible[joint]:
+            cv2.circle(canvas, place, strokes.joint, KEYPOINT_COLOURS[joint], -1)
 
 
 def draw_hand(
     canvas: NDArray[np.uint8],
     pixels: list[list[int]],
-    seen: list[bool],
+    visible: list[bool],
     strokes: Strokes,
 ) -> None:
     """Fingers as lines in the colours of the rainbow, then blue dots."""
     for (a, b), colour in zip(HAND_LIMBS, HAND_COLOURS, strict=True):
-        if seen[a] and seen[b]:
+        if visible[a] and visible[b]:
             cv2.line(canvas, pixels[a], pixels[b], colour, strokes.finger)
-    for place, shown in zip(pixels, seen, strict=True):
+    for place, shown in zip(pixels, visible, strict=True):
         if shown:
             cv2.circle(canvas, place, strokes.hand_dot, HAND_DOT, -1)
 
@@ -150,45 +152,45 @@ VIRIDIS: Final = np.array(
 )
 """RGB of ten even steps; the first is the background."""
 LIKE: Final = 40  # levels from the nearest of the ten: about half a step
-NEAR: Final = 24  # levels that compression may shift a plain colour by
+COLOUR_TOLERANCE: Final = 24  # levels that compression may shift a plain colour by
 BRIGHT: Final = 60  # level of the strongest channel from which a pixel is a stroke
 PLAIN: Final = 0.6  # of the picture's pixels are background
 SATURATED: Final = 0.5  # of the other pixels have the colours; soft edges, white faces not
 STEP: Final = 4  # px: every fourth pixel across and down is looked at
 
 
-class Kind(Enum):
-    """What the pictures of a clip are."""
+class ControlKind(Enum):
+    """Kind of pictures in a clip."""
 
     FOOTAGE = "footage"
     SKELETON = "skeleton"
     DENSEPOSE = "densepose"
 
 
-def recognise(pictures: Iterable[NDArray[np.uint8]]) -> Kind:
-    """What a clip is, by some of its pictures, each `(h, w, 3)` uint8 RGB.
+def recognise(pictures: Iterable[NDArray[np.uint8]]) -> ControlKind:
+    """Kind of a clip, by some of its pictures, each `(h, w, 3)` uint8 RGB.
 
     It is drawn only if all of the pictures are, blank ones aside.
     """
-    kinds = {kind for kind in map(kind_of, pictures) if kind is not None}
-    return kinds.pop() if len(kinds) == 1 else Kind.FOOTAGE
+    kinds = {kind for kind in map(kind_of_picture, pictures) if kind is not None}
+    return kinds.pop() if len(kinds) == 1 else ControlKind.FOOTAGE
 
 
-def kind_of(picture: NDArray[np.uint8]) -> Kind | None:
-    """What one picture is; None if it is black all over, which anything can begin with."""
+def kind_of_picture(picture: NDArray[np.uint8]) -> ControlKind | None:
+    """Kind of one picture; None if it is black all over, which anything can begin with."""
     pixels = picture[::STEP, ::STEP].reshape(-1, 3).astype(np.int16)
     strongest = pixels.max(axis=1)
-    black = strongest < NEAR
+    black = strongest < COLOUR_TOLERANCE
     if black.all():
         return None
     if black.mean() >= PLAIN and saturation(pixels[strongest >= BRIGHT]) >= SATURATED:
-        return Kind.SKELETON
+        return ControlKind.SKELETON
     off = np.abs(pixels[:, None] - VIRIDIS).max(axis=2)
-    purple = off[:, 0] < NEAR
+    purple = off[:, 0] < COLOUR_TOLERANCE
     bodies = off[~purple].min(axis=1) < LIKE
     if purple.mean() >= PLAIN and (not len(bodies) or bodies.mean() >= SATURATED):
-        return Kind.DENSEPOSE
-    return Kind.FOOTAGE
+        return ControlKind.DENSEPOSE
+    return ControlKind.FOOTAGE
 
 
 def saturation(pixels: NDArray[np.int16]) -> float:

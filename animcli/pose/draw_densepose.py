@@ -1,8 +1,8 @@
-"""DensePose pictures: their parts and colours, and drawing them over joints.
+"""DensePose pictures: their parts and colours, and drawing them over keypoints.
 
 Limbs, trunk and head are drawn as solids, the nearer over the farther. That approximates
 what a DensePose network sees: bodies all have the girth of an average grown-up in
-proportion to their height, nobody wears anything, and what joints don't tell is guessed
+proportion to their height, nobody wears anything, and what keypoints don't tell is guessed
 (`lifting`). `docs/densepose.md` says how near it comes.
 
 Source: Gueler et al., "DensePose", arXiv:1802.00434, for the 24 parts; the colours, which
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as s
 from animcli.pose.bones import PELVIS
-from animcli.pose.lifting import SIDES, Array, Bodies
+from animcli.pose.lifting import BODY_SIDES, Array, Bodies
 
 PARTS: Final = (
     "background",
@@ -51,7 +51,7 @@ PARTS: Final = (
 )
 """By index. An arm's inside is on the side of the palm, its outside on the other."""
 
-COLOURS: Final = np.array(
+PART_COLOURS: Final = np.array(
     [
         (68, 1, 84), (71, 16, 99), (72, 31, 112), (71, 44, 122), (68, 57, 131),
         (64, 70, 136), (59, 81, 139), (54, 93, 141), (49, 104, 142), (44, 113, 142),
@@ -65,7 +65,9 @@ COLOURS: Final = np.array(
 
 BACKGROUND: Final = (68, 1, 84)
 
-_PALETTE: Final = np.concatenate([COLOURS, np.zeros((256 - len(COLOURS), 3), np.uint8)])
+_PALETTE: Final = np.concatenate(
+    [PART_COLOURS, np.zeros((256 - len(PART_COLOURS), 3), np.uint8)]
+)
 
 
 def paint(parts: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -78,7 +80,7 @@ def read_parts(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     best = np.full(picture.shape[:2], 1000, np.int16)
     parts = np.zeros(picture.shape[:2], np.uint8)
     signed = picture.astype(np.int16)
-    for index, colour in enumerate(COLOURS.astype(np.int16)):
+    for index, colour in enumerate(PART_COLOURS.astype(np.int16)):
         off = np.abs(signed - colour).sum(axis=2, dtype=np.int16)
         nearer = off < best
         parts[nearer] = index
@@ -87,8 +89,10 @@ def read_parts(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 HANDS: Final = (s.RIGHT_HAND, s.LEFT_HAND)
-FINE: Final = 4  # bits: places are drawn in sixteenths of a pixel
-FAR: Final = 8000.0  # px; nothing out there is seen, and OpenCV counts in fixed point
+FIXED_POINT_BITS: Final = 4  # bits: places are drawn in sixteenths of a pixel
+OFF_PICTURE: Final = (
+    8000.0  # px; nothing out there is seen, and OpenCV counts in fixed point
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +132,7 @@ def _shape(
 
 UPPER_ARM: Final = ((0.0, 0.036), (0.3, 0.036), (0.65, 0.031), (1.0, 0.029))
 FOREARM: Final = ((0.0, 0.029), (0.3, 0.029), (0.7, 0.023), (1.0, 0.019))
-HAND: Final = ((0.0, 0.02), (0.4, 0.027), (0.8, 0.02))
+HAND_SHAPE: Final = ((0.0, 0.02), (0.4, 0.027), (0.8, 0.02))
 THIGH: Final = ((0.0, 0.06), (0.3, 0.056), (0.7, 0.044), (1.0, 0.038))
 SHIN: Final = ((0.0, 0.038), (0.3, 0.038), (0.65, 0.03), (1.0, 0.024))
 FOOT: Final = ((0.0, 0.024), (0.6, 0.028), (1.0, 0.02))
@@ -137,7 +141,7 @@ TRUNK: Final = (
     (0.4, 0.102, 0.075), (0.7, 0.112, 0.08), (0.85, 0.118, 0.078), (0.97, 0.112, 0.066),
     (1.05, 0.085, 0.055), (1.17, 0.045, 0.045),
 )  # fmt: skip
-HEAD: Final = (
+HEAD_SHAPE: Final = (
     (0.0, 0.03, 0.03), (0.1, 0.04, 0.042), (0.3, 0.04, 0.044), (0.45, 0.047, 0.056),
     (0.62, 0.053, 0.066), (0.8, 0.053, 0.066), (0.92, 0.041, 0.052), (0.98, 0.024, 0.032),
     (1.0, 0.004, 0.004),
@@ -164,17 +168,17 @@ class Limbs(NamedTuple):
 
 SHAPES: Final = (
     Limbs(
-        _shape(UPPER_ARM, 18, 16), _shape(FOREARM, 22, 20), _shape(HAND, 3, 3),
+        _shape(UPPER_ARM, 18, 16), _shape(FOREARM, 22, 20), _shape(HAND_SHAPE, 3, 3),
         _shape(THIGH, 9, 7), _shape(SHIN, 13, 11), _shape(FOOT, 6, 6),
     ),
     Limbs(
-        _shape(UPPER_ARM, 17, 15), _shape(FOREARM, 21, 19), _shape(HAND, 4, 4),
+        _shape(UPPER_ARM, 17, 15), _shape(FOREARM, 21, 19), _shape(HAND_SHAPE, 4, 4),
         _shape(THIGH, 10, 8), _shape(SHIN, 14, 12), _shape(FOOT, 5, 5),
     ),
 )  # fmt: skip
 """Of the right and of the left side."""
 TORSO: Final = _shape(TRUNK, 2, 1, cap=False)
-SKULL: Final = _shape(HEAD, 24, 23, cap=False)  # its "front" half is the left one
+SKULL: Final = _shape(HEAD_SHAPE, 24, 23, cap=False)  # its "front" half is the left one
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,37 +208,39 @@ def draw_parts(bodies: Bodies, frame: int, size: tuple[int, int]) -> NDArray[np.
 
 
 def _fill(canvas: NDArray[np.uint8], corners: Array, index: int) -> None:
-    fixed = np.rint(np.clip(corners, -FAR, FAR) * (1 << FINE)).astype(np.int32)
-    cv2.fillPoly(canvas, [fixed], index, shift=FINE)
+    fixed = np.rint(
+        np.clip(corners, -OFF_PICTURE, OFF_PICTURE) * (1 << FIXED_POINT_BITS)
+    ).astype(np.int32)
+    cv2.fillPoly(canvas, [fixed], index, shift=FIXED_POINT_BITS)
 
 
 def outlines_of(bodies: Bodies, frame: int, size: tuple[int, int]) -> Iterator[Outline]:
-    """All parts of which the joints are seen, in no order."""
-    places, seen = bodies.places[frame], bodies.seen[frame]
+    """All parts of which the keypoints are seen, in no order."""
+    places, visible = bodies.places[frame], bodies.visible[frame]
     height = float(bodies.height[frame])
-    if seen[s.NECK]:
+    if visible[s.NECK]:
         yield trunk(bodies, frame)
-        if seen[s.NOSE] or seen[s.RIGHT_EAR] or seen[s.LEFT_EAR]:
+        if visible[s.NOSE] or visible[s.RIGHT_EAR] or visible[s.LEFT_EAR]:
             yield head(bodies, frame)
-    for side, (joints, shapes) in enumerate(zip(SIDES, SHAPES, strict=True)):
+    for side, (keypoints, shapes) in enumerate(zip(BODY_SIDES, SHAPES, strict=True)):
         depth, turn = bodies.depth[frame], bodies.turn[frame]
         arms = bodies.arms[frame, side]
         for start, end, shape, look, over in (
-            (joints.shoulder, joints.elbow, shapes.upper_arm, arms[0], OVER),
-            (joints.elbow, joints.wrist, shapes.forearm, arms[1], OVER),
-            (joints.hip, joints.knee, shapes.thigh, turn, -BEHIND),
-            (joints.knee, joints.ankle, shapes.shin, turn, -BEHIND),
+            (keypoints.shoulder, keypoints.elbow, shapes.upper_arm, arms[0], OVER),
+            (keypoints.elbow, keypoints.wrist, shapes.forearm, arms[1], OVER),
+            (keypoints.hip, keypoints.knee, shapes.thigh, turn, -BEHIND),
+            (keypoints.knee, keypoints.ankle, shapes.shin, turn, -BEHIND),
         ):
-            if seen[start] and seen[end]:
+            if visible[start] and visible[end]:
                 near = (depth[start] + depth[end]) / 2 + over * height
-                yield outline(shape, places[start], places[end], look, height, near)
-        if seen[joints.wrist]:
+                yield limb_outline(shape, places[start], places[end], look, height, near)
+        if visible[keypoints.wrist]:
             yield hand(bodies, frame, side)
-        if seen[joints.ankle]:
+        if visible[keypoints.ankle]:
             yield foot(bodies, frame, side)
 
 
-def outline(
+def limb_outline(
     shape: Shape,
     start: Array,
     end: Array,
@@ -275,20 +281,20 @@ def trunk(bodies: Bodies, frame: int) -> Outline:
     places, height = bodies.places[frame], float(bodies.height[frame])
     neck, across = places[s.NECK], bodies.across[frame]
     down = np.array([-across[1], across[0]]) * 0.33 * height
-    pelvis = places[PELVIS] if bodies.seen[frame, PELVIS] else neck + down
+    pelvis = places[PELVIS] if bodies.visible[frame, PELVIS] else neck + down
     hips, shoulders, _ = bodies.widths
     broad = np.interp(TORSO.at, [0.0, 1.0], [hips, shoulders])
     shape = Shape(TORSO.at, TORSO.wide * broad, TORSO.deep * broad, 2, 1)
-    return outline(shape, pelvis, neck, bodies.turn[frame], height, 0.0, across)
+    return limb_outline(shape, pelvis, neck, bodies.turn[frame], height, 0.0, across)
 
 
 def head(bodies: Bodies, frame: int) -> Outline:
     """From the neck over the ears to the crown; its halves are right and left."""
-    places, seen = bodies.places[frame], bodies.seen[frame]
+    places, visible = bodies.places[frame], bodies.visible[frame]
     grown = bodies.widths[2]
     height = float(bodies.height[frame])
     aside, towards = bodies.head_turn[frame]
-    ears = [ear for ear in (s.RIGHT_EAR, s.LEFT_EAR) if seen[ear]]
+    ears = [ear for ear in (s.RIGHT_EAR, s.LEFT_EAR) if visible[ear]]
     across = bodies.across[frame]
     if ears:
         middle = places[ears].mean(axis=0)
@@ -313,21 +319,23 @@ def head(bodies: Bodies, frame: int) -> Outline:
 def sideways(
     shape: Shape, start: Array, end: Array, look: tuple[float, float], height: float
 ) -> Outline:
-    """As `outline`, with halves to the left and to the right of where it looks."""
+    """As `limb_outline`, with halves to the left and to the right of where it looks."""
     turned = Shape(shape.at, shape.deep, shape.wide, shape.front, shape.back)
     axis = end - start
     across = np.array([-axis[1], axis[0]]) / max(float(np.hypot(*axis)), 1e-6)
-    return outline(turned, start, end, (look[1], -look[0]), height, 0.01 * height, across)
+    return limb_outline(
+        turned, start, end, (look[1], -look[0]), height, 0.01 * height, across
+    )
 
 
 def hand(bodies: Bodies, frame: int, side: int) -> Outline:
-    """Around the joints of a hand, or on from the forearm where they are unseen."""
-    places, seen = bodies.places[frame], bodies.seen[frame]
+    """Around the keypoints of a hand, or on from the forearm where they are unseen."""
+    places, visible = bodies.places[frame], bodies.visible[frame]
     height = float(bodies.height[frame])
-    elbow, wrist = SIDES[side].elbow, SIDES[side].wrist
+    elbow, wrist = BODY_SIDES[side].elbow, BODY_SIDES[side].wrist
     shape = SHAPES[side].hand
     depth = float(bodies.depth[frame, wrist]) + 2 * OVER * height
-    fingers = places[HANDS[side]][seen[HANDS[side]]]
+    fingers = places[HANDS[side]][visible[HANDS[side]]]
     if len(fingers) > 8:
         hull = cv2.convexHull(fingers.astype(np.float32))[:, 0].astype(np.float64)
         middle = hull.mean(axis=0)
@@ -335,25 +343,29 @@ def hand(bodies: Bodies, frame: int, side: int) -> Outline:
         size = np.hypot(out[:, 0], out[:, 1])[:, None]
         hull = middle + out * (1 + FINGER * height / np.maximum(size, 1.0))
         return Outline(depth, hull, hull, (shape.front, shape.back))
-    way = places[wrist] - places[elbow] if seen[elbow] else np.array([0.0, 1.0])
+    way = places[wrist] - places[elbow] if visible[elbow] else np.array([0.0, 1.0])
     size = max(float(np.hypot(*way)), 1e-6)
     end = places[wrist] + way / size * HAND_LENGTH * height
-    return outline(shape, places[wrist], end, (0.0, 1.0), height, depth)
+    return limb_outline(shape, places[wrist], end, (0.0, 1.0), height, depth)
 
 
 def foot(bodies: Bodies, frame: int, side: int) -> Outline:
     """From heel and ankle to the toe; one whose toe is unseen stands flat on the floor."""
-    places, seen, joints = bodies.places[frame], bodies.seen[frame], SIDES[side]
+    places, visible, keypoints = (
+        bodies.places[frame],
+        bodies.visible[frame],
+        BODY_SIDES[side],
+    )
     height = float(bodies.height[frame])
-    root = ankle = places[joints.ankle]
-    if seen[joints.heel]:
-        root = (ankle + places[joints.heel]) / 2
-    if seen[joints.toe]:
-        toe = places[joints.toe]
+    root = ankle = places[keypoints.ankle]
+    if visible[keypoints.heel]:
+        root = (ankle + places[keypoints.heel]) / 2
+    if visible[keypoints.toe]:
+        toe = places[keypoints.toe]
     else:
         across, (aside, towards) = bodies.across[frame], bodies.turn[frame]
         down = np.array([-across[1], across[0]])
         dip = 0.12 + 0.3 * max(towards, 0.0)  # the floor is seen a little from above
         toe = ankle + FOOT_LENGTH * height * (aside * across + dip * down)
-    depth = float(bodies.depth[frame, joints.ankle]) - BEHIND * height
-    return outline(SHAPES[side].foot, root, toe, (0.0, 1.0), height, depth)
+    depth = float(bodies.depth[frame, keypoints.ankle]) - BEHIND * height
+    return limb_outline(SHAPES[side].foot, root, toe, (0.0, 1.0), height, depth)

@@ -29,19 +29,21 @@ from scipy.signal import savgol_coeffs, savgol_filter
 
 from animcli.pose import keypoints as s
 from animcli.pose.bones import complete
-from animcli.pose.retarget.bone_lengths import build_of_clip, measure
+from animcli.pose.retarget.bone_lengths import estimate_lengths, observed_lengths
 from animcli.pose.sequence import PoseSequence
 
 Pairs = tuple[tuple[int, int], ...]
 
 PENALTY: Final = 0.03  # of the height and joint, for exchanging names: noise must not do it
-LONGEST: Final = 24
+LONGEST_SWAP: Final = 24
 """Frames: no detector was seen to keep wrong names for longer. Without this limit, whole
 turns were counted: 116 to 158 and 156 to 204 of a street clip, whose names are right."""
 
 
 def mirror_pairs() -> tuple[Pairs, ...]:
-    """Left and right joints that detectors exchange together, the larger groups first."""
+    """Left and right keypoints that detectors exchange together, the larger groups
+    first.
+    """
     hands = tuple(zip(range(92, 113), range(113, 134), strict=True))
     feet = tuple(
         zip(
@@ -60,8 +62,8 @@ def mirror_pairs() -> tuple[Pairs, ...]:
     )
 
 
-def find_swaps(
-    points: NDArray[np.float64], seen: NDArray[np.bool_], pairs: Pairs, height: float
+def left_right_swaps(
+    points: NDArray[np.float64], visible: NDArray[np.bool_], pairs: Pairs, height: float
 ) -> NDArray[np.bool_]:
     """`(frames,)`: where the sides of `pairs` are exchanged.
 
@@ -71,10 +73,10 @@ def find_swaps(
     """
     frames = len(points)
     body = [pair for pair in pairs if max(pair) < s.FEET.start]
-    body = [pair for pair in body if seen[:, pair].any(axis=0).all()]
+    body = [pair for pair in body if visible[:, pair].any(axis=0).all()]
     if frames < 4 or not body:
         return np.zeros(frames, bool)
-    places, _ = complete(points, seen)
+    places, _ = complete(points, visible)
     straight = places[:, np.array(body)]  # (f, pairs, 2 sides, 2)
     named = np.stack([straight, straight[:, :, ::-1]])  # (2 ways, f, pairs, 2, 2)
     cost = np.empty((2, 2, 2, frames - 2))
@@ -86,7 +88,7 @@ def find_swaps(
     if ways.mean() > 0.5:
         ways = ~ways
     for run in np.split(np.arange(frames), np.flatnonzero(np.diff(ways)) + 1):
-        ways[run] &= len(run) <= LONGEST
+        ways[run] &= len(run) <= LONGEST_SWAP
     return ways
 
 
@@ -111,24 +113,30 @@ def cheapest(cost: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 WINDOWS: Final = (5, 7, 9, 13, 17)
 DEGREE: Final = 2
-DOUBT: Final = 1.0  # standard deviations to each side; chosen on seeds 0 to 7 of the tests
+JITTER_DEVIATIONS: Final = (
+    1.0  # standard deviations to each side; chosen on seeds 0 to 7 of the tests
+)
 
 
-def smooth(places: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """places: `(frames, joints, 2)` without gaps. seen: `(frames, joints)`, what counts."""
+def smooth(places: NDArray[np.float64], visible: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """places: `(frames, keypoints, 2)` without gaps. seen: `(frames, keypoints)`, what
+    counts.
+    """
     frames = len(places)
     windows = [window for window in WINDOWS if window <= frames]
     if not windows:
         return places
-    noise = noise_of(places, seen)
+    noise = noise_of(places, visible)
     answers = [places]
-    low = places - DOUBT * noise
-    high = places + DOUBT * noise
+    low = places - JITTER_DEVIATIONS * noise
+    high = places + JITTER_DEVIATIONS * noise
     allowed = np.ones(places.shape, bool)
     chosen = np.zeros(places.shape, np.int8)
     for step, window in enumerate(windows, start=1):
         answer = savgol_filter(places, window, DEGREE, axis=0, mode="interp")
-        spread = DOUBT * noise * np.sqrt((savgol_coeffs(window, DEGREE) ** 2).sum())
+        spread = (
+            JITTER_DEVIATIONS * noise * np.sqrt((savgol_coeffs(window, DEGREE) ** 2).sum())
+        )
         low = np.maximum(low, answer - spread)
         high = np.minimum(high, answer + spread)
         allowed &= low <= high
@@ -143,19 +151,21 @@ def smooth(places: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.f
     return result
 
 
-def noise_of(places: NDArray[np.float64], seen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """`(joints, 1)`: standard deviation of the noise in pixels.
+def noise_of(
+    places: NDArray[np.float64], visible: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """`(keypoints, 1)`: standard deviation of the noise in pixels.
 
     By third differences, which a moving limb has hardly any of, over the frames that were
     seen; by their median, which the few of a fast turn don't move.
     """
-    joints = places.shape[1]
-    noise = np.zeros((joints, 1))
+    keypoints = places.shape[1]
+    noise = np.zeros((keypoints, 1))
     if len(places) < 4:
         return noise
     third = np.abs(np.diff(places, 3, axis=0))
-    sure = seen[3:] & seen[2:-1] & seen[1:-2] & seen[:-3]
-    for joint in range(joints):
+    sure = visible[3:] & visible[2:-1] & visible[1:-2] & visible[:-3]
+    for joint in range(keypoints):
         values = third[sure[:, joint], joint]
         if len(values):
             # 0.6745: median of |x| of a standard normal. 20 = 1 + 9 + 9 + 1: the variance
@@ -179,21 +189,21 @@ def clean(
     """
     points = sequence.points.astype(np.float64)
     scores = sequence.scores.copy()
-    seen = sequence.seen.copy()
-    tall = height_of(points, seen)
+    visible = sequence.visible.copy()
+    tall = height_of(points, visible)
     swapped = np.zeros(len(points), bool)
     for pairs in mirror_pairs():
-        found = find_swaps(points, seen, pairs, tall)
+        found = left_right_swaps(points, visible, pairs, tall)
         left, right = np.array(pairs).T
-        for rows in (points, scores, seen):
+        for rows in (points, scores, visible):
             rows[np.ix_(found, [*left, *right])] = rows[np.ix_(found, [*right, *left])]
         swapped |= found
-    jumps = find_jumps(points, seen, tall)
-    seen &= ~jumps
-    places, _ = complete(points, seen)
-    whole = places[:, : s.JOINTS]
-    filled, ends = find_short_gaps(seen, scores, longest_gap)
-    shown = seen | filled
+    jumps = find_jumps(points, visible, tall)
+    visible &= ~jumps
+    places, _ = complete(points, visible)
+    whole = places[:, : s.KEYPOINTS]
+    filled, ends = find_short_gaps(visible, scores, longest_gap)
+    shown = visible | filled
     scores = np.where(filled, ends, scores)
     scores[jumps & ~filled] = 0
     points = np.where(shown[..., None], whole, points)
@@ -228,39 +238,39 @@ def clean(
     )
 
 
-def height_of(points: NDArray[np.float64], seen: NDArray[np.bool_]) -> float:
+def height_of(points: NDArray[np.float64], visible: NDArray[np.bool_]) -> float:
     """The height of the figure in pixels, at least one."""
-    looks = measure(points, seen)
-    return max(build_of_clip(looks, np.ones(len(points))).height, 1.0)
+    observed = observed_lengths(points, visible)
+    return max(estimate_lengths(observed, np.ones(len(points))).height, 1.0)
 
 
 def find_jumps(
-    points: NDArray[np.float64], seen: NDArray[np.bool_], height: float
+    points: NDArray[np.float64], visible: NDArray[np.bool_], height: float
 ) -> NDArray[np.bool_]:
-    """`(frames, joints)`: seen, but far from where the frames around it have the joint.
+    """`(frames, keypoints)`: seen, but far from where the frames around it have the joint.
 
     The yardstick is the median of five frames, which even motion doesn't shift.
     """
-    places, _ = complete(points, seen)
-    whole = places[:, : s.JOINTS]
+    places, _ = complete(points, visible)
+    whole = places[:, : s.KEYPOINTS]
     middle = median_filter(whole, size=(JUMP_WINDOW, 1, 1), mode="nearest")
     away = np.linalg.norm(whole - middle, axis=2)
     # The median of a fast turn is off as well: what its neighbours are off by is allowed.
     usual = median_filter(away, size=(JUMP_WINDOW, 1), mode="nearest")
-    found = seen & (away - 3 * usual > JUMP * height)
+    found = visible & (away - 3 * usual > JUMP * height)
     found[[0, -1]] = False  # nothing on the other side to tell by
     return np.asarray(found)
 
 
 def find_short_gaps(
-    seen: NDArray[np.bool_], scores: NDArray[np.float32], longest: int
+    visible: NDArray[np.bool_], scores: NDArray[np.float32], longest: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-    """Which `(frames, joints)` lie in gaps to be filled, and the score at their ends."""
-    filled = np.zeros_like(seen)
+    """Mask `(frames, keypoints)` of gaps to be filled, and the score at their ends."""
+    filled = np.zeros_like(visible)
     ends = np.zeros_like(scores)
-    for joint in range(seen.shape[1]):
-        for start, stop in runs(~seen[:, joint]):
-            if start > 0 and stop < len(seen) and stop - start <= longest:
+    for joint in range(visible.shape[1]):
+        for start, stop in runs(~visible[:, joint]):
+            if start > 0 and stop < len(visible) and stop - start <= longest:
                 filled[start:stop, joint] = True
                 ends[start:stop, joint] = min(scores[start - 1, joint], scores[stop, joint])
     return filled, ends

@@ -23,11 +23,11 @@ from animcli.pose.io_pose import likely_rate, read_bytes
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
 AXES: Final = {"X": 0, "Y": 1, "Z": 2}
-RATES: Final = (1, 1000)  # frames per second that can be
+RATE_RANGE: Final = (1, 1000)  # frames per second that can be
 
 
 @dataclass(frozen=True, eq=False)
-class Bone:
+class CapturedJoint:
     """A joint of the tree. parent: its place in the list, -1 for the root.
 
     offset: from the parent, in the file's unit. channels: as the file names them.
@@ -47,7 +47,7 @@ class Capture:
     y up. turns: `(frames, bones, 3, 3)`, each joint's rotation from its rest.
     """
 
-    bones: tuple[Bone, ...]
+    bones: tuple[CapturedJoint, ...]
     places: NDArray[np.float64]
     turns: NDArray[np.float64]
     rate: Fraction
@@ -85,16 +85,17 @@ def read_capture(path: Path) -> Capture:
     if not np.isfinite(numbers).all():
         raise InputError(f"{path}: holds what isn't a number")
     if not (
-        math.isfinite(frame_time) and RATES[0] <= 1 / max(frame_time, 1e-9) <= RATES[1]
+        math.isfinite(frame_time)
+        and RATE_RANGE[0] <= 1 / max(frame_time, 1e-9) <= RATE_RANGE[1]
     ):
         raise InputError(f"{path}: says that a frame lasts {frame_time:g} seconds")
     places, turns = move(bones, numbers)
     return Capture(bones, places, turns, likely_rate(1 / frame_time))
 
 
-def read_tree(words: Iterator[str]) -> tuple[Bone, ...]:
+def read_tree(words: Iterator[str]) -> tuple[CapturedJoint, ...]:
     """The bones of the HIERARCHY part. Raises ValueError or StopIteration over nonsense."""
-    bones: list[Bone] = []
+    bones: list[CapturedJoint] = []
     open_bones: list[int] = []
     name, parent = "", -1
     offset = np.zeros(3)
@@ -109,15 +110,15 @@ def read_tree(words: Iterator[str]) -> tuple[Bone, ...]:
             case "{":
                 parent = open_bones[-1] if open_bones else -1
                 open_bones.append(len(bones))
-                bones.append(Bone(name, parent, offset, ()))
+                bones.append(CapturedJoint(name, parent, offset, ()))
             case "OFFSET":
                 offset = np.array([float(next(words)) for _ in range(3)])
-                bones[-1] = Bone(name, parent, offset, ())
+                bones[-1] = CapturedJoint(name, parent, offset, ())
             case "CHANNELS":
                 channels = tuple(next(words) for _ in range(int(next(words))))
                 if ending or any(kind[:1].upper() not in AXES for kind in channels):
                     raise ValueError(f"channels {channels}")
-                bones[-1] = Bone(name, parent, offset, channels)
+                bones[-1] = CapturedJoint(name, parent, offset, channels)
             case "}":
                 open_bones.pop()
             case _:
@@ -128,7 +129,7 @@ def read_tree(words: Iterator[str]) -> tuple[Bone, ...]:
 
 
 def move(
-    bones: tuple[Bone, ...], numbers: NDArray[np.float64]
+    bones: tuple[CapturedJoint, ...], numbers: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places and turns of all bones; numbers: `(frames, channels)`."""
     frames = len(numbers)
@@ -143,7 +144,7 @@ def move(
             if channel.lower().endswith("position"):
                 offset[:, axis] = numbers[:, column]
             else:
-                turn = turn @ rotation(axis, np.radians(numbers[:, column]))
+                turn = turn @ rotation_matrix(axis, np.radians(numbers[:, column]))
             column += 1
         if bone.parent < 0:
             places[:, index], turns[:, index] = offset, turn
@@ -155,7 +156,7 @@ def move(
     return places, turns
 
 
-def rotation(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64]:
+def rotation_matrix(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(frames, 3, 3)` about x, y or z by `(frames,)` radians."""
     turn = np.zeros((len(angle), 3, 3))
     one, other = (axis + 1) % 3, (axis + 2) % 3
@@ -190,8 +191,8 @@ HEAD_SHARE: Final = 0.13  # of the rest pose's height, where the file doesn't en
 
 
 @dataclass(frozen=True)
-class View:
-    """Where the camera stands and what it shows.
+class VirtualCamera:
+    """Place of the camera, and what it shows.
 
     around: degrees from straight in front, to the dancer's left. above: degrees.
     opening: its angle of view across the shorter side, degrees.
@@ -206,15 +207,15 @@ class View:
     fill: float = 0.8
 
 
-def read_bvh(path: Path, view: View) -> PoseSequence:
+def read_bvh(path: Path, view: VirtualCamera) -> PoseSequence:
     """The motion in a BVH file as a camera sees it; joints behind others are seen, too."""
     capture = read_capture(path)
     joints, known = to_body(path, capture)
     points = film(joints, known, view)
     frames = len(points)
-    scores = np.zeros((frames, s.JOINTS), np.float32)
+    scores = np.zeros((frames, s.KEYPOINTS), np.float32)
     scores[:, : len(known)] = known
-    places = np.zeros((frames, s.JOINTS, 2), np.float32)
+    places = np.zeros((frames, s.KEYPOINTS, 2), np.float32)
     places[:, : len(known)] = np.where(known[:, None], points, 0)
     ticks, base = even_ticks(frames, capture.rate)
     return PoseSequence(
@@ -233,7 +234,8 @@ def read_bvh(path: Path, view: View) -> PoseSequence:
 def to_body(path: Path, capture: Capture) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Body and feet `(frames, 24, 3)` in the file's unit, and which of them there are."""
     names = {
-        plain(bone.name): index for index, bone in reversed([*enumerate(capture.bones)])
+        plain_name(bone.name): index
+        for index, bone in reversed([*enumerate(capture.bones)])
     }
     joints = np.zeros((len(capture.places), s.FEET.stop, 3))
     known = np.zeros(s.FEET.stop, bool)
@@ -263,7 +265,7 @@ def add_head(
 ) -> None:
     """Nose, eyes and ears in place: the file has the head's joint and how it is turned."""
     rest = capture.rest
-    names = [plain(bone.name) for bone in capture.bones]
+    names = [plain_name(bone.name) for bone in capture.bones]
     right, left = (
         next(index for index, name in enumerate(names) if name in hips)
         for hips in (
@@ -288,13 +290,13 @@ def add_head(
 
 
 def film(
-    joints: NDArray[np.float64], known: NDArray[np.bool_], view: View
+    joints: NDArray[np.float64], known: NDArray[np.bool_], view: VirtualCamera
 ) -> NDArray[np.float64]:
     """`(frames, 24, 2)` pixels: from as near as the whole motion fits into the picture."""
     shown = joints[:, known]
     middle = (shown.max(axis=(0, 1)) + shown.min(axis=(0, 1))) / 2
-    around = rotation(1, np.radians(np.array([-view.around])))[0]
-    above = rotation(0, np.radians(np.array([view.above])))[0]
+    around = rotation_matrix(1, np.radians(np.array([-view.around])))[0]
+    above = rotation_matrix(0, np.radians(np.array([view.above])))[0]
     turned = (joints - middle) @ (above @ around).T
     size = np.array(view.size, np.float64)
     focal = size.min() / 2 / np.tan(np.radians(view.opening) / 2)
@@ -308,7 +310,7 @@ def film(
     return np.asarray(size / 2 + turned[..., :2] * scale * (1, -1))
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """`mixamorig:LeftUpLeg` and `left_up_leg` as `leftupleg`."""
     last = name.rpartition(":")[2].lower().removeprefix("mixamorig")
     return "".join(letter for letter in last if letter.isalnum())

@@ -1,9 +1,9 @@
 """OpenPose's JSON in and out, in both layouts that are about.
 
-OpenPose itself writes a folder with one file per frame, 25 body joints, and neither rate
-nor picture size. Node editors exchange one list of frames, 18 body joints, with the size as
-`canvas_width` and `canvas_height`. In both a joint is three numbers, x, y and score, and a
-joint that wasn't found three zeros.
+OpenPose itself writes a folder with one file per frame, 25 body keypoints, and neither rate
+nor picture size. Node editors exchange one list of frames, 18 body keypoints, with the size
+as `canvas_width` and `canvas_height`. In both a joint is three numbers, x, y and score, and
+a joint that wasn't found three zeros.
 """
 
 import json
@@ -21,7 +21,7 @@ from animcli.errors import InputError, StorageError
 from animcli.pose import keypoints as s
 from animcli.pose.layouts import BODY_25_ROWS
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
-from animcli.pose.tracking import Person, choose, tracks_of
+from animcli.pose.tracking import Detection, choose, tracks_of
 
 THRESHOLD: Final = 0.3
 MIDDLE_HIP: Final = 8  # of the 25
@@ -35,7 +35,7 @@ BODY, FACE, LEFT, RIGHT = (
 )
 
 Json = object
-"""What `json.loads` gives: anything, until looked at."""
+"""Result of `json.loads`: anything, until looked at."""
 
 
 def read_openpose(
@@ -48,16 +48,17 @@ def read_openpose(
     """The motion in a folder of OpenPose's, or in one file with a list of frames.
 
     rate: frames per second, which neither layout says. size: of the picture, `(width,
-    height)`; without it the canvas of the file, or else the smallest that holds the joints.
+    height)`; without it the canvas of the file, or else the smallest that holds the
+    keypoints.
     person: `largest`, `center` or a number, where there are several.
     """
     if path.is_dir():
         files = sorted(path.glob("*.json"), key=natural)
         if not files:
             raise InputError(f"{path}: no .json files are in this folder")
-        frames = [frame for file in files for frame in frames_of(file, load(file))]
+        frames = [frame for file in files for frame in frames_in(file, load(file))]
     else:
-        frames = frames_of(path, load(path))
+        frames = frames_in(path, load(path))
     if not frames:
         raise InputError(f"{path}: the list of frames is empty")
     canvas = size or canvas_of(path, frames)
@@ -119,7 +120,7 @@ def write_frames(path: Path, sequence: PoseSequence) -> None:
 
 
 def load(file: Path) -> Json:
-    """What is in a JSON file, or an InputError that names it."""
+    """Contents of a JSON file, or an InputError that names it."""
     try:
         parsed: Json = json.loads(file.read_bytes())
     except OSError as error:
@@ -129,7 +130,7 @@ def load(file: Path) -> Json:
     return parsed
 
 
-def frames_of(file: Path, parsed: Json) -> list[dict[str, Json]]:
+def frames_in(file: Path, parsed: Json) -> list[dict[str, Json]]:
     """The frames of a file: a list of them, or one."""
     said = parsed if isinstance(parsed, list) else [parsed]
     frames = [frame for frame in said if isinstance(frame, dict) and "people" in frame]
@@ -160,10 +161,10 @@ def canvas_of(path: Path, frames: Sequence[dict[str, Json]]) -> tuple[int, int] 
 
 def read_person(
     path: Path, said: dict[str, Json], canvas: tuple[int, int] | None
-) -> Person:
+) -> Detection:
     """One person in our rows."""
-    points = np.zeros((s.JOINTS, 2), np.float32)
-    scores = np.zeros(s.JOINTS, np.float32)
+    points = np.zeros((s.KEYPOINTS, 2), np.float32)
+    scores = np.zeros(s.KEYPOINTS, np.float32)
     body = triples(path, said, BODY)
     if len(body) == 25:
         rows = np.arange(24)
@@ -171,7 +172,7 @@ def read_person(
     elif len(body) in (0, 18):
         rows = np.arange(len(body))
     else:
-        raise InputError(f"{path}: {len(body)} body joints; 18 or 25 are known")
+        raise InputError(f"{path}: {len(body)} body keypoints; 18 or 25 are known")
     parts = [(rows, body)]
     for key, part, known in (
         (FACE, s.FACE, (68, FACE_POINTS)),
@@ -181,7 +182,7 @@ def read_person(
         found = triples(path, said, key)
         if len(found) not in (0, *known):
             raise InputError(
-                f"{path}: {len(found)} joints in {key}; {known[0]} are expected"
+                f"{path}: {len(found)} keypoints in {key}; {known[0]} are expected"
             )
         places = np.arange(part.start, part.stop)[: len(found)]
         parts.append((places, found[: len(places)]))
@@ -190,11 +191,11 @@ def read_person(
     points[scores == 0] = 0
     if canvas and 0 < np.abs(points).max() <= 1.5:  # shares of the canvas, as some write
         points *= np.array(canvas, np.float32)
-    return Person(points, scores)
+    return Detection(points, scores)
 
 
 def triples(path: Path, said: dict[str, Json], key: str) -> NDArray[np.float32]:
-    """`(joints, 3)`: x, y, score. Absent or null is no joints."""
+    """`(keypoints, 3)`: x, y, score. Absent or null is no keypoints."""
     numbers = said.get(key) or []
     try:
         found = np.array(numbers, np.float32).reshape(-1, 3)
@@ -207,7 +208,7 @@ def triples(path: Path, said: dict[str, Json], key: str) -> NDArray[np.float32]:
 
 
 def smallest_size(points: Sequence[NDArray[np.float32]]) -> tuple[int, int]:
-    """The smallest picture that holds all the joints."""
+    """The smallest picture that holds all the keypoints."""
     right, down = np.max([one.max(axis=0) for one in points], axis=0)
     return max(1, math.ceil(right)), max(1, math.ceil(down))
 
@@ -216,28 +217,28 @@ def person_of(sequence: PoseSequence, index: int, *, body_25: bool) -> dict[str,
     """One frame's person as OpenPose says it."""
     scores = sequence.scores[index]
     points = np.where(scores[:, None] > 0, sequence.points[index], 0)
-    joints = np.concatenate([points, scores[:, None]], axis=1).astype(np.float64)
-    body = joints[s.BODY]
+    keypoints = np.concatenate([points, scores[:, None]], axis=1).astype(np.float64)
+    body = keypoints[s.BODY]
     if body_25:
         body = np.zeros((25, 3))
-        body[list(BODY_25_ROWS)] = joints[:24]
-        hips = joints[[s.RIGHT_HIP, s.LEFT_HIP]]
+        body[list(BODY_25_ROWS)] = keypoints[:24]
+        hips = keypoints[[s.RIGHT_HIP, s.LEFT_HIP]]
         if (hips[:, 2] > 0).all():
             body[MIDDLE_HIP] = *hips[:, :2].mean(axis=0), hips[:, 2].min()
     face = np.zeros((FACE_POINTS, 3))
-    face[:68] = joints[s.FACE]
+    face[:68] = keypoints[s.FACE]
     return {
         "person_id": [-1],
         BODY: flat(body),
         FACE: flat(face),
-        LEFT: flat(joints[s.LEFT_HAND]),
-        RIGHT: flat(joints[s.RIGHT_HAND]),
+        LEFT: flat(keypoints[s.LEFT_HAND]),
+        RIGHT: flat(keypoints[s.RIGHT_HAND]),
     }
 
 
-def flat(joints: NDArray[np.float64]) -> list[float]:
+def flat(keypoints: NDArray[np.float64]) -> list[float]:
     """x, y, score, x, y, score: to a thousandth, as OpenPose has it."""
-    return [round(float(number), 3) for number in joints.ravel()]
+    return [round(float(number), 3) for number in keypoints.ravel()]
 
 
 def natural(file: Path) -> list[tuple[int, str]]:

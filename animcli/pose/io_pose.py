@@ -1,10 +1,10 @@
 """Motions in files: the public `.pose` container, version 0.2, through `pose-format`.
 
-A file of ours has five components of joints, 134 in all, and one or more components without
-points whose names are `META:` and a piece of ASCII JSON. Other programs see those as empty
-components; we find there what the container has no place for: exact frame times, where the
-motion came from, and a checksum. Files of other layouts are read as far as they are known
-(`layouts`).
+A file of ours has five components of keypoints, 134 in all, and one or more components
+without points whose names are `META:` and a piece of ASCII JSON. Other programs see those
+as empty components; we find there what the container has no place for: exact frame times,
+where the motion came from, and a checksum. Files of other layouts are read as far as they
+are known (`layouts`).
 """
 
 import hashlib
@@ -30,20 +30,20 @@ from animcli.pose.keypoints import (
     BODY,
     BODY_LIMBS,
     BODY_NAMES,
-    COLOURS,
     FEET_NAMES,
     HAND_LIMBS,
+    KEYPOINT_COLOURS,
 )
-from animcli.pose.layouts import OURS, Layout, find_layout
+from animcli.pose.layouts import NATIVE_LAYOUT, Layout, find_layout
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
 FAMILY = "anim.pose/"
-SCHEMA = FAMILY + "1"
+POSE_SCHEMA = FAMILY + "1"
 
 
 @dataclass(frozen=True)
 class Meta:
-    """What our files say beside the joints.
+    """Metadata of our files beside the keypoints.
 
     base: seconds in a tick. first: tick of the first frame.
     steps: (ticks to the next frame, how many times running), as pairs.
@@ -78,7 +78,7 @@ class Meta:
         rate = 1 / (self.base * self.steps[0][0]) if self._even else None
         return json.dumps(
             {
-                "schema": SCHEMA,
+                "schema": POSE_SCHEMA,
                 "time": {
                     "base": str(self.base),
                     "first": self.first,
@@ -110,7 +110,7 @@ class Meta:
         schema = said["schema"]
         if not str(schema).startswith(FAMILY):
             raise ValueError(f"META of another kind: {schema}")
-        if schema != SCHEMA:
+        if schema != POSE_SCHEMA:
             raise NewerSchemaError(schema)
         parts = ("source", "detector", "person", "smoothing", "retarget")
         time = said["time"]
@@ -176,7 +176,7 @@ def check_snapshots(retarget: Mapping[str, Any], frames: int) -> None:
         raise ValueError("as many bodies as snapshots")
     for body in [*reference["points"], *source["points"]]:
         if len(body) > BODY.stop:
-            raise ValueError(f"a body of {len(body)} joints")
+            raise ValueError(f"a body of {len(body)} keypoints")
         for point in body:
             _check_numbers(point, (0, 2))
 
@@ -210,7 +210,7 @@ DAMAGE = (
     ValueError,
     struct.error,
 )
-"""What `pose-format` 0.15 raises, by turns, over files that are cut off or scrambled."""
+"""Errors of `pose-format` 0.15, by turns, over files that are cut off or scrambled."""
 
 
 def write_pose(path: Path, sequence: PoseSequence) -> None:
@@ -284,7 +284,7 @@ def read_pose(path: Path) -> PoseSequence:
     if layout is None:
         count = sum(map(len, components.values()))
         raise InputError(
-            f"{path}: {count} joints in the parts {', '.join(components) or '(none)'}, "
+            f"{path}: {count} keypoints in the parts {', '.join(components) or '(none)'}, "
             "a layout that anim doesn't know",
             "OpenPose, MediaPipe Holistic and COCO-WholeBody files can be read",
         )
@@ -294,7 +294,7 @@ def read_pose(path: Path) -> PoseSequence:
     if person is None:
         raise InputError(f"{path}: nobody is in any of its {len(data)} frames")
     points, scores = data[:, person, :, :2], confidence[:, person]
-    if layout is OURS:
+    if layout is NATIVE_LAYOUT:
         points, scores = points.copy(), scores.copy()
     else:
         points, scores = layout.convert(points, scores)
@@ -307,14 +307,14 @@ def read_pose(path: Path) -> PoseSequence:
         ticks = meta.ticks
     except NewerSchemaError as error:
         raise InputError(
-            f"{path}: its META is {error}, this animcli reads {SCHEMA}",
+            f"{path}: its META is {error}, this animcli reads {POSE_SCHEMA}",
             "a newer animcli wrote the file: update animcli",
         ) from error
     except (*DAMAGE, KeyError) as error:
         raise InputError(f"{path}: the META of the pose file is damaged") from error
     if checksum(meta, size, points, scores) != expected:
         raise InputError(
-            f"{path}: its joints aren't those that its checksum is of",
+            f"{path}: its keypoints aren't those that its checksum is of",
             "the file is damaged, or another program changed it: make it again",
         )
     return PoseSequence(
@@ -329,7 +329,11 @@ def components() -> list[PoseHeaderComponent]:
     blue = [(0, 0, 255)]
     return [
         PoseHeaderComponent(
-            "BODY_18", list(BODY_NAMES), list(BODY_LIMBS), list(COLOURS[:17]), "XYC"
+            "BODY_18",
+            list(BODY_NAMES),
+            list(BODY_LIMBS),
+            list(KEYPOINT_COLOURS[:17]),
+            "XYC",
         ),
         PoseHeaderComponent("FEET", list(FEET_NAMES), [], [], "XYC"),
         PoseHeaderComponent("FACE_68", face, [], [], "XYC"),
@@ -368,9 +372,9 @@ def check_version(path: Path, raw: bytes) -> None:
 
 
 def most_seen(confidence: NDArray[np.float32]) -> int | None:
-    """Which of the people in `(frames, people, joints)` has most of the scores."""
-    seen = np.nan_to_num(confidence).sum(axis=(0, 2))
-    return int(seen.argmax()) if len(seen) and seen.max() > 0 else None
+    """Index of the person in `(frames, people, keypoints)` with most of the scores."""
+    visible = np.nan_to_num(confidence).sum(axis=(0, 2))
+    return int(visible.argmax()) if len(visible) and visible.max() > 0 else None
 
 
 def check_numbers(
@@ -378,7 +382,7 @@ def check_numbers(
 ) -> None:
     """Clear the places that mean nothing, in place; refuse numbers that can't be.
 
-    points: `(frames, joints, 2)`. scores: `(frames, joints)`.
+    points: `(frames, keypoints, 2)`. scores: `(frames, keypoints)`.
     """
     np.maximum(scores, 0, out=scores)  # some detectors' scores of nothing are below 0
     np.copyto(points, 0, where=(scores == 0)[..., None])

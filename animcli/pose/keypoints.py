@@ -1,7 +1,7 @@
-"""The joints that a pose has, and how they hang together.
+"""The keypoints that a pose has, and how they hang together.
 
 Layout of 134 rows: OpenPose body 18, feet 6, face 68, left hand 21, right hand 21. It is
-the order that DWPose's 133 joints take in OpenPose's numbering, with the neck added.
+the order that DWPose's 133 keypoints take in OpenPose's numbering, with the neck added.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ FEET: Final = slice(18, 24)
 FACE: Final = slice(24, 92)
 LEFT_HAND: Final = slice(92, 113)
 RIGHT_HAND: Final = slice(113, 134)
-JOINTS: Final = 134
+KEYPOINTS: Final = 134
 
 BODY_NAMES: Final = (
     "nose",
@@ -73,7 +73,7 @@ BODY_LIMBS: Final = (
     (1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10),
     (1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17),
 )  # fmt: skip
-"""Pairs of body joints, in OpenPose's drawing order."""
+"""Pairs of body keypoints, in OpenPose's drawing order."""
 
 HAND_LIMBS: Final = tuple(
     (0 if step == 0 else 4 * finger + step, 4 * finger + step + 1)
@@ -82,9 +82,9 @@ HAND_LIMBS: Final = tuple(
 )
 """Pairs within one hand: from the wrist along the thumb, then finger by finger."""
 
-COLOURS: Final = (
+KEYPOINT_COLOURS: Final = (
     (255, 0, 0), (255, 85, 0), (255, 170, 0), (255, 255, 0), (170, 255, 0), (85, 255, 0),
     (0, 255, 0), (0, 255, 85), (0, 255, 170), (0, 255, 255), (0, 170, 255), (0, 85, 255),
     (0, 0, 255), (85, 0, 255), (170, 0, 255), (255, 0, 255), (255, 0, 170), (255, 0, 85),
 )  # fmt: skip
-"""OpenPose's RGB: of the 18 body joints, and of the 17 body limbs in their order."""
+"""OpenPose's RGB: of the 18 body keypoints, and of the 17 body limbs in their order."""

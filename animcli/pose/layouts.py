@@ -1,7 +1,7 @@
-"""Other programs' joints, put into our 134 rows.
+"""Other programs' keypoints, put into our 134 rows.
 
-A layout is known by the names of its parts and their numbers of joints. What we have and a
-layout lacks gets score 0; only the neck is made, from the shoulders.
+A layout is known by the names of its parts and their numbers of keypoints. What we have and
+a layout lacks gets score 0; only the neck is made, from the shoulders.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from animcli.pose.keypoints import (
     BODY_NAMES,
     FACE,
     FEET_NAMES,
-    JOINTS,
+    KEYPOINTS,
     LEFT_HAND,
     LEFT_SHOULDER,
     NECK,
@@ -43,11 +43,11 @@ BODY_135_ROWS: Final = (*COCO_BODY_ROWS[:18], *range(19, 25))
 
 @dataclass(frozen=True)
 class Layout:
-    """How the joints of one program lie in its files.
+    """Order of one program's keypoints in its files.
 
-    name: what the program calls it. parts: joints in each part, in order.
-    rows: for each of our 134 joints the place in theirs, or `ABSENT`.
-    draw_threshold: from which score on this program's joints are worth drawing.
+    name: what the program calls it. parts: keypoints in each part, in order.
+    rows: for each of our 134 keypoints the place in theirs, or `ABSENT`.
+    draw_threshold: from which score on this program's keypoints are worth drawing.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Layout:
         """Our `(frames, 134, 2)` and `(frames, 134)` out of theirs; always copies."""
         rows = np.array(self.rows)
         ours = points[:, rows].copy()
-        seen = scores[:, rows].copy()
+        visible = scores[:, rows].copy()
         ours[:, rows == ABSENT] = 0
-        seen[:, rows == ABSENT] = 0
+        visible[:, rows == ABSENT] = 0
         if self.rows[NECK] == ABSENT:
             shoulders = [RIGHT_SHOULDER, LEFT_SHOULDER]
             ours[:, NECK] = ours[:, shoulders].mean(axis=1)
-            seen[:, NECK] = seen[:, shoulders].min(axis=1)
-        return ours, seen
+            visible[:, NECK] = visible[:, shoulders].min(axis=1)
+        return ours, visible
 
 
 def lay_out(
@@ -79,20 +79,20 @@ def lay_out(
 ) -> tuple[int, ...]:
     """The rows of a layout out of those of its parts."""
     rows = (*body, *face, *left_hand, *right_hand)
-    if len(rows) != JOINTS:
-        raise ValueError(f"a layout has {JOINTS} rows, got {len(rows)}")
+    if len(rows) != KEYPOINTS:
+        raise ValueError(f"a layout has {KEYPOINTS} rows, got {len(rows)}")
     return rows
 
 
-def count(start: int, joints: int) -> range:
-    """`joints` places in a row from `start`."""
-    return range(start, start + joints)
+def count(start: int, keypoints: int) -> range:
+    """`keypoints` places in a row from `start`."""
+    return range(start, start + keypoints)
 
 
 NOWHERE_FACE = [ABSENT] * 68
 NOWHERE_HAND = [ABSENT] * 21
 
-OURS: Final = Layout(
+NATIVE_LAYOUT: Final = Layout(
     "anim",
     {
         "BODY_18": len(BODY_NAMES),
@@ -101,7 +101,7 @@ OURS: Final = Layout(
         "LEFT_HAND": LEFT_HAND.stop - LEFT_HAND.start,
         "RIGHT_HAND": RIGHT_HAND.stop - RIGHT_HAND.start,
     },
-    tuple(range(JOINTS)),
+    tuple(range(KEYPOINTS)),
     draw_threshold=0.3,
 )
 
@@ -115,7 +115,7 @@ COCO_WHOLE_BODY: Final = Layout(
 )
 
 LAYOUTS: Final = (
-    OURS,
+    NATIVE_LAYOUT,
     COCO_WHOLE_BODY,
     Layout(
         "OpenPose",
@@ -165,10 +165,10 @@ FACE_OF_HOLISTIC: Final = (
 
 
 def holistic(parts: Mapping[str, tuple[str, ...]]) -> Layout:
-    """The layout of a file of MediaPipe Holistic's, whichever of its joints it holds.
+    """The layout of a file of MediaPipe Holistic's, whichever of its keypoints it holds.
 
-    Such files come whole, without the joints in metres, or with fewer points in the face:
-    the names tell.
+    Such files come whole, without the keypoints in metres, or with fewer points in the
+    face: the names tell.
     """
     at: dict[tuple[str, str], int] = {}
     for part, names in parts.items():
@@ -190,12 +190,12 @@ def holistic(parts: Mapping[str, tuple[str, ...]]) -> Layout:
         "MediaPipe Holistic",
         {part: len(names) for part, names in parts.items()},
         lay_out((*body, *feet), face, *hands),
-        draw_threshold=0.5,  # it guesses hidden joints, with low scores
+        draw_threshold=0.5,  # it guesses hidden keypoints, with low scores
     )
 
 
 def find_layout(parts: Mapping[str, tuple[str, ...]]) -> Layout | None:
-    """The layout of a file with these parts and these joints in them, in this order."""
+    """The layout of a file with these parts and these keypoints in them, in this order."""
     if "POSE_LANDMARKS" in parts:
         return holistic(parts)
     counts = {name: len(points) for name, points in parts.items()}

@@ -1,4 +1,4 @@
-"""What drawing solids takes and joints don't tell: which way a body looks, what is nearer.
+"""Lift keypoints to depth: the direction that a body faces, and what is nearer.
 
 A projection hides the depth. How wide shoulders look beside how wide they are tells how far
 a body is turned; which way nose, toes, knees and elbows point tells to which side; and a
@@ -15,7 +15,12 @@ from scipy.ndimage import gaussian_filter1d
 
 from animcli.pose import keypoints as s
 from animcli.pose.bones import PELVIS, with_middles
-from animcli.pose.retarget.bone_lengths import PROPORTIONS, build_of_clip, measure, scale_of
+from animcli.pose.retarget.bone_lengths import (
+    PROPORTIONS,
+    estimate_lengths,
+    observed_lengths,
+    scale_of,
+)
 from animcli.pose.sequence import PoseSequence
 
 Array = NDArray[np.float64]
@@ -32,7 +37,7 @@ AHEAD: Final = 1.5  # how soon, as a body turns to the viewer, bent limbs come f
 
 
 class Side(NamedTuple):
-    """The joints of one side of a body."""
+    """The keypoints of one side of a body."""
 
     shoulder: int
     elbow: int
@@ -53,7 +58,7 @@ LEFT: Final = Side(
     s.LEFT_SHOULDER, s.LEFT_ELBOW, s.LEFT_WRIST, s.LEFT_HIP, s.LEFT_KNEE,
     s.LEFT_ANKLE, s.LEFT_EAR, s.LEFT_BIG_TOE, s.LEFT_HEEL,
 )  # fmt: skip
-SIDES: Final = (RIGHT, LEFT)
+BODY_SIDES: Final = (RIGHT, LEFT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +66,7 @@ class Bodies:
     """A body in every frame; `f` frames. Pixels, depth growing towards the viewer.
 
     places: `(f, 136, 2)`; the last two are pelvis and chest. seen: `(f, 136)`.
-    depth: `(f, 136)` of the joints of body and limbs, against the pelvis.
+    depth: `(f, 136)` of the keypoints of body and limbs, against the pelvis.
     height: `(f,)` from nose to ankles, of somebody standing upright.
     widths: how much broader than usual it is at (hips, shoulders, head).
     across: `(f, 2)` unit vector in the picture, at a right angle to the spine, to where the
@@ -74,7 +79,7 @@ class Bodies:
     """
 
     places: Array
-    seen: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
     depth: Array
     height: Array
     widths: tuple[float, float, float]
@@ -86,40 +91,42 @@ class Bodies:
 
 def lift(motion: PoseSequence) -> Bodies:
     """The bodies that a motion shows."""
-    points, visible = motion.points.astype(np.float64), motion.seen
-    looks = measure(points, visible)
-    scale = scale_of(looks, len(motion))
-    build = build_of_clip(looks, scale)
+    points, visible = motion.points.astype(np.float64), motion.visible
+    observed = observed_lengths(points, visible)
+    scale = scale_of(observed, len(motion))
+    build = estimate_lengths(observed, scale)
     tall = build.height or 0.7 * min(motion.size)
-    places, seen = with_middles(points, visible)
-    for side in SIDES:
-        alone = ~seen[:, s.NECK] & seen[:, side.shoulder]
-        places[alone, s.NECK], seen[alone, s.NECK] = places[alone, side.shoulder], True
+    places, visible = with_middles(points, visible)
+    for side in BODY_SIDES:
+        alone = ~visible[:, s.NECK] & visible[:, side.shoulder]
+        places[alone, s.NECK], visible[alone, s.NECK] = places[alone, side.shoulder], True
     height = tall * scale
     lengths = {
         name: max(build.lengths.get(name, 0.0), NARROW * share * tall)
         for name, share in {**PROPORTIONS, "ears": EARS}.items()
     }
-    spine = spine_of(places, seen)
+    spine = spine_of(places, visible)
     across = np.stack([-spine[:, 1], spine[:, 0]], axis=1)
     broad = {name: lengths[name] * scale for name in ("shoulders", "hips", "ears")}
-    turn = smooth_turn(*torso_turn(places, seen, across, broad, height))
-    head = head_turn(places, seen, across, broad["ears"], height, turn)
+    turn = smooth_turn(*torso_turn(places, visible, across, broad, height))
+    head = head_turn(places, visible, across, broad["ears"], height, turn)
     widths = (
         lengths["hips"] / (PROPORTIONS["hips"] * tall),
         lengths["shoulders"] / (PROPORTIONS["shoulders"] * tall),
         lengths["ears"] / (EARS * tall),
     )
     limbs = {name: length * scale for name, length in lengths.items()}
-    depth = depth_of(places, seen, turn, limbs)
-    arms = np.stack([outsides(places, depth, side, across, turn) for side in SIDES], axis=1)
-    return Bodies(places, seen, depth, height, widths, across, turn, head, arms)
+    depth = depth_of(places, visible, turn, limbs)
+    arms = np.stack(
+        [outsides(places, depth, side, across, turn) for side in BODY_SIDES], axis=1
+    )
+    return Bodies(places, visible, depth, height, widths, across, turn, head, arms)
 
 
-def spine_of(places: Array, seen: NDArray[np.bool_]) -> Array:
+def spine_of(places: Array, visible: NDArray[np.bool_]) -> Array:
     """`(f, 2)` unit: from the pelvis up; straight up the picture where that is unseen."""
     spine = np.where(
-        (seen[:, PELVIS] & seen[:, s.NECK])[:, None],
+        (visible[:, PELVIS] & visible[:, s.NECK])[:, None],
         places[:, s.NECK] - places[:, PELVIS],
         np.array([0.0, -1.0]),
     )
@@ -129,35 +136,35 @@ def spine_of(places: Array, seen: NDArray[np.bool_]) -> Array:
 
 def torso_turn(
     places: Array,
-    seen: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
     across: Array,
     broad: dict[str, Array],
     height: Array,
 ) -> tuple[Array, Array]:
-    """How far to the viewer `(f,)` in -1..1, and how surely to which side `(f,)`."""
+    """Component towards the viewer `(f,)` in -1..1, and certainty of the side `(f,)`."""
     towards, weight = np.zeros(len(places)), np.full(len(places), 1e-6)
     for name, right, left, trust in (
         ("shoulders", RIGHT.shoulder, LEFT.shoulder, 1.0),
         ("hips", RIGHT.hip, LEFT.hip, 0.5),
     ):
-        both = seen[:, right] & seen[:, left]
+        both = visible[:, right] & visible[:, left]
         wide = dot(places[:, left] - places[:, right], across) / broad[name]
         towards += trust * both * np.clip(wide, -1, 1)
         weight += trust * both
     side = np.zeros(len(places))
     for start, end, trust in pointers():
-        both = np.asarray(seen[:, start].all(axis=1) & seen[:, end].all(axis=1))
+        both = np.asarray(visible[:, start].all(axis=1) & visible[:, end].all(axis=1))
         way = places[:, end].mean(axis=1) - places[:, start].mean(axis=1)
         side += trust * both * np.clip(dot(way, across) / (CLEAR * height), -3, 3)
-    one_ear = seen[:, RIGHT.ear].astype(float) - seen[:, LEFT.ear]
+    one_ear = visible[:, RIGHT.ear].astype(float) - visible[:, LEFT.ear]
     side += 2.0 * one_ear  # the side that is seen has turned to the viewer
     return towards / weight, side
 
 
 def pointers() -> list[tuple[list[int], list[int], float]]:
-    """Joints whose middle lies behind the middle of others, and how much that counts."""
+    """Keypoints whose middle lies behind the middle of others, and how much that counts."""
     found = [([RIGHT.ear, LEFT.ear], [s.NOSE], 1.0), ([s.NECK], [s.NOSE], 0.5)]
-    for side in SIDES:
+    for side in BODY_SIDES:
         found += [
             ([side.heel], [side.toe], 0.5),
             ([side.ankle], [side.toe], 0.5),
@@ -178,7 +185,7 @@ def smooth_turn(towards: Array, side: Array) -> Array:
 
 def head_turn(
     places: Array,
-    seen: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
     across: Array,
     ears: Array,
     height: Array,
@@ -186,16 +193,16 @@ def head_turn(
 ) -> Array:
     """`(f, 2)` unit: where the face looks; as the chest does where it can't be told."""
     right, left = places[:, RIGHT.ear], places[:, LEFT.ear]
-    both = seen[:, RIGHT.ear] & seen[:, LEFT.ear]
-    nose = seen[:, s.NOSE]
+    both = visible[:, RIGHT.ear] & visible[:, LEFT.ear]
+    nose = visible[:, s.NOSE]
     towards = np.clip(dot(left - right, across) / ears, -1, 1)
     aside = np.clip(
         dot(places[:, s.NOSE] - (left + right) / 2, across) / (NOSE * height), -1, 1
     )
     by_ears = np.stack([aside, towards], axis=1)
-    one_ear = np.stack([seen[:, RIGHT.ear] * 2.0 - 1, np.full(len(places), 0.3)], axis=1)
+    one_ear = np.stack([visible[:, RIGHT.ear] * 2.0 - 1, np.full(len(places), 0.3)], axis=1)
     faceless = np.stack([0.3 * turn[:, 0], np.full(len(places), -1.0)], axis=1)
-    one = seen[:, RIGHT.ear] ^ seen[:, LEFT.ear]
+    one = visible[:, RIGHT.ear] ^ visible[:, LEFT.ear]
     found = np.where((one & nose)[:, None], one_ear, turn)
     found = np.where((both & nose)[:, None], by_ears, found)
     found = np.where((~nose & (turn[:, 1] < 0))[:, None], faceless, found)
@@ -204,16 +211,16 @@ def head_turn(
 
 
 def depth_of(
-    places: Array, seen: NDArray[np.bool_], turn: Array, lengths: dict[str, Array]
+    places: Array, visible: NDArray[np.bool_], turn: Array, lengths: dict[str, Array]
 ) -> Array:
-    """`(f, 136)`: how much nearer than the pelvis joints of body and limbs are, pixels.
+    """`(f, 136)`: how much nearer than the pelvis keypoints of body and limbs are, pixels.
 
     The depth that a limb must have to look as short as it does lies ahead of the body, but
     for shins, which fold back.
     """
     depth = np.zeros(places.shape[:2])
     ahead = np.clip(AHEAD * turn[:, 1], -1, 1)
-    for sign, side in zip((1, -1), SIDES, strict=True):
+    for sign, side in zip((1, -1), BODY_SIDES, strict=True):
         depth[:, side.shoulder] = sign * turn[:, 0] * lengths["shoulders"] / 2
         depth[:, side.hip] = sign * turn[:, 0] * lengths["hips"] / 2
         for start, end, name, way in (
@@ -225,7 +232,7 @@ def depth_of(
             limb = places[:, end] - places[:, start]
             whole = (SURE_LENGTH * lengths[name]) ** 2
             lost = np.maximum(whole - (limb**2).sum(axis=1), 0)
-            both = seen[:, start] & seen[:, end]
+            both = visible[:, start] & visible[:, end]
             depth[:, end] = depth[:, start] + both * way * ahead * np.sqrt(lost)
     return np.asarray(gaussian_filter1d(depth, TURN_FRAMES, axis=0, mode="nearest"))
 
@@ -250,9 +257,11 @@ def outsides(places: Array, depth: Array, side: Side, across: Array, turn: Array
     for limb in (upper, lower):
         aside = np.stack([limb[:, 1], -limb[:, 0]], axis=1)
         plain = outside - (outside * limb).sum(axis=1, keepdims=True) * limb
-        seen = np.stack([dot(plain[:, :2], unit(aside, (1.0, 0.0))), plain[:, 2]], axis=1)
-        seen = gaussian_filter1d(unit(seen), TURN_FRAMES, axis=0, mode="nearest")
-        found.append(unit(seen, (0.0, 1.0)))
+        visible = np.stack(
+            [dot(plain[:, :2], unit(aside, (1.0, 0.0))), plain[:, 2]], axis=1
+        )
+        visible = gaussian_filter1d(unit(visible), TURN_FRAMES, axis=0, mode="nearest")
+        found.append(unit(visible, (0.0, 1.0)))
     return np.stack(found, axis=1)
 
 

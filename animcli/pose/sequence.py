@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a motion came from and what was done to it; the META of a pose file.
+    """Provenance of a motion, and what was done to it; the META of a pose file.
 
     source: digest, name, size, rate and frames of the video.
     detector: backend, digests of its models, what its score is, from which score to draw.
@@ -27,7 +27,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class PoseSequence:
-    """One person's joints over time.
+    """One person's keypoints over time.
 
     points: `(frames, 134, 2)` float32, x right and y down, in pixels of `size`.
     scores: `(frames, 134)` float32 in 0..1; 0 means the joint wasn't seen, and its
@@ -35,8 +35,8 @@ class PoseSequence:
     ticks: `(frames,)` int64, when each frame is shown, in units of `time_base`.
     time_base: seconds in a tick, exact.
     size: `(width, height)` in pixels of the picture the points lie in.
-    draw_threshold: joints with a score up to this one are not drawn: 0.3 for DWPose, 0.5
-        for BlazePose, which guesses hidden joints with a low score.
+    draw_threshold: keypoints with a score up to this one are not drawn: 0.3 for DWPose, 0.5
+        for BlazePose, which guesses hidden keypoints with a low score.
     """
 
     points: NDArray[np.float32]
@@ -49,13 +49,13 @@ class PoseSequence:
 
     def __post_init__(self) -> None:
         frames = len(self.ticks)
-        if self.points.shape != (frames, JOINTS, 2) or self.scores.shape != (
+        if self.points.shape != (frames, KEYPOINTS, 2) or self.scores.shape != (
             frames,
-            JOINTS,
+            KEYPOINTS,
         ):
             raise ValueError(
-                f"{frames} frames want points ({frames}, {JOINTS}, 2) and scores "
-                f"({frames}, {JOINTS}), got {self.points.shape} and {self.scores.shape}"
+                f"{frames} frames want points ({frames}, {KEYPOINTS}, 2) and scores "
+                f"({frames}, {KEYPOINTS}), got {self.points.shape} and {self.scores.shape}"
             )
 
     def __len__(self) -> int:
@@ -70,8 +70,8 @@ class PoseSequence:
         return 1 / (self.time_base * int(steps[0]))
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
-        """`(frames, joints)`: the joints that are sure enough to be drawn."""
+    def visible(self) -> NDArray[np.bool_]:
+        """`(frames, keypoints)`: the keypoints that are sure enough to be drawn."""
         return self.scores > self.draw_threshold
 
 

@@ -27,29 +27,41 @@ from torch import Tensor, nn
 
 from animcli.errors import PresetError, WeightsError
 from animcli.networks.controlnet import PoseGuider
-from animcli.networks.limb_maps import CHANNELS, limb_map
-from animcli.networks.reference_net import ReferenceUNet, unused_parts
-from animcli.networks.unet import ANIMATE_ANYONE, MotionConfig, Sight, UNet, UNetConfig
+from animcli.networks.limb_maps import LIMB_MAP_CHANNELS, limb_map
+from animcli.networks.reference_net import ReferenceNet, unused_keys
+from animcli.networks.unet import (
+    ANIMATE_ANYONE_UNET,
+    KVCache,
+    MotionConfig,
+    UNet,
+    UNetConfig,
+)
 from animcli.pose.draw import draw_pose
 from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
-from animcli.rendering.context import PredictWindow, StartStep, Window, key_frames
-from animcli.rendering.cost import Decoder, frame_decoder
-from animcli.rendering.guidance import Guidance, Views
+from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, keyframes
+from animcli.rendering.cost import DecoderCost, frame_decoder
+from animcli.rendering.guidance import CFGInputs, Guidance
 from animcli.rendering.loading import (
-    FrameFeatures,
+    FeatureCache,
     free_memory,
     load_image_encoder,
     load_network,
     read_config,
 )
-from animcli.rendering.memory import APART, Thrift, WindowCalls
-from animcli.rendering.pipeline import Workplace, render_clip
-from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
-from animcli.rendering.schedulers import ANIMATE_ANYONE as SCHEDULE
-from animcli.rendering.schedulers import Schedule
-from animcli.rendering.vae import SHRINK, to_unit
+from animcli.rendering.memory import CFG_BATCH_OFF, MemoryPlan, WindowCalls
+from animcli.rendering.pipeline import DenoisingContext, render_clip
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Conditioning,
+    FrameFn,
+    Progress,
+    RenderRequest,
+)
+from animcli.rendering.schedulers import ANIMATE_ANYONE_SCHEDULE as SCHEDULE
+from animcli.rendering.schedulers import NoiseSchedule
+from animcli.rendering.vae import VAE_SCALE, to_unit
 from animcli.weights.inspect import read_tensors
 
 CLIP_SIDE: Final = 224
@@ -70,16 +82,16 @@ class AnimateAnyoneConfig:
     context: CLIP's token of the reference, or one that was learned.
     """
 
-    unet: UNetConfig = ANIMATE_ANYONE
-    guider_widths: tuple[int, ...] = (16, 32, 96, 256)
+    unet: UNetConfig = ANIMATE_ANYONE_UNET
+    guider_channels: tuple[int, ...] = (16, 32, 96, 256)
     conditioning: Literal["skeleton", "limb-map"] = "skeleton"
     context: Literal["clip", "learned"] = "clip"
-    schedule: Schedule = SCHEDULE
+    schedule: NoiseSchedule = SCHEDULE
 
     def guider(self) -> PoseGuider:
         """A PoseGuider for this conditioning."""
-        channels = 3 if self.conditioning == "skeleton" else CHANNELS
-        return PoseGuider(self.unet.widths[0], self.guider_widths, channels)
+        channels = 3 if self.conditioning == "skeleton" else LIMB_MAP_CHANNELS
+        return PoseGuider(self.unet.block_channels[0], self.guider_channels, channels)
 
     @classmethod
     def read(cls, folder: Path) -> "AnimateAnyoneConfig":
@@ -110,7 +122,7 @@ class AnimateAnyoneConfig:
             **{
                 **tuples(table),
                 "unet": UNetConfig(**{**unet, "motion": motion}),
-                "schedule": Schedule(**table["schedule"]),
+                "schedule": NoiseSchedule(**table["schedule"]),
             }
         )
 
@@ -122,7 +134,7 @@ class AnimateAnyone:
     entry: weights entry of its networks; one with a configuration has all that is needed.
     """
 
-    drive: ClassVar[Drive] = Drive.SKELETON
+    conditioning: ClassVar[Conditioning] = Conditioning.SKELETON
 
     config: AnimateAnyoneConfig = field(default_factory=AnimateAnyoneConfig)
     entry: str = "animate-anyone"
@@ -140,8 +152,8 @@ class AnimateAnyone:
         return self.config.unet
 
     def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
-    ) -> FrameSource:
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
         """Denoise the whole clip, going on from `checkpoint`; decode frames as asked.
 
         Raises PresetError for a drawn motion where limb maps are wanted.
@@ -158,7 +170,15 @@ class AnimateAnyone:
             else request.weights["sd-vae-ft-mse"]
         )
         schedule = self.config.schedule
-        return render_clip(request, checkpoint, report, self.unet, schedule, self.look, vae)
+        return render_clip(
+            request,
+            checkpoint,
+            progress,
+            self.unet,
+            schedule,
+            self.prepare_conditioning,
+            vae,
+        )
 
     def resident(self) -> list[nn.Module]:
         """The network that is in memory while it denoises, besides the autoencoder."""
@@ -166,16 +186,18 @@ class AnimateAnyone:
 
     def rehearse(
         self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
-    ) -> StartStep:
-        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
-        token = clip.new_empty(1, 1, self.unet.context)
-        reference = ReferenceUNet(replace(self.unet, motion=None))
-        width, place = self.unet.widths[0], clip.shape[2:]
-        pose = FrameFeatures(lambda frame: clip.new_empty(width, *place))
+    ) -> StepFn:
+        """Make the denoising function for a window of `clip` (f, c, h, w) on the meta
+        device.
+        """
+        token = clip.new_empty(1, 1, self.unet.context_dim)
+        reference = ReferenceNet(replace(self.unet, motion=None))
+        width, place = self.unet.block_channels[0], clip.shape[2:]
+        pose = FeatureCache(lambda frame: clip.new_empty(width, *place))
         return predictor(
             cast(UNet, networks[0]),
             token,
-            show(reference, clip[:1], token),
+            reference_features(reference, clip[:1], token),
             pose,
             Guidance.of(preset),
             preset.steps,
@@ -183,63 +205,63 @@ class AnimateAnyone:
 
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of what is denoised at once: all that aren't filled in afterwards."""
-        return [len(key_frames(frames, preset.latent_spacing))]
+        return [len(keyframes(frames, preset.keyframe_interval))]
 
-    def decoder(self, preset: Preset, frames: int, device: str) -> Decoder:
+    def decoder(self, preset: Preset, frames: int, device: str) -> DecoderCost:
         """Frames are decoded one by one."""
         return frame_decoder(preset, device)
 
-    def look(self, place: Workplace) -> StartStep:
+    def prepare_conditioning(self, context: DenoisingContext) -> StepFn:
         """Look at the reference and the motion, and be ready to predict."""
-        request, device, dtype = place.request, place.device, place.dtype
+        request, device, dtype = context.request, context.device, context.dtype
         folder, what, parts = request.weights[self.entry], "looking at the reference", 4
 
-        place.report(what, 0, parts)
+        context.progress(what, 0, parts)
         token = self.token(request, device, dtype)
 
-        place.report(what, 1, parts)
+        context.progress(what, 1, parts)
         guider = load_network(  # a thousandth of the UNet: it stays on the device
             self.config.guider,
             {"": folder / "pose_guider.safetensors"},
             device,
             dtype,
         )
-        latents = place.encode(request.reference).to(dtype)
+        latents = context.encode(request.reference).to(dtype)
         reference_unet = load_network(
-            lambda: ReferenceUNet(replace(self.unet, motion=None)),
+            lambda: ReferenceNet(replace(self.unet, motion=None)),
             {"": folder / "reference_unet.safetensors"},
             device,
             dtype,
-            unused=unused_parts(self.unet) if self.config.context == "clip" else (),
+            unused=unused_keys(self.unet) if self.config.context == "clip" else (),
         )
         pose = None
         if self.config.conditioning == "limb-map" and request.reference_pose is not None:
             there = limb_maps_of(request.reference_pose)(0)
             with torch.inference_mode():
                 pose = guider(there.to(device, dtype))[:, :, 0]
-        features = show(reference_unet, latents, token, pose)
+        features = reference_features(reference_unet, latents, token, pose)
         del reference_unet
         free_memory(device)
 
-        place.report(what, 2, parts)
+        context.progress(what, 2, parts)
         guided = pose_features(guider, self.conditions(request), device, dtype)
 
-        place.report(what, 3, parts)
+        context.progress(what, 3, parts)
         parts_of = {"": folder / "denoising_unet.safetensors"}
         if self.unet.motion is not None:
             motion = folder / "motion_module.safetensors"
             parts_of = {"motion_modules": motion, **parts_of}
         unet = load_network(lambda: UNet(self.unet), parts_of, device, dtype)
-        place.ready(unet)
-        place.report(what, 4, parts)
+        context.compile_network(unet)
+        context.progress(what, 4, parts)
         return predictor(
             unet,
             token,
             features,
             guided,
-            place.guidance,
+            context.guidance,
             request.preset.steps,
-            place.thrift(self.unet),
+            context.memory_plan(self.unet),
         )
 
     def token(
@@ -248,16 +270,18 @@ class AnimateAnyone:
         """Context token (1, 1, width): CLIP's of the reference, or the learned one."""
         if self.config.context == "clip":
             folder = request.weights["clip-image-encoder"]
-            return describe(load_image_encoder(folder, device, dtype), request.reference)
+            return encode_image(
+                load_image_encoder(folder, device, dtype), request.reference
+            )
         path = request.weights[self.entry] / "image_token.safetensors"
-        shape = (1, 1, self.unet.context)
+        shape = (1, 1, self.unet.context_dim)
         return read_tensors(path, {"image_token": shape})["image_token"].to(device, dtype)
 
     def conditions(self, request: RenderRequest) -> Callable[[int], Tensor]:
         """Frame -> input of the PoseGuider, (1, c, 1, h, w)."""
         if self.config.conditioning == "limb-map" and request.motion is not None:
             return limb_maps_of(request.motion)
-        picture = drawn(request)
+        picture = pose_pictures(request)
         return lambda frame: to_unit(picture(frame))[:, :, None]
 
 
@@ -270,9 +294,9 @@ def tiny() -> AnimateAnyone:
 def limb_maps_of(motion: PoseSequence) -> Callable[[int], Tensor]:
     """Frame -> limb map of a motion, (1, c, 1, h, w) at the size of the latents."""
     width, height = motion.size
-    size = (height // SHRINK, width // SHRINK)
+    size = (height // VAE_SCALE, width // VAE_SCALE)
     keypoints = torch.from_numpy(motion.points[:, BODY] / np.array(motion.size, np.float32))
-    visible = torch.from_numpy(motion.seen[:, BODY])
+    visible = torch.from_numpy(motion.visible[:, BODY])
 
     def of(frame: int) -> Tensor:
         one = slice(frame, frame + 1)
@@ -281,7 +305,7 @@ def limb_maps_of(motion: PoseSequence) -> Callable[[int], Tensor]:
     return of
 
 
-def drawn(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
+def pose_pictures(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
     """Frame -> the skeleton picture (h, w, 3) to follow there."""
     motion, control = request.motion, request.control
     if control is not None:
@@ -299,18 +323,20 @@ def pose_features(
     conditions: Callable[[int], Tensor],
     device: torch.device,
     dtype: torch.dtype,
-) -> FrameFeatures:
-    """What the guider says of each frame's skeleton, (widths[0], h, w), worked out once."""
+) -> FeatureCache:
+    """Features of each frame's skeleton from the guider, (channels, h, w), computed
+    once.
+    """
 
     @torch.inference_mode()
     def guide(frame: int) -> Tensor:
         return guider(conditions(frame).to(device, dtype))[0, :, 0]
 
-    return FrameFeatures(guide)
+    return FeatureCache(guide)
 
 
 @torch.inference_mode()
-def describe(clip: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
+def encode_image(clip: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
     """CLIP's one token (1, 1, width) for a picture (h, w, 3), squashed to a square."""
     like = next(clip.parameters())
     small = Image.fromarray(picture).resize(
@@ -323,45 +349,52 @@ def describe(clip: nn.Module, picture: NDArray[np.uint8]) -> Tensor:
 
 
 @torch.inference_mode()
-def show(
-    network: ReferenceUNet, latents: Tensor, token: Tensor, pose: Tensor | None = None
+def reference_features(
+    network: ReferenceNet, latents: Tensor, token: Tensor, pose: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Features of the reference, whose latents are clean, for the UNet's transformers.
+    """Reference features for the transformers; the reference's latents are clean.
 
-    pose: (1, widths[0], h, w), what the PoseGuider says of the reference's own limb map.
+    pose: (1, block_channels[0], h, w), what the PoseGuider says of the reference's own limb
+        map.
     """
     clean = torch.zeros((), dtype=torch.long, device=latents.device)
-    return network(latents, clean, network.see(token), pose)
+    return network(latents, clean, network.cache_kv(token), pose)
 
 
 def predictor(
     unet: UNet,
     token: Tensor,
     features: dict[str, Tensor],
-    pose: FrameFeatures,
+    pose: FeatureCache,
     guidance: Guidance,
     steps: int,
-    thrift: Thrift = APART,
-) -> StartStep:
-    """How to predict a window; what doesn't change over windows and steps is done here."""
+    memory_plan: MemoryPlan = CFG_BATCH_OFF,
+) -> StepFn:
+    """Make the denoising function; what doesn't change over windows and steps is done
+    here.
+    """
     nothing = torch.zeros_like(token)
     with torch.inference_mode():
-        both = unet.see(torch.cat([nothing, token]), features) if thrift.together else None
-        views = Views(unet.see(nothing), unet.see(token, features), both)
-    calls = WindowCalls(unet, guidance, thrift)
+        batched = (
+            unet.cache_kv(torch.cat([nothing, token]), features)
+            if memory_plan.cfg_batch
+            else None
+        )
+        inputs = CFGInputs(unet.cache_kv(nothing), unet.cache_kv(token, features), batched)
+    calls = WindowCalls(unet, guidance, memory_plan)
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         guided = guidance.works_at(step, steps)
         time = timestep.to(token.device)
 
-        def predict(part: Tensor, window: Window) -> Tensor:
+        def predict(part: Tensor, window: ContextWindow) -> Tensor:
             hint = pose.stack(window.frames, token).transpose(0, 1)[None].to(token)
 
-            def ask(clips: Tensor, sight: Sight) -> Tensor:
-                return unet(clips, time, sight, pose=hint)
+            def model(clips: Tensor, kv_cache: KVCache) -> Tensor:
+                return unet(clips, time, kv_cache, pose=hint)
 
-            return calls.predict(part.to(token), ask, guided=guided, views=views)
+            return calls.predict(part.to(token), model, guided=guided, inputs=inputs)
 
         return predict
 
-    return start_step
+    return step_fn

@@ -24,12 +24,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from animcli.presets import Preset
-from animcli.rendering.renderer import FrameSource, RenderRequest
+from animcli.rendering.renderer import FrameFn, RenderRequest
 
 
 @dataclass(frozen=True)
-class Window:
-    """Frames that are denoised together, and how much each counts.
+class ContextWindow:
+    """Context window: frames that are denoised together, and how much each counts.
 
     frames: indices into the clip, in the order that the motion modules see them.
     weights: one for each frame; only their relation to other windows' matters.
@@ -39,15 +39,15 @@ class Window:
     weights: tuple[float, ...]
 
 
-PredictWindow = Callable[[Tensor, Window], Tensor]
+DenoiseFn = Callable[[Tensor, ContextWindow], Tensor]
 """(latents of a window (f, c, h, w), the window) -> the prediction, same shape."""
 
-StartStep = Callable[[int, Tensor, Tensor], PredictWindow]
+StepFn = Callable[[int, Tensor, Tensor], DenoiseFn]
 """(step, timestep (), latents of the whole clip (frames, c, h, w)) -> how to predict.
 
 What a renderer works out once per step, it works out here."""
 
-CutWindows = Callable[[int], list[Window]]
+WindowsFn = Callable[[int], list[ContextWindow]]
 """step -> the windows of that step."""
 
 
@@ -59,7 +59,7 @@ def uniform_windows(
     stride: int = 1,
     step: int = 0,
     closed: bool = True,
-) -> list[Window]:
+) -> list[ContextWindow]:
     """The schedule that Animate Anyone and MagicAnimate were published with.
 
     Windows of `size` frames share `overlap` frames with the next. With `stride` 2, 3, ...
@@ -88,7 +88,9 @@ def uniform_windows(
     return windows
 
 
-def moving_windows(frames: int, size: int, overlap: int, *, step: int = 0) -> list[Window]:
+def moving_windows(
+    frames: int, size: int, overlap: int, *, step: int = 0
+) -> list[ContextWindow]:
     """Windows whose seams are elsewhere at each `step`; none joins the end to the start.
 
     Neighbours share at least `overlap` frames, in which the weight of one falls as that of
@@ -103,12 +105,12 @@ def moving_windows(frames: int, size: int, overlap: int, *, step: int = 0) -> li
     shift = int(bit_reversed(step) * stride)
     inner = range(stride - shift, frames - size, stride)
     return [
-        Window(tuple(range(start, start + size)), _tapered(size, overlap))
+        ContextWindow(tuple(range(start, start + size)), _tapered(size, overlap))
         for start in (0, *inner, frames - size)
     ]
 
 
-def windows_of(preset: Preset, frames: int) -> Callable[[int], list[Window]]:
+def context_windows(preset: Preset, frames: int) -> Callable[[int], list[ContextWindow]]:
     """Step -> the windows that a preset asks for, over a clip of `frames` frames."""
     size, overlap = preset.window, preset.overlap
     if preset.windows == "moving":
@@ -125,7 +127,7 @@ def bit_reversed(number: int) -> float:
     return int(f"{number:064b}"[::-1], 2) / 2**64
 
 
-def gather(latents: Tensor, window: Window) -> Tensor:
+def gather(latents: Tensor, window: ContextWindow) -> Tensor:
     """The window's part of `latents` (frames, c, h, w)."""
     return latents[list(window.frames)]
 
@@ -138,7 +140,7 @@ class Blend:
         self._total = torch.zeros_like(like)
         self._weight = like.new_zeros(len(like), 1, 1, 1)
 
-    def add(self, window: Window, said: Tensor) -> None:
+    def add(self, window: ContextWindow, said: Tensor) -> None:
         """Add what a window says, (its frames, c, h, w).
 
         Of a frame that it lists twice, the last counts.
@@ -160,9 +162,9 @@ def _check(size: int, overlap: int) -> None:
         raise ValueError(f"overlap must be in 0..{size - 1}, got {overlap}")
 
 
-def _flat(frames: Iterable[int]) -> Window:
+def _flat(frames: Iterable[int]) -> ContextWindow:
     chosen = tuple(frames)
-    return Window(chosen, (1.0,) * len(chosen))
+    return ContextWindow(chosen, (1.0,) * len(chosen))
 
 
 def _tapered(size: int, overlap: int) -> tuple[float, ...]:
@@ -172,17 +174,17 @@ def _tapered(size: int, overlap: int) -> tuple[float, ...]:
     )
 
 
-Filling = Literal["linear", "spherical"]
+Interpolation = Literal["linear", "spherical"]
 
 ALMOST_PARALLEL: Final = 0.9995  # cosine; beyond it the arc's formula divides by nothing
 
 
-def key_frames(frames: int, spacing: int) -> list[int]:
+def keyframes(frames: int, interval: int) -> list[int]:
     """The frames that are denoised: every `spacing`th from the first on, and the last."""
-    return [*range(0, frames - 1, spacing), frames - 1]
+    return [*range(0, frames - 1, interval), frames - 1]
 
 
-def only_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
+def select_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
     """The request for these of its frames alone, as if there were no others."""
     motion = request.motion
     if motion is not None:
@@ -194,7 +196,7 @@ def only_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
             ticks=motion.ticks[index],
         )
 
-    def of(source: FrameSource | None) -> FrameSource | None:
+    def of(source: FrameFn | None) -> FrameFn | None:
         if source is None:
             return None
 
@@ -213,15 +215,17 @@ def only_frames(request: RenderRequest, chosen: Sequence[int]) -> RenderRequest:
     )
 
 
-def fill_between(latents: Tensor, frames: Sequence[int], filling: Filling) -> Tensor:
+def interpolate(
+    latents: Tensor, frames: Sequence[int], interpolation: Interpolation
+) -> Tensor:
     """The latents of all frames from those of some, (len(frames), c, h, w).
 
     frames: which they are, rising from 0.
-    filling: along the line between two frames; or `spherical`, along the arc between them
+    filling: along the line between two frames; or `slerp`, along the arc between them
         taken as vectors, which keeps their length (Shoemake, "Animating Rotation with
         Quaternion Curves", 1985), and where they point almost the same way, along the line.
     """
-    between = spherical if filling == "spherical" else torch.lerp
+    between = slerp if interpolation == "spherical" else torch.lerp
     made = [
         between(left, right, latents.new_tensor(part / (after - before)))
         for (left, right), (before, after) in zip(
@@ -232,7 +236,7 @@ def fill_between(latents: Tensor, frames: Sequence[int], filling: Filling) -> Te
     return torch.stack([*made, latents[-1]])
 
 
-def spherical(left: Tensor, right: Tensor, part: Tensor) -> Tensor:
+def slerp(left: Tensor, right: Tensor, part: Tensor) -> Tensor:
     """The point `part` of the way along the arc from `left` to `right`."""
     cosine = F.cosine_similarity(left.flatten(), right.flatten(), dim=0)
     if cosine.abs() > ALMOST_PARALLEL:

@@ -1,4 +1,4 @@
-"""What a diffusion render will cost, told before it starts."""
+"""Cost of a diffusion render, told before it starts."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from torch.utils.flop_counter import flop_registry
 from animcli.networks.attention import ROWS_IN_CACHE, FeedForward
 from animcli.networks.unet import UNetConfig
 from animcli.presets import Preset
-from animcli.rendering.context import CutWindows, StartStep, Window, windows_of
+from animcli.rendering.context import ContextWindow, StepFn, WindowsFn, context_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import dtype_for, vae_dtype
-from animcli.rendering.vae import DECODED, SHRINK, WHOLE
+from animcli.rendering.vae import DECODED, MAX_UNTILED, VAE_SCALE
 
 
 class Live(NamedTuple):
@@ -38,7 +38,7 @@ LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
     "magic-animate": {True: Live(33.4, 15.7), False: Live(42.4, 15.7)},
     "cinemo": {True: Live(21.2, 25.5), False: Live(31.2, 35.5)},
 }
-"""By renderer, and by whether the device is a processor, on which the feed-forward layers
+"""By renderer, and by whether the device is a CPU, on which the feed-forward layers
 work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors, for
 512 by 512 pixels, of tiny for 256 by 256; a whole window of the others comes to the same
 there within 4 %."""
@@ -54,7 +54,7 @@ DECODED_OVER_TIME: Final = 1024
 Measured by the same benchmark."""
 
 UNFOLDED: Final = 3 * 128
-"""Values besides on a processor, where torch unfolds what a convolution over time looks at:
+"""Values besides on a CPU, where torch unfolds what a convolution over time looks at:
 three frames, of 128 channels at the full size."""
 
 DECODING: Final = 9_660_000
@@ -66,7 +66,7 @@ DECODING_OVER_TIME: Final = 11_600_000
 MEASURED_FOR: Final = 0.3
 """Seconds."""
 
-LIBRARIES: Final = 494_000_000
+LIBRARY_BYTES: Final = 494_000_000
 """Bytes of a process that renders with tiny networks, nearly all of it libraries: 471 MiB
 by tests/benchmarks/diffusion_cost.py."""
 
@@ -84,8 +84,10 @@ class Denoiser(Protocol):
 
     def rehearse(
         self, preset: Preset, networks: Sequence[nn.Module], clip: Tensor
-    ) -> StartStep:
-        """How a window of `clip` (f, c, h, w) is predicted; all is on the meta device."""
+    ) -> StepFn:
+        """Make the denoising function for a window of `clip` (f, c, h, w) on the meta
+        device.
+        """
 
     def clips(self, preset: Preset, frames: int) -> Sequence[int]:
         """Frames of the clips that it denoises, one after another, for so many of a video.
@@ -93,12 +95,12 @@ class Denoiser(Protocol):
         Its windows are cut from these.
         """
 
-    def decoder(self, preset: Preset, frames: int, device: str) -> "Decoder":
-        """What makes so many frames of latents, when all other networks are gone."""
+    def decoder(self, preset: Preset, frames: int, device: str) -> "DecoderCost":
+        """Decoder of so many frames of latents, when all other networks are gone."""
 
 
-class Decoder(NamedTuple):
-    """What an autoencoder takes to decode.
+class DecoderCost(NamedTuple):
+    """Memory and operations that an autoencoder takes to decode.
 
     weights, features: bytes of the former, and of the latter that are alive at once.
     flops: operations for each pixel of a frame.
@@ -110,7 +112,7 @@ class Decoder(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Cost:
     """Work and memory of a render, from shapes alone.
 
     frames: of the video.
@@ -120,7 +122,7 @@ class Estimate:
     runs: of it, one after another; two for each clip that is walked back first.
     calls: of the UNet, over all steps; guidance takes two, one after the other.
     networks, features: bytes on the device while it denoises, of all networks and of a
-        window; on a processor, of the libraries too.
+        window; on a CPU, of the libraries too.
     decoding: bytes on the device afterwards, while frames are decoded.
     latents: bytes that are kept in a checkpoint.
     flops: operations of all steps and of decoding; None where a GPU will do them.
@@ -143,7 +145,7 @@ class Estimate:
         """Most bytes that are on the device at once."""
         return max(self.networks + self.features, self.decoding)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """All of it in one line."""
         each = f" of {self.window}" if self.windows > 1 else ""
         return (
@@ -154,7 +156,7 @@ class Estimate:
         )
 
 
-def estimate(
+def estimate_cost(
     preset: Preset,
     frames: int,
     denoiser: Denoiser,
@@ -163,7 +165,7 @@ def estimate(
     offload: bool = False,
     inverted: bool = False,
     begin: int = 0,
-) -> Estimate:
+) -> Cost:
     """The cost of `frames` frames with a preset, on a kind of device.
 
     offload: whether only the UNet stays on it, with one other network at a time.
@@ -179,9 +181,9 @@ def estimate(
     networks.append(decoder.weights)
     if offload and device != "cpu":
         networks = [networks[0], max(networks[1:])]
-    libraries = LIBRARIES if device == "cpu" else 0
+    libraries = LIBRARY_BYTES if device == "cpu" else 0
     guidance = Guidance.of(preset)
-    cuts = [windows_of(preset, length) for length in clips]
+    cuts = [context_windows(preset, length) for length in clips]
     flops = None
     if device == "cpu":
         flops = decoder.flops * frames * preset.width * preset.height
@@ -193,7 +195,7 @@ def estimate(
         for cut in cuts
         for step in range(begin, preset.steps)
     )
-    return Estimate(
+    return Cost(
         frames=frames,
         windows=sum(len(cut(0)) for cut in cuts),
         window=min(preset.window, max(clips)),
@@ -203,7 +205,7 @@ def estimate(
         networks=sum(networks) + libraries,
         features=window_bytes(preset, max(clips), config, device),
         decoding=decoder.weights + decoder.features + libraries,
-        latents=sum(clips) * config.channels * positions_of(preset) * 4,
+        latents=sum(clips) * config.in_channels * positions_of(preset) * 4,
         flops=flops,
     )
 
@@ -213,7 +215,7 @@ def denoising_flops(
     denoiser: Denoiser,
     networks: Sequence[nn.Module],
     frames: int,
-    cuts: Sequence[CutWindows],
+    cuts: Sequence[WindowsFn],
     inverted: bool,
     begin: int = 0,
 ) -> int:
@@ -223,20 +225,20 @@ def denoising_flops(
         clip. inverted: whether each step is done a second time, without guidance.
     """
     guidance, length = Guidance.of(preset), min(preset.window, frames)
-    place = (preset.height // SHRINK, preset.width // SHRINK)
-    window = Window(tuple(range(length)), (1.0,) * length)
+    place = (preset.height // VAE_SCALE, preset.width // VAE_SCALE)
+    window = ContextWindow(tuple(range(length)), (1.0,) * length)
     each: dict[bool, int] = {}
     total = 0
     with torch.no_grad():  # inference mode would hide what operations consist of
-        clip = torch.empty(length, denoiser.unet.channels, *place, device="meta")
+        clip = torch.empty(length, denoiser.unet.in_channels, *place, device="meta")
         with torch.device("meta"):
-            start_step = denoiser.rehearse(preset, networks, clip)
+            step_fn = denoiser.rehearse(preset, networks, clip)
 
         def flops(step: int) -> int:
             guided = guidance.works_at(step, preset.steps)
             if guided not in each:
                 with Operations() as done:
-                    start_step(step, torch.tensor(500), clip)(clip, window)
+                    step_fn(step, torch.tensor(500), clip)(clip, window)
                 each[guided] = done.flops
             return each[guided]
 
@@ -271,7 +273,7 @@ class Operations(TorchDispatchMode):
 
 @cache
 def flops_a_second() -> float:
-    """Operations a second of this processor, measured with the layer that most are in.
+    """Operations a second of this CPU, measured with the layer that most are in.
 
     A feed-forward layer of 320 channels: whole windows came to 0.95 of its rate.
     """
@@ -294,30 +296,32 @@ def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -
     """
     live = LIVE[preset.renderer][device == "cpu"]
     values = live.once + live.frame * min(preset.window, frames)
-    values *= config.widths[0] * positions_of(preset)
+    values *= config.block_channels[0] * positions_of(preset)
     return round(values * dtype_for(device, preset.dtype).itemsize)
 
 
-def frame_decoder(preset: Preset, device: str) -> Decoder:
+def frame_decoder(preset: Preset, device: str) -> DecoderCost:
     """Of sd-vae-ft-mse or tiny's, which takes frames one by one, a large one in tiles."""
     size = vae_dtype(torch.device(device), dtype_for(device, preset.dtype)).itemsize
-    pixels = min(preset.width * preset.height, WHOLE)
+    pixels = min(preset.width * preset.height, MAX_UNTILED)
     if preset.renderer == "tiny":
-        return Decoder(TINY_AUTOENCODER * size, DECODED_TINY * pixels * size, DECODING_TINY)
-    return Decoder(AUTOENCODER * size, DECODED * pixels * size, DECODING)
+        return DecoderCost(
+            TINY_AUTOENCODER * size, DECODED_TINY * pixels * size, DECODING_TINY
+        )
+    return DecoderCost(AUTOENCODER * size, DECODED * pixels * size, DECODING)
 
 
-def clip_decoder(preset: Preset, frames: int, device: str) -> Decoder:
+def clip_decoder(preset: Preset, frames: int, device: str) -> DecoderCost:
     """Of the autoencoder that decodes so many frames at once."""
     size = vae_dtype(torch.device(device), dtype_for(device, preset.dtype)).itemsize
     pixels = preset.width * preset.height * frames
     values = DECODED_OVER_TIME + (UNFOLDED if device == "cpu" else 0)
-    return Decoder(CLIP_AUTOENCODER * size, values * pixels * size, DECODING_OVER_TIME)
+    return DecoderCost(CLIP_AUTOENCODER * size, values * pixels * size, DECODING_OVER_TIME)
 
 
 def positions_of(preset: Preset) -> int:
     """Latent positions of a frame."""
-    return preset.height // SHRINK * (preset.width // SHRINK)
+    return preset.height // VAE_SCALE * (preset.width // VAE_SCALE)
 
 
 def gigabytes(count: int) -> str:

@@ -25,7 +25,7 @@ from animcli.weights.inspect import Shapes, read_tensors
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
-AtWork: TypeAlias = Callable[[nn.Module], AbstractContextManager[object]]
+OnDevice: TypeAlias = Callable[[nn.Module], AbstractContextManager[object]]
 """A stretch in which a network works, and is on the device."""
 
 DTYPES: Final[dict[str, torch.dtype]] = {
@@ -84,12 +84,12 @@ def best_device() -> str:
 def dtype_on(device: torch.device, precision: str) -> torch.dtype:
     """The dtype of a precision, `auto` among them, on a device.
 
-    Raises DeviceError where the device can't work in it: a processor in float16, a card
+    Raises DeviceError where the device can't work in it: a CPU in float16, a card
     before Ampere in bfloat16, which it only emulates, with attention that needs gigabytes.
     """
     if device.type == "cpu" and precision == "float16":
         raise DeviceError(
-            "a processor has no arithmetic in float16", "--dtype bfloat16 or float32"
+            "float16 isn't supported on the CPU", "--dtype bfloat16 or float32"
         )
     if device.type == "cuda" and precision == "bfloat16":
         major, minor = torch.cuda.get_device_capability(device)
@@ -106,7 +106,7 @@ def dtype_for(kind: str, precision: str) -> torch.dtype:
     """The dtype of a precision on a kind of device, such as `cuda` or `cuda:1`.
 
     `auto` is float16 on CUDA and MPS, as all published systems run, and float32 on a
-    processor, which has no arithmetic in float16.
+    CPU, which has no arithmetic in float16.
     """
     if precision == "auto":
         return torch.float32 if kind == "cpu" else torch.float16
@@ -141,7 +141,7 @@ def enough_memory(doing: str, remedy: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Whether an error of torch's is about memory; only CUDA's has a type of its own."""
+    """Tell if an error of torch's is about memory; only CUDA's has a type of its own."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(part in str(error).lower() for part in OUT_OF_MEMORY)
@@ -161,7 +161,7 @@ def free_on(device: torch.device) -> int | None:
 
 
 @contextmanager
-def visit(device: torch.device, network: nn.Module) -> Iterator[None]:
+def on_device(device: torch.device, network: nn.Module) -> Iterator[None]:
     """Have copies of a network's weights on the device while it works.
 
     Those in the machine's memory stay, pinned after the first visit, so that nothing is
@@ -202,18 +202,18 @@ def free_memory(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-N = TypeVar("N", bound=nn.Module)
+_N = TypeVar("_N", bound=nn.Module)
 
 
 def load_network(
-    build: Callable[[], N],
+    build: Callable[[], _N],
     files: Mapping[str, Path],
     device: torch.device,
     dtype: torch.dtype,
     unused: tuple[str, ...] = (),
     prefix: str = "",
-) -> N:
-    """What `build` builds, with the weights in `files`, ready for inference.
+) -> _N:
+    """Build a network with the weights in `files`, ready for inference.
 
     files: where the tensors are whose names contain the key; the first that fits counts, so
         that an empty key at the end stands for all others.
@@ -230,7 +230,7 @@ def load_network(
     }
     own, state = shapes_of_network(network), {}
     wanted = {there: own[here] for there, here in stored.items()}
-    for part, shapes in split(wanted, files).items():
+    for part, shapes in split_shapes(wanted, files).items():
         read = partial(read_tensors, files[part], shapes, unused=unused)
         tensors = kept_tensors(
             files[part],
@@ -271,7 +271,7 @@ def shapes_of_network(network: nn.Module) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in network.state_dict().items()}
 
 
-def split(
+def split_shapes(
     shapes: Shapes, parts: Mapping[str, object]
 ) -> dict[str, dict[str, tuple[int, ...]]]:
     """`shapes` by the first part whose key is in the name."""
@@ -312,6 +312,10 @@ def load_image_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -
     return network
 
 
+CLIP_TOKENS: Final = 77
+"""Tokens that CLIP reads at once, a start and an end among them."""
+
+
 def load_text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
     """CLIP's network for text."""
     from transformers.models.clip.configuration_clip import CLIPTextConfig
@@ -346,11 +350,11 @@ BUDGET: Final = 1 << 30
 """Bytes of host memory. At 512 by 784 pixels 1 GiB is the pose features of 133 frames in
 float32, 267 in half precision; of longer clips the others are worked out in each step."""
 
-SHARE: Final = 0.1
+MEMORY_RESERVE: Final = 0.1
 """Of what is free on a device; windows are planned with most of the rest."""
 
 
-class FrameFeatures:
+class FeatureCache:
     """Frame -> features, remembered for as many frames as the budgets hold.
 
     Those that came first stay: windows pass over all frames again and again, and what was
@@ -385,7 +389,7 @@ class FrameFeatures:
         size = features.numel() * features.element_size()
         if self._near is None:
             free = free_on(features.device)
-            self._near = 0 if free is None else int(SHARE * free)
+            self._near = 0 if free is None else int(MEMORY_RESERVE * free)
         if features.device.type != "cpu" and size <= self._near:
             self._near -= size
             self._kept[frame] = features

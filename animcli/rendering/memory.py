@@ -12,56 +12,60 @@ from typing import Final
 from torch import Tensor, nn
 
 from animcli.networks.attention import work_in_parts, works_in_parts
-from animcli.rendering.guidance import Ask, Guidance, Views
+from animcli.rendering.guidance import CFGInputs, Guidance, ModelFn
 from animcli.rendering.loading import free_memory, is_out_of_memory
 
 
 @dataclass(frozen=True)
-class Thrift:
-    """How the calls for a window share the memory.
+class MemoryPlan:
+    """Plan of how the calls for a window share the memory.
 
-    together: both halves of guidance in one call.
+    cfg_batch: both halves of guidance in one call.
     in_parts: feed-forward layers take a part of the tokens at once.
     warm: the first window is predicted both with and without guidance, so that a compiled
         network meets all shapes at the start, not in the middle.
-    note: told what was changed.
+    warn: told what was changed.
     """
 
-    together: bool = False
+    cfg_batch: bool = False
     in_parts: bool = False
     warm: bool = False
-    note: Callable[[str], None] = lambda line: None
+    warn: Callable[[str], None] = lambda line: None
 
 
-APART: Final = Thrift()
+CFG_BATCH_OFF: Final = MemoryPlan()
 """Halves of guidance one after the other, and nothing else."""
 
-GO_APART: Final = "memory ended: the halves of guidance go in two calls from here on"
-GO_IN_PARTS: Final = "memory ended: feed-forward layers work in parts from here on"
+SPLIT_CFG_BATCH: Final = "memory ended: the halves of guidance go in two calls from here on"
+CHUNK_FEED_FORWARD: Final = "memory ended: feed-forward layers work in parts from here on"
 
 
 class WindowCalls:
     """Predictions of one network for windows."""
 
-    def __init__(self, network: nn.Module, guidance: Guidance, thrift: Thrift) -> None:
+    def __init__(
+        self, network: nn.Module, guidance: Guidance, memory_plan: MemoryPlan
+    ) -> None:
         self._network = network
         self._guidance = guidance
-        self._thrift = thrift
-        self._together = thrift.together
-        self._is_warm = not thrift.warm
-        if thrift.in_parts:
+        self._memory_plan = memory_plan
+        self._cfg_batch = memory_plan.cfg_batch
+        self._is_warm = not memory_plan.warm
+        if memory_plan.in_parts:
             work_in_parts(network)
 
-    def predict(self, part: Tensor, ask: Ask, *, guided: bool, views: Views) -> Tensor:
+    def predict(
+        self, part: Tensor, model: ModelFn, *, guided: bool, inputs: CFGInputs
+    ) -> Tensor:
         """`Guidance.predict`, in less memory where it ends."""
         if not self._is_warm:
             self._is_warm = True
             if self._guidance.changes:
-                self.predict(part, ask, guided=not guided, views=views)
+                self.predict(part, model, guided=not guided, inputs=inputs)
         while True:
-            seen = views if self._together else replace(views, both=None)
+            seen = inputs if self._cfg_batch else replace(inputs, batched=None)
             try:
-                return self._guidance.predict(part, seen, ask, guided=guided)
+                return self._guidance.predict(part, seen, model, guided=guided)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._spare(guided=guided):
                     raise
@@ -70,12 +74,12 @@ class WindowCalls:
 
     def _spare(self, *, guided: bool) -> bool:
         """Plan with less; whether there was anything left to save."""
-        if self._together and guided:
-            self._together = False
-            self._thrift.note(GO_APART)
+        if self._cfg_batch and guided:
+            self._cfg_batch = False
+            self._memory_plan.warn(SPLIT_CFG_BATCH)
         elif not works_in_parts(self._network):
             work_in_parts(self._network)
-            self._thrift.note(GO_IN_PARTS)
+            self._memory_plan.warn(CHUNK_FEED_FORWARD)
         else:
             return False
         return True

@@ -25,15 +25,15 @@ from animcli.rendering import split
 from animcli.rendering.compiling import compile_blocks
 from animcli.rendering.context import (
     Blend,
-    CutWindows,
-    PredictWindow,
-    StartStep,
-    Window,
-    fill_between,
+    ContextWindow,
+    DenoiseFn,
+    StepFn,
+    WindowsFn,
+    context_windows,
     gather,
-    key_frames,
-    only_frames,
-    windows_of,
+    interpolate,
+    keyframes,
+    select_frames,
 )
 from animcli.rendering.cost import window_bytes
 from animcli.rendering.guidance import Guidance
@@ -44,16 +44,16 @@ from animcli.rendering.loading import (
     free_memory,
     free_on,
     load_autoencoder,
+    on_device,
     open_device,
     use_tensor_cores,
     vae_dtype,
-    visit,
 )
-from animcli.rendering.memory import Thrift
+from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.renderer import Checkpoint, FrameSource, RenderRequest, Report
-from animcli.rendering.schedulers import CPU, Arrays, Schedule, Solver
-from animcli.rendering.vae import SHRINK, Autoencoder
+from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
+from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
+from animcli.rendering.vae import VAE_SCALE, Autoencoder
 
 OVERFLOW: Final = (
     "--dtype float32 has room for larger numbers; where it doesn't help either, a file is "
@@ -61,42 +61,50 @@ OVERFLOW: Final = (
 )
 
 
-class Steps(Protocol):
-    """One run from noise to clean latents, or back; `Solver` says what each part does."""
+class SchedulerProtocol(Protocol):
+    """One run from noise to clean latents, or back; `Scheduler` says what each part
+    does.
+    """
 
     @property
     def timesteps(self) -> Tensor: ...  # noqa: D102
 
     @property
-    def start(self) -> float: ...  # noqa: D102
+    def init_noise_sigma(self) -> float: ...  # noqa: D102
 
-    def scale(self, latents: Tensor, step: int) -> Tensor: ...  # noqa: D102
+    def scale_model_input(self, latents: Tensor, step: int) -> Tensor: ...  # noqa: D102
 
     def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor: ...  # noqa: D102
 
-    def memory(self) -> dict[str, NDArray[np.generic]]: ...  # noqa: D102
+    def state_dict(self) -> dict[str, NDArray[np.generic]]: ...  # noqa: D102
 
-    def recall(  # noqa: D102
+    def load_state_dict(  # noqa: D102
         self, arrays: Arrays, step: int, device: torch.device
     ) -> None: ...
 
 
-PredictAll = Callable[[int, Tensor, Sequence[Window]], Iterable[Tensor]]
+PredictAll = Callable[[int, Tensor, Sequence[ContextWindow]], Iterable[Tensor]]
 """(step, latents of the whole clip, windows) -> their predictions, in order."""
 
 
-def one_by_one(start_step: StartStep, timesteps: Tensor) -> PredictAll:
-    """How to predict all windows of a step, one after another."""
+def one_by_one(step_fn: StepFn, timesteps: Tensor) -> PredictAll:
+    """Prediction of all windows of a step, one after another."""
 
-    def predict_all(step: int, seen: Tensor, windows: Sequence[Window]) -> Iterator[Tensor]:
-        predict = start_step(step, timesteps[step], seen)
+    def predict_all(
+        step: int, seen: Tensor, windows: Sequence[ContextWindow]
+    ) -> Iterator[Tensor]:
+        predict = step_fn(step, timesteps[step], seen)
         return (predict(gather(seen, window), window) for window in windows)
 
     return predict_all
 
 
 def denoise(
-    latents: Tensor, solver: Steps, start_step: StartStep, cut: CutWindows, done: int = 0
+    latents: Tensor,
+    scheduler: SchedulerProtocol,
+    step_fn: StepFn,
+    cut: WindowsFn,
+    done: int = 0,
 ) -> Iterator[Tensor]:
     """The latents (frames, c, h, w) after each step from `done` on; the last are clean.
 
@@ -104,16 +112,20 @@ def denoise(
 
     Raises DeviceError where a prediction isn't finite, before anything is kept of it.
     """
-    predict_all = one_by_one(start_step, solver.timesteps)
-    return denoise_by(latents, solver, predict_all, cut, done)
+    predict_all = one_by_one(step_fn, scheduler.timesteps)
+    return denoise_by(latents, scheduler, predict_all, cut, done)
 
 
 def denoise_by(
-    latents: Tensor, solver: Steps, predict_all: PredictAll, cut: CutWindows, done: int = 0
+    latents: Tensor,
+    scheduler: SchedulerProtocol,
+    predict_all: PredictAll,
+    cut: WindowsFn,
+    done: int = 0,
 ) -> Iterator[Tensor]:
     """The same by whoever predicts all windows of a step."""
-    for step in range(done, len(solver.timesteps)):
-        seen = solver.scale(latents, step)
+    for step in range(done, len(scheduler.timesteps)):
+        seen = scheduler.scale_model_input(latents, step)
         blend, windows = Blend(latents), cut(step)
         for window, said in zip(windows, predict_all(step, seen, windows), strict=True):
             blend.add(window, said.to(device=latents.device, dtype=latents.dtype))
@@ -121,27 +133,27 @@ def denoise_by(
         if not torch.isfinite(prediction).all():
             raise DeviceError(
                 f"the network's numbers overflowed at step {step + 1} of "
-                f"{len(solver.timesteps)}",
+                f"{len(scheduler.timesteps)}",
                 OVERFLOW,
             )
-        latents = solver.step(prediction, step, latents)
+        latents = scheduler.step(prediction, step, latents)
         yield latents
 
 
-def clean_latents(
+def sample(
     noise: Callable[[], Tensor],
-    solver: Steps,
-    start_step: Callable[[], StartStep],
-    cut: CutWindows,
+    scheduler: SchedulerProtocol,
+    step_fn: Callable[[], StepFn],
+    cut: WindowsFn,
     checkpoint: Checkpoint,
-    report: Report,
+    progress: Progress,
     device: torch.device = CPU,
     begin: int = 0,
     guidance: Guidance | None = None,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
-    `noise` (of variance 1) and `start_step` are only called if there are steps left: what
+    `noise` (of variance 1) and `step_fn` are only called if there are steps left: what
     they load is large. Latents are on `device` meanwhile; if that is a GPU, each step is
     kept while the next one runs.
     begin: steps that are left out; then `noise` gives the latents as they are before the
@@ -150,28 +162,28 @@ def clean_latents(
     """
     if split.is_capturing():
         with torch.inference_mode():
-            raise split.Captured(split.Prepared(start_step(), solver.timesteps, cut))
-    kept, steps, seconds = checkpoint.load(), len(solver.timesteps), 0.0
+            raise split.Captured(split.Prepared(step_fn(), scheduler.timesteps, cut))
+    kept, steps, seconds = checkpoint.load(), len(scheduler.timesteps), 0.0
     if kept is None and begin:
         done, latents = begin, noise()
     elif kept is None:
-        done, latents = 0, noise() * solver.start
+        done, latents = 0, noise() * scheduler.init_noise_sigma
     else:
         done, seconds = int(kept["done"]), float(kept["seconds"])
         latents = torch.from_numpy(np.asarray(kept["latents"]))
-        solver.recall(kept, done, device)
+        scheduler.load_state_dict(kept, done, device)
     if done == steps:
         return latents
     with torch.inference_mode(), Keeping(checkpoint, beside=device.type != "cpu") as keep:
         others = split.elsewhere()
         if others is None:
-            predict_all = one_by_one(keep.watched(start_step()), solver.timesteps)
+            predict_all = one_by_one(keep.watched(step_fn()), scheduler.timesteps)
         else:
             predict_all = split.predicted_elsewhere(others, guidance, steps)
         latents = latents.to(device)
-        report("denoising", done, steps)  # so that the first step's time is known
+        progress("denoising", done, steps)  # so that the first step's time is known
         begun = time.perf_counter() - seconds
-        for less_noisy in denoise_by(latents, solver, predict_all, cut, done):
+        for less_noisy in denoise_by(latents, scheduler, predict_all, cut, done):
             latents, done = less_noisy, done + 1
             spent = time.perf_counter() - begun
             arrays = {
@@ -180,8 +192,8 @@ def clean_latents(
                 "seconds": np.asarray(spent),
                 "latents": latents.cpu().numpy(),
             }
-            keep.save(arrays | solver.memory())
-            report("denoising", done, steps)
+            keep.save(arrays | scheduler.state_dict())
+            progress("denoising", done, steps)
     return latents.cpu()
 
 
@@ -214,13 +226,13 @@ class Keeping:
             self._last.result()
         self._last = self._thread.submit(self._checkpoint.save, arrays)
 
-    def watched(self, start_step: StartStep) -> StartStep:
+    def watched(self, step_fn: StepFn) -> StepFn:
         """The same, but that it ends at the next window once a save has failed."""
 
-        def start(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
-            predict = start_step(step, timestep, latents)
+        def start(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
+            predict = step_fn(step, timestep, latents)
 
-            def watch(part: Tensor, window: Window) -> Tensor:
+            def watch(part: Tensor, window: ContextWindow) -> Tensor:
                 if self._last is not None and self._last.done():
                     self._last.result()
                 return predict(part, window)
@@ -230,20 +242,21 @@ class Keeping:
         return start
 
 
-REMEDY: Final = (
-    "a smaller --window or --size, --dtype auto, --halves apart or --offload needs less"
+MEMORY_REMEDY: Final = (
+    "a smaller --window or --size, --dtype bfloat16, --cfg-batch off or --offload needs "
+    "less memory"
 )
 
 
 @dataclass(frozen=True, eq=False)
-class Workplace:
-    """What a renderer works with while it looks at a request."""
+class DenoisingContext:
+    """Request, device and autoencoder that a renderer prepares its conditioning with."""
 
     request: RenderRequest
     autoencoder: Autoencoder
     device: torch.device
     dtype: torch.dtype
-    report: Report
+    progress: Progress
 
     @property
     def guidance(self) -> Guidance:
@@ -252,45 +265,45 @@ class Workplace:
 
     @property
     def home(self) -> torch.device:
-        """Where networks are that only visit the device; see `at_work`."""
+        """Device that networks rest on between uses; see `on_device`."""
         return torch.device("cpu") if self.request.offload else self.device
 
-    def at_work(self, network: nn.Module) -> AbstractContextManager[object]:
+    def on_device(self, network: nn.Module) -> AbstractContextManager[object]:
         """A stretch in which the network is on the device; after it, it needn't be."""
         if self.home == self.device:
             return nullcontext()
-        return visit(self.device, network)
+        return on_device(self.device, network)
 
     def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         """The latents (1, 4, h / 8, w / 8) of a picture (h, w, 3)."""
-        with self.at_work(self.autoencoder.network):
+        with self.on_device(self.autoencoder.network):
             return self.autoencoder.encode(picture)
 
-    def encode_all(self, frames: FrameSource) -> Tensor:
+    def encode_all(self, frames: FrameFn) -> Tensor:
         """The latents (frames, 4, h / 8, w / 8) float32 of all frames, one by one."""
         count, found = self.request.frames, []
-        with self.at_work(self.autoencoder.network):
+        with self.on_device(self.autoencoder.network):
             for index, picture in enumerate(frames(range(count))):
-                self.report("encoding what to start from", index, count)
+                self.progress("encoding what to start from", index, count)
                 found.append(self.autoencoder.encode(picture).float().cpu())
         return torch.cat(found)
 
-    def thrift(self, config: UNetConfig) -> Thrift:
-        """How to share what is free on the device, now that the networks are there.
+    def memory_plan(self, config: UNetConfig) -> MemoryPlan:
+        """Plan for what is free on the device, now that the networks are there.
 
-        Both halves of guidance in one call are no gain on a processor.
+        Both halves of guidance in one call are no gain on a CPU.
         """
         free_memory(self.device)
         preset, free = self.request.preset, free_on(self.device)
-        together, in_parts = preset.halves == "together", False
+        cfg_batch, in_parts = preset.cfg_batch == "on", False
         if free is not None:
             window = window_bytes(preset, self.request.frames, config, self.device.type)
-            if preset.halves == "auto":
-                together = 2 * window <= USABLE * free
-            in_parts = (2 if together else 1) * window > USABLE * free
-        return Thrift(together, in_parts, preset.compiled, self.request.note)
+            if preset.cfg_batch == "auto":
+                cfg_batch = 2 * window <= USABLE * free
+            in_parts = (2 if cfg_batch else 1) * window > USABLE * free
+        return MemoryPlan(cfg_batch, in_parts, preset.compiled, self.request.note)
 
-    def ready(self, network: nn.Module) -> None:
+    def compile_network(self, network: nn.Module) -> None:
         """Compile the blocks of the network, if the preset wants that."""
         if self.request.preset.compiled:
             compile_blocks(network, self.device)
@@ -299,15 +312,16 @@ class Workplace:
 def render_clip(
     request: RenderRequest,
     checkpoint: Checkpoint,
-    report: Report,
+    progress: Progress,
     config: UNetConfig,
-    schedule: Schedule,
-    look: Callable[[Workplace], StartStep],
+    schedule: NoiseSchedule,
+    prepare_conditioning: Callable[[DenoisingContext], StepFn],
     vae_folder: Path,
-) -> FrameSource:
+) -> FrameFn:
     """Denoise the whole clip, going on from `checkpoint`; decode frames as asked.
 
-    look: what a renderer does before the first step; not called if no step is left.
+    prepare_conditioning: what a renderer does before the first step; not called if no step
+        is left.
     vae_folder: of the autoencoder, in diffusers' layout.
 
     Raises PresetError for a window that the network can't see at once, DeviceError where
@@ -318,41 +332,41 @@ def render_clip(
     device = open_device(request.device)
     dtype = dtype_on(device, preset.dtype)
     use_tensor_cores(device, dtype)
-    with enough_memory("loading the autoencoder", REMEDY):
+    with enough_memory("loading the autoencoder", MEMORY_REMEDY):
         vae = load_autoencoder(vae_folder, device, vae_dtype(device, dtype))
-    chosen = key_frames(request.frames, preset.latent_spacing)
-    few = only_frames(request, chosen)
-    place = Workplace(few, Autoencoder(vae), device, dtype, report)
-    shape = (config.channels, height // SHRINK, width // SHRINK)
-    solver = Solver(preset.sampler, schedule, preset.steps, preset.seed)
+    chosen = keyframes(request.frames, preset.keyframe_interval)
+    few = select_frames(request, chosen)
+    context = DenoisingContext(few, Autoencoder(vae), device, dtype, progress)
+    shape = (config.in_channels, height // VAE_SCALE, width // VAE_SCALE)
+    scheduler = Scheduler(preset.sampler, schedule, preset.steps, preset.seed)
     begin = 0 if few.start is None else preset.skipped_steps
 
     def first() -> Tensor:
         noise = clip_noise(preset.noise, few.frames, shape, preset.seed)
         if few.start is None or begin == 0:
             return noise
-        clean = place.encode_all(few.start)
-        return clean if begin == preset.steps else solver.noised(clean, noise, begin)
+        clean = context.encode_all(few.start)
+        return clean if begin == preset.steps else scheduler.noised(clean, noise, begin)
 
-    with enough_memory("denoising", REMEDY):
-        latents = clean_latents(
+    with enough_memory("denoising", MEMORY_REMEDY):
+        latents = sample(
             first,
-            solver,
-            lambda: look(place),
-            windows_of(preset, few.frames),
+            scheduler,
+            lambda: prepare_conditioning(context),
+            context_windows(preset, few.frames),
             checkpoint,
-            report,
+            progress,
             device,
             begin,
-            place.guidance if preset.halves == "apart" or device.type == "cpu" else None,
+            context.guidance if preset.cfg_batch == "off" or device.type == "cpu" else None,
         )
-    latents = fill_between(latents, chosen, preset.latent_filling)
+    latents = interpolate(latents, chosen, preset.interpolation)
 
     def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-        with place.at_work(vae):
+        with context.on_device(vae):
             for index in span:
                 with enough_memory("decoding", "a smaller --size needs less"):
-                    picture = place.autoencoder.picture(latents[index])
+                    picture = context.autoencoder.picture(latents[index])
                 yield picture
 
     return frames
@@ -360,9 +374,9 @@ def render_clip(
 
 def check_window(preset: Preset, config: UNetConfig) -> None:
     """Raise PresetError if the motion modules don't know so long a window."""
-    if config.motion is not None and preset.window > config.motion.positions:
+    if config.motion is not None and preset.window > config.motion.max_frames:
         raise PresetError(
             f"window {preset.window}: the motion modules of {preset.renderer} know at most "
-            f"{config.motion.positions} frames",
-            f"--window {config.motion.positions}",
+            f"{config.motion.max_frames} frames",
+            f"--window {config.motion.max_frames}",
         )

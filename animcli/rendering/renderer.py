@@ -19,16 +19,16 @@ from animcli.errors import PresetError
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, of how much), for the progress line."""
 
-FrameSource = Callable[[range], Iterator[NDArray[np.uint8]]]
+FrameFn = Callable[[range], Iterator[NDArray[np.uint8]]]
 """Frames of a range, each `(h, w, 3)` uint8 RGB. Any range may be asked for, in any order,
 and a frame is always the same, bit for bit."""
 
 
-class Drive(Enum):
-    """What moves the picture."""
+class Conditioning(Enum):
+    """Input that moves the picture."""
 
     SKELETON = "skeleton"
     DENSEPOSE = "densepose"
@@ -37,10 +37,10 @@ class Drive(Enum):
 
 
 class Checkpoint(Protocol):
-    """Where a renderer keeps what it would be sorry to lose; a save is whole or absent."""
+    """Store of a renderer's state between runs; a save is whole or absent."""
 
     def load(self) -> dict[str, NDArray[np.generic]] | None:
-        """What was saved last, or None."""
+        """Arrays that were saved last, or None."""
 
     def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Replace what was saved by `arrays`."""
@@ -53,8 +53,8 @@ class RenderRequest:
     reference: `(h, w, 3)` uint8 RGB, already at the size of the result.
     reference_alpha: `(h, w)` uint8, where the file had an alpha channel, or didn't have the
         shape of the result: 0 in the room beside it, which continues its border.
-    reference_pose: the character's joints in the reference, one frame, in its pixels.
-    motion: the joints to follow, already retargeted, in pixels of the result.
+    reference_pose: the character's keypoints in the reference, one frame, in its pixels.
+    motion: the keypoints to follow, already retargeted, in pixels of the result.
     control: for renderers that follow a drawn video (DensePose, a skeleton clip), or take
         the motion of another clip: its frames, `(h, w, 3)` uint8 RGB at the size of the
         result.
@@ -65,7 +65,7 @@ class RenderRequest:
     start: frames to start from instead of noise, `(h, w, 3)` uint8 RGB at the size of the
         result, for the fraction of the steps that the preset's `strength` says.
     note: told what a user should know of that happened on the way.
-    offload: whether networks leave the device while others work; on a processor they have
+    offload: whether networks leave the device while others work; on a CPU they have
         nowhere to go.
     """
 
@@ -73,33 +73,33 @@ class RenderRequest:
     reference_alpha: NDArray[np.uint8] | None
     reference_pose: PoseSequence | None
     motion: PoseSequence | None
-    control: FrameSource | None
+    control: FrameFn | None
     frames: int
     size: tuple[int, int]
     preset: Preset
     weights: Mapping[str, Path]
     device: str
     offload: bool = False
-    start: FrameSource | None = None
+    start: FrameFn | None = None
     note: Callable[[str], None] = lambda line: None
 
 
 class Renderer(Protocol):
     """Turns a request into frames."""
 
-    drive: Drive
+    conditioning: Conditioning
     weights: tuple[str, ...]
     """Names in the weights catalog that `RenderRequest.weights` must hold."""
 
     def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
-    ) -> FrameSource:
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
         """Do what isn't per frame, going on from `checkpoint`; then give frames."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a renderer is, and what its pictures depend on.
+class RendererEntry:
+    """Class of a renderer, and what its pictures depend on.
 
     place: `module:class`; loaded when it is needed, since torch takes seconds.
     revision: raised whenever the same request gives other pictures than before.
@@ -113,26 +113,26 @@ class Entry:
     rate: Fraction = Fraction(24)
 
 
-RENDERERS: Final[dict[str, Entry]] = {
-    "cutout": Entry(
+RENDERERS: Final[dict[str, RendererEntry]] = {
+    "cutout": RendererEntry(
         "animcli.rendering.cutout:Cutout",
         2,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
-    "animate-anyone": Entry(
+    "animate-anyone": RendererEntry(
         "animcli.rendering.animate_anyone:AnimateAnyone",
         1,
         ("torch", "diffusers", "transformers", "numpy"),
     ),
-    "tiny": Entry(
+    "tiny": RendererEntry(
         "animcli.rendering.animate_anyone:tiny", 1, ("torch", "diffusers", "numpy")
     ),
-    "magic-animate": Entry(
+    "magic-animate": RendererEntry(
         "animcli.rendering.magic_animate:MagicAnimate",
         1,
         ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless"),
     ),
-    "cinemo": Entry(
+    "cinemo": RendererEntry(
         "animcli.rendering.cinemo:Cinemo",
         1,
         ("torch", "diffusers", "transformers", "tokenizers", "numpy"),
@@ -141,7 +141,7 @@ RENDERERS: Final[dict[str, Entry]] = {
 }
 
 
-def renderer_entry(name: str) -> Entry:
+def renderer_entry(name: str) -> RendererEntry:
     """The entry of a renderer. Raises PresetError for one that there isn't."""
     if name not in RENDERERS:
         raise PresetError(f"no renderer '{name}'", f"there are {', '.join(RENDERERS)}")

@@ -26,8 +26,8 @@ CPU: Final = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How much noise there is at each of a network's 1000 timesteps, and what it predicts.
+class NoiseSchedule:
+    """Noise at each of a network's 1000 timesteps, and what the network predicts.
 
     prediction: the noise, the velocity of Salimans and Ho, arXiv:2202.00512, or what is
         clean (`sample`).
@@ -45,28 +45,28 @@ class Schedule:
     clean_end: bool = True
 
 
-ANIMATE_ANYONE: Final = Schedule(
+ANIMATE_ANYONE_SCHEDULE: Final = NoiseSchedule(
     prediction="v_prediction", zero_snr=True, spacing="trailing"
 )
-MAGIC_ANIMATE: Final = Schedule()
-CINEMO: Final = Schedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
+MAGIC_ANIMATE_SCHEDULE: Final = NoiseSchedule()
+CINEMO_SCHEDULE: Final = NoiseSchedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
 
 
 @dataclass(frozen=True)
 class Sampler:
     """One of diffusers' schedulers.
 
-    place: module and class.
-    remembers: attributes in which it keeps what it needs from earlier steps.
+    cls: module and class.
+    state: attributes in which it keeps what it needs from earlier steps.
     options: what it is told beyond the schedule.
-    draws: whether its steps add noise.
+    stochastic: whether its steps add noise.
     clean_end: whether it can be told that the last step ends without noise.
     """
 
-    place: tuple[str, str]
-    remembers: tuple[str, ...] = ()
+    cls: tuple[str, str]
+    state: tuple[str, ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
-    draws: bool = False
+    stochastic: bool = False
     clean_end: bool = False
 
 
@@ -91,16 +91,18 @@ SAMPLERS: Final[Mapping[str, Sampler]] = {
     "lcm": Sampler(
         ("scheduling_lcm", "LCMScheduler"),
         options={"clip_sample": False},
-        draws=True,
+        stochastic=True,
         clean_end=True,
     ),
 }
 
 
-class Solver:
+class Scheduler:
     """One run of a sampler over a clip."""
 
-    def __init__(self, sampler: str, schedule: Schedule, steps: int, seed: int = 0) -> None:
+    def __init__(
+        self, sampler: str, schedule: NoiseSchedule, steps: int, seed: int = 0
+    ) -> None:
         """Raises KeyError for a sampler that isn't in `SAMPLERS`."""
         self._sampler = SAMPLERS[sampler]
         self._scheduler = make_scheduler(sampler, schedule)
@@ -109,11 +111,11 @@ class Solver:
 
     @property
     def timesteps(self) -> Tensor:
-        """What the network is told at each step, (steps,)."""
+        """Timesteps of the steps, (steps,)."""
         return self._scheduler.timesteps
 
     @property
-    def start(self) -> float:
+    def init_noise_sigma(self) -> float:
         """The standard deviation of the noise that the first step expects."""
         return float(self._scheduler.init_noise_sigma)
 
@@ -130,26 +132,26 @@ class Solver:
         """Begin with a step; those before it are left out."""
         if hasattr(self._scheduler, "set_begin_index"):
             self._scheduler.set_begin_index(step)
-        self._scheduler._step_index = step  # as in `recall`
+        self._scheduler._step_index = step  # as in `load_state_dict`
 
-    def scale(self, latents: Tensor, step: int) -> Tensor:
+    def scale_model_input(self, latents: Tensor, step: int) -> Tensor:
         """`latents` as the network wants to see them at a step."""
         return self._scheduler.scale_model_input(latents, self.timesteps[step])
 
     def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
         """The latents (frames, c, h, w) after one step."""
         noise: dict[str, object] = {}
-        if self._sampler.draws:
+        if self._sampler.stochastic:
             frames = range(len(latents))
             noise["generator"] = [frame_generator(self._seed, i, step + 1) for i in frames]
         return self._scheduler.step(
             prediction, self.timesteps[step], latents, return_dict=False, **noise
         )[0]
 
-    def memory(self) -> dict[str, NDArray[np.generic]]:
-        """What is remembered between steps, as named arrays."""
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
+        """State that is kept between steps, as named arrays."""
         arrays: dict[str, NDArray[np.generic]] = {}
-        for name in self._sampler.remembers:
+        for name in self._sampler.state:
             value = getattr(self._scheduler, name)
             parts = enumerate(value) if isinstance(value, list) else [(None, value)]
             for place, part in parts:
@@ -158,15 +160,17 @@ class Solver:
                     arrays[key] = torch.as_tensor(part).cpu().numpy()
         return arrays
 
-    def recall(self, arrays: Arrays, step: int, device: torch.device = CPU) -> None:
-        """Go on at `step`, on a device, with what `memory` gave before it."""
+    def load_state_dict(
+        self, arrays: Arrays, step: int, device: torch.device = CPU
+    ) -> None:
+        """Go on at `step`, on a device, with what `state_dict` gave before it."""
 
         def tensor(key: str) -> Tensor:
             found = torch.from_numpy(np.asarray(arrays[key]))
             return found.to(device) if found.ndim > 1 else found  # numbers stay at hand
 
         self._scheduler._step_index = step  # diffusers has no public way to say it
-        for name in self._sampler.remembers:
+        for name in self._sampler.state:
             value = getattr(self._scheduler, name, None)  # some are made by a first step
             if isinstance(value, list):
                 for place in range(len(value)):
@@ -177,10 +181,10 @@ class Solver:
                 setattr(self._scheduler, name, array if array.ndim else int(array))
 
 
-def make_scheduler(sampler: str, schedule: Schedule) -> Any:
+def make_scheduler(sampler: str, schedule: NoiseSchedule) -> Any:
     """diffusers' scheduler of that name, for a schedule."""
     chosen = SAMPLERS[sampler]
-    module, name = chosen.place
+    module, name = chosen.cls
     kind = getattr(import_module(f"diffusers.schedulers.{module}"), name)
     options: dict[str, object] = dict(chosen.options)
     if chosen.clean_end:
@@ -197,7 +201,7 @@ def make_scheduler(sampler: str, schedule: Schedule) -> Any:
     )
 
 
-def noisier(latents: Tensor, noise: Tensor, before: Tensor, after: Tensor) -> Tensor:
+def inverse_step(latents: Tensor, noise: Tensor, before: Tensor, after: Tensor) -> Tensor:
     """The latents one step of the sampler earlier, given the noise predicted in them.
 
     before, after: how much of the variance is signal now and then (alphas_cumprod).
@@ -206,16 +210,16 @@ def noisier(latents: Tensor, noise: Tensor, before: Tensor, after: Tensor) -> Te
     return after.sqrt() * clean + (1 - after).sqrt() * noise
 
 
-class Inversion:
-    """DDIM run backwards, at the same places of the loop as a `Solver`.
+class DDIMInversion:
+    """DDIM run backwards, at the same places of the loop as a `Scheduler`.
 
     Steps go up in noise, and each is predicted at the noise that it leads to, from latents
     that have less; over many small steps that makes no difference.
     """
 
-    start = 1.0
+    init_noise_sigma = 1.0
 
-    def __init__(self, schedule: Schedule, steps: int) -> None:
+    def __init__(self, schedule: NoiseSchedule, steps: int) -> None:
         scheduler = make_scheduler("ddim", schedule)
         scheduler.set_timesteps(steps)
         self.timesteps: Tensor = scheduler.timesteps.flip(0)
@@ -223,7 +227,7 @@ class Inversion:
         self._clean: Tensor = scheduler.final_alpha_cumprod
         self._stride = len(self._signal) // steps
 
-    def scale(self, latents: Tensor, step: int) -> Tensor:
+    def scale_model_input(self, latents: Tensor, step: int) -> Tensor:
         """`latents`, which are as the network wants to see them."""
         return latents
 
@@ -232,11 +236,13 @@ class Inversion:
         after = int(self.timesteps[step])
         before = after - self._stride
         signal = self._signal[before] if before >= 0 else self._clean
-        return noisier(latents, prediction, signal, self._signal[after])
+        return inverse_step(latents, prediction, signal, self._signal[after])
 
-    def memory(self) -> dict[str, NDArray[np.generic]]:
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Nothing is remembered between steps."""
         return {}
 
-    def recall(self, arrays: Arrays, step: int, device: torch.device = CPU) -> None:
+    def load_state_dict(
+        self, arrays: Arrays, step: int, device: torch.device = CPU
+    ) -> None:
         """Go on at `step`, which needs nothing from before it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from animcli.rendering.context import CutWindows, PredictWindow, StartStep, Window, gather
+from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, WindowsFn, gather
 from animcli.rendering.guidance import HALF, Guidance, Half
 
 if TYPE_CHECKING:  # which knows this module
@@ -53,17 +53,17 @@ class Captured(BaseException):
 class Prepared:
     """A render that can predict any unit of any step."""
 
-    start_step: StartStep
+    step_fn: StepFn
     timesteps: Tensor
-    cut: CutWindows
+    cut: WindowsFn
     _step: int = field(default=-1, init=False)
-    _predict: PredictWindow | None = field(default=None, init=False)
+    _predict: DenoiseFn | None = field(default=None, init=False)
 
     @torch.inference_mode()
     def predict(self, step: int, seen: Tensor, unit: Unit) -> Tensor:
         """The prediction for a unit, (window's frames, c, h, w)."""
         if self._predict is None or step != self._step:
-            self._predict = self.start_step(step, self.timesteps[step], seen)
+            self._predict = self.step_fn(step, self.timesteps[step], seen)
             self._step = step
         window = self.cut(step)[unit.window]
         token = HALF.set(unit.half)
@@ -98,7 +98,7 @@ def capturing() -> Iterator[None]:
 
 
 def is_capturing() -> bool:
-    """Whether this render only was to get as far as being able to predict."""
+    """True if this render only was to get as far as being able to predict."""
     return _capturing.get()
 
 
@@ -107,7 +107,7 @@ def elsewhere() -> Elsewhere | None:
     return _elsewhere.get()
 
 
-def units_of(windows: Sequence[Window], *, halves: bool) -> list[Unit]:
+def units_of(windows: Sequence[ContextWindow], *, halves: bool) -> list[Unit]:
     """The units of a step, in order; with `halves`, two for each window."""
     if not halves:
         return [Unit(number) for number in range(len(windows))]
@@ -121,12 +121,14 @@ def units_of(windows: Sequence[Window], *, halves: bool) -> list[Unit]:
 def predicted_elsewhere(
     who: Elsewhere, guidance: Guidance | None, steps: int
 ) -> "PredictAll":
-    """How to predict all windows of a step by others.
+    """Prediction of all windows of a step by others.
 
     guidance: of the render, where its halves may go apart; None where they may not.
     """
 
-    def predict_all(step: int, seen: Tensor, windows: Sequence[Window]) -> list[Tensor]:
+    def predict_all(
+        step: int, seen: Tensor, windows: Sequence[ContextWindow]
+    ) -> list[Tensor]:
         halves = guidance is not None and guidance.works_at(step, steps)
         said = who.predict(step, seen, units_of(windows, halves=halves))
         if guidance is None or not halves:

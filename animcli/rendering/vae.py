@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from animcli.errors import DeviceError
 from animcli.rendering.loading import (
     USABLE,
-    AtWork,
+    OnDevice,
     enough_memory,
     free_memory,
     free_on,
@@ -30,23 +30,23 @@ from animcli.rendering.loading import (
     load_network,
     read_config,
 )
-from animcli.rendering.renderer import Checkpoint, FrameSource
+from animcli.rendering.renderer import Checkpoint, FrameFn
 
 SCALING_FACTOR: Final = 0.18215
 """Makes the latents of the training pictures' variance 1 (arXiv:2112.10752, section G)."""
 
-SHRINK: Final = 8
+VAE_SCALE: Final = 8
 """Pixels of a picture in one latent position, each way."""
 
-WHOLE: Final = 1024 * 1024
-"""Pixels. On a processor a larger picture is decoded in overlapping tiles: the decoder's
+MAX_UNTILED: Final = 1024 * 1024
+"""Pixels. On a CPU a larger picture is decoded in overlapping tiles: the decoder's
 features take up to 3 KiB a pixel in float32; a GPU says how much memory it has."""
 
 DECODED: Final = 768
 """Values that are alive at once in the decoder for each pixel. Measured by
 tests/benchmarks/diffusion_memory.py."""
 
-TILE: Final = 768
+VAE_TILE: Final = 768
 """Pixels, each way. Norms are taken of a tile by itself, so that many small ones, such as
 the 256 of the autoencoder's own configuration, show seams."""
 
@@ -62,7 +62,7 @@ def to_unit(picture: NDArray[np.uint8]) -> Tensor:
 
 
 def to_shown(decoded: Tensor) -> Tensor:
-    """What a decoder gives, in -1..1, as pictures in 0..1, float32.
+    """Pictures in 0..1, float32, from a decoder's in -1..1.
 
     Raises DeviceError where it isn't finite, as a half-precision decoder's may be.
     """
@@ -101,20 +101,23 @@ class Autoencoder:
 
         One at a time, so that a frame doesn't depend on its neighbours in a batch.
         """
-        pixels = latents.shape[-1] * latents.shape[-2] * SHRINK**2
+        pixels = latents.shape[-1] * latents.shape[-2] * VAE_SCALE**2
         if not self._fits(pixels):
-            tile = {"tile_sample_min_size": TILE, "tile_latent_min_size": TILE // SHRINK}
+            tile = {
+                "tile_sample_min_size": VAE_TILE,
+                "tile_latent_min_size": VAE_TILE // VAE_SCALE,
+            }
             vars(self.network).update(tile)
             self.network.enable_tiling()  # type: ignore[operator]
         decoded = self.network.decode(latents[None].to(self._like) / self._scale).sample  # type: ignore[operator]
         return to_shown(decoded[0]).cpu()
 
     def _fits(self, pixels: int) -> bool:
-        """Whether so many pixels can be decoded at once."""
+        """Tell if so many pixels can be decoded at once."""
         like = self._like
         free = free_on(like.device)
         if free is None:
-            return pixels <= WHOLE
+            return pixels <= MAX_UNTILED
         return pixels * DECODED * like.element_size() <= USABLE * free
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
@@ -123,19 +126,19 @@ class Autoencoder:
         return shown.permute(1, 2, 0).contiguous().numpy()
 
 
-Decoder = Literal["temporal", "frame"]
+DecoderKind = Literal["temporal", "frame"]
 
-CHUNK: Final = 14
+DECODED_TOGETHER: Final = 14
 """Frames that are decoded together: as many as the decoder over time was trained with."""
 
 SHORTER: Final = (7, 4, 2, 1)
-"""Where there is no memory for as many."""
+"""Frames decoded together where there is no memory for as many."""
 
 CHUNK_KEY: Final = "decoded_together"
 """In the checkpoint."""
 
 
-def open_autoencoder(folder: Path, decoder: Decoder, device: torch.device) -> nn.Module:
+def open_autoencoder(folder: Path, decoder: DecoderKind, device: torch.device) -> nn.Module:
     """The autoencoder of the weights entry whose decoder is wanted."""
     if decoder == "frame":
         return load_autoencoder(folder / "vae", device, torch.float32)
@@ -153,14 +156,14 @@ def open_autoencoder(folder: Path, decoder: Decoder, device: torch.device) -> nn
     )
 
 
-def decoded(
+def decode_frames(
     network: nn.Module,
-    decoder: Decoder,
+    decoder: DecoderKind,
     latents: Tensor,
     checkpoint: Checkpoint,
-    at_work: AtWork = nullcontext,
+    on_device: OnDevice = nullcontext,
     note: Callable[[str], None] = lambda line: None,
-) -> FrameSource:
+) -> FrameFn:
     """The frames of latents (frames, c, h, w).
 
     checkpoint: keeps, beside what is in it, how many frames were decoded together.
@@ -175,7 +178,7 @@ def decoded(
             return autoencoder.picture(latents[index])
 
     def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-        with at_work(network):
+        with on_device(network):
             for index in span:
                 yield picture(index)
 
@@ -202,7 +205,7 @@ class Chunks:
         self._checkpoint = checkpoint
         self._note = note
         kept = checkpoint.load() or {}
-        self.length = int(kept.get(CHUNK_KEY, np.asarray(CHUNK)))
+        self.length = int(kept.get(CHUNK_KEY, np.asarray(DECODED_TOGETHER)))
         self._last: tuple[int, NDArray[np.uint8]] | None = None
 
     def picture(self, index: int) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ FAINT: Final = (214, 216, 220)
 GAP: Final = (250, 205, 200)
 BLUE, ORANGE, GREEN = (38, 105, 196), (222, 125, 20), (36, 145, 96)
 
-FINE: Final = 2
+SUPERSAMPLING: Final = 2
 """Curves are drawn this much larger and scaled down, which smooths their edges."""
 
 
@@ -52,7 +52,7 @@ def _to_width(picture: NDArray[np.uint8], width: int) -> Image.Image:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class PlottedCurve:
     """A line of a panel. values: `(frames,)`, NaN where there is nothing to draw."""
 
     name: str
@@ -66,18 +66,18 @@ class Panel:
 
     title: str
     top: float
-    curves: tuple[Curve, ...]
+    curves: tuple[PlottedCurve, ...]
 
 
 def pose_curves(sequence: PoseSequence, title: str) -> NDArray[np.uint8]:
-    """How sure the joints are, how many are seen, and how fast they move, over time.
+    """Curves of confidence, visible keypoints and speed, over time.
 
     Frames in which nobody was found are shaded. `(720, 1200, 3)` uint8 RGB.
     """
     ticks = sequence.ticks - sequence.ticks[:1]
     seconds = ticks.astype(np.float64) * float(sequence.time_base)
-    seen = sequence.seen[:, BODY]
-    nobody = np.logical_not(seen.any(axis=1))
+    visible = sequence.visible[:, BODY]
+    nobody = np.logical_not(visible.any(axis=1))
     hands = np.concatenate(
         [sequence.scores[:, LEFT_HAND], sequence.scores[:, RIGHT_HAND]], 1
     )
@@ -85,35 +85,35 @@ def pose_curves(sequence: PoseSequence, title: str) -> NDArray[np.uint8]:
     known = fast[np.isfinite(fast)]
     panels = (
         Panel(
-            "confidence (mean of the joints)",
+            "confidence (mean of the keypoints)",
             1.0,
             (
-                Curve("face", GREEN, _mean(sequence.scores[:, FACE])),
-                Curve("hands", ORANGE, _mean(hands)),
-                Curve("body", BLUE, _mean(sequence.scores[:, BODY])),
+                PlottedCurve("face", GREEN, _mean(sequence.scores[:, FACE])),
+                PlottedCurve("hands", ORANGE, _mean(hands)),
+                PlottedCurve("body", BLUE, _mean(sequence.scores[:, BODY])),
             ),
         ),
         Panel(
-            "joints of the body that are seen, of 18",
+            "keypoints of the body that are seen, of 18",
             18.0,
-            (Curve("", BLUE, seen.sum(axis=1).astype(np.float64)),),
+            (PlottedCurve("", BLUE, visible.sum(axis=1).astype(np.float64)),),
         ),
         Panel(
-            "speed (mean of the body's joints, figure heights a second)",
+            "speed (mean of the body's keypoints, figure heights a second)",
             max(0.5, float(known.max(initial=0)) * 1.05),
-            (Curve("", BLUE, fast),),
+            (PlottedCurve("", BLUE, fast),),
         ),
     )
     return _drawn(panels, seconds, nobody, title)
 
 
 def body_speed(sequence: PoseSequence) -> NDArray[np.float64]:
-    """How fast the body's joints move on the mean, `(frames,)`, in figure heights a second.
+    """Mean speed of the body's keypoints, `(frames,)`, in figure heights a second.
 
-    The figure's height is that of the box around its seen joints, median over the frames.
-    NaN in the first frame and where no joint is seen in two frames running.
+    The figure's height is that of the box around its seen keypoints, median over the
+    frames. NaN in the first frame and where no joint is seen in two frames running.
     """
-    points = np.where(sequence.seen[:, BODY, None], sequence.points[:, BODY], np.nan)
+    points = np.where(sequence.visible[:, BODY, None], sequence.points[:, BODY], np.nan)
     points = points.astype(np.float64)
     heights = [
         np.ptp(y) for frame in points if len(y := frame[np.isfinite(frame[:, 1]), 1])
@@ -142,9 +142,9 @@ def _drawn(
     title: str,
 ) -> NDArray[np.uint8]:
     width, height, left, right, head = 1200, 720, 60, 24, 44
-    image = Image.new("RGB", (width * FINE, height * FINE), PAPER)
+    image = Image.new("RGB", (width * SUPERSAMPLING, height * SUPERSAMPLING), PAPER)
     pen = ImageDraw.Draw(image)
-    pen.text((left * FINE, 22 * FINE), title, INK, _font(17), anchor="lm")
+    pen.text((left * SUPERSAMPLING, 22 * SUPERSAMPLING), title, INK, _font(17), anchor="lm")
     step = (height - head) / len(panels)
     for number, panel in enumerate(panels):
         top = head + number * step + 26
@@ -161,7 +161,7 @@ def _draw_panel(
     nobody: NDArray[np.bool_],
     box: tuple[float, float, float, float],
 ) -> None:
-    left, top, right, bottom = (side * FINE for side in box)
+    left, top, right, bottom = (side * SUPERSAMPLING for side in box)
     end = float(seconds[-1]) if len(seconds) and seconds[-1] > 0 else 1.0
     x = left + seconds / end * (right - left)
     half = (x[1] - x[0]) / 2 if len(x) > 1 else (right - left) / 2
@@ -174,18 +174,30 @@ def _draw_panel(
         (panel.top, f"{panel.top:.3g}"),
     ):
         y = bottom - value / panel.top * (bottom - top)
-        pen.line((left, y, right, y), FAINT, FINE)
-        pen.text((left - 8 * FINE, y), spelled, INK, _font(12), anchor="rm")
+        pen.line((left, y, right, y), FAINT, SUPERSAMPLING)
+        pen.text((left - 8 * SUPERSAMPLING, y), spelled, INK, _font(12), anchor="rm")
     tick = _round_step(end / 8)
     for second in np.arange(0, end + tick / 100, tick):
         place = left + second / end * (right - left)
-        pen.line((place, bottom, place, bottom + 4 * FINE), INK, FINE)
-        pen.text((place, bottom + 13 * FINE), f"{second:g} s", INK, _font(11), anchor="mm")
-    pen.text((left, top - 12 * FINE), panel.title, INK, _font(13), anchor="lm")
+        pen.line((place, bottom, place, bottom + 4 * SUPERSAMPLING), INK, SUPERSAMPLING)
+        pen.text(
+            (place, bottom + 13 * SUPERSAMPLING),
+            f"{second:g} s",
+            INK,
+            _font(11),
+            anchor="mm",
+        )
+    pen.text((left, top - 12 * SUPERSAMPLING), panel.title, INK, _font(13), anchor="lm")
     label = right
     for curve in panel.curves:
-        pen.text((label, top - 12 * FINE), curve.name, curve.colour, _font(13), anchor="rm")
-        label -= 60 * FINE
+        pen.text(
+            (label, top - 12 * SUPERSAMPLING),
+            curve.name,
+            curve.colour,
+            _font(13),
+            anchor="rm",
+        )
+        label -= 60 * SUPERSAMPLING
         heights = bottom - np.clip(curve.values / panel.top, 0, 1) * (bottom - top)
         _draw_line(pen, x, heights, curve.colour)
 
@@ -203,11 +215,11 @@ def _draw_line(
         run = run[known[run]]
         if len(run) > 1:
             places = list(zip(x[run].tolist(), y[run].tolist(), strict=True))
-            pen.line(places, colour, 2 * FINE, joint="curve")
+            pen.line(places, colour, 2 * SUPERSAMPLING, joint="curve")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size * FINE)
+    return ImageFont.load_default(size * SUPERSAMPLING)
 
 
 def _round_step(step: float) -> float:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from animcli.files import beside, storing
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import atomic_path, disk_errors
+from animcli.pipeline.stage import RunContext, Source, settings_of
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class ReadOpenPose:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import read_openpose
         from animcli.pose.io_pose import write_pose
 
-        motion = read_openpose(bench.inputs["keypoints"], rate=self.rate)
-        with beside(bench.out) as part:
+        motion = read_openpose(context.inputs["keypoints"], rate=self.rate)
+        with atomic_path(context.out) as part:
             write_pose(part, motion)
 
 
@@ -58,12 +58,12 @@ class WriteOpenPose:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import write_frames
         from animcli.pose.io_pose import read_pose
 
-        motion = read_pose(bench.inputs["motion"])
-        with beside(bench.out) as part:
+        motion = read_pose(context.inputs["motion"])
+        with atomic_path(context.out) as part:
             write_frames(part, motion)
 
 
@@ -89,13 +89,13 @@ class WriteKeypoints:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import write_openpose
         from animcli.pose.io_pose import read_pose
 
-        motion = read_pose(bench.inputs["motion"])
-        with storing(bench.out):
-            write_openpose(bench.out, motion, self.clip)
+        motion = read_pose(context.inputs["motion"])
+        with disk_errors(context.out):
+            write_openpose(context.out, motion, self.clip)
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class ReadBvh:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
-        from animcli.pose.io_bvh import View, read_bvh
+    def run(self, context: RunContext) -> None:
+        from animcli.pose.io_bvh import VirtualCamera, read_bvh
         from animcli.pose.io_pose import write_pose
 
-        view = View(around=self.around, above=self.above)
-        motion = read_bvh(bench.inputs["capture"], view)
-        with beside(bench.out) as part:
+        view = VirtualCamera(around=self.around, above=self.above)
+        motion = read_bvh(context.inputs["capture"], view)
+        with atomic_path(context.out) as part:
             write_pose(part, motion)

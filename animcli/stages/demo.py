@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.files import beside, make_folder
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import atomic_path, make_folder
+from animcli.pipeline.stage import RunContext, Source, settings_of
 
 if TYPE_CHECKING:  # numpy
     import numpy as np
     from numpy.typing import NDArray
 
 TRUTH: Final = "truth.pose"
-"""In the folder of a drawn dance: the joints that it was drawn from."""
+"""In the folder of a drawn dance: the keypoints that it was drawn from."""
 
 
 @dataclass(frozen=True)
 class DrawDance:
-    """Draws a dancer; makes a folder of lossless frames, with the true joints in it.
+    """Draws a dancer; makes a folder of lossless frames, with the true keypoints in it.
 
     figure, dance: the seeds that the person and the motion grow from.
     size: `(width, height)`.
@@ -42,14 +42,14 @@ class DrawDance:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         import numpy as np
 
         from animcli.pose.io_pose import write_pose
-        from animcli.pose.keypoints import BODY, JOINTS
+        from animcli.pose.keypoints import BODY, KEYPOINTS
         from animcli.pose.sequence import PoseSequence, even_ticks
         from animcli.stages.frames import make_frames
-        from animcli.synthetic.camera import Shot
+        from animcli.synthetic.camera import CameraShot
         from animcli.synthetic.character import Figure
         from animcli.synthetic.dance import Dance
         from animcli.synthetic.scene import Scene
@@ -57,7 +57,7 @@ class DrawDance:
         scene = Scene(
             Figure.from_seed(self.figure),
             Dance.from_seed(self.dance),
-            Shot(backdrop=self.figure),
+            CameraShot(backdrop=self.figure),
         )
         rate = float(self.rate)
 
@@ -66,15 +66,15 @@ class DrawDance:
             for drawing in scene.drawings(len(span), self.size, rate, start):
                 yield drawing.picture
 
-        joints = scene.joints(self.frames, self.size, rate)
-        points = np.zeros((self.frames, JOINTS, 2), np.float32)
-        scores = np.zeros((self.frames, JOINTS), np.float32)
-        points[:, BODY], scores[:, BODY] = joints[..., :2], 1
+        keypoints = scene.keypoints(self.frames, self.size, rate)
+        points = np.zeros((self.frames, KEYPOINTS, 2), np.float32)
+        scores = np.zeros((self.frames, KEYPOINTS), np.float32)
+        points[:, BODY], scores[:, BODY] = keypoints[..., :2], 1
         ticks, time_base = even_ticks(self.frames, self.rate)
         truth = PoseSequence(points, scores, ticks, time_base, self.size)
-        with beside(make_folder(bench.out) / TRUTH) as part:
+        with atomic_path(make_folder(context.out) / TRUTH) as part:
             write_pose(part, truth)
-        make_frames(bench, "drawing a dancer", drawn, self.frames, self.size, self.rate)
+        make_frames(context, "drawing a dancer", drawn, self.frames, self.size, self.rate)
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,15 @@ class DrawFigure:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
-        from animcli.synthetic.body import at_rest, stand
-        from animcli.synthetic.camera import Shot
+    def run(self, context: RunContext) -> None:
+        from animcli.synthetic.body import at_rest, pose_figure
+        from animcli.synthetic.camera import CameraShot
         from animcli.synthetic.character import Figure
         from animcli.synthetic.draw import draw
         from animcli.video.images import write_picture
 
         figure = Figure.from_seed(self.figure)
-        (pose,) = stand(at_rest(), figure.proportions)
-        drawing = draw(figure, pose, Shot(backdrop=self.figure), self.size)
-        with beside(bench.out) as part:
+        (pose,) = pose_figure(at_rest(), figure.proportions)
+        drawing = draw(figure, pose, CameraShot(backdrop=self.figure), self.size)
+        with atomic_path(context.out) as part:
             write_picture(part, drawing.picture)

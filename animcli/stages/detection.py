@@ -23,17 +23,22 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pipeline.checkpoint import FileCheckpoint
-from animcli.pipeline.stage import Bench
-from animcli.pose.detectors.registry import Detector, Manner, open_detector, weights_of
-from animcli.pose.draw import Kind, recognise
-from animcli.pose.keypoints import JOINTS
+from animcli.pipeline.stage import RunContext
+from animcli.pose.detectors.registry import (
+    Detector,
+    DetectorOptions,
+    detector_weights,
+    open_detector,
+)
+from animcli.pose.draw import ControlKind, recognise
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import Origin, PoseSequence
-from animcli.pose.tracking import Person, Track, choose, tracks_of
+from animcli.pose.tracking import Detection, Track, choose, tracks_of
 from animcli.video.footage import Frame
 from animcli.video.reader import Reader, open_footage
 from animcli.weights.catalog import load_catalog
 
-CHUNK: Final = 48
+FRAMES_PER_SAVE: Final = 48
 """Frames between two saves: a few seconds of work."""
 
 LEAST_SEEN: Final = 0.5
@@ -42,12 +47,12 @@ LEAST_SEEN: Final = 0.5
 TOLD: Final = 24
 """Tracks that a pose file tells of, those with most frames: a street has hundreds."""
 
-WHAT: Final = "finding joints"
+WHAT: Final = "finding keypoints"
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """What was found in some frames, one after another.
+    """Detections in some frames, one after another.
 
     indices: `(frames,)` int64, their places in the clip. ticks: `(frames,)` int64.
     people: `(frames,)` int64, how many were found in each.
@@ -63,28 +68,28 @@ class Chunk:
     state: NDArray[np.float64]
 
 
-def open_for(bench: Bench, name: str, manner: Manner) -> Detector:
+def open_for(context: RunContext, name: str, options: DetectorOptions) -> Detector:
     """The detector called `name`, with its models from the bench."""
     catalog = load_catalog()
-    files = [file.name for entry in weights_of(name) for file in catalog[entry].files]
-    models = next(iter(bench.weights.values()), None)
-    return open_detector(name, models, manner, files)
+    files = [file.name for entry in detector_weights(name) for file in catalog[entry].files]
+    models = next(iter(context.weights.values()), None)
+    return open_detector(name, models, options, files)
 
 
 def find_motion(
-    bench: Bench, reader: Reader, detector: Detector, person: str, threshold: float
+    context: RunContext, reader: Reader, detector: Detector, person: str, threshold: float
 ) -> PoseSequence:
-    """One person's joints in every frame of a clip, and who there was to choose from.
+    """One person's keypoints in every frame of a clip, and who there was to choose from.
 
     person: `largest`, `center`, or a number from 1. threshold: from which score a joint
     counts. Raises InputError where too little of the person was seen.
     """
-    chunks = list(_chunks(bench, reader, detector))
+    chunks = list(_chunks(context, reader, detector))
     if not chunks:
         raise InputError(f"{reader.info.path}: has no frames that can be read")
     absent = _left_out(chunks, reader)
     if any(absent):
-        bench.note(
+        context.warn(
             f"left out {sum(absent)} of {len(absent)} frames, which could not be decoded: "
             f"{shown_spans(absent)}"
         )
@@ -92,16 +97,16 @@ def find_motion(
     if not any(found):
         raise InputError(
             f"{reader.info.path}: nobody was found in any of its {len(found)} frames",
-            "the person should be seen whole, and at least a quarter of the picture high",
+            "use a full-body video, with the person at least a quarter of the frame high",
         )
     size = (reader.info.width, reader.info.height)
     tracks = tracks_of(found, threshold)
     chosen = choose(tracks, person, size, threshold)
     points, scores = chosen.sequence_of(len(found))
-    seen = int(scores.any(axis=1).sum())
-    if seen < LEAST_SEEN * len(scores):
+    visible = int(scores.any(axis=1).sum())
+    if visible < LEAST_SEEN * len(scores):
         raise InputError(
-            f"{reader.info.path}: a person is in {seen} of {len(scores)} frames only",
+            f"{reader.info.path}: a person is in {visible} of {len(scores)} frames only",
             "cut the video to where the person is in the picture",
         )
     return PoseSequence(
@@ -115,21 +120,23 @@ def find_motion(
                 "policy": person,
                 "track": chosen.number,
                 "of": len(tracks),
-                "tracks": told_tracks(tracks, threshold),
+                "tracks": describe_tracks(tracks, threshold),
             }
         ),
     )
 
 
-def told_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str, object]]:
-    """Who there was: number, frames, and where each was seen largest."""
+def describe_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str, object]]:
+    """Tracks as facts: number, frames, and where each was seen largest."""
     longest = sorted(tracks, key=lambda track: -len(track.frames))[:TOLD]
     told: list[dict[str, object]] = []
     for track in sorted(longest, key=lambda track: track.number):
-        boxes = [person.box(threshold) for person in track.people]
-        areas = [0.0 if box is None else float(np.prod(box[2:] - box[:2])) for box in boxes]
+        bboxes = [person.bbox(threshold) for person in track.people]
+        areas = [
+            0.0 if bbox is None else float(np.prod(bbox[2:] - bbox[:2])) for bbox in bboxes
+        ]
         best = int(np.argmax(areas))
-        box = boxes[best]
+        bbox = bboxes[best]
         told.append(
             {
                 "number": track.number,
@@ -137,7 +144,7 @@ def told_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str, obj
                 "first": track.frames[0],
                 "last": track.frames[-1],
                 "largest_in": track.frames[best],
-                "box": [] if box is None else [round(float(side)) for side in box],
+                "box": [] if bbox is None else [round(float(side)) for side in bbox],
             }
         )
     return told
@@ -155,34 +162,36 @@ def shown_spans(flags: Sequence[bool]) -> str:
 
 
 def _left_out(chunks: Sequence[Chunk], reader: Reader) -> list[bool]:
-    """Whether each frame of the clip was left out, now or in the run before."""
+    """Flags of the frames of a clip that were left out, now or in the run before."""
     read = {int(index) for chunk in chunks for index in chunk.indices}
     met = read | {lost.index for lost in reader.damaged}
     return [index not in read for index in range(max(met) + 1)]
 
 
-def _chunks(bench: Bench, reader: Reader, detector: Detector) -> Iterator[Chunk]:
+def _chunks(context: RunContext, reader: Reader, detector: Detector) -> Iterator[Chunk]:
     """The chunks that were kept, then those that are left."""
     total = reader.info.frames or 0
     number = start = 0
-    while kept := _checkpoint(bench, number).load():
+    while kept := _checkpoint(context, number).load():
         chunk = _from_arrays(kept)
         number, start = number + 1, int(chunk.indices[-1]) + 1
-        bench.report(WHAT, start, total)
+        context.progress(WHAT, start, total)
         yield chunk
         detector.restore([float(value) for value in chunk.state])
     # Frames are decoded by another thread while the networks run.
-    with closing(ahead(reader.frames(start))) as frames:
+    with closing(prefetch(reader.frames(start))) as frames:
         for first in frames:
-            some = chain([first], islice(frames, CHUNK - 1))
-            chunk = _found(bench, detector, some, total)
+            some = chain([first], islice(frames, FRAMES_PER_SAVE - 1))
+            chunk = _found(context, detector, some, total)
             arrays = {name: getattr(chunk, name) for name in Chunk.__dataclass_fields__}
-            _checkpoint(bench, number).save(arrays)
+            _checkpoint(context, number).save(arrays)
             number += 1
             yield chunk
 
 
-def _found(bench: Bench, detector: Detector, frames: Iterator[Frame], total: int) -> Chunk:
+def _found(
+    context: RunContext, detector: Detector, frames: Iterator[Frame], total: int
+) -> Chunk:
     indices, ticks, people, points, scores = [], [], [], [], []
     for frame in frames:
         found = detector.people(frame.picture)
@@ -191,29 +200,29 @@ def _found(bench: Bench, detector: Detector, frames: Iterator[Frame], total: int
         people.append(len(found))
         points += [person.points for person in found]
         scores += [person.scores for person in found]
-        bench.report(WHAT, frame.index + 1, total)
+        context.progress(WHAT, frame.index + 1, total)
     return Chunk(
         np.array(indices, dtype=np.int64),
         np.array(ticks, dtype=np.int64),
         np.array(people, dtype=np.int64),
-        np.array(points, dtype=np.float32).reshape(-1, JOINTS, 2),
-        np.array(scores, dtype=np.float32).reshape(-1, JOINTS),
+        np.array(points, dtype=np.float32).reshape(-1, KEYPOINTS, 2),
+        np.array(scores, dtype=np.float32).reshape(-1, KEYPOINTS),
         np.array(detector.state, dtype=np.float64),
     )
 
 
-def _people(chunk: Chunk) -> list[list[Person]]:
+def _people(chunk: Chunk) -> list[list[Detection]]:
     """The people of each frame of a chunk."""
     ends = chunk.people.cumsum().tolist()
-    everybody = [Person(*each) for each in zip(chunk.points, chunk.scores, strict=True)]
+    everybody = [Detection(*each) for each in zip(chunk.points, chunk.scores, strict=True)]
     return [
         everybody[end - count : end]
         for end, count in zip(ends, chunk.people.tolist(), strict=True)
     ]
 
 
-def _checkpoint(bench: Bench, number: int) -> FileCheckpoint:
-    return FileCheckpoint(bench.work / f"chunk-{number:06d}.npz", bench.may_stop)
+def _checkpoint(context: RunContext, number: int) -> FileCheckpoint:
+    return FileCheckpoint(context.work / f"chunk-{number:06d}.npz", context.check_cancelled)
 
 
 def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
@@ -227,39 +236,40 @@ def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
     )
 
 
-LOOKS: Final = 3
+PROBED_FRAMES: Final = 3
 """Frames that are looked at: the first, and others evenly further on."""
 
 
-def kind_of_clip(path: Path) -> Kind:
-    """What a clip is, by a few of its frames.
+def kind_of_clip(path: Path) -> ControlKind:
+    """Kind of a clip, by a few of its frames.
 
     What can't be read is taken for footage: the stage that reads all of it says what is
     wrong with it, and of several clips the others are still done.
     """
     if not path.exists():
-        return Kind.FOOTAGE
+        return ControlKind.FOOTAGE
     try:
-        with open_footage(path, keep_going=True, quick=True) as reader:
-            step = max((reader.info.frames or 1) // LOOKS, 1)
+        with open_footage(path, keep_going=True, fast_colour=True) as reader:
+            step = max((reader.info.frames or 1) // PROBED_FRAMES, 1)
             pictures = [
-                next(reader.frames(place), None) for place in range(0, LOOKS * step, step)
+                next(reader.frames(place), None)
+                for place in range(0, PROBED_FRAMES * step, step)
             ]
     except InputError:
-        return Kind.FOOTAGE
+        return ControlKind.FOOTAGE
     return recognise(frame.picture for frame in pictures if frame is not None)
 
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Iterable[Item]) -> Generator[Item, None, None]:
+def prefetch(items: Iterable[Item]) -> Generator[Item, None, None]:
     """The items, each fetched by another thread while the one before is worked on.
 
     What fetching raises is raised here, in its turn. Fetching ends with the iterator.
 
     One in advance is enough to keep both sides busy. With more video frames about, memory
-    goes back to the system and is fetched anew: 1 ms of processor time a frame at 1080p.
+    goes back to the system and is fetched anew: 1 ms of CPU time a frame at 1080p.
     """
     iterator = iter(items)
     end = object()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from animcli.files import part_of, put_folder_in_place, put_in_place
-from animcli.pipeline.cache import find_unit, keep_unit
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import put_folder_in_place, put_in_place, temp_path
+from animcli.pipeline.cache import find_segment, keep_segment
+from animcli.pipeline.stage import RunContext, Source, settings_of
 
 
 @dataclass(frozen=True)
@@ -49,35 +49,37 @@ class EncodeStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.stages.frames import open_frames
         from animcli.video.audio import Sound, has_sound
         from animcli.video.codecs import encoding_for
         from animcli.video.encode import encode_segment, join_segments
 
-        frames = open_frames(bench.inputs["frames"])
+        frames = open_frames(context.inputs["frames"])
         rate = self.rate or frames.rate
-        encoding = encoding_for(bench.out, rate, self.codec, self.quality)
+        encoding = encoding_for(context.out, rate, self.codec, self.quality)
         segments = []
         for number, source in enumerate(frames.segments):
-            kept = find_unit(bench.work, f"segment-{number:06d}")
+            kept = find_segment(context.work, f"segment-{number:06d}")
             if kept is None:
-                segment = bench.work / f"segment-{number:06d}{self.container}"
-                with part_of(segment) as part:
+                segment = context.work / f"segment-{number:06d}{self.container}"
+                with temp_path(segment) as part:
                     encode_segment([source], encoding, part)
-                kept = keep_unit(part, bench.work, f"segment-{number:06d}")
+                kept = keep_segment(part, context.work, f"segment-{number:06d}")
             segments.append(kept)
-            bench.report("encoding", number + 1, len(frames.segments))
-            bench.may_stop()
+            context.progress("encoding", number + 1, len(frames.segments))
+            context.check_cancelled()
         sound = None
-        if "sound" in bench.inputs and encoding.carries_sound:
-            sound = Sound(bench.inputs["sound"], self.sound_start, frames.frames / rate)
-        elif "sound" in bench.inputs and has_sound(bench.inputs["sound"]):
-            bench.note(f"{self.container or 'pictures'}: there is no room for the sound")
-        with part_of(bench.out) as part:
+        if "sound" in context.inputs and encoding.carries_sound:
+            sound = Sound(context.inputs["sound"], self.sound_start, frames.frames / rate)
+        elif "sound" in context.inputs and has_sound(context.inputs["sound"]):
+            context.warn(f"{self.container or 'pictures'}: there is no room for the sound")
+        with temp_path(context.out) as part:
             join_segments(segments, encoding, part, sound)
         if part.is_dir():
-            shutil.rmtree(bench.out, ignore_errors=True)  # of a run killed just after this
-            put_folder_in_place(part, bench.out)
+            shutil.rmtree(
+                context.out, ignore_errors=True
+            )  # of a run killed just after this
+            put_folder_in_place(part, context.out)
         else:
-            put_in_place(part, bench.out)
+            put_in_place(part, context.out)

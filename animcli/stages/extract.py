@@ -1,12 +1,12 @@
-"""Video in, joints over time or DensePose pictures out."""
+"""Video in, keypoints over time or DensePose pictures out."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.files import beside
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import atomic_path
+from animcli.pipeline.stage import RunContext, Source, settings_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExtractStage:
-    """Finds one person's joints in every frame of a video.
+    """Finds one person's keypoints in every frame of a video.
 
     video: a video, an animation or a folder of pictures.
     clean: fill short gaps and take out the trembling.
     keep_going: leave damaged frames out instead of stopping at them.
     picture_rate: frames per second of a folder of pictures, which doesn't say.
     person: `largest`, `center`, or a number from 1.
-    device, every, channels: see `DWPose`; other detectors know none of them.
+    device, detect_every, bgr_input: see `DWPose`; other detectors know none of them.
     """
 
     name: ClassVar[str] = "extract-pose"
@@ -40,20 +40,20 @@ class ExtractStage:
     picture_rate: Fraction = Fraction(24)
     person: str = "largest"
     device: str = "cpu"
-    every: int = 10
-    channels: str = "trained"
+    detect_every: int = 10
+    bgr_input: bool = False
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import weights_of
+        from animcli.pose.detectors.registry import detector_weights
 
-        return weights_of(self.detector)
+        return detector_weights(self.detector)
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import libraries_of
+        from animcli.pose.detectors.registry import detector_libraries
 
-        return (*libraries_of(self.detector), "av", "pillow", "scipy")
+        return (*detector_libraries(self.detector), "av", "pillow", "scipy")
 
     def inputs(self) -> Mapping[str, Source]:
         return {"video": self.video}
@@ -61,37 +61,39 @@ class ExtractStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from dataclasses import replace
 
-        from animcli.pose.detectors.registry import Manner, draw_threshold
+        from animcli.pose.detectors.registry import DetectorOptions, draw_threshold
         from animcli.pose.filtering import clean
         from animcli.pose.io_pose import write_pose
         from animcli.stages.detection import find_motion, open_for, shown_spans
         from animcli.video.limits import Limits
         from animcli.video.reader import open_footage
 
-        manner = Manner(self.hands, self.face, self.device, self.every, self.channels)
-        detector = open_for(bench, self.detector, manner)
+        options = DetectorOptions(
+            self.hands, self.face, self.device, self.detect_every, self.bgr_input
+        )
+        detector = open_for(context, self.detector, options)
         threshold = draw_threshold(self.detector)
         with open_footage(
-            bench.inputs["video"],
+            context.inputs["video"],
             keep_going=self.keep_going,
             limits=Limits(least_frames=2),
             rate=self.picture_rate,
-            quick=True,
+            fast_colour=True,
         ) as reader:
             for line in reader.info.notes:
-                bench.note(line)
-            found = find_motion(bench, reader, detector, self.person, threshold)
+                context.warn(line)
+            found = find_motion(context, reader, detector, self.person, threshold)
             empty = [not scores.any() for scores in found.scores]
             if any(empty):
-                bench.note(
+                context.warn(
                     f"nobody was found in {sum(empty)} of {len(found)} frames: "
                     f"{shown_spans(empty)}"
                 )
             if (others := found.origin.person["of"]) != 1:
-                bench.note(
+                context.warn(
                     f"{others} people were found, person {found.origin.person['track']} "
                     "is taken; `anim inspect` shows them, --person N takes another"
                 )
@@ -100,14 +102,14 @@ class ExtractStage:
             found.origin,
             # Without its name: the same video under another name gives the same bytes.
             source={
-                "sha256": bench.recipe.inputs["video"],
+                "sha256": context.cache_key.inputs["video"],
                 "size_px": list(found.size),
                 "rate": str(rate),
                 "frames": len(found),
             },
             detector={
                 "backend": self.detector,
-                "models": dict(bench.recipe.weights),
+                "models": dict(context.cache_key.weights),
                 "hands": self.hands,
                 "face": self.face,
             },
@@ -115,13 +117,13 @@ class ExtractStage:
         sequence = replace(found, draw_threshold=threshold, origin=origin)
         if self.clean:
             sequence = clean(sequence)
-        with beside(bench.out) as part:
+        with atomic_path(context.out) as part:
             write_pose(part, sequence)
 
 
-DRAWN: Final = (
-    "drawing DensePose parts over the joints: near to what the network was trained on, not "
-    "the same; `anim extract-pose VIDEO --kind densepose` finds the real ones"
+DRAWN_DENSEPOSE: Final = (
+    "drawing DensePose parts over the keypoints: near to what the network was trained on, "
+    "not the same; `anim extract-pose VIDEO --kind densepose` finds the real ones"
 )
 
 
@@ -153,18 +155,18 @@ class DensePoseStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.densepose import DensePoseNetwork
         from animcli.pose.draw_densepose import paint
         from animcli.stages.frames import make_frames
         from animcli.video.limits import Limits
         from animcli.video.reader import open_footage
 
-        network = DensePoseNetwork(bench.weights["densepose"], device=self.device)
-        video = bench.inputs["video"]
+        network = DensePoseNetwork(context.weights["densepose"], device=self.device)
+        video = context.inputs["video"]
         with open_footage(video, limits=Limits(least_frames=2)) as reader:
             for line in reader.info.notes:
-                bench.note(line)
+                context.warn(line)
             info = reader.info
             frames = info.frames or sum(1 for _ in reader.frames())
 
@@ -173,7 +175,7 @@ class DensePoseStage:
                     yield paint(network.parts(frame.picture))
 
             size = (info.width, info.height)
-            make_frames(bench, "finding body parts", painted, frames, size, info.rate)
+            make_frames(context, "finding body parts", painted, frames, size, info.rate)
 
 
 def draw_densepose(

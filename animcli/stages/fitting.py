@@ -18,7 +18,7 @@ from animcli.pose.sequence import PoseSequence, even_ticks
 
 
 class Fit(Enum):
-    """How a picture of another shape fills the size; its proportions always stay."""
+    """Ways for a picture of another shape to fill the size; its proportions always stay."""
 
     PAD = "pad"
     CROP = "crop"
@@ -28,7 +28,7 @@ class Fit(Enum):
 def covering(
     source: tuple[int, int], size: tuple[int, int]
 ) -> tuple[float, tuple[int, int]]:
-    """How much larger a picture gets that covers `size`, and what is cut off before it.
+    """Scale of a picture that covers `size`, and what is cut off before it.
 
     source, size: (width, height). What is cut off is (left, top), in pixels of the larger
     picture, which is made one pixel larger than is needed.
@@ -84,7 +84,7 @@ USUAL_RATES: Final = tuple(
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture comes to lie in the result.
+    """Place of a picture in the result.
 
     scale: pixels of the result for one of the picture, across and down.
     left, top: of its corner, in pixels of the result; negative where it is cut.
@@ -95,7 +95,7 @@ class Placement:
     top: int
 
 
-def place(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
+def placement(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """Keep the proportions and centre; PAD leaves room beside, the others cut what is over.
 
     With PAD and CROP the scaled picture is a whole number of pixels wide and high.
@@ -122,7 +122,7 @@ def fit_picture(
     if fit is Fit.COVER:
         return cover(pixels, size)
     source = (pixels.shape[1], pixels.shape[0])
-    at = place(source, size, fit)
+    at = placement(source, size, fit)
     width, height = (round(s * side) for s, side in zip(at.scale, source, strict=True))
     # Averages where it gets smaller, so that fine patterns don't turn into others.
     smooth = cv2.INTER_AREA if width < source[0] else cv2.INTER_CUBIC
@@ -142,7 +142,7 @@ def fit_motion(motion: PoseSequence, size: tuple[int, int], fit: Fit) -> PoseSeq
     """A motion in pixels of a result of `size`, placed as its picture would be."""
     if motion.size == size and fit is not Fit.COVER:  # which enlarges all the same
         return motion
-    at = place(motion.size, size, fit)
+    at = placement(motion.size, size, fit)
     points = motion.points * np.array(at.scale) + np.array([at.left, at.top])
     return replace(motion, points=points.astype(np.float32), size=size)
 

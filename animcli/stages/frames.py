@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.files import make_folder, part_of, write_file
-from animcli.pipeline.cache import find_unit, keep_unit
+from animcli.files import make_folder, temp_path, write_file
+from animcli.pipeline.cache import find_segment, keep_segment
 from animcli.pipeline.record import canonical
-from animcli.pipeline.stage import Bench
+from animcli.pipeline.stage import RunContext
 from animcli.video.lossless import read_lossless, write_lossless
 
 Frames: TypeAlias = "Iterator[NDArray[np.uint8]]"
@@ -93,7 +93,7 @@ def looped(
 
 
 def make_frames(
-    bench: Bench,
+    context: RunContext,
     what: str,
     source: Callable[[range], Frames],
     frames: int,
@@ -104,25 +104,27 @@ def make_frames(
 
     what: is being done, for the progress line.
     """
-    make_folder(bench.out)
+    make_folder(context.out)
     segments = []
     for start in range(0, frames, SEGMENT):
         span = range(start, min(start + SEGMENT, frames))
         stem = f"frames-{start:06d}"
-        kept = find_unit(bench.out, stem)
+        kept = find_segment(context.out, stem)
         if kept is None:
-            pictures = _counted(bench, source(span), span, frames, what)
-            with part_of(bench.out / f"{stem}{SUFFIX}") as part:
+            pictures = _counted(context, source(span), span, frames, what)
+            with temp_path(context.out / f"{stem}{SUFFIX}") as part:
                 write_lossless(part, pictures, rate)
-            kept = keep_unit(part, bench.out, stem)
+            kept = keep_segment(part, context.out, stem)
         segments.append(kept.name)
-        bench.report(what, span.stop, frames)
-        bench.may_stop()
+        context.progress(what, span.stop, frames)
+        context.check_cancelled()
     index = {"size": size, "rate": str(rate), "frames": frames, "segments": segments}
-    write_file(bench.out / INDEX, canonical(index))
+    write_file(context.out / INDEX, canonical(index))
 
 
-def _counted(bench: Bench, pictures: Frames, span: range, frames: int, what: str) -> Frames:
+def _counted(
+    context: RunContext, pictures: Frames, span: range, frames: int, what: str
+) -> Frames:
     for index, picture in zip(span, pictures, strict=True):
         yield picture
-        bench.report(what, index + 1, frames)
+        context.progress(what, index + 1, frames)

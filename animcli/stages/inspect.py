@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from animcli.files import beside
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import atomic_path
+from animcli.pipeline.stage import RunContext, Source, settings_of
 from animcli.presets import DRAWINGS
 from animcli.stages.frames import INDEX, make_frames, open_frames
 from animcli.stages.render import RenderStage
@@ -48,18 +48,18 @@ class OverlayStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         import numpy as np
 
         from animcli.pose.draw import draw_pose
         from animcli.pose.io_pose import read_pose
 
-        motion = read_pose(bench.inputs["motion"])
+        motion = read_pose(context.inputs["motion"])
         longest = self.longest or max(motion.size)
         scale = min(1.0, longest / max(motion.size))
         width, height = (max(2, round(side * scale / 2) * 2) for side in motion.size)
         points = motion.points * np.float32(scale)
-        ground = bench.inputs.get("video")
+        ground = context.inputs.get("video")
 
         def drawn(span: range) -> "Iterator[NDArray[np.uint8]]":
             pictures = _pictures(ground, span, (width, height))
@@ -74,13 +74,13 @@ class OverlayStage:
                 yield np.where(bare, picture, pose)
 
         rate = motion.rate or _mean_rate(motion.ticks.tolist(), motion.time_base)
-        make_frames(bench, "drawing the pose", drawn, len(motion), (width, height), rate)
+        make_frames(context, "drawing the pose", drawn, len(motion), (width, height), rate)
 
 
 def _pictures(
     video: Path | None, span: range, size: tuple[int, int]
 ) -> "Iterator[NDArray[np.uint8]]":
-    """What the pose is drawn on: frames of the video, dimmed, or black."""
+    """Background of the pose: frames of the video, dimmed, or black."""
     import cv2
     import numpy as np
 
@@ -127,12 +127,12 @@ class SheetStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.stages.charts import contact_sheet
         from animcli.video.images import write_picture
 
-        pictures, labels = _spread(bench.inputs["clip"], self.tiles)
-        with beside(bench.out) as part:
+        pictures, labels = _spread(context.inputs["clip"], self.tiles)
+        with atomic_path(context.out) as part:
             write_picture(part, contact_sheet(pictures, labels, self.columns, self.tile))
 
 
@@ -182,13 +182,13 @@ class CurvesStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose
         from animcli.stages.charts import pose_curves
         from animcli.video.images import write_picture
 
-        curves = pose_curves(read_pose(bench.inputs["motion"]), self.title)
-        with beside(bench.out) as part:
+        curves = pose_curves(read_pose(context.inputs["motion"]), self.title)
+        with atomic_path(context.out) as part:
             write_picture(part, curves)
 
 
@@ -215,24 +215,24 @@ class CompareStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         import numpy as np
 
         from animcli.stages.extract import draw_densepose
         from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.images import read_picture
 
-        reference = read_picture(bench.inputs["reference"]).pixels
-        result = open_frames(bench.inputs["frames"])
+        reference = read_picture(context.inputs["reference"]).pixels
+        result = open_frames(context.inputs["frames"])
         between = []
-        if "motion" in bench.inputs:
-            motion = self.render.moves(bench)
+        if "motion" in context.inputs:
+            motion = self.render.moves(context)
             densepose = DRAWINGS.get(self.render.preset.renderer) == "densepose"
             between.append(
                 draw_densepose(motion) if densepose else _drawn(motion, result.size)
             )
-        if "control" in bench.inputs:
-            between.append(looped(open_frames(bench.inputs["control"]), result.rate)[0])
+        if "control" in context.inputs:
+            between.append(looped(open_frames(context.inputs["control"]), result.rate)[0])
 
         def side_by_side(span: range) -> "Iterator[NDArray[np.uint8]]":
             panels = [panel(span) for panel in between]
@@ -240,7 +240,7 @@ class CompareStage:
                 yield np.hstack([reference, *map(next, panels), frame])
 
         size = (result.size[0] * (2 + len(between)), result.size[1])
-        make_frames(bench, "side by side", side_by_side, result.frames, size, result.rate)
+        make_frames(context, "side by side", side_by_side, result.frames, size, result.rate)
 
 
 def _drawn(
@@ -256,10 +256,10 @@ def _drawn(
     )
 
 
-TILE: Final = 200  # px, width of each picture
+SHEET_TILE: Final = 200  # px, width of each picture
 TALL: Final = 260  # px, height of a skeleton's picture
 FILLED: Final = 0.85  # of it, by the skeletons
-COLUMNS: Final = 6
+SHEET_COLUMNS: Final = 6
 MARGIN: Final = 0.1  # of a box, around the person
 
 
@@ -288,20 +288,20 @@ class PeopleStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose
         from animcli.stages.charts import contact_sheet
         from animcli.video.images import write_picture
         from animcli.video.reader import open_footage
 
-        origin = read_pose(bench.inputs["motion"]).origin
+        origin = read_pose(context.inputs["motion"]).origin
         tracks = [track for track in tracks_in(origin) if track["box"]]
         crops: dict[int, NDArray[np.uint8]] = {}
-        with open_footage(bench.inputs["video"], keep_going=True) as reader:
+        with open_footage(context.inputs["video"], keep_going=True) as reader:
             for frame in reader.frames():
                 for track in tracks:
                     if track["largest_in"] == frame.index:
-                        crops[track["number"]] = cut(frame.picture, track["box"])
+                        crops[track["number"]] = crop_to(frame.picture, track["box"])
         shown = [track for track in tracks if track["number"] in crops]
         labels = [
             f"{track['number']}: {track['frames']} frames"
@@ -309,13 +309,15 @@ class PeopleStage:
             for track in shown
         ]
         pictures = [crops[track["number"]] for track in shown]
-        with beside(bench.out) as part:
-            write_picture(part, contact_sheet(pictures, labels, COLUMNS, TILE))
+        with atomic_path(context.out) as part:
+            write_picture(part, contact_sheet(pictures, labels, SHEET_COLUMNS, SHEET_TILE))
 
 
-def cut(picture: "NDArray[np.uint8]", box: list[int]) -> "NDArray[np.uint8]":
-    """What lies around a box (left, top, right, bottom), a little more on each side."""
-    left, top, right, bottom = box
+def crop_to(picture: "NDArray[np.uint8]", bbox: list[int]) -> "NDArray[np.uint8]":
+    """Crop of a picture around a bbox (left, top, right, bottom), a little more on each
+    side.
+    """
+    left, top, right, bottom = bbox
     across, down = MARGIN * (right - left), MARGIN * (bottom - top)
     rows = slice(max(int(top - down), 0), max(int(bottom + down), 1))
     columns = slice(max(int(left - across), 0), max(int(right + across), 1))
@@ -340,7 +342,7 @@ class ProportionsStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         import numpy as np
 
         from animcli.pose.io_pose import read_pose
@@ -348,13 +350,13 @@ class ProportionsStage:
         from animcli.stages.charts import contact_sheet
         from animcli.video.images import write_picture
 
-        motion = read_pose(bench.inputs["motion"])
+        motion = read_pose(context.inputs["motion"])
         told: Any = motion.origin.retarget
         frames = told["source"]["frames"]
         target: Any = snapshots(motion, frames)
         # Reference and target lie in the same picture, and so are seen at the same scale.
-        reference, *targets = drawn([*told["reference"]["points"], *target["points"]])
-        sources = drawn(told["source"]["points"])
+        reference, *targets = draw_people([*told["reference"]["points"], *target["points"]])
+        sources = draw_people(told["source"]["points"])
         pictures = [reference, *sources, np.zeros_like(reference), *targets]
         labels = [
             "reference",
@@ -362,25 +364,27 @@ class ProportionsStage:
             "",
             *(f"target, {frame}" for frame in frames),
         ]
-        with beside(bench.out) as part:
-            write_picture(part, contact_sheet(pictures, labels, 1 + len(frames), TILE))
+        with atomic_path(context.out) as part:
+            write_picture(
+                part, contact_sheet(pictures, labels, 1 + len(frames), SHEET_TILE)
+            )
 
 
-def drawn(bodies: list[list[list[float]]]) -> "list[NDArray[np.uint8]]":
+def draw_people(bodies: list[list[list[float]]]) -> "list[NDArray[np.uint8]]":
     """Each of the bodies of a snapshot, all at the scale that shows the largest whole."""
     import numpy as np
 
     from animcli.pose.draw import draw_pose
-    from animcli.pose.keypoints import JOINTS
+    from animcli.pose.keypoints import KEYPOINTS
 
-    seen = np.array([point for body in bodies for point in body if point], np.float32)
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    size = (TILE, TALL)
+    visible = np.array([point for body in bodies for point in body if point], np.float32)
+    low, high = visible.min(axis=0), visible.max(axis=0)
+    size = (SHEET_TILE, TALL)
     scale = FILLED * float((np.array(size) / np.maximum(high - low, 1)).min())
     pictures = []
     for body in bodies:
-        points = np.zeros((JOINTS, 2), np.float32)
-        scores = np.zeros(JOINTS, np.float32)
+        points = np.zeros((KEYPOINTS, 2), np.float32)
+        scores = np.zeros(KEYPOINTS, np.float32)
         for joint, point in enumerate(body):
             if point:
                 points[joint] = (np.array(point) - (low + high) / 2) * scale

@@ -1,4 +1,5 @@
-"""The picture of the character: brought to the size of the result, and its joints found."""
+"""The picture of the character: brought to the size of the result, and its keypoints
+found."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +7,8 @@ from fractions import Fraction
 from typing import ClassVar
 
 from animcli.errors import InputError, UsageError
-from animcli.files import beside
-from animcli.pipeline.stage import Bench, Source, settings_of, shown_name
+from animcli.files import atomic_path
+from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
 from animcli.stages.fitting import Fit
 
 
@@ -34,15 +35,15 @@ class FitPicture:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         import numpy as np
 
         from animcli.stages.fitting import fit_picture
         from animcli.video.images import read_picture, write_picture
 
-        picture = read_picture(bench.inputs["picture"])
+        picture = read_picture(context.inputs["picture"])
         for line in picture.notes:
-            bench.note(f"{shown_name(self.picture)}: {line}")
+            context.warn(f"{display_name(self.picture)}: {line}")
         alpha = picture.alpha
         if alpha is None:
             alpha = np.full(picture.pixels.shape[:2], 255, np.uint8)
@@ -50,7 +51,7 @@ class FitPicture:
         if self.size is not None:
             check_size(self.size)
             pixels = fit_picture(pixels, self.size, self.fit)
-        with beside(bench.out) as part:
+        with atomic_path(context.out) as part:
             write_picture(part, pixels)
 
 
@@ -84,7 +85,7 @@ class FitClip:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from collections.abc import Iterator
         from itertools import islice
 
@@ -97,11 +98,11 @@ class FitClip:
         from animcli.video.reader import open_footage
 
         check_size(self.size)
-        video = bench.inputs["video"]
+        video = context.inputs["video"]
         if (video / INDEX).is_file():
             folder = open_frames(video)
             make_frames(
-                bench,
+                context,
                 "fitting the video",
                 lambda span: (
                     fit_picture(picture, self.size, self.fit)
@@ -114,7 +115,7 @@ class FitClip:
             return
         with open_footage(video, limits=Limits(least_frames=2)) as reader:
             for line in reader.info.notes:
-                bench.note(line)
+                context.warn(line)
             frames = reader.info.frames or sum(1 for _ in reader.frames())
 
             def fitted(span: range) -> Iterator[NDArray[np.uint8]]:
@@ -122,12 +123,12 @@ class FitClip:
                     yield fit_picture(frame.picture, self.size, self.fit)
 
             rate = reader.info.rate
-            make_frames(bench, "fitting the video", fitted, frames, self.size, rate)
+            make_frames(context, "fitting the video", fitted, frames, self.size, rate)
 
 
 @dataclass(frozen=True)
 class FindPose:
-    """Finds the joints of the one person in a picture: a motion of one frame."""
+    """Finds the keypoints of the one person in a picture: a motion of one frame."""
 
     name: ClassVar[str] = "find-pose"
     revision: ClassVar[int] = 3
@@ -138,15 +139,15 @@ class FindPose:
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import libraries_of
+        from animcli.pose.detectors.registry import detector_libraries
 
-        return (*libraries_of(self.detector), "pillow")
+        return (*detector_libraries(self.detector), "pillow")
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import weights_of
+        from animcli.pose.detectors.registry import detector_weights
 
-        return weights_of(self.detector)
+        return detector_weights(self.detector)
 
     def inputs(self) -> Mapping[str, Source]:
         return {"picture": self.picture}
@@ -154,9 +155,9 @@ class FindPose:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.registry import (
-            Manner,
+            DetectorOptions,
             draw_threshold,
             find_in_picture,
         )
@@ -165,18 +166,18 @@ class FindPose:
         from animcli.stages.detection import open_for
         from animcli.video.images import read_picture
 
-        pixels = read_picture(bench.inputs["picture"]).pixels
-        detector = open_for(bench, self.detector, Manner())
+        pixels = read_picture(context.inputs["picture"]).pixels
+        detector = open_for(context, self.detector, DetectorOptions())
         found = find_in_picture(detector, pixels)
         if found is None:
             raise InputError(
-                f"{shown_name(self.picture)}: found 0 persons",
-                "the character should be seen whole, from the front, before a calm ground",
+                f"{display_name(self.picture)}: found 0 persons",
+                "use a full-body, front-facing picture on a plain background",
             )
         people = detector.count(pixels)
         if people > 1:
             raise InputError(
-                f"{shown_name(self.picture)}: found {people} persons",
+                f"{display_name(self.picture)}: found {people} persons",
                 "cut the picture to the one character",
             )
         ticks, time_base = even_ticks(1, Fraction(1))
@@ -188,14 +189,14 @@ class FindPose:
             size=(pixels.shape[1], pixels.shape[0]),
             draw_threshold=draw_threshold(self.detector),
             origin=Origin(
-                source={"sha256": bench.recipe.inputs["picture"]},
+                source={"sha256": context.cache_key.inputs["picture"]},
                 detector={
                     "backend": self.detector,
-                    "models": dict(bench.recipe.weights),
+                    "models": dict(context.cache_key.weights),
                 },
             ),
         )
-        with beside(bench.out) as part:
+        with atomic_path(context.out) as part:
             write_pose(part, sequence)
 
 

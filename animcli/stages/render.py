@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from animcli.errors import InputError, UsageError
 from animcli.files import write_file
 from animcli.pipeline.record import canonical
-from animcli.pipeline.stage import Bench, Source, plain, settings_of, shown_name
+from animcli.pipeline.stage import RunContext, Source, display_name, settings_of, to_json
 from animcli.presets import PROMPTED, Preset
 from animcli.stages.fitting import Fit, nominal_rate, resample
 from animcli.stages.reference import FindPose, FitClip, FitPicture
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from animcli.pipeline.executor import Workshop
+    from animcli.pipeline.executor import Executor
     from animcli.pose.sequence import PoseSequence
-    from animcli.rendering.cost import Estimate
+    from animcli.rendering.cost import Cost
 
 
 DEFAULT_FRAMES: Final = 16
 """Of what follows no motion, and so has no length of its own."""
 
-CHECKPOINT: Final = "checkpoint.npz"
+RENDER_CHECKPOINT: Final = "checkpoint.npz"
 """In the work folder: what denoising goes on from."""
 
 RATE: Final = 8
@@ -45,7 +45,7 @@ SIZE: Final = (512, 320)
 """`(width, height)` at which frames are compared for it: that of Cinemo's training."""
 
 OFFLOAD_ON_CPU: Final = (
-    "--offload changes nothing on a processor, whose memory the networks are in anyway"
+    "--offload has no effect on the CPU, whose memory the networks are in anyway"
 )
 
 
@@ -67,7 +67,7 @@ class RenderStage:
         DensePose clip, a clip of skeletons; or, for one that follows words, the clip whose
         motion it takes. At another rate some of its frames are left out or shown twice.
     like: a clip that has as much motion as is wanted, for a renderer that follows words.
-    camera, stay_inside: see `RetargetStage`, whose `fit` the latter is.
+    camera, keep_in_frame: see `RetargetStage`, whose `fit` the latter is.
     offload: keep networks off the device while others work; the frames are the same.
     start: frames to start denoising from: a video, or another render of the same motion.
     """
@@ -89,7 +89,7 @@ class RenderStage:
     control: Source | None = None
     like: Source | None = None
     camera: str = "auto"
-    stay_inside: bool = True
+    keep_in_frame: bool = True
     offload: bool = False
     start: Source | None = None
 
@@ -121,7 +121,7 @@ class RenderStage:
         if self.motion is None or not self.retarget:
             return self.motion
         return RetargetStage(
-            self.motion, self.picture, self.detector, self.camera, self.stay_inside
+            self.motion, self.picture, self.detector, self.camera, self.keep_in_frame
         )
 
     @property
@@ -139,7 +139,7 @@ class RenderStage:
         if (control := self.fitted_control) is not None:
             sources["control"] = control
         if self.like is not None:
-            sources["like"] = MeasureMotion(self.like)
+            sources["like"] = MeasureSSIM(self.like)
         if self.start is not None:
             sources["start"] = FitClip(self.start, self.size, self.fit)
         return sources
@@ -148,9 +148,9 @@ class RenderStage:
         from animcli.rendering.renderer import renderer_entry
 
         heard = {
-            key.name: plain(getattr(self.preset, key.name))
+            key.name: to_json(getattr(self.preset, key.name))
             for key in fields(self.preset)
-            if key.name not in ("name", "about") and self.preset.listens_to(key.name)
+            if key.name not in ("name", "about") and self.preset.supports(key.name)
         }
         if self.start is None:
             heard.pop("strength", None)
@@ -160,15 +160,15 @@ class RenderStage:
         del settings["offload"]  # which changes no bit
         return settings
 
-    def moves(self, bench: Bench) -> PoseSequence:
-        """The joints of every frame of the result, in its pixels and at its rate."""
+    def moves(self, context: RunContext) -> PoseSequence:
+        """The keypoints of every frame of the result, in its pixels and at its rate."""
         from animcli.pose.io_pose import read_pose
         from animcli.stages.fitting import fit_motion, nominal_rate, resample, take_frames
 
-        motion = read_pose(bench.inputs["motion"])
+        motion = read_pose(context.inputs["motion"])
         usual = nominal_rate(motion)
         if motion.rate is None:
-            bench.note(
+            context.warn(
                 f"the motion is unevenly spaced; it is resampled to {usual} a second"
             )
         motion = resample(motion, self.rate or usual)
@@ -176,40 +176,40 @@ class RenderStage:
             fit_motion(motion, self.size, self.fit), self.frames, loop=self.loop
         )
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pipeline.checkpoint import FileCheckpoint
         from animcli.pose.io_pose import read_pose
         from animcli.rendering.renderer import (
-            Drive,
+            Conditioning,
             RenderRequest,
             load_renderer,
             renderer_entry,
         )
-        from animcli.stages.extract import DRAWN, draw_densepose
+        from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.images import read_picture
 
-        self.check_drive()
-        picture = read_picture(bench.inputs["reference"])
+        self.check_conditioning()
+        picture = read_picture(context.inputs["reference"])
         motion = pose = control = None
         usual = renderer_entry(self.preset.renderer).rate
         frames, rate = self.frames or DEFAULT_FRAMES, self.rate or usual
         if self.control is not None:
-            clip = open_frames(bench.inputs["control"])
+            clip = open_frames(context.inputs["control"])
             rate = self.rate or clip.rate
             control, there = looped(clip, rate)
             frames = self.frames or there
             check_frames(frames, there, loop=self.loop)
         if self.motion is not None:
-            motion, pose = self.moves(bench), read_pose(bench.inputs["pose"])
+            motion, pose = self.moves(context), read_pose(context.inputs["pose"])
             frames, rate = len(motion), motion.rate or self.rate or usual
-            if load_renderer(self.preset.renderer).drive is Drive.DENSEPOSE:
-                bench.note(DRAWN)
+            if load_renderer(self.preset.renderer).conditioning is Conditioning.DENSEPOSE:
+                context.warn(DRAWN_DENSEPOSE)
                 control = draw_densepose(motion)
         start = None
         if self.start is not None:
-            start, there = looped(open_frames(bench.inputs["start"]), rate)
+            start, there = looped(open_frames(context.inputs["start"]), rate)
             check_frames(frames, there, loop=self.loop)
         request = RenderRequest(
             reference=picture.pixels,
@@ -219,32 +219,34 @@ class RenderStage:
             control=control,
             frames=frames,
             size=self.size,
-            preset=self.as_wanted(bench),
-            weights=bench.weights,
+            preset=self.as_wanted(context),
+            weights=context.weights,
             device=self.device,
             offload=self.offload,
             start=start,
-            note=bench.note,
+            note=context.warn,
         )
         if (cost := self.cost(frames)) is not None:
-            bench.note(cost.told())
+            context.warn(cost.summary())
         if self.offload and self.device == "cpu":
-            bench.note(OFFLOAD_ON_CPU)
-        checkpoint = FileCheckpoint(bench.work / CHECKPOINT, bench.may_stop)
+            context.warn(OFFLOAD_ON_CPU)
+        checkpoint = FileCheckpoint(
+            context.work / RENDER_CHECKPOINT, context.check_cancelled
+        )
         renderer = load_renderer(self.preset.renderer)
-        source = renderer.prepare(request, checkpoint, bench.report)
-        make_frames(bench, "rendering", source, frames, self.size, rate)
+        source = renderer.prepare(request, checkpoint, context.progress)
+        make_frames(context, "rendering", source, frames, self.size, rate)
 
-    def cost(self, frames: int) -> Estimate | None:
-        """What so many frames cost, where the renderer denoises."""
-        from animcli.rendering.cost import Denoiser, estimate
+    def cost(self, frames: int) -> Cost | None:
+        """Cost of so many frames, if the renderer denoises."""
+        from animcli.rendering.cost import Denoiser, estimate_cost
         from animcli.rendering.renderer import load_renderer
 
         renderer = load_renderer(self.preset.renderer)
         if not isinstance(renderer, Denoiser):
             return None
         moved_alike = self.control is not None and self.preset.renderer in PROMPTED
-        return estimate(
+        return estimate_cost(
             self.preset,
             frames,
             renderer,
@@ -254,33 +256,33 @@ class RenderStage:
             begin=self.preset.skipped_steps if self.start is not None else 0,
         )
 
-    def as_wanted(self, bench: Bench) -> Preset:
+    def as_wanted(self, context: RunContext) -> Preset:
         """The preset, with as much motion as the clip has that was given for it."""
         if self.like is None:
             return self.preset
-        measured = motion_bucket(read_likeness(bench.inputs["like"]))
-        return replace(self.preset, motion_id=float(measured))
+        measured = motion_bucket(read_ssim(context.inputs["like"]))
+        return replace(self.preset, motion_bucket=float(measured))
 
-    def check_drive(self) -> None:
+    def check_conditioning(self) -> None:
         """Raise UsageError where the renderer wants something else than was given."""
-        from animcli.rendering.renderer import Drive, load_renderer
+        from animcli.rendering.renderer import Conditioning, load_renderer
 
         name = self.preset.renderer
-        drive = load_renderer(name).drive
+        conditioning = load_renderer(name).conditioning
         if self.motion and self.control:
             raise UsageError("a motion and a drawn video were given", "give one of them")
-        if drive is Drive.NOTHING and (self.motion or self.control):
+        if conditioning is Conditioning.NOTHING and (self.motion or self.control):
             raise UsageError(f"the renderer {name} follows no motion", "leave --motion out")
-        if drive is Drive.PROMPT and self.motion:
+        if conditioning is Conditioning.PROMPT and self.motion:
             raise UsageError(
                 f"the renderer {name} follows words, no motion",
                 "--prompt says what happens; --motion-from takes the motion of a clip",
             )
-        if drive is not Drive.PROMPT and self.like:
+        if conditioning is not Conditioning.PROMPT and self.like:
             raise UsageError(f"the renderer {name} can't be told how much moves")
-        if drive is Drive.SKELETON and not (self.motion or self.control):
+        if conditioning is Conditioning.SKELETON and not (self.motion or self.control):
             raise UsageError(f"the renderer {name} wants a motion", "--motion dance.mp4")
-        if drive is Drive.DENSEPOSE and not (self.motion or self.control):
+        if conditioning is Conditioning.DENSEPOSE and not (self.motion or self.control):
             raise UsageError(
                 f"the renderer {name} wants a motion or a DensePose video",
                 "--motion densepose.mp4",
@@ -288,10 +290,10 @@ class RenderStage:
 
 
 @dataclass(frozen=True)
-class MeasureMotion:
+class MeasureSSIM:
     """Measures how alike neighbouring frames of a clip are."""
 
-    name: ClassVar[str] = "measure-motion"
+    name: ClassVar[str] = "measure-ssim"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".json"
     weights: ClassVar[tuple[str, ...]] = ()
@@ -305,24 +307,24 @@ class MeasureMotion:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
-        mean = clip_likeness(bench.inputs["clip"], shown_name(self.clip))
-        write_file(bench.out, canonical({"likeness": mean}))
+    def run(self, context: RunContext) -> None:
+        mean = clip_ssim(context.inputs["clip"], display_name(self.clip))
+        write_file(context.out, canonical({"ssim": mean}))
 
 
-def read_likeness(path: Path) -> float:
-    """What `MeasureMotion` wrote."""
-    return float(json.loads(path.read_bytes())["likeness"])
+def read_ssim(path: Path) -> float:
+    """Read what `MeasureSSIM` wrote."""
+    return float(json.loads(path.read_bytes())["ssim"])
 
 
-def clip_likeness(video: Path, shown: str) -> float:
+def clip_ssim(video: Path, shown: str) -> float:
     """The mean structural similarity of neighbouring frames, RATE a second, at SIZE, grey.
 
     shown: what the user knows the clip by. Raises InputError if it has no two such frames.
     """
-    from animcli.video.ssim import neighbour_likeness
+    from animcli.video.ssim import neighbour_ssim
 
-    mean = neighbour_likeness(grey_frames(video))
+    mean = neighbour_ssim(grey_frames(video))
     if mean is None:
         raise InputError(
             f"{shown} has fewer than two frames at {RATE} a second", "give a longer clip"
@@ -349,8 +351,8 @@ def grey_frames(video: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What is left of a render.
+class Remaining:
+    """Cost of what is left of a render.
 
     cost: of all of it; of one window where its length isn't known yet.
     length_known: whether it is.
@@ -359,12 +361,12 @@ class Outlook:
         operations that they take, and None where that isn't known either.
     """
 
-    cost: Estimate
+    cost: Cost
     length_known: bool
     done: int = 0
     seconds: float | None = None
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """All of it in one line, but for the time."""
         from animcli.rendering.cost import counted, gigabytes
 
@@ -375,8 +377,10 @@ class Outlook:
                 f"{gigabytes(cost.memory)}; how many frames the motion shows"
             )
         if self.done:
-            return f"{cost.told()}; {self.done} of {cost.runs * cost.steps} steps are done"
-        return cost.told()
+            return (
+                f"{cost.summary()}; {self.done} of {cost.runs * cost.steps} steps are done"
+            )
+        return cost.summary()
 
     def data(self) -> dict[str, object]:
         """The same for a script; without the length where it isn't known."""
@@ -391,59 +395,59 @@ class Outlook:
         }
 
 
-def outlook(stage: RenderStage, workshop: Workshop, key: str | None) -> Outlook | None:
-    """What is left of a render; None for renderers that don't denoise.
+def remaining(stage: RenderStage, executor: Executor, key: str | None) -> Remaining | None:
+    """Cost of what is left of a render; None for renderers that don't denoise.
 
     key: of what it makes, where that is known.
     """
     from animcli.pipeline.checkpoint import FileCheckpoint
 
-    frames = frames_of(stage, workshop)
+    frames = frame_count(stage, executor)
     cost = stage.cost(stage.preset.window if frames is None else frames)
     if cost is None:
         return None
     if key is None or frames is None:
-        return Outlook(cost, frames is not None, seconds=foreseen(cost))
-    kept = FileCheckpoint(workshop.store.work_of(key) / CHECKPOINT).load()
+        return Remaining(cost, frames is not None, seconds=foreseen(cost))
+    kept = FileCheckpoint(executor.store.work_of(key) / RENDER_CHECKPOINT).load()
     if kept is None:
-        return Outlook(cost, True, seconds=foreseen(cost))
-    begun, earlier = int(kept.get("begun", 0)), int(kept.get("chapter", 0))
+        return Remaining(cost, True, seconds=foreseen(cost))
+    begun, earlier = int(kept.get("begun", 0)), int(kept.get("segment", 0))
     of_this_run = int(kept["done"]) - begun
     done = earlier * cost.steps + of_this_run
     a_step = float(kept["seconds"]) / of_this_run
-    return Outlook(cost, True, done, (cost.runs * cost.steps - done) * a_step)
+    return Remaining(cost, True, done, (cost.runs * cost.steps - done) * a_step)
 
 
-def foreseen(cost: Estimate) -> float | None:
-    """Seconds that a render takes on this processor, by its measured rate."""
+def foreseen(cost: Cost) -> float | None:
+    """Seconds that a render takes on this CPU, by its measured rate."""
     from animcli.rendering.cost import flops_a_second
 
     return None if cost.flops is None else cost.flops / flops_a_second()
 
 
-def frames_of(stage: RenderStage, workshop: Workshop) -> int | None:
-    """How many frames the result has; None while its motion isn't there."""
+def frame_count(stage: RenderStage, executor: Executor) -> int | None:
+    """Number of frames of the result; None while its motion isn't there."""
     from animcli.pose.io_pose import read_pose
     from animcli.stages.frames import looped, open_frames
 
     if stage.frames is not None:
         return stage.frames
     if stage.motion is not None:
-        path = path_of(stage.motion, workshop)
+        path = path_of(stage.motion, executor)
         if path is None:
             return None
         motion = read_pose(path)
         return len(resample(motion, stage.rate or nominal_rate(motion)))
     if stage.fitted_control is not None:
-        path = path_of(stage.fitted_control, workshop)
+        path = path_of(stage.fitted_control, executor)
         return None if path is None else looped(open_frames(path), stage.rate)[1]
     return DEFAULT_FRAMES
 
 
-def path_of(source: Source, workshop: Workshop) -> Path | None:
-    """Where a source is, if it is there."""
+def path_of(source: Source, executor: Executor) -> Path | None:
+    """Path of a source, if it is there."""
     if isinstance(source, Path):
         return source
-    key = workshop.forecast(source)[-1].key
-    made = workshop.store.find(key) if key else None
+    key = executor.dry_run(source)[-1].key
+    made = executor.store.find(key) if key else None
     return made.path if made else None

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from animcli.files import beside
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.files import atomic_path
+from animcli.pipeline.stage import RunContext, Source, settings_of
 from animcli.stages.reference import FindPose
 
 
@@ -17,7 +17,7 @@ class RetargetStage:
     motion: a `.pose` file, or the stage that makes one.
     reference: the picture of the character, or a `.pose` whose first frame shows it.
     camera: what moves or enlarges the figure: one of `animcli.pose.retarget.camera.Camera`.
-    fit: keep the figure in the picture, moved aside or smaller if it must be.
+    keep_in_frame: keep the figure in the picture, moved aside or smaller if it must be.
     """
 
     name: ClassVar[str] = "retarget"
@@ -30,7 +30,7 @@ class RetargetStage:
     reference: Source
     detector: str = "blazepose"
     camera: str = "auto"
-    fit: bool = True
+    keep_in_frame: bool = True
 
     def inputs(self) -> Mapping[str, Source]:
         reference: Source = self.reference
@@ -41,19 +41,19 @@ class RetargetStage:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
+    def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose, write_pose
         from animcli.pose.retarget.camera import Camera
         from animcli.pose.retarget.retarget import retarget
 
         fitted = retarget(
-            read_pose(bench.inputs["motion"]),
-            read_pose(bench.inputs["reference"]),
+            read_pose(context.inputs["motion"]),
+            read_pose(context.inputs["reference"]),
             camera=Camera(self.camera),
-            fit=self.fit,
+            keep_in_frame=self.keep_in_frame,
         )
         notes = fitted.origin.retarget.get("notes")
         for line in notes if isinstance(notes, list) else []:
-            bench.note(str(line))
-        with beside(bench.out) as part:
+            context.warn(str(line))
+        with atomic_path(context.out) as part:
             write_pose(part, fitted)

@@ -1,1 +1,1 @@
-"""Procedural people with known joints: for the demo, the tests and training."""
+"""Procedural people with known keypoints: for the demo, the tests and training."""

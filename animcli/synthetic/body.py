@@ -19,9 +19,9 @@ from animcli.synthetic.raycast import (
     LOWER,
     SKIN,
     THROAT,
+    UNCUT,
     UPPER,
-    WHOLE,
-    Tube,
+    SweptSphere,
 )
 
 Array = NDArray[np.floating]
@@ -30,29 +30,31 @@ Radii = tuple[float, float, float]
 
 def rod(
     a: Array, b: Array, front: Array, radii: Radii, surface: int, group: int, *,
-    flat: float = 1.0, keep: tuple[float, float] = WHOLE, offset: float = 0.0,
+    flat: float = 1.0, keep: tuple[float, float] = UNCUT, offset: float = 0.0,
     visor: tuple[float, float] | None = None, sideways: bool = False,
-) -> Tube:  # fmt: skip
+) -> SweptSphere:  # fmt: skip
     """A tube from `a` to `b`."""
-    return Tube(a, b, front, radii, surface, group, flat, keep, visor, offset, sideways)
+    return SweptSphere(
+        a, b, front, radii, surface, group, flat, keep, visor, offset, sideways
+    )
 
 
 def ball(
     centre: Array, frame: Array, radius: float, surface: int, group: int, *,
-    flat: float = 1.0, keep: tuple[float, float] = WHOLE,
+    flat: float = 1.0, keep: tuple[float, float] = UNCUT,
     visor: tuple[float, float] | None = None,
-) -> Tube:  # fmt: skip
+) -> SweptSphere:  # fmt: skip
     """A ball, or an ellipsoid that is `flat` times as deep as it is wide and high."""
     end = centre + frame[1] * np.float32(BALL / 10)
     radii = (radius, radius, radius)
-    return Tube(centre, end, frame[2], radii, surface, group, flat, keep, visor)
+    return SweptSphere(centre, end, frame[2], radii, surface, group, flat, keep, visor)
 
 
 def limb(
-    joints: tuple[Array, Array, Array], front: Array, knots: tuple[float, ...], span:
+    keypoints: tuple[Array, Array, Array], front: Array, knots: tuple[float, ...], span:
     tuple[float, float], surface: int, group: int, *, extra: float = 0.0,
     flare: float = 0.0,
-) -> list[Tube]:  # fmt: skip
+) -> list[SweptSphere]:  # fmt: skip
     """The part `span` (shares, 0..1) of an arm or a leg, bent at its middle joint.
 
     knots: radii at five even places from its root to its end; `extra` is added all along,
@@ -65,11 +67,11 @@ def limb(
         low, high = max(first, half / 2), min(last, half / 2 + 0.5)
         if high - low < 0.01:
             continue
-        a, b = joints[half], joints[half + 1]
+        a, b = keypoints[half], keypoints[half + 1]
         start, end = a + (b - a) * (2 * low - half), a + (b - a) * (2 * high - half)
         shares = np.linspace(low, high, 3)
         radii = np.interp(shares, places, knots) + extra + flare * (shares / last) ** 2
-        keep = (-9.0, 1.0) if high < half / 2 + 0.5 or (half and last >= 1) else WHOLE
+        keep = (-9.0, 1.0) if high < half / 2 + 0.5 or (half and last >= 1) else UNCUT
         tubes.append(
             rod(start, end, front, (float(radii[0]), float(radii[1]), float(radii[2])),
                 surface, group, keep=keep, offset=low)
@@ -77,8 +79,8 @@ def limb(
     return tubes
 
 
-SIDES: Array = np.array([-1, 1], np.float32)
-"""Which way each side of the body lies along x."""
+SIDE_SIGNS: Array = np.array([-1, 1], np.float32)
+"""Direction of each side of the body along x."""
 
 WAIST = 0.4  # of the way from the hips to the shoulders
 STRAIGHT = 0.992  # of a leg's length; knees are never quite locked
@@ -86,7 +88,7 @@ STRAIGHT = 0.992  # of a leg's length; knees are never quite locked
 
 @dataclass(frozen=True, eq=False)
 class Angles:
-    """What a dance says at `f` moments; lengths are in legs, so that they fit any figure.
+    """Angles of a dance at `f` moments; lengths are in legs, so that they fit any figure.
 
     facing: `(f,)` where the body looks, radians about y, 0 to the viewer.
     pelvis: `(f, 3)` place over the floor relative to standing upright.
@@ -158,7 +160,7 @@ class Pose:
     feet: Array
 
 
-def turn(yaw: Array, pitch: Array, roll: Array) -> Array:
+def frames_of_turns(yaw: Array, pitch: Array, roll: Array) -> Array:
     """Frames `(..., 3, 3)`: roll about the front, then pitch forward, then yaw.
 
     Rows are the turned x, y and z axes; a row vector times a frame is in the world.
@@ -175,17 +177,19 @@ def turn(yaw: Array, pitch: Array, roll: Array) -> Array:
     return frame.astype(np.float32)
 
 
-def stand(angles: Angles, bones: Proportions) -> list[Pose]:
+def pose_figure(angles: Angles, bones: Proportions) -> list[Pose]:
     """The figure with these bones, doing what the angles say."""
     leg = bones.thigh + bones.shin
-    facing = turn(angles.facing, 0 * angles.facing, 0 * angles.facing)  # (f, 3, 3)
-    hip_frame = turn(*angles.hips.T) @ facing
-    chest_frame = turn(*angles.spine.T) @ hip_frame
-    head_frame = turn(*angles.head.T) @ chest_frame
+    facing = frames_of_turns(
+        angles.facing, 0 * angles.facing, 0 * angles.facing
+    )  # (f, 3, 3)
+    hip_frame = frames_of_turns(*angles.hips.T) @ facing
+    chest_frame = frames_of_turns(*angles.spine.T) @ hip_frame
+    head_frame = frames_of_turns(*angles.head.T) @ chest_frame
 
-    width = SIDES[:, None] * np.array([bones.hip_width / 2, 0, 0], np.float32)
+    width = SIDE_SIGNS[:, None] * np.array([bones.hip_width / 2, 0, 0], np.float32)
     still = 0 * angles.anchors
-    anchors = turn(angles.anchors, still, still)  # (f, 2, 3, 3)
+    anchors = frames_of_turns(angles.anchors, still, still)  # (f, 2, 3, 3)
     ankles = ((width + leg * angles.feet)[:, :, None] @ anchors)[:, :, 0]
     ankles[..., 1] += bones.ankle
     pelvis = (leg * angles.pelvis)[:, None] @ facing
@@ -196,7 +200,7 @@ def stand(angles: Angles, bones: Proportions) -> list[Pose]:
         pelvis[:, 1], _highest(pelvis, sockets, ankles, angles.lifts, leg)
     )
     hips = pelvis[:, None] + sockets
-    feet = turn(angles.turns, 0.7 * angles.lifts, 0 * angles.turns)
+    feet = frames_of_turns(angles.turns, 0.7 * angles.lifts, 0 * angles.turns)
     knees, ankles = _bend(hips, ankles, bones, hip_frame[:, None, 2] + feet[:, :, 2])
 
     up = np.array([0, bones.torso, 0], np.float32)
@@ -206,7 +210,7 @@ def stand(angles: Angles, bones: Proportions) -> list[Pose]:
     reach = np.array([bones.shoulder_width / 2, 0, 0], np.float32)
     raised = np.maximum(angles.upper_arms[..., 1:2], 0)  # shoulders rise with the arms
     shrug = raised * np.array([0, bones.torso * 0.08, 0], np.float32)
-    shoulders = neck[:, None] + (SIDES[:, None] * reach + shrug) @ chest_frame
+    shoulders = neck[:, None] + (SIDE_SIGNS[:, None] * reach + shrug) @ chest_frame
     elbows = shoulders + bones.upper_arm * (angles.upper_arms @ chest_frame)
     wrists = elbows + bones.forearm * (angles.forearms @ chest_frame)
     fields = (
@@ -219,7 +223,7 @@ def stand(angles: Angles, bones: Proportions) -> list[Pose]:
 def _highest(
     pelvis: Array, sockets: Array, ankles: Array, lifts: Array, leg: float
 ) -> Array:
-    """How high the pelvis may be for every standing foot to stay on the floor."""
+    """Largest height of the pelvis at which every standing foot stays on the floor."""
     hips = pelvis[:, None] + sockets
     aside = ((hips - ankles)[..., [0, 2]] ** 2).sum(-1)
     rise = np.sqrt(np.maximum((STRAIGHT * leg) ** 2 - aside, (0.3 * leg) ** 2))
@@ -245,7 +249,7 @@ def _bend(
     return knees.astype(np.float32), (hips + reach * line).astype(np.float32)
 
 
-DEPTH = 0.66  # of a torso, compared to its width
+TORSO_DEPTH = 0.66  # of a torso, compared to its width
 SKIRTS = ("skirt", "long-skirt", "dress")
 TORSO, SEAT, NECK = 1, 2, 10  # groups: no line runs between tubes of one group
 THICKNESS = {
@@ -257,22 +261,22 @@ HEMS = {
     "tank": 0.15, "t-shirt": 0.28, "sweater": 0.31, "shirt": 0.25, "hoodie": 0.34,
     "jacket": 0.25, "coat": 0.1,
 }  # fmt: skip
-"""How far a top hangs below the waist, in torsos."""
+"""Length of a top below the waist, in torsos."""
 
 
 def thickness(figure: Figure) -> float:
-    """How far the upper garment stands off the body, metres."""
+    """Distance of the upper garment from the body, metres."""
     loose = figure.outfit.looseness * 0.4 * figure.proportions.arm_radius
     return THICKNESS[figure.outfit.top] * figure.proportions.height / 1.7 + loose
 
 
-def torso_tubes(figure: Figure, pose: Pose) -> list[Tube]:
+def torso_tubes(figure: Figure, pose: Pose) -> list[SweptSphere]:
     """Chest, seat, shoulders and neck, with hem, belt, collar, hood and scarf."""
     tubes = _trunk(figure, pose) + _shoulders(figure, pose) + [_hem(figure, pose)]
     return tubes + _neckwear(figure, pose)
 
 
-def _trunk(figure: Figure, pose: Pose) -> list[Tube]:
+def _trunk(figure: Figure, pose: Pose) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front, up = pose.chest_frame[2], pose.chest_frame[1]
     hip_front, hip_up = pose.hip_frame[2], pose.hip_frame[1]
@@ -282,7 +286,7 @@ def _trunk(figure: Figure, pose: Pose) -> list[Tube]:
     tubes = [
         rod(
             pose.waist, pose.neck - up * top * 0.86, front,
-            (waist, 0.45 * waist + 0.57 * chest, top), CHEST, TORSO, flat=DEPTH,
+            (waist, 0.45 * waist + 0.57 * chest, top), CHEST, TORSO, flat=TORSO_DEPTH,
         )
     ]  # fmt: skip
     covered = outfit.bottom == "dress" or outfit.top == "coat"
@@ -291,7 +295,7 @@ def _trunk(figure: Figure, pose: Pose) -> list[Tube]:
         rod(
             pose.pelvis + hip_up * hips * 0.18, pose.waist, hip_front,
             (hips, (hips + waist) * 0.49, waist), UPPER if covered else LOWER,
-            TORSO if covered else SEAT, flat=DEPTH * 1.08,
+            TORSO if covered else SEAT, flat=TORSO_DEPTH * 1.08,
         )
     )  # fmt: skip
     if bones.build > 0.35:
@@ -300,7 +304,7 @@ def _trunk(figure: Figure, pose: Pose) -> list[Tube]:
     return tubes
 
 
-def _shoulders(figure: Figure, pose: Pose) -> list[Tube]:
+def _shoulders(figure: Figure, pose: Pose) -> list[SweptSphere]:
     bones = figure.proportions
     across, up, front = pose.chest_frame
     extra = thickness(figure)
@@ -332,7 +336,7 @@ def _shoulders(figure: Figure, pose: Pose) -> list[Tube]:
     return tubes
 
 
-def _hem(figure: Figure, pose: Pose) -> Tube:
+def _hem(figure: Figure, pose: Pose) -> SweptSphere:
     """The top's end over the trousers, or a belt where the top is tucked in."""
     bones, outfit = figure.proportions, figure.outfit
     up, front = pose.hip_frame[1], pose.hip_frame[2]
@@ -342,18 +346,27 @@ def _hem(figure: Figure, pose: Pose) -> Tube:
         end = pose.waist - up * 0.03 * bones.height
         radii = (waist * 1.04, waist * 1.06, waist * 1.08)
         keep = (0.0, 1.0)
-        return rod(pose.waist, end, front, radii, BELT, 3, flat=DEPTH * 1.06, keep=keep)
+        return rod(
+            pose.waist, end, front, radii, BELT, 3, flat=TORSO_DEPTH * 1.06, keep=keep
+        )
     share = 0.1 if outfit.bottom in SKIRTS else HEMS[outfit.top]
     end = pose.waist - up * share * bones.torso
     wide = (bones.hip_radius + extra) * 1.07 + extra * 0.5
     wide = waist + (wide - waist) * min(share / 0.25, 1)
     radii = (waist * 1.01, (waist + wide) * 0.51, wide)
     return rod(
-        pose.waist, end, front, radii, UPPER, TORSO, flat=DEPTH * 1.1, keep=(-9.0, 1.0)
+        pose.waist,
+        end,
+        front,
+        radii,
+        UPPER,
+        TORSO,
+        flat=TORSO_DEPTH * 1.1,
+        keep=(-9.0, 1.0),
     )
 
 
-def _neckwear(figure: Figure, pose: Pose) -> list[Tube]:
+def _neckwear(figure: Figure, pose: Pose) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     up, front = pose.chest_frame[1], pose.chest_frame[2]
     extra, thick = thickness(figure), bones.neck_radius

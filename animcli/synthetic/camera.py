@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from animcli.synthetic.character import Figure
-from animcli.synthetic.raycast import View
+from animcli.synthetic.raycast import ParallelProjection
 
 
 @dataclass(frozen=True)
-class Shot:
+class CameraShot:
     """A camera that looks from far away, and what lies behind the figure.
 
     azimuth: where the camera stands about the figure, radians; 0 before it.
@@ -30,31 +30,33 @@ class Shot:
     backdrop: int = 0
 
     @classmethod
-    def from_seed(cls, seed: int) -> "Shot":
+    def from_seed(cls, seed: int) -> "CameraShot":
         """Three in four take the whole figure, half of them from about the front."""
-        chance = np.random.default_rng([seed, 5])
-        kind = chance.random()
+        rng = np.random.default_rng([seed, 5])
+        kind = rng.random()
         if kind < 0.6:
-            azimuth = chance.normal(0, 0.25)
+            azimuth = rng.normal(0, 0.25)
         elif kind < 0.85:
-            azimuth = chance.choice([-1, 1]) * chance.uniform(0.5, 1.4)
+            azimuth = rng.choice([-1, 1]) * rng.uniform(0.5, 1.4)
         else:
-            azimuth = chance.uniform(1.4, 2 * np.pi - 1.4)
-        fill, floor = chance.uniform(0.6, 0.82), chance.uniform(0.87, 0.95)
-        if chance.random() < 0.22:  # half body
-            fill = chance.uniform(1.05, 1.5)
-            floor = 0.16 + fill * chance.uniform(0.97, 1.02)
+            azimuth = rng.uniform(1.4, 2 * np.pi - 1.4)
+        fill, floor = rng.uniform(0.6, 0.82), rng.uniform(0.87, 0.95)
+        if rng.random() < 0.22:  # half body
+            fill = rng.uniform(1.05, 1.5)
+            floor = 0.16 + fill * rng.uniform(0.97, 1.02)
         return cls(
             azimuth=float(azimuth),
-            tilt=float(chance.uniform(0.0, 0.16)),
+            tilt=float(rng.uniform(0.0, 0.16)),
             fill=float(fill),
-            x=float(chance.normal(0, 0.3)),
+            x=float(rng.normal(0, 0.3)),
             floor=float(floor),
-            light=(float(chance.uniform(-1.1, 1.1)), float(chance.uniform(0.3, 1.2))),
+            light=(float(rng.uniform(-1.1, 1.1)), float(rng.uniform(0.3, 1.2))),
             backdrop=seed,
         )
 
-    def view(self, figure: Figure, size: tuple[int, int], supersample: float) -> View:
+    def view(
+        self, figure: Figure, size: tuple[int, int], supersample: float
+    ) -> ParallelProjection:
         """The projection of this shot onto a picture `size` (width, height)."""
         width, height = size
         # Arms reach about half a height to either side.
@@ -67,7 +69,7 @@ class Shot:
         turn = np.array([[1, 0, 0], [0, -ct, st], [0, st, ct]]) @ np.array(
             [[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]]
         )
-        return View(
+        return ParallelProjection(
             turn.astype(np.float32),
             scale * supersample,
             np.array(centre, np.float32) * np.float32(supersample),

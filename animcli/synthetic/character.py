@@ -41,29 +41,27 @@ def from_hsv(hue: float, saturation: float, value: float) -> Colour:
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
-def one_of(chance: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
+def one_of(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
     """One of the colours, slightly off."""
-    colour = np.array(colours[chance.integers(len(colours))]) + chance.normal(0, 4, 3)
+    colour = np.array(colours[rng.integers(len(colours))]) + rng.normal(0, 4, 3)
     red, green, blue = (int(c) for c in np.clip(colour, 0, 255))
     return red, green, blue
 
 
-def cloth_colour(chance: np.random.Generator) -> Colour:
+def cloth_colour(rng: np.random.Generator) -> Colour:
     """A colour that clothes have: two in three bright or muted, one neutral."""
-    if chance.random() < 0.35:
-        return one_of(chance, NEUTRALS)
-    if chance.random() < 0.5:
-        return from_hsv(
-            chance.random(), chance.uniform(0.5, 0.85), chance.uniform(0.6, 0.97)
-        )
-    return from_hsv(chance.random(), chance.uniform(0.2, 0.5), chance.uniform(0.35, 0.9))
+    if rng.random() < 0.35:
+        return one_of(rng, NEUTRALS)
+    if rng.random() < 0.5:
+        return from_hsv(rng.random(), rng.uniform(0.5, 0.85), rng.uniform(0.6, 0.97))
+    return from_hsv(rng.random(), rng.uniform(0.2, 0.5), rng.uniform(0.35, 0.9))
 
 
-def apart(chance: np.random.Generator, other: Colour) -> Colour:
+def contrasting_colour(rng: np.random.Generator, other: Colour) -> Colour:
     """A cloth colour that is easily told from `other`."""
     best, far = other, -1
     for _ in range(4):
-        colour = cloth_colour(chance)
+        colour = cloth_colour(rng)
         distance = sum(abs(a - b) for a, b in zip(colour, other, strict=True))
         if distance > far:
             best, far = colour, distance
@@ -76,9 +74,9 @@ def shade(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def pastel(chance: np.random.Generator) -> Colour:
+def pastel(rng: np.random.Generator) -> Colour:
     """A quiet colour, for what is behind."""
-    return from_hsv(chance.random(), chance.uniform(0.03, 0.4), chance.uniform(0.55, 0.97))
+    return from_hsv(rng.random(), rng.uniform(0.03, 0.4), rng.uniform(0.55, 0.97))
 
 
 def ramp(width: int, height: int, top: Colour, bottom: Colour) -> NDArray[np.uint8]:
@@ -93,7 +91,7 @@ class Proportions:
     """Lengths in metres; widths are radii, seen from the front.
 
     height: from the sole to the crown. head: from the chin to the crown.
-    torso: from the hip joints to the shoulder line. ankle: of the joint over the floor.
+    torso: from the hip keypoints to the shoulder line. ankle: of the joint over the floor.
     shoulder_width, hip_width: from joint to joint.
     build: 0 is average, -1 thin, 1 stout. age: 0 a small child, 1 grown up.
     femininity: 0..1, how the widths are distributed.
@@ -129,20 +127,20 @@ class Proportions:
     femininity: float
 
 
-def draw_proportions(chance: np.random.Generator) -> Proportions:
+def draw_proportions(rng: np.random.Generator) -> Proportions:
     """A body, mostly a grown-up's; one in four is a child's."""
 
     def between(low: float, high: float) -> float:
-        return float(chance.uniform(low, high))
+        return float(rng.uniform(low, high))
 
     def mix(child: float, adult: float) -> float:
         return child + (adult - child) * age
 
-    age = between(0.0, 0.8) if chance.random() < 0.25 else 1.0
-    build = float(np.clip(chance.normal(0.0, 0.45), -1, 1))
+    age = between(0.0, 0.8) if rng.random() < 0.25 else 1.0
+    build = float(np.clip(rng.normal(0.0, 0.45), -1, 1))
     femininity = between(0, 1)
     height = mix(0.95, between(1.5, 2.0)) * between(0.95, 1.05)
-    if chance.random() < 0.04:
+    if rng.random() < 0.04:
         height *= 1.25  # a giant
     heads = mix(4.4, 7.3) * between(0.88, 1.08)  # of them the figure is high
     head = height / heads
@@ -205,7 +203,7 @@ Shading = Literal["flat", "cel", "soft"]
 
 @dataclass(frozen=True)
 class Cloth:
-    """What a garment is made of. scale: size of the pattern, 1 is about 10 cm."""
+    """Fabric of a garment. scale: size of the pattern, 1 is about 10 cm."""
 
     pattern: Pattern
     colour: Colour
@@ -216,7 +214,7 @@ class Cloth:
 
 @dataclass(frozen=True)
 class Outfit:
-    """What the figure wears. Lengths are shares of the limb that a garment covers.
+    """Clothes of the figure. Lengths are shares of the limb that a garment covers.
 
     looseness: how far cloth stands off the body, in limb radii.
     """
@@ -269,7 +267,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Style:
-    """How the figure is drawn. outline: width in 1/256 of the picture, 0 for none."""
+    """Style of the drawing. outline: width in 1/256 of the picture, 0 for none."""
 
     shading: Shading
     outline: float
@@ -290,81 +288,81 @@ class Figure:
     @classmethod
     def from_seed(cls, seed: int) -> "Figure":
         """The character of this seed."""
-        chance = np.random.default_rng([seed, 1])
-        bones = draw_proportions(chance)
-        outfit = _draw_outfit(chance, bones)
-        return cls(seed, bones, outfit, _draw_looks(chance, bones), _draw_style(chance))
+        rng = np.random.default_rng([seed, 1])
+        bones = draw_proportions(rng)
+        outfit = _draw_outfit(rng, bones)
+        return cls(seed, bones, outfit, _draw_looks(rng, bones), _draw_style(rng))
 
 
-def _draw_cloth(chance: np.random.Generator, colour: Colour, plain: float) -> Cloth:
+def _draw_cloth(rng: np.random.Generator, colour: Colour, plain: float) -> Cloth:
     patterns: tuple[Pattern, ...] = (
         "stripes", "pinstripes", "bars", "checks", "dots", "noise", "camouflage",
     )  # fmt: skip
     pattern: Pattern = "plain"
-    if chance.random() > plain:
-        pattern = patterns[chance.integers(len(patterns))]
-    second = apart(chance, colour)
+    if rng.random() > plain:
+        pattern = patterns[rng.integers(len(patterns))]
+    second = contrasting_colour(rng, colour)
     return Cloth(
         pattern,
         colour,
         second,
-        float(chance.uniform(0.5, 1.5)),
-        float(chance.uniform(0, 1)),
+        float(rng.uniform(0.5, 1.5)),
+        float(rng.uniform(0, 1)),
     )
 
 
-def _draw_outfit(chance: np.random.Generator, bones: Proportions) -> Outfit:
+def _draw_outfit(rng: np.random.Generator, bones: Proportions) -> Outfit:
     tops: tuple[Top, ...] = (
         "tank", "t-shirt", "t-shirt", "sweater", "sweater", "shirt", "hoodie", "jacket",
         "coat",
     )  # fmt: skip
-    top = tops[chance.integers(len(tops))]
-    skirted = chance.random() < 0.75 * max(bones.femininity - 0.25, 0)
+    top = tops[rng.integers(len(tops))]
+    skirted = rng.random() < 0.75 * max(bones.femininity - 0.25, 0)
     legs: tuple[Bottom, ...] = ("trousers", "trousers", "wide", "leggings", "shorts")
     skirts: tuple[Bottom, ...] = ("skirt", "long-skirt", "dress", "dress")
     pool = skirts if skirted else legs
-    bottom = pool[chance.integers(len(pool))]
-    first = cloth_colour(chance)
-    second = apart(chance, first)
-    upper = _draw_cloth(chance, first, 0.5)
-    lower = upper if bottom == "dress" else _draw_cloth(chance, second, 0.7)
+    bottom = pool[rng.integers(len(pool))]
+    first = cloth_colour(rng)
+    second = contrasting_colour(rng, first)
+    upper = _draw_cloth(rng, first, 0.5)
+    lower = upper if bottom == "dress" else _draw_cloth(rng, second, 0.7)
     if bottom == "dress" and top in ("jacket", "coat", "hoodie", "shirt"):
         top = "t-shirt"
-    sleeves = {"tank": 0.0, "t-shirt": chance.uniform(0.2, 0.48)}
+    sleeves = {"tank": 0.0, "t-shirt": rng.uniform(0.2, 0.48)}
     lengths = {
-        "shorts": chance.uniform(0.2, 0.5),
-        "skirt": chance.uniform(0.22, 0.5),
-        "dress": chance.uniform(0.3, 0.85),
-        "long-skirt": chance.uniform(0.6, 0.9),
+        "shorts": rng.uniform(0.2, 0.5),
+        "skirt": rng.uniform(0.22, 0.5),
+        "dress": rng.uniform(0.3, 0.85),
+        "long-skirt": rng.uniform(0.6, 0.9),
     }
     return Outfit(
         top=top,
         bottom=bottom,
         upper=upper,
         lower=lower,
-        inner=_draw_cloth(chance, apart(chance, first), 0.7),
-        sleeve=float(sleeves.get(top, 1.0 if chance.random() < 0.8 else 0.6)),
-        leg=float(lengths.get(bottom, 1.0 if chance.random() < 0.8 else 0.85)),
-        looseness=float(chance.uniform(0.0, 0.45)),
+        inner=_draw_cloth(rng, contrasting_colour(rng, first), 0.7),
+        sleeve=float(sleeves.get(top, 1.0 if rng.random() < 0.8 else 0.6)),
+        leg=float(lengths.get(bottom, 1.0 if rng.random() < 0.8 else 0.85)),
+        looseness=float(rng.uniform(0.0, 0.45)),
         print=("none", "none", "star", "disc", "letter", "stripe", "heart")[
-            chance.integers(7)
+            rng.integers(7)
         ],
-        print_colour=apart(chance, first),
-        shoe=cloth_colour(chance),
-        sole=(236, 234, 228) if chance.random() < 0.6 else (52, 48, 46),
-        sock=cloth_colour(chance),
-        socks=float(chance.choice([0.0, 0.12, 0.25, 0.6])),
-        belt=bool(chance.random() < 0.35),
-        scarf=bool(chance.random() < 0.1),
-        gloves=bool(chance.random() < 0.06),
+        print_colour=contrasting_colour(rng, first),
+        shoe=cloth_colour(rng),
+        sole=(236, 234, 228) if rng.random() < 0.6 else (52, 48, 46),
+        sock=cloth_colour(rng),
+        socks=float(rng.choice([0.0, 0.12, 0.25, 0.6])),
+        belt=bool(rng.random() < 0.35),
+        scarf=bool(rng.random() < 0.1),
+        gloves=bool(rng.random() < 0.06),
     )
 
 
-def _draw_looks(chance: np.random.Generator, bones: Proportions) -> Looks:
-    skin = one_of(chance, SKINS)
-    if chance.random() < 0.02:  # somebody from elsewhere
-        skin = from_hsv(chance.random(), 0.35, 0.8)
-    hair = one_of(chance, BRIGHT_HAIRS if chance.random() < 0.12 else HAIRS)
+def _draw_looks(rng: np.random.Generator, bones: Proportions) -> Looks:
+    skin = one_of(rng, SKINS)
+    if rng.random() < 0.02:  # somebody from elsewhere
+        skin = from_hsv(rng.random(), 0.35, 0.8)
+    hair = one_of(rng, BRIGHT_HAIRS if rng.random() < 0.12 else HAIRS)
     men: tuple[HairCut, ...] = (
         "bald",
         "crop",
@@ -378,39 +376,39 @@ def _draw_looks(chance: np.random.Generator, bones: Proportions) -> Looks:
     women: tuple[HairCut, ...] = (
         "bob", "long", "long", "ponytail", "bun", "side", "curls", "afro", "pigtails",
     )  # fmt: skip
-    cuts = women if chance.random() < bones.femininity else men
+    cuts = women if rng.random() < bones.femininity else men
     hats: tuple[Hat, ...] = ("cap", "beanie", "brim", "band")
-    bearded = bones.age == 1 and bones.femininity < 0.45 and chance.random() < 0.4
+    bearded = bones.age == 1 and bones.femininity < 0.45 and rng.random() < 0.4
     return Looks(
         skin=skin,
         hair=hair,
-        cut=cuts[chance.integers(len(cuts))],
-        volume=float(chance.uniform(0, 1)),
-        fringe=float(chance.uniform(0, 1)),
-        hat=hats[chance.integers(len(hats))] if chance.random() < 0.22 else "none",
-        hat_colour=cloth_colour(chance),
-        eye=one_of(chance, EYES),
-        eye_size=float(chance.uniform(0.75, 1.25) * (1.25 - 0.25 * bones.age)),
-        eye_height=float(chance.uniform(0.44, 0.5)),
-        brow=float(chance.uniform(-1, 1)),
-        nose=float(chance.uniform(0.7, 1.3)),
-        mouth=float(chance.uniform(0.7, 1.25)),
-        smile=float(chance.uniform(-0.2, 1)),
-        lips=(196, 70, 78) if chance.random() < 0.5 * bones.femininity else (0, 0, 0),
-        beard=float(chance.uniform(0.4, 1)) if bearded else 0.0,
-        moustache=bool(bearded and chance.random() < 0.7),
-        glasses=float(chance.uniform(0.8, 1.3)) if chance.random() < 0.18 else 0.0,
-        freckles=bool(chance.random() < 0.12),
-        blush=float(chance.uniform(0, 1)) * 0.6,
-        fingers=bool(chance.random() < 0.5),
+        cut=cuts[rng.integers(len(cuts))],
+        volume=float(rng.uniform(0, 1)),
+        fringe=float(rng.uniform(0, 1)),
+        hat=hats[rng.integers(len(hats))] if rng.random() < 0.22 else "none",
+        hat_colour=cloth_colour(rng),
+        eye=one_of(rng, EYES),
+        eye_size=float(rng.uniform(0.75, 1.25) * (1.25 - 0.25 * bones.age)),
+        eye_height=float(rng.uniform(0.44, 0.5)),
+        brow=float(rng.uniform(-1, 1)),
+        nose=float(rng.uniform(0.7, 1.3)),
+        mouth=float(rng.uniform(0.7, 1.25)),
+        smile=float(rng.uniform(-0.2, 1)),
+        lips=(196, 70, 78) if rng.random() < 0.5 * bones.femininity else (0, 0, 0),
+        beard=float(rng.uniform(0.4, 1)) if bearded else 0.0,
+        moustache=bool(bearded and rng.random() < 0.7),
+        glasses=float(rng.uniform(0.8, 1.3)) if rng.random() < 0.18 else 0.0,
+        freckles=bool(rng.random() < 0.12),
+        blush=float(rng.uniform(0, 1)) * 0.6,
+        fingers=bool(rng.random() < 0.5),
     )
 
 
-def _draw_style(chance: np.random.Generator) -> Style:
+def _draw_style(rng: np.random.Generator) -> Style:
     shadings: tuple[Shading, ...] = ("flat", "cel", "cel", "soft", "soft")
     return Style(
-        shading=shadings[chance.integers(len(shadings))],
-        outline=float(chance.uniform(0.5, 1.4)) if chance.random() < 0.6 else 0.0,
-        outline_darkness=float(chance.uniform(0.3, 0.9)),
-        contrast=float(chance.uniform(0.6, 1.1)),
+        shading=shadings[rng.integers(len(shadings))],
+        outline=float(rng.uniform(0.5, 1.4)) if rng.random() < 0.6 else 0.0,
+        outline_darkness=float(rng.uniform(0.3, 0.9)),
+        contrast=float(rng.uniform(0.6, 1.1)),
     )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.synthetic.body import (
-    DEPTH,
-    SIDES,
+    SIDE_SIGNS,
     SKIRTS,
     TORSO,
+    TORSO_DEPTH,
     Pose,
     limb,
     rod,
@@ -20,17 +20,28 @@ from animcli.synthetic.body import (
     torso_tubes,
 )
 from animcli.synthetic.character import Cloth, Figure, Proportions, shade
-from animcli.synthetic.raycast import GLOVE, LOWER, SHOE, SKIN, SOCK, SOLE, UPPER, Tube
+from animcli.synthetic.raycast import (
+    GLOVE,
+    LOWER,
+    SHOE,
+    SKIN,
+    SOCK,
+    SOLE,
+    UPPER,
+    SweptSphere,
+)
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 
-TILE = 0.4  # metres; side of the square of cloth that repeats
+CLOTH_TILE = 0.4  # metres; side of the square of cloth that repeats
 GRAIN = 192  # pixels along it
 
 
-def weave(cloth: Cloth, seed: int) -> Picture:
-    """`TILE` by `TILE` metres of the cloth, `(GRAIN, GRAIN, 3)`; it repeats seamlessly."""
-    chance = np.random.default_rng([seed, 3])
+def weave(cloth: Cloth, seed: int) -> Pixels:
+    """`CLOTH_TILE` by `CLOTH_TILE` metres of the cloth, `(GRAIN, GRAIN, 3)`; it repeats
+    seamlessly.
+    """
+    rng = np.random.default_rng([seed, 3])
     picture = np.full((GRAIN, GRAIN, 3), cloth.colour, np.uint8)
     # Patterns repeat a whole number of times, or the seams would show.
     count = {0: 3, 1: 4, 2: 6, 3: 8}[min(int((1.6 - cloth.scale) * 4), 3)]
@@ -52,25 +63,23 @@ def weave(cloth: Cloth, seed: int) -> Picture:
             (x % cell - cell / 2) ** 2 + (y % cell - cell / 2) ** 2 < (cell * 0.28) ** 2
         ] = second
     elif cloth.pattern == "noise":
-        speck = _noise(chance, 48)[..., None] * 0.7
+        speck = _noise(rng, 48)[..., None] * 0.7
         picture = (picture * (1 - speck) + second * speck).astype(np.uint8)
     elif cloth.pattern == "camouflage":
-        blobs = _noise(chance, 7)
+        blobs = _noise(rng, 7)
         picture[blobs > 0.58] = second
         picture[blobs < 0.36] = (second * 0.5 + np.array(cloth.colour) * 0.3).astype(
             np.uint8
         )
     if cloth.folds > 0.25:
-        fold = (
-            1 - 0.12 * cloth.folds * np.clip(_noise(chance, 4) - 0.55, 0, 1)[..., None] * 2
-        )
+        fold = 1 - 0.12 * cloth.folds * np.clip(_noise(rng, 4) - 0.55, 0, 1)[..., None] * 2
         picture = (picture * fold).astype(np.uint8)
     return np.ascontiguousarray(picture)
 
 
-def _noise(chance: np.random.Generator, cells: int) -> NDArray[np.float32]:
+def _noise(rng: np.random.Generator, cells: int) -> NDArray[np.float32]:
     """Smooth noise 0..1 that repeats, `(GRAIN, GRAIN)`."""
-    coarse = chance.random((cells, cells), np.float32)
+    coarse = rng.random((cells, cells), np.float32)
     wrapped = np.pad(coarse, 2, mode="wrap")
     size = GRAIN * (cells + 4) // cells
     fine = cv2.resize(wrapped, (size, size), interpolation=cv2.INTER_CUBIC)
@@ -78,7 +87,7 @@ def _noise(chance: np.random.Generator, cells: int) -> NDArray[np.float32]:
     return np.asarray(np.clip(fine[edge : edge + GRAIN, edge : edge + GRAIN], 0, 1))
 
 
-def fit(picture: Picture, pixels: int) -> Picture:
+def fit(picture: Pixels, pixels: int) -> Pixels:
     """The cloth with `pixels` along its side, without jagged patterns."""
     pixels = max(pixels, 4)
     shrinks = pixels < picture.shape[0]
@@ -92,10 +101,10 @@ def fit(picture: Picture, pixels: int) -> Picture:
     )
 
 
-def paint_chest(figure: Figure, upper: Picture, inner: Picture, scale: float) -> Picture:
+def paint_chest(figure: Figure, upper: Pixels, inner: Pixels, scale: float) -> Pixels:
     """Front and back side by side, `(h, 2 w, 3)`, from the waist (bottom) to the collar.
 
-    upper, inner: cloth that repeats after `TILE` metres, `scale` pixels to a metre.
+    upper, inner: cloth that repeats after `CLOTH_TILE` metres, `scale` pixels to a metre.
     """
     bones, outfit = figure.proportions, figure.outfit
     high = max(int(0.75 * bones.torso * scale), 8)
@@ -144,14 +153,14 @@ def paint_chest(figure: Figure, upper: Picture, inner: Picture, scale: float) ->
     return np.hstack([front, back])
 
 
-def _cut(cloth: Picture, wide: int, high: int) -> Picture:
+def _cut(cloth: Pixels, wide: int, high: int) -> Pixels:
     side = cloth.shape[0]
     rows, columns = -(-high // side), -(-wide // side)
     return np.ascontiguousarray(np.tile(cloth, (rows, columns, 1))[:high, :wide])
 
 
 def _print(
-    front: Picture,
+    front: Pixels,
     kind: str,
     middle: tuple[int, int],
     unit: float,
@@ -195,7 +204,7 @@ Array = NDArray[np.floating]
 COAT = 0.5  # of a leg, covered by a coat
 
 
-def body_tubes(figure: Figure, pose: Pose) -> list[Tube]:
+def body_tubes(figure: Figure, pose: Pose) -> list[SweptSphere]:
     """Arms, legs, torso and clothes; the head is `head.Head`'s."""
     tubes = torso_tubes(figure, pose)
     for i in (0, 1):
@@ -227,20 +236,20 @@ def arm_knots(bones: Proportions) -> tuple[float, ...]:
     )
 
 
-def _arm(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+def _arm(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front = pose.chest_frame[2]
-    joints = (pose.shoulders[i], pose.elbows[i], pose.wrists[i])
+    keypoints = (pose.shoulders[i], pose.elbows[i], pose.wrists[i])
     knots, group = arm_knots(bones), 20 + i
     tubes = []
     bare_from = max(outfit.sleeve - 0.08, 0.0)
     if bare_from < 0.9:
-        tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
+        tubes += limb(keypoints, front, knots, (bare_from, 1.0), SKIN, group)
     if outfit.sleeve > 0:
         extra = thickness(figure)
         flare = 0.2 * bones.arm_radius if outfit.sleeve < 1 else 0.15 * bones.wrist_radius
         tubes += limb(
-            joints,
+            keypoints,
             front,
             knots,
             (0.0, outfit.sleeve),
@@ -252,12 +261,12 @@ def _arm(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     return tubes + _hand(figure, pose, i)
 
 
-def _hand(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+def _hand(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     bones = figure.proportions
     surface, group = (GLOVE, 26 + i) if figure.outfit.gloves else (SKIN, 20 + i)
     wrist, size = pose.wrists[i], bones.hand
     along = (wrist - pose.elbows[i]) / bones.forearm
-    front = pose.chest_frame[0] * SIDES[i]  # palms look at the body
+    front = pose.chest_frame[0] * SIDE_SIGNS[i]  # palms look at the body
     palm = rod(
         wrist, wrist + along * size * 0.5, front,
         (bones.wrist_radius, size * 0.22, size * 0.23), surface, group, flat=0.55,
@@ -293,10 +302,10 @@ def _hand(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     return tubes
 
 
-def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+def _leg(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front = pose.hip_frame[2] + pose.feet[i][2]
-    joints = (pose.hips[i], pose.knees[i], pose.ankles[i])
+    keypoints = (pose.hips[i], pose.knees[i], pose.ankles[i])
     knots, group = leg_knots(bones), 30 + i
     loose = outfit.looseness * bones.knee_radius
     extra, flare = {
@@ -309,11 +318,11 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     tubes = []
     if skirted or outfit.leg < 0.97:
         bare_from = 0.65 * outfit.leg if skirted else max(outfit.leg - 0.08, 0.0)
-        tubes += limb(joints, front, knots, (bare_from, 1.0), SKIN, group)
+        tubes += limb(keypoints, front, knots, (bare_from, 1.0), SKIN, group)
     if not skirted:
         first = 0.65 * COAT if outfit.top == "coat" else 0.0
         tubes += limb(
-            joints,
+            keypoints,
             front,
             knots,
             (first, outfit.leg),
@@ -326,15 +335,17 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[Tube]:
         share, surface = (outfit.leg, LOWER) if skirted else (COAT, UPPER)
         one = TORSO if outfit.bottom == "dress" or not skirted else 36
         extra = 0.012 * bones.height
-        tubes += limb(joints, front, knots, (0.0, 0.75 * share), surface, one, extra=extra)
+        tubes += limb(
+            keypoints, front, knots, (0.0, 0.75 * share), surface, one, extra=extra
+        )
     if outfit.socks and outfit.leg < 0.97:
         tubes += limb(
-            joints, front, knots, (1 - outfit.socks, 1.0), SOCK, 34 + i, extra=0.004
+            keypoints, front, knots, (1 - outfit.socks, 1.0), SOCK, 34 + i, extra=0.004
         )
     return tubes + _shoe(figure, pose, i)
 
 
-def _shoe(figure: Figure, pose: Pose, i: int) -> list[Tube]:
+def _shoe(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     bones = figure.proportions
     _, up, front = pose.feet[i]
     size = bones.foot
@@ -358,7 +369,7 @@ def _shoe(figure: Figure, pose: Pose, i: int) -> list[Tube]:
     return [upper, ankle, sole]
 
 
-def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
+def _skirt(figure: Figure, pose: Pose) -> list[SweptSphere]:
     """A cone that hangs from the waist and is as wide as the knees in it want."""
     bones, outfit = figure.proportions, figure.outfit
     leg = bones.thigh + bones.shin
@@ -383,8 +394,8 @@ def _skirt(figure: Figure, pose: Pose) -> list[Tube]:
         apart + bones.knee_radius * 1.3, bones.hip_radius * (1.15 + outfit.looseness)
     )
     wide = min(wide, 0.75 * long + waist)
-    deep = max(ahead + bones.knee_radius * 1.3, wide * DEPTH)
-    flat = float(np.clip(deep / wide, DEPTH * 1.1, 0.95))
+    deep = max(ahead + bones.knee_radius * 1.3, wide * TORSO_DEPTH)
+    flat = float(np.clip(deep / wide, TORSO_DEPTH * 1.1, 0.95))
     middle = max((waist + wide) * 0.5, bones.hip_radius * 1.05)
     return [
         rod(top, hem, frame[2], (waist, middle, float(wide)), UPPER if coat else LOWER,

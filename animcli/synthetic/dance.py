@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.synthetic.body import SIDES, Angles, Pose, stand
+from animcli.synthetic.body import SIDE_SIGNS, Angles, Pose, pose_figure
 from animcli.synthetic.character import Figure
 
 Array64 = NDArray[np.float64]
 HALF_BEATS = 8
 
-ARMS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+ARM_POSES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "down": ((0.25, -1.0, 0.05), (0.16, -1.0, 0.28)),
     "loose": ((0.45, -0.9, 0.1), (0.1, -0.75, 0.65)),
     "out": ((1.0, 0.0, 0.1), (1.0, 0.08, 0.2)),
@@ -43,7 +43,7 @@ ARMS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] =
 }
 """Directions of the upper arm and the forearm in the chest's frame: outward, up, front."""
 
-PAIRS: tuple[tuple[tuple[str, str], ...], ...] = (
+ARM_PHRASES: tuple[tuple[tuple[str, str], ...], ...] = (
     # Each is a phrase: (right, left) by the beat, repeated.
     (("down", "down"), ("chest", "chest")),
     (("up", "hip"), ("wing", "hip")),
@@ -71,7 +71,7 @@ PAIRS: tuple[tuple[tuple[str, str], ...], ...] = (
 
 
 @dataclass
-class Bar:
+class StepBar:
     """Keys at eight half beats. Widths in legs, yaw in radians.
 
     feet: `(8, 2, 3)` away from home: out to the foot's own side, up, forward.
@@ -88,23 +88,23 @@ class Bar:
     ends: float = 0.0
 
 
-Move = Callable[[np.random.Generator], Bar]
+Move = Callable[[np.random.Generator], StepBar]
 
 
-def bounce(chance: np.random.Generator) -> Bar:
+def bounce(rng: np.random.Generator) -> StepBar:
     """Both feet stay; the weight goes from one to the other."""
-    bar = Bar()
-    side = chance.uniform(0.03, 0.1) * chance.choice([-1, 1])
+    bar = StepBar()
+    side = rng.uniform(0.03, 0.1) * rng.choice([-1, 1])
     bar.pelvis[:, 0] = side * np.array([1, 1, -1, -1, 1, 1, -1, -1])
-    bar.pelvis[:, 1] = -chance.uniform(0.03, 0.1) * np.array([1, 0, 1, 0, 1, 0, 1, 0])
+    bar.pelvis[:, 1] = -rng.uniform(0.03, 0.1) * np.array([1, 0, 1, 0, 1, 0, 1, 0])
     bar.swing[:, 2] = 1.4 * bar.pelvis[:, 0]
     return bar
 
 
-def step_touch(chance: np.random.Generator) -> Bar:
+def step_touch(rng: np.random.Generator) -> StepBar:
     """A step to the side and back, the other foot closing."""
-    bar = Bar()
-    wide = chance.uniform(0.2, 0.42) * chance.choice([-1, 1])
+    bar = StepBar()
+    wide = rng.uniform(0.2, 0.42) * rng.choice([-1, 1])
     first = int(wide > 0)
     out, other = abs(wide), -abs(wide) * 0.8
     bar.feet[1:6, first, 0] = out
@@ -115,10 +115,10 @@ def step_touch(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def march(chance: np.random.Generator) -> Bar:
+def march(rng: np.random.Generator) -> StepBar:
     """Steps on the spot, knees up."""
-    bar = Bar()
-    high, forward = chance.uniform(0.12, 0.42), chance.uniform(0.05, 0.3)
+    bar = StepBar()
+    high, forward = rng.uniform(0.12, 0.42), rng.uniform(0.05, 0.3)
     for beat in range(4):
         bar.feet[2 * beat + 1, beat % 2, 1:] = high, forward
         bar.pelvis[2 * beat + 1, 0] = -0.06 if beat % 2 else 0.06
@@ -127,13 +127,11 @@ def march(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def squat(chance: np.random.Generator) -> Bar:
+def squat(rng: np.random.Generator) -> StepBar:
     """Down and up, twice or once."""
-    bar = Bar()
-    deep = chance.uniform(0.15, 0.4)
-    shape = (
-        [0, 0.5, 1, 0.5] * 2 if chance.random() < 0.5 else [0, 0.4, 0.8, 1, 1, 0.8, 0.4, 0]
-    )
+    bar = StepBar()
+    deep = rng.uniform(0.15, 0.4)
+    shape = [0, 0.5, 1, 0.5] * 2 if rng.random() < 0.5 else [0, 0.4, 0.8, 1, 1, 0.8, 0.4, 0]
     bar.pelvis[:, 1] = -deep * np.array(shape)
     bar.pelvis[:, 2] = -0.35 * deep * np.array(shape)
     bar.swing[:, 1] = 1.1 * deep * np.array(shape)
@@ -141,10 +139,10 @@ def squat(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def kick(chance: np.random.Generator) -> Bar:
+def kick(rng: np.random.Generator) -> StepBar:
     """A kick to the front or to the side, one leg and then the other."""
-    bar = Bar()
-    high, outward = chance.uniform(0.2, 0.6), chance.random() < 0.4
+    bar = StepBar()
+    high, outward = rng.uniform(0.2, 0.6), rng.random() < 0.4
     for half, foot in ((2, 0), (6, 1)):
         place = (0.55, high, 0.05) if outward else (0.0, high, 0.7)
         bar.feet[half, foot] = place
@@ -154,10 +152,10 @@ def kick(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def jump(chance: np.random.Generator) -> Bar:
+def jump(rng: np.random.Generator) -> StepBar:
     """Jumps, feet together or apart."""
-    bar = Bar()
-    high, wide = chance.uniform(0.08, 0.2), chance.choice([0.0, 0.25])
+    bar = StepBar()
+    high, wide = rng.uniform(0.08, 0.2), rng.choice([0.0, 0.25])
     for half in (1, 5):
         bar.feet[half, :, 1] = high
         bar.pelvis[half, 1] = high
@@ -166,10 +164,10 @@ def jump(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def turn_round(chance: np.random.Generator) -> Bar:
+def turn_round(rng: np.random.Generator) -> StepBar:
     """Small steps on the spot that turn the body, by a quarter or more."""
-    bar = Bar()
-    whole = chance.choice([0.5, 1.0, 2.0]) * np.pi * chance.choice([-1, 1])
+    bar = StepBar()
+    whole = rng.choice([0.5, 1.0, 2.0]) * np.pi * rng.choice([-1, 1])
     bar.ends = float(whole)
     bar.yaw[:] = whole * np.arange(HALF_BEATS) / HALF_BEATS
     for half in range(HALF_BEATS):
@@ -179,19 +177,19 @@ def turn_round(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def twist(chance: np.random.Generator) -> Bar:
+def twist(rng: np.random.Generator) -> StepBar:
     """The hips turn over feet that stay."""
-    bar = Bar()
-    far = chance.uniform(0.15, 0.5)
+    bar = StepBar()
+    far = rng.uniform(0.15, 0.5)
     bar.swing[:, 0] = far * np.array([1, 0, -1, 0, 1, 0, -1, 0])
-    bar.pelvis[:, 1] = -chance.uniform(0.05, 0.15)
+    bar.pelvis[:, 1] = -rng.uniform(0.05, 0.15)
     return bar
 
 
-def lunge(chance: np.random.Generator) -> Bar:
+def lunge(rng: np.random.Generator) -> StepBar:
     """A wide step to one side, then to the other."""
-    bar = Bar()
-    wide = chance.uniform(0.3, 0.55)
+    bar = StepBar()
+    wide = rng.uniform(0.3, 0.55)
     bar.feet[1:3, 0, 0] = wide
     bar.feet[5:7, 1, 0] = wide
     bar.pelvis[:, 0] = wide * np.array([0, -0.4, -0.5, -0.2, 0, 0.4, 0.5, 0.2])
@@ -199,10 +197,10 @@ def lunge(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def cross_step(chance: np.random.Generator) -> Bar:
+def cross_step(rng: np.random.Generator) -> StepBar:
     """One foot crosses before the other."""
-    bar = Bar()
-    far, forward = chance.uniform(0.2, 0.36), chance.choice([-0.2, 0.22])
+    bar = StepBar()
+    far, forward = rng.uniform(0.2, 0.36), rng.choice([-0.2, 0.22])
     bar.feet[1:3, 0] = -far, 0, forward
     bar.feet[5:7, 1] = -far, 0, forward
     bar.pelvis[:, 0] = [0, 0.08, 0.08, 0, 0, -0.08, -0.08, 0]
@@ -211,10 +209,10 @@ def cross_step(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def walk(chance: np.random.Generator) -> Bar:
+def walk_to_and_fro(rng: np.random.Generator) -> StepBar:
     """Two steps forward and two back."""
-    bar = Bar()
-    far = chance.uniform(0.2, 0.38) * chance.choice([-1, 1])
+    bar = StepBar()
+    far = rng.uniform(0.2, 0.38) * rng.choice([-1, 1])
     bar.feet[1:6, 0, 2] = far
     bar.feet[3:8, 1, 2] = far
     bar.pelvis[:, 2] = far * np.array([0.05, 0.4, 0.6, 0.9, 0.95, 0.7, 0.5, 0.3])
@@ -222,19 +220,19 @@ def walk(chance: np.random.Generator) -> Bar:
     return bar
 
 
-def stay(chance: np.random.Generator) -> Bar:
+def stay(rng: np.random.Generator) -> StepBar:
     """The feet rest while the rest of the body dances."""
-    bar = Bar()
-    bar.pelvis[:, 0] = chance.uniform(-0.08, 0.08)
+    bar = StepBar()
+    bar.pelvis[:, 0] = rng.uniform(-0.08, 0.08)
     bar.pelvis[:, 1] = -0.02
     return bar
 
 
 MOVES: dict[Move, float] = {
     bounce: 3, step_touch: 2, march: 1.5, squat: 1.5, kick: 1.2, jump: 1.2,
-    turn_round: 1.5, twist: 1.2, lunge: 1.2, cross_step: 1, walk: 1, stay: 1.5,
+    turn_round: 1.5, twist: 1.2, lunge: 1.2, cross_step: 1, walk_to_and_fro: 1, stay: 1.5,
 }  # fmt: skip
-"""What feet may do, and how often compared to the others."""
+"""Moves of the feet, with how often each is taken compared to the others."""
 
 Array = NDArray[np.floating]
 
@@ -271,11 +269,11 @@ class Dance:
 
     @property
     def seconds(self) -> float:
-        """How long it takes until it begins again."""
+        """Duration until it begins again."""
         return BARS * 4 * 60 / self.tempo
 
     def angles(self, times: Array) -> Angles:
-        """What the body does at these times `(f,)`, in seconds."""
+        """Angles of the body at these times `(f,)`, in seconds."""
         place = np.asarray(times, np.float64) * self.tempo / 30 % KEYS
         key = place.astype(np.int64)
         part = place - key
@@ -317,7 +315,7 @@ class Dance:
 
     def poses(self, figure: Figure, times: Array) -> list[Pose]:
         """The figure's body at these times `(f,)`, in seconds."""
-        return stand(self.angles(times), figure.proportions)
+        return pose_figure(self.angles(times), figure.proportions)
 
     def pose(self, figure: Figure, t_seconds: float) -> Pose:
         """The figure's body at one time."""
@@ -345,15 +343,15 @@ def _unit(directions: Array) -> Array:
     )
 
 
-def compose(chance: np.random.Generator) -> Dance:
+def compose(rng: np.random.Generator) -> Dance:
     """Choose a tempo, a few moves and phrases, and set them to 16 bars."""
-    tempo = float(chance.uniform(84, 138))
+    tempo = float(rng.uniform(84, 138))
     moves, weights = list(MOVES), np.array(list(MOVES.values()))
-    few = chance.choice(len(moves), 6, replace=False, p=weights / weights.sum())
-    phrases = chance.choice(len(PAIRS), 5, replace=False)
-    stance = chance.uniform(0.02, 0.13)  # legs; how wide the feet stand
-    toes = chance.uniform(0.05, 0.4)  # radians outward
-    bars = [moves[few[chance.integers(6)]](chance) for _ in range(BARS)]
+    few = rng.choice(len(moves), 6, replace=False, p=weights / weights.sum())
+    phrases = rng.choice(len(ARM_PHRASES), 5, replace=False)
+    stance = rng.uniform(0.02, 0.13)  # legs; how wide the feet stand
+    toes = rng.uniform(0.05, 0.4)  # radians outward
+    bars = [moves[few[rng.integers(6)]](rng) for _ in range(BARS)]
     start, yaws = 0.0, []
     for bar in bars:
         yaws.append(start)
@@ -367,8 +365,8 @@ def compose(chance: np.random.Generator) -> Dance:
     pelvis = np.concatenate([bar.pelvis for bar in bars])
     pelvis[:, 1] -= 0.015
     hips = np.concatenate([bar.swing for bar in bars])
-    upper, fore = _arms(chance, phrases)
-    groove = _groove(chance)
+    upper, fore = _arms(rng, phrases)
+    groove = _groove(rng)
     spine, head = groove
     spine[:, 2] -= 0.7 * hips[:, 2]  # the chest stays over the hips
     spine[:, 0] -= 0.6 * hips[:, 0]
@@ -379,12 +377,12 @@ def compose(chance: np.random.Generator) -> Dance:
     return Dance(tempo, *(np.asarray(value, np.float32) for value in values))
 
 
-def _turn_back(bar: Bar, end: float) -> Bar:
+def _turn_back(bar: StepBar, end: float) -> StepBar:
     """The last bar, turning so that the dance ends facing as it began."""
     rest = float(_nearest(np.array(-(end - bar.ends))))
     if abs(rest) < 1e-6 and bar.ends == 0:
         return bar
-    back = Bar(ends=rest)
+    back = StepBar(ends=rest)
     back.yaw[:] = rest * np.arange(HALF_BEATS) / HALF_BEATS
     for foot in (0, 1):
         steps = (np.arange(HALF_BEATS) + foot) // 2 * 2 / HALF_BEATS
@@ -394,24 +392,24 @@ def _turn_back(bar: Bar, end: float) -> Bar:
 
 
 def _arms(
-    chance: np.random.Generator, phrases: NDArray[np.int64]
+    rng: np.random.Generator, phrases: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions `(keys, 2, 3)` of upper arms and forearms; a phrase lasts two bars."""
     upper, fore = np.zeros((KEYS, 2, 3)), np.zeros((KEYS, 2, 3))
-    taste = chance.normal(0, 0.1, (2, 2, 3))
-    flowing = chance.random() < 0.6  # or from pose to pose, and hold
+    taste = rng.normal(0, 0.1, (2, 2, 3))
+    flowing = rng.random() < 0.6  # or from pose to pose, and hold
     for bar in range(BARS):
         if bar % 2 == 0:
-            phrase = PAIRS[phrases[chance.integers(len(phrases))]]
-            pace = int(chance.choice([2, 2, 4]))  # half beats from pose to pose
+            phrase = ARM_PHRASES[phrases[rng.integers(len(phrases))]]
+            pace = int(rng.choice([2, 2, 4]))  # half beats from pose to pose
         for half in range(HALF_BEATS):
             key = bar * HALF_BEATS + half
             names = phrase[(half // pace) % len(phrase)]
             for i in (0, 1):
-                upper[key, i], fore[key, i] = ARMS[names[i]]
+                upper[key, i], fore[key, i] = ARM_POSES[names[i]]
     for target, style in zip((upper, fore), taste, strict=True):
         target += style
-        target[..., 0] *= SIDES
+        target[..., 0] *= SIDE_SIGNS
         target /= np.linalg.norm(target, axis=-1, keepdims=True)
         if flowing:
             target[1::2] = (target[0::2] + np.roll(target[0::2], -1, axis=0)) / 2
@@ -422,17 +420,17 @@ def _arms(
     return upper, fore
 
 
-def _groove(chance: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What spine and head `(keys, 3)` do all the time: a sway that fits the beat."""
+def _groove(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Constant movement of spine and head `(keys, 3)`: a sway that fits the beat."""
     key = np.arange(KEYS)
     spine, head = np.zeros((KEYS, 3)), np.zeros((KEYS, 3))
     for axis, (most, nod) in enumerate(((0.3, 0.35), (0.1, 0.15), (0.16, 0.16))):
         for target, far in ((spine, most), (head, nod)):
-            period = int(chance.choice([4, 8, 16]))  # half beats
-            size = chance.uniform(0.15, 1.0) * far
+            period = int(rng.choice([4, 8, 16]))  # half beats
+            size = rng.uniform(0.15, 1.0) * far
             target[:, axis] = size * np.sin(
-                2 * np.pi * key / period + chance.uniform(0, 2 * np.pi)
+                2 * np.pi * key / period + rng.uniform(0, 2 * np.pi)
             )
-    spine[:, 1] += chance.uniform(-0.02, 0.1)
-    head[:, 1] += chance.uniform(-0.08, 0.12)
+    spine[:, 1] += rng.uniform(-0.02, 0.1)
+    head[:, 1] += rng.uniform(-0.08, 0.12)
     return spine, head

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from animcli.synthetic.background import paint_backdrop
 from animcli.synthetic.body import Pose
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure, shade
-from animcli.synthetic.clothes import TILE, body_tubes, fit, paint_chest, weave
+from animcli.synthetic.clothes import CLOTH_TILE, body_tubes, fit, paint_chest, weave
 from animcli.synthetic.head import HIGH, Head, paint_face
 from animcli.synthetic.raycast import (
     BELT,
     CHEST,
     FACE,
-    FAR,
+    FAR_DEPTH,
     GLOVE,
     HAIR,
     HAT,
@@ -33,13 +33,13 @@ from animcli.synthetic.raycast import (
     THROAT,
     UPPER,
     Canvas,
-    Sight,
-    Tube,
+    ProjectedSphere,
+    SweptSphere,
     cast,
-    look,
+    project_spheres,
 )
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Array = NDArray[np.floating]
 
 SHADES = 256  # steps from the darkest to the brightest light
@@ -68,8 +68,13 @@ class Paint:
         ]
 
     def colours(
-        self, tube: Tube, seen: Sight, across: Array, along: Array, front: Array
-    ) -> Picture:
+        self,
+        tube: SweptSphere,
+        seen: ProjectedSphere,
+        across: Array,
+        along: Array,
+        front: Array,
+    ) -> Pixels:
         """Colours `(n, 3)` of points of the tube, given in its own space, pixels."""
         past = along - along.clip(0, seen.length)
         x, y, z = (
@@ -91,7 +96,7 @@ class Paint:
             if tube.sideways:
                 across, along = along, across
             side = cloth.shape[0]
-            step = side / (TILE * self._scale)
+            step = side / (CLOTH_TILE * self._scale)
             u = (across * step).astype(np.intp) % side
             v = ((along * step).astype(np.intp) + int(tube.offset * 400)) % side
         colour = self._tones[level]
@@ -101,7 +106,7 @@ class Paint:
         return np.asarray(colour, np.uint8)
 
     def _on_panel(
-        self, tube: Tube, cloth: Picture, across: Array, along: Array, front: Array
+        self, tube: SweptSphere, cloth: Pixels, across: Array, along: Array, front: Array
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows and columns in a picture worn once: its left before, its right behind."""
         bottom, middle, top = (radius * self._scale for radius in tube.radii)
@@ -118,7 +123,7 @@ class Paint:
 
 
 def _tones(figure: Figure) -> NDArray[np.uint16]:
-    """What light from -1 (away) to 1 (towards) does to red, green, blue; 128 is nothing."""
+    """Table of light from -1 (away) to 1 (towards) to red, green, blue; 128 is nothing."""
     style = figure.style
     lit = np.linspace(-1, 1, SHADES, dtype=np.float32)
     if style.shading == "flat":
@@ -134,10 +139,10 @@ def _tones(figure: Figure) -> NDArray[np.uint16]:
     return np.asarray(np.clip(warm * 128, 0, 255), np.uint16)
 
 
-def _cloths(figure: Figure, scale: float) -> list[Picture]:
+def _cloths(figure: Figure, scale: float) -> list[Pixels]:
     """The surfaces by number, at the size at which they are seen."""
     outfit, looks, seed = figure.outfit, figure.looks, figure.seed
-    side = round(TILE * scale)
+    side = round(CLOTH_TILE * scale)
     plain = {
         SKIN: looks.skin, THROAT: shade(looks.skin, 0.88), HAIR: looks.hair,
         SHOE: outfit.shoe, SOLE: outfit.sole,
@@ -169,19 +174,19 @@ class Drawing:
     """A picture and what is true of it.
 
     picture: `(h, w, 3)` uint8 RGB. mask: `(h, w)` uint8, how much of a pixel is figure.
-    joints: `(18, 2)` float32 pixels, OpenPose's order. depths: `(18,)` pixels, towards
+    keypoints: `(18, 2)` float32 pixels, OpenPose's order. depths: `(18,)` pixels, towards
     the viewer. visible: `(18,)` bool: in the picture, and not behind another part.
     """
 
-    picture: Picture
-    mask: Picture
-    joints: Array
+    picture: Pixels
+    mask: Pixels
+    keypoints: Array
     depths: Array
     visible: NDArray[np.bool_]
 
 
-def joints_of(figure: Figure, pose: Pose) -> Array:
-    """`(18, 3)` metres: the pose's joints in OpenPose's order."""
+def keypoints_of(figure: Figure, pose: Pose) -> Array:
+    """`(18, 3)` metres: the pose's keypoints in OpenPose's order."""
     nose, right_eye, left_eye, right_ear, left_ear = Head(figure, pose).landmarks()
     right, left = 0, 1
     return np.stack(
@@ -196,30 +201,30 @@ def joints_of(figure: Figure, pose: Pose) -> Array:
     ).astype(np.float32)  # fmt: skip
 
 
-class Artist:
+class FigureRenderer:
     """Draws one figure in one shot; what doesn't move is prepared once."""
 
-    def __init__(self, figure: Figure, shot: Shot, size: tuple[int, int]) -> None:
+    def __init__(self, figure: Figure, shot: CameraShot, size: tuple[int, int]) -> None:
         self.figure, self.shot, self.size = figure, shot, size
         self.view = shot.view(figure, size, SUPERSAMPLE)
         self.backdrop = paint_backdrop(shot.backdrop, size, min(shot.floor - 0.09, 1.0))
         self.paint = Paint(figure, self.view.scale, shot.light)
 
-    def joints(self, pose: Pose) -> Array:
+    def keypoints(self, pose: Pose) -> Array:
         """`(18, 3)`: x, y, depth in pixels of the picture."""
-        return self.view.project(joints_of(self.figure, pose)) / np.float32(SUPERSAMPLE)
+        return self.view.project(keypoints_of(self.figure, pose)) / np.float32(SUPERSAMPLE)
 
     def draw(self, pose: Pose) -> Drawing:
         """The figure in this pose."""
         width, height = (side * SUPERSAMPLE for side in self.size)
         canvas = Canvas(width, height)
         tubes = body_tubes(self.figure, pose) + Head(self.figure, pose).tubes()
-        sights = look(tubes, self.view, width, height)
+        sights = project_spheres(tubes, self.view, width, height)
         for number, (tube, seen) in enumerate(zip(tubes, sights, strict=True)):
             if seen is not None:
                 cast(tube, seen, canvas, number)
-        joints = self.joints(pose)
-        visible = self._visible(joints, canvas)
+        keypoints = self.keypoints(pose)
+        visible = self._visible(keypoints, canvas)
         picture, mask = self.backdrop.copy(), np.zeros(self.size[::-1], np.uint8)
         self._shadow(picture, pose)
         boxes = [seen for seen in sights if seen is not None]
@@ -235,11 +240,13 @@ class Artist:
             window = (slice(top, bottom), slice(left, right))
             self._outline(tubes, canvas.owner[window], canvas.depth[window], ink)
             _lay(ink, canvas.owner[window] != 255, picture, mask, top, left)
-        return Drawing(picture, mask, joints[:, :2].copy(), joints[:, 2].copy(), visible)
+        return Drawing(
+            picture, mask, keypoints[:, :2].copy(), keypoints[:, 2].copy(), visible
+        )
 
     def _colour(
-        self, tube: Tube, seen: Sight, canvas: Canvas, number: int, ink: Picture,
-        top: int, left: int,
+        self, tube: SweptSphere, seen: ProjectedSphere, canvas: Canvas, number: int,
+        ink: Pixels, top: int, left: int,
     ) -> None:  # fmt: skip
         """Colour every pixel in which the tube is seen."""
         owned = canvas.owner[seen.rows, seen.columns] == number
@@ -257,7 +264,7 @@ class Artist:
         )
 
     def _outline(
-        self, tubes: list[Tube], owner: Picture, depth: Array, ink: Picture
+        self, tubes: list[SweptSphere], owner: Pixels, depth: Array, ink: Pixels
     ) -> None:
         """Darken the pixels along which one part ends and another, or nothing, begins."""
         style = self.figure.style
@@ -275,7 +282,7 @@ class Artist:
         kept = np.uint16(256 * (1 - style.outline_darkness))
         ink[edges] = (ink[edges] * kept) >> 8
 
-    def _shadow(self, picture: Picture, pose: Pose) -> None:
+    def _shadow(self, picture: Pixels, pose: Pose) -> None:
         """A soft spot on the floor under the body."""
         under = pose.pelvis * np.array([1, 0, 1], np.float32)
         spots = np.stack([under, *(pose.ankles * np.array([1, 0, 1], np.float32))])
@@ -297,25 +304,27 @@ class Artist:
             patch = picture[top:bottom, left:right]
             patch[:] = patch * dark
 
-    def _visible(self, joints: Array, canvas: Canvas) -> NDArray[np.bool_]:
-        """Joints in the picture over which nothing lies but the limb they are in."""
+    def _visible(self, keypoints: Array, canvas: Canvas) -> NDArray[np.bool_]:
+        """Keypoints in the picture over which nothing lies but the limb they are in."""
         width, height = self.size
-        x, y = (joints[:, 0], joints[:, 1])
+        x, y = (keypoints[:, 0], keypoints[:, 1])
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         columns = np.clip(x * SUPERSAMPLE, 0, width * SUPERSAMPLE - 1).astype(np.intp)
         rows = np.clip(y * SUPERSAMPLE, 0, height * SUPERSAMPLE - 1).astype(np.intp)
         surface = canvas.depth[rows, columns] / SUPERSAMPLE
         limb = 0.075 * self.figure.proportions.height * self.view.scale / SUPERSAMPLE
         return np.asarray(
-            inside & (surface > FAR / SUPERSAMPLE / 2) & (joints[:, 2] > surface - limb)
+            inside
+            & (surface > FAR_DEPTH / SUPERSAMPLE / 2)
+            & (keypoints[:, 2] > surface - limb)
         )
 
 
 def _lay(
-    ink: Picture,
+    ink: Pixels,
     seen: NDArray[np.bool_],
-    picture: Picture,
-    mask: Picture,
+    picture: Pixels,
+    mask: Pixels,
     top: int,
     left: int,
 ) -> None:
@@ -333,6 +342,8 @@ def _lay(
     mask[y : y + height, x : x + width] = cover
 
 
-def draw(figure: Figure, pose: Pose, shot: Shot, size: tuple[int, int]) -> Drawing:
-    """One picture `size` (width, height); for many of one shot, keep an `Artist`."""
-    return Artist(figure, shot, size).draw(pose)
+def draw(figure: Figure, pose: Pose, shot: CameraShot, size: tuple[int, int]) -> Drawing:
+    """One picture `size` (width, height); for many of one shot, keep an
+    `FigureRenderer`.
+    """
+    return FigureRenderer(figure, shot, size).draw(pose)

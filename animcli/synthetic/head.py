@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from animcli.synthetic.body import Pose, ball, rod
 from animcli.synthetic.character import Colour, Figure, Looks, shade
-from animcli.synthetic.raycast import FACE, HAIR, HAT, SKIN, Tube
+from animcli.synthetic.raycast import FACE, HAIR, HAT, SKIN, SweptSphere
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Point = tuple[float, float]
 
 WIDE, HIGH = 256, 320
-FINE = 4  # bits below the pixel in cv2's fixed-point coordinates
+SUBPIXEL_BITS = 4  # bits below the pixel in cv2's fixed-point coordinates
 EYE_ASIDE = 0.37  # of the head's radius
 
 
@@ -23,29 +23,52 @@ class Brush:
     """Draws in face coordinates: x -1..1 across, y 0 at the chin to 1 at the crown."""
 
     def __init__(self, skin: Colour) -> None:
-        self.picture: Picture = np.full((HIGH, WIDE, 3), skin, np.uint8)
+        self.picture: Pixels = np.full((HIGH, WIDE, 3), skin, np.uint8)
 
     def at(self, x: float, y: float) -> tuple[int, int]:
         """The fixed-point pixel of a place on the face."""
         return (
-            int((x + 1) / 2 * WIDE * (1 << FINE)),
-            int((1 - y) * HIGH * (1 << FINE)),
+            int((x + 1) / 2 * WIDE * (1 << SUBPIXEL_BITS)),
+            int((1 - y) * HIGH * (1 << SUBPIXEL_BITS)),
         )
 
     def oval(self, x: float, y: float, wide: float, high: float, colour: Colour,
              tilt: float = 0.0) -> None:  # fmt: skip
         """A filled oval; radii in the coordinates' units."""
-        size = (int(wide * WIDE / 2 * (1 << FINE)), int(high * HIGH * (1 << FINE)))
+        size = (
+            int(wide * WIDE / 2 * (1 << SUBPIXEL_BITS)),
+            int(high * HIGH * (1 << SUBPIXEL_BITS)),
+        )
         cv2.ellipse(
-            self.picture, self.at(x, y), size, tilt, 0, 360, colour, -1, cv2.LINE_AA, FINE
+            self.picture,
+            self.at(x, y),
+            size,
+            tilt,
+            0,
+            360,
+            colour,
+            -1,
+            cv2.LINE_AA,
+            SUBPIXEL_BITS,
         )
 
     def arc(self, x: float, y: float, wide: float, high: float, span: Point, width: int,
             colour: Colour, tilt: float = 0.0) -> None:  # fmt: skip
         """A stroke along an oval, between two angles, clockwise from the right."""
-        size = (int(wide * WIDE / 2 * (1 << FINE)), int(high * HIGH * (1 << FINE)))
+        size = (
+            int(wide * WIDE / 2 * (1 << SUBPIXEL_BITS)),
+            int(high * HIGH * (1 << SUBPIXEL_BITS)),
+        )
         cv2.ellipse(
-            self.picture, self.at(x, y), size, tilt, *span, colour, width, cv2.LINE_AA, FINE
+            self.picture,
+            self.at(x, y),
+            size,
+            tilt,
+            *span,
+            colour,
+            width,
+            cv2.LINE_AA,
+            SUBPIXEL_BITS,
         )
 
     def blend(self, x: float, y: float, wide: float, high: float, colour: Colour,
@@ -60,7 +83,7 @@ class Brush:
         patch[:] = patch * (1 - share) + np.array(colour, np.float32) * share
 
 
-def paint_face(looks: Looks, seed: int) -> Picture:
+def paint_face(looks: Looks, seed: int) -> Pixels:
     """Front of the head, `(HIGH, WIDE, 3)`, and beside it the back: `(HIGH, 2 WIDE, 3)`."""
     brush = Brush(looks.skin)
     eye_y = looks.eye_height
@@ -75,8 +98,8 @@ def paint_face(looks: Looks, seed: int) -> Picture:
         )
     brush.blend(0, mouth_y - 0.06, 0.2, 0.03, shade(looks.skin, 0.75), 0.4)
     if looks.freckles:
-        chance = np.random.default_rng([seed, 4])
-        for x, y in chance.uniform((-0.55, -0.09), (0.55, 0.0), (26, 2)):
+        rng = np.random.default_rng([seed, 4])
+        for x, y in rng.uniform((-0.55, -0.09), (0.55, 0.0), (26, 2)):
             brush.oval(x, eye_y - 0.06 + y, 0.012, 0.005, shade(looks.skin, 0.72))
     if looks.beard:
         _paint_beard(brush, looks, mouth_y)
@@ -147,18 +170,18 @@ def _paint_glasses(brush: Brush, looks: Looks, y: float) -> None:
             brush.picture,
             brush.at(side * (EYE_ASIDE + wide), y),
             brush.at(side * 1.0, y + 0.02),
-            dark, 5, cv2.LINE_AA, FINE,
+            dark, 5, cv2.LINE_AA, SUBPIXEL_BITS,
         )  # fmt: skip
     cv2.line(
         brush.picture,
         brush.at(-(EYE_ASIDE - wide), y), brush.at(EYE_ASIDE - wide, y),
-        dark, 5, cv2.LINE_AA, FINE,
+        dark, 5, cv2.LINE_AA, SUBPIXEL_BITS,
     )  # fmt: skip
 
 
 Array = NDArray[np.floating]
 
-DEPTH = 1.14  # of a skull, from its front to its back, compared to its width
+SKULL_DEPTH = 1.14  # of a skull, from its front to its back, compared to its width
 CHIN = 0.19  # radius of the chin in heads
 NO_FACE = (0.28, 9.0)  # a visor that takes everything before the ears
 
@@ -186,7 +209,7 @@ class Head:
             4 * share * (1 - share)
         )
         aside = x * self.radius
-        depth = DEPTH * np.sqrt(max(radius**2 - aside**2 - (axial - t) ** 2, 0.0))
+        depth = SKULL_DEPTH * np.sqrt(max(radius**2 - aside**2 - (axial - t) ** 2, 0.0))
         return np.asarray(
             self.chin + self.across * aside + self.up * axial + self.front * (depth + out),
             np.float32,
@@ -206,11 +229,11 @@ class Head:
             ]
         )
 
-    def tubes(self) -> list[Tube]:
+    def tubes(self) -> list[SweptSphere]:
         """Skull, nose, ears, hair and hat."""
         looks, radius = self.figure.looks, self.radius
         radii = (self.chin_radius, 0.955 * radius, radius)
-        skull = rod(self.chin, self.cranium, self.front, radii, FACE, 10, flat=DEPTH)
+        skull = rod(self.chin, self.cranium, self.front, radii, FACE, 10, flat=SKULL_DEPTH)
         tip, bridge = looks.eye_height - 0.135, looks.eye_height - 0.02
         nose = rod(
             self.at(0, bridge, -0.015 * self.size),
@@ -228,7 +251,7 @@ class Head:
             tubes.append(rod(centre, top, self.across, (r, r, r), SKIN, 10, flat=0.55))
         return tubes + self._hair() + self._hat()
 
-    def _hair(self) -> list[Tube]:
+    def _hair(self) -> list[SweptSphere]:
         looks, r = self.figure.looks, self.radius
         cut, volume = looks.cut, looks.volume
         if cut == "bald":
@@ -245,7 +268,7 @@ class Head:
         short = {"crop": -0.5, "short": -0.72, "side": -0.72, "spikes": -0.6}
         nape = short.get(cut, -0.95)
         cap = ball(
-            centre, frame, r * grown, HAIR, 11, flat=DEPTH, keep=(nape, 9.0),
+            centre, frame, r * grown, HAIR, 11, flat=SKULL_DEPTH, keep=(nape, 9.0),
             visor=(0.08, line),
         )  # fmt: skip
         tubes = [cap]
@@ -296,19 +319,27 @@ class Head:
                 )
         return tubes
 
-    def _hat(self) -> list[Tube]:
+    def _hat(self) -> list[SweptSphere]:
         hat, r, frame = self.figure.looks.hat, self.radius, self.frame
         if hat == "none":
             return []
         top = self.cranium + self.up * 0.1 * r
         if hat == "band":
             return [
-                ball(self.cranium, frame, r * 1.2, HAT, 13, flat=DEPTH, keep=(0.3, 0.55))
+                ball(
+                    self.cranium,
+                    frame,
+                    r * 1.2,
+                    HAT,
+                    13,
+                    flat=SKULL_DEPTH,
+                    keep=(0.3, 0.55),
+                )
             ]
-        crown = ball(top, frame, r * 1.2, HAT, 13, flat=DEPTH, keep=(0.12, 9.0))
+        crown = ball(top, frame, r * 1.2, HAT, 13, flat=SKULL_DEPTH, keep=(0.12, 9.0))
         flat_frame = frame[[0, 2, 1]]  # its thin axis upward
         if hat == "beanie":
-            fold = ball(top, frame, r * 1.27, HAT, 14, flat=DEPTH, keep=(0.05, 0.38))
+            fold = ball(top, frame, r * 1.27, HAT, 14, flat=SKULL_DEPTH, keep=(0.05, 0.38))
             return [crown, fold, ball(top + self.up * r * 1.25, frame, r * 0.26, HAT, 14)]
         if hat == "cap":
             brim = rod(

@@ -19,12 +19,12 @@ SKIN, FACE, HAIR, CHEST, UPPER, LOWER, INNER, SHOE, SOLE, SOCK, HAT, BELT, GLOVE
 
 Array = NDArray[np.floating]
 
-FAR = np.float32(-1e9)
-WHOLE = (-9.0, 9.0)
+FAR_DEPTH = np.float32(-1e9)
+UNCUT = (-9.0, 9.0)
 BALL = 1e-3  # metres; an axis that is shorter has no length
 
 
-class Tube(NamedTuple):
+class SweptSphere(NamedTuple):
     """A swept sphere.
 
     start, end: `(3,)` of its axis, metres; where they meet it's a ball.
@@ -48,13 +48,13 @@ class Tube(NamedTuple):
     surface: int
     group: int
     flat: float = 1.0
-    keep: tuple[float, float] = WHOLE
+    keep: tuple[float, float] = UNCUT
     visor: tuple[float, float] | None = None
     offset: float = 0.0
     sideways: bool = False
 
 
-class View(NamedTuple):
+class ParallelProjection(NamedTuple):
     """A parallel projection: turn, then scale, then shift.
 
     turn: `(3, 3)` world to camera; camera x right, y down, z towards the viewer.
@@ -77,11 +77,11 @@ class Canvas:
     """Depth and owner of every pixel."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.depth = np.full((height, width), FAR, np.float32)
+        self.depth = np.full((height, width), FAR_DEPTH, np.float32)
         self.owner = np.full((height, width), 255, np.uint8)
 
 
-class Sight(NamedTuple):
+class ProjectedSphere(NamedTuple):
     """A tube as a view sees it.
 
     rows, columns: of the canvas that it can touch.
@@ -99,8 +99,10 @@ class Sight(NamedTuple):
     radii: tuple[float, float, float]
 
 
-def look(tubes: Sequence[Tube], view: View, width: int, height: int) -> list[Sight | None]:
-    """How the view sees the tubes; None for those that aren't in the picture."""
+def project_spheres(
+    tubes: Sequence[SweptSphere], view: ParallelProjection, width: int, height: int
+) -> list[ProjectedSphere | None]:
+    """Project the swept spheres; None for those that aren't in the picture."""
     starts = np.array([tube.start for tube in tubes], np.float32)
     ends = np.array([tube.end for tube in tubes], np.float32)
     fronts = np.array([tube.front for tube in tubes], np.float32) @ view.turn.T
@@ -128,7 +130,9 @@ def look(tubes: Sequence[Tube], view: View, width: int, height: int) -> list[Sig
     high = np.maximum(starts, ends)[:, :2] + reach + 2
     high = np.minimum(high, (width, height)).astype(int).tolist()
     return [
-        Sight(slice(top, bottom), slice(left, right), start, m, length, (q[0], q[1], q[2]))
+        ProjectedSphere(
+            slice(top, bottom), slice(left, right), start, m, length, (q[0], q[1], q[2])
+        )
         if left < right and top < bottom
         else None
         for (left, top), (right, bottom), start, m, length, q in zip(
@@ -143,7 +147,7 @@ def look(tubes: Sequence[Tube], view: View, width: int, height: int) -> list[Sig
     ]
 
 
-def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
+def cast(tube: SweptSphere, seen: ProjectedSphere, canvas: Canvas, number: int) -> None:
     """Put the tube into the canvas wherever it is nearer than what is there."""
     length, (q0, q1, q2) = seen.length, seen.radii
     # Own space seen along the ray: u along the axis, v aside, w towards the viewer.
@@ -200,7 +204,7 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
     depth += t * np.float32(lean)
     depth -= wy * rows + wx * columns
     depth *= np.float32(1 / stretch)
-    if tube.visor is not None or tube.keep != WHOLE:
+    if tube.visor is not None or tube.keep != UNCUT:
         hit &= _kept(tube, seen, rows, columns, depth)
     depth += seen.start[2]
     window = canvas.depth[seen.rows, seen.columns]
@@ -210,9 +214,9 @@ def cast(tube: Tube, seen: Sight, canvas: Canvas, number: int) -> None:
 
 
 def _kept(
-    tube: Tube, seen: Sight, rows: Array, columns: Array, depth: Array
+    tube: SweptSphere, seen: ProjectedSphere, rows: Array, columns: Array, depth: Array
 ) -> NDArray[np.bool_]:
-    """Which of the tube's points its cuts leave standing."""
+    """Mask of the points that a swept sphere's cuts leave standing."""
     a = seen.inverse[1]
     axial = a[1] * rows + a[0] * columns + a[2] * depth
     first, last = tube.keep

@@ -1,4 +1,4 @@
-"""A clip from one seed: a figure, its dance, a shot; pictures with their true joints."""
+"""A clip from one seed: a figure, its dance, a shot; pictures with their true keypoints."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,39 +6,41 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.dance import Dance
-from animcli.synthetic.draw import Artist, Drawing, joints_of
+from animcli.synthetic.draw import Drawing, FigureRenderer, keypoints_of
 
 POSES_AT_ONCE = 64  # costs little more than one
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Who dances what, seen how."""
+    """Figure, dance and camera of a clip."""
 
     figure: Figure
     dance: Dance
-    shot: Shot
+    shot: CameraShot
 
     @classmethod
     def from_seed(cls, seed: int) -> "Scene":
         """Seeds 800000-899999 are for validation; from 900000 on nobody trains or tunes."""
-        return cls(Figure.from_seed(seed), Dance.from_seed(seed), Shot.from_seed(seed))
+        return cls(
+            Figure.from_seed(seed), Dance.from_seed(seed), CameraShot.from_seed(seed)
+        )
 
     def drawings(
         self, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0,
         start: float = 0.0,
     ) -> Iterator[Drawing]:  # fmt: skip
         """`frames` drawings of `size` (width, height), `rate` a second, from `start` on."""
-        artist = Artist(self.figure, self.shot, size)
+        artist = FigureRenderer(self.figure, self.shot, size)
         for first in range(0, frames, POSES_AT_ONCE):
             steps = np.arange(first, min(first + POSES_AT_ONCE, frames))
             for pose in self.dance.poses(self.figure, start + steps / rate):
                 yield artist.draw(pose)
 
-    def joints(
+    def keypoints(
         self, frames: int, size: tuple[int, int] = (256, 256), rate: float = 24.0,
         start: float = 0.0,
     ) -> NDArray[np.float32]:  # fmt: skip
@@ -46,7 +48,7 @@ class Scene:
         view = self.shot.view(self.figure, size, 1)
         times = start + np.arange(frames) / rate
         poses = self.dance.poses(self.figure, times)
-        return view.project(np.stack([joints_of(self.figure, pose) for pose in poses]))
+        return view.project(np.stack([keypoints_of(self.figure, pose) for pose in poses]))
 
 
 def clip(

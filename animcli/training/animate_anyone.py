@@ -23,32 +23,37 @@ from torch.utils.checkpoint import checkpoint
 from animcli.networks.attention import SpatialTransformer
 from animcli.networks.layers import ResnetBlock
 from animcli.networks.limb_maps import limb_map
-from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.reference_net import ReferenceNet, unused_keys
 from animcli.networks.unet import MotionConfig, UNet, UNetConfig
-from animcli.rendering.animate_anyone import CONFIG_FILE, AnimateAnyoneConfig, describe
+from animcli.rendering.animate_anyone import CONFIG_FILE, AnimateAnyoneConfig, encode_image
 from animcli.rendering.loading import load_image_encoder
-from animcli.rendering.schedulers import Schedule
+from animcli.rendering.schedulers import NoiseSchedule
 from animcli.training.objective import Objective
 from animcli.training.samples import Sample, Tensors, sample_latents
-from animcli.training.systems import Entries, StageName, fill, motion_of, no_embeddings
-
-WHOLE: Final = "diffusion_pytorch_model.safetensors"
+from animcli.training.systems import (
+    DIFFUSERS_FILE,
+    Entries,
+    StageName,
+    load_weights,
+    motion_module_tensors,
+    no_embeddings,
+)
 
 TINY: Final = AnimateAnyoneConfig(
     UNetConfig(
-        channels=16,
-        widths=(32, 96, 96),
-        layers=1,
+        in_channels=16,
+        block_channels=(32, 96, 96),
+        layers_per_block=1,
         attention=(True, True, True),
         heads=(2, 3, 3),
         groups=4,
-        context=64,
-        motion=MotionConfig(positions=24, heads=2, groups=4),
+        context_dim=64,
+        motion=MotionConfig(max_frames=24, heads=2, groups=4),
     ),
-    guider_widths=(64,),
+    guider_channels=(64,),
     conditioning="limb-map",
     context="learned",
-    schedule=Schedule("scaled_linear", "sample", zero_snr=True, spacing="trailing"),
+    schedule=NoiseSchedule("scaled_linear", "sample", zero_snr=True, spacing="trailing"),
 )
 """8.7 million parameters, for 256 by 256 pixels. Attention at the finest level decides:
 without it the network never learns to copy from the reference. Groups have 8 channels and
@@ -56,7 +61,7 @@ more: a norm over two of them forgets how bright a picture is."""
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class AnimateAnyoneBatch:
     """Clips to train on; single frames are clips of one.
 
     latents: clean, (b, c, f, h, w). noise: the same shape.
@@ -80,17 +85,17 @@ class Batch:
     emphasis: Tensor | None = None
 
 
-class Networks(nn.Module):
+class AnimateAnyoneNetworks(nn.Module):
     """UNet, ReferenceNet and PoseGuider, and the learned token where there is one."""
 
     def __init__(self, config: AnimateAnyoneConfig) -> None:
         super().__init__()
         spatial = replace(config.unet, motion=None)
         self.denoising_unet = UNet(config.unet)
-        self.reference_unet = ReferenceUNet(spatial)
+        self.reference_unet = ReferenceNet(spatial)
         self.pose_guider = config.guider()
         self.image_token = (
-            nn.Parameter(0.02 * torch.randn(1, 1, config.unet.context))
+            nn.Parameter(0.02 * torch.randn(1, 1, config.unet.context_dim))
             if config.context == "learned"
             else None
         )
@@ -117,7 +122,9 @@ class Networks(nn.Module):
         ours, reference = self.denoising_unet.state_dict(), self.reference_unet.state_dict()
         self.reference_unet.load_state_dict({name: ours[name] for name in reference})
 
-    def forward(self, batch: Batch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
+    def forward(
+        self, batch: AnimateAnyoneBatch, noisy: Tensor, *, checkpointing: bool
+    ) -> Tensor:
         """Prediction for `noisy` (b, c, f, h, w), same shape.
 
         checkpointing: recompute in the backward pass instead of keeping.
@@ -135,7 +142,9 @@ class Networks(nn.Module):
             said = None
             if pose is not None:
                 said = self.pose_guider(pose[:, :, None])[:, :, 0]
-            return self.reference_unet(latents, clean, self.reference_unet.see(token), said)
+            return self.reference_unet(
+                latents, clean, self.reference_unet.cache_kv(token), said
+            )
 
         token, features = batch.token, dict[str, Tensor]()
         if self.image_token is not None:
@@ -145,14 +154,14 @@ class Networks(nn.Module):
         return self.denoising_unet(
             noisy,
             batch.timesteps,
-            self.denoising_unet.see(token, features),
+            self.denoising_unet.cache_kv(token, features),
             pose=run(self.pose_guider, batch.pose),
             checkpointing=checkpointing,
         )
 
 
 @dataclass(frozen=True)
-class AnimateAnyone:
+class AnimateAnyoneAdapter:
     """The adapter; other shapes than the published ones are for networks of one's own.
 
     figure_weight: weight of the figure's positions in the loss, where masks are known.
@@ -182,38 +191,38 @@ class AnimateAnyone:
         if not self._is_published:
             return no_embeddings
         clip = load_image_encoder(entries("clip-image-encoder"), device, torch.float32)
-        return lambda sample: {"context": describe(clip, sample.whole)[0].cpu()}
+        return lambda sample: {"context": encode_image(clip, sample.whole)[0].cpu()}
 
     def networks(
         self, entries: Entries, run: Path, start: str, stage: StageName
     ) -> nn.Module:
         spatial = replace(self.config.unet, motion=None)
         config = self.config if stage == "2" else replace(self.config, unet=spatial)
-        made = Networks(config)
-        unused = unused_parts(spatial)
+        made = AnimateAnyoneNetworks(config)
+        unused = unused_keys(spatial)
         if stage == "1" and start == "nothing":
             made.start_anew()
         elif stage == "1" and start == "sd15":  # the guider begins anew, with zeros
-            base = entries("sd15") / "unet" / WHOLE
-            fill(made.denoising_unet, base)
-            fill(made.reference_unet, base, unused=unused)
+            base = entries("sd15") / "unet" / DIFFUSERS_FILE
+            load_weights(made.denoising_unet, base)
+            load_weights(made.reference_unet, base, unused=unused)
         else:
             folder = run if stage == "2" else entries(start_entry(start))
-            fill(
+            load_weights(
                 made.denoising_unet,
                 folder / "denoising_unet.safetensors",
                 fresh=("motion_modules",),
             )
             file = folder / "reference_unet.safetensors"
-            fill(made.reference_unet, file, unused=unused)
-            fill(made.pose_guider, folder / "pose_guider.safetensors")
+            load_weights(made.reference_unet, file, unused=unused)
+            load_weights(made.pose_guider, folder / "pose_guider.safetensors")
             if made.image_token is not None:
-                fill(made, folder / "image_token.safetensors", only="image_token")
+                load_weights(made, folder / "image_token.safetensors", only="image_token")
         if stage == "2" and start == "published":
             motion = entries("animate-anyone") / "motion_module.safetensors"
-            fill(made.denoising_unet, motion, only="motion_modules")
+            load_weights(made.denoising_unet, motion, only="motion_modules")
         # The authors leave the ReferenceNet's last level as it is.
-        frozen = f"reference_unet.up_blocks.{len(spatial.widths) - 1}."
+        frozen = f"reference_unet.up_blocks.{len(spatial.block_channels) - 1}."
         for name, parameter in made.named_parameters():
             in_stage_1 = start == "nothing" or not name.startswith(frozen)
             parameter.requires_grad_(
@@ -228,7 +237,7 @@ class AnimateAnyone:
         conditioned: int,
         objective: Objective,
         rng: torch.Generator,
-    ) -> Batch:
+    ) -> AnimateAnyoneBatch:
         latents = sample_latents(rows["latents"], rng).transpose(1, 2)
         reference = sample_latents(rows["reference"], rng)
         timesteps, noise = objective.draw(latents.shape, rng)
@@ -249,7 +258,7 @@ class AnimateAnyone:
         if "masks" in rows:
             share = rows["masks"].transpose(1, 2).float() / 255
             emphasis = 1 + (self.figure_weight - 1) * share
-        return Batch(
+        return AnimateAnyoneBatch(
             latents,
             noise.to(latents.device),
             timesteps.to(latents.device),
@@ -261,12 +270,17 @@ class AnimateAnyone:
         )
 
     def predict(
-        self, network: nn.Module, batch: Batch, noisy: Tensor, *, checkpointing: bool
+        self,
+        network: nn.Module,
+        batch: AnimateAnyoneBatch,
+        noisy: Tensor,
+        *,
+        checkpointing: bool,
     ) -> Tensor:
         predicted: Tensor = network(batch, noisy, checkpointing=checkpointing)
         return predicted
 
-    def wrong_reference(self, batch: Batch) -> Batch:
+    def wrong_reference(self, batch: AnimateAnyoneBatch) -> AnimateAnyoneBatch:
         pose = batch.reference_pose
         return replace(
             batch,
@@ -275,13 +289,15 @@ class AnimateAnyone:
             reference_pose=None if pose is None else pose.roll(1, 0),
         )
 
-    def clip(self, batch: Batch, sample: Tensor) -> Tensor:
+    def clip(self, batch: AnimateAnyoneBatch, sample: Tensor) -> Tensor:
         return sample
 
     def files(self, network: nn.Module, stage: StageName) -> Mapping[str, Any]:
         made: dict[str, Any] = {}
         if stage == "2":
-            made["motion_module.safetensors"] = motion_of(network, "denoising_unet.")
+            made["motion_module.safetensors"] = motion_module_tensors(
+                network, "denoising_unet."
+            )
         else:
             for name in ("denoising_unet", "reference_unet", "pose_guider"):
                 made[f"{name}.safetensors"] = network.get_submodule(name).state_dict()

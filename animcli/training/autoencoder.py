@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from animcli.settings import key
-from animcli.training.denoising import compare
+from animcli.settings import setting
+from animcli.training.denoising import picture_metrics
 from animcli.training.samples import Sample
 from animcli.training.trainer import Evaluation
 
@@ -46,15 +46,15 @@ CROPS: Final = 2  # of a sample
 class AutoencoderRecipe:
     """Batches and loss of an autoencoder."""
 
-    samples: int = key(2, "Samples of an update; each gives two crops.", low=1)
-    crop: int = key(128, "Pixels of a crop, across and down.", low=32, multiple=8)
-    figure: float = key(4.0, "Weight of the figure in the squared error.", low=1)
-    edges: float = key(0.05, "Weight of the error of differences of neighbours.", low=0)
-    kl: float = key(1e-5, "Weight of the KL term, for each latent value.", low=0)
-    decoder_only: bool = key(
+    samples: int = setting(2, "Samples of an update; each gives two crops.", low=1)
+    crop: int = setting(128, "Pixels of a crop, across and down.", low=32, multiple=8)
+    figure: float = setting(4.0, "Weight of the figure in the squared error.", low=1)
+    edges: float = setting(0.05, "Weight of the error of differences of neighbours.", low=0)
+    kl: float = setting(1e-5, "Weight of the KL term, for each latent value.", low=0)
+    decoder_only: bool = setting(
         False, "Leave the encoder as it is, and so the latents of prepared samples."
     )
-    evaluated: int = key(32, "Samples of an evaluation.", low=1)
+    evaluated: int = setting(32, "Samples of an evaluation.", low=1)
 
 
 def open_vae(config: Mapping[str, Any] = TINY_VAE) -> nn.Module:
@@ -174,7 +174,7 @@ class AutoencoderTask:
             means.append(posterior.mean)
             deviations.append(posterior.std)
         made = torch.cat(decoded).float().cpu().clamp(-1, 1)
-        figures = compare(made, self.validation, "")
+        figures = picture_metrics(made, self.validation, "")
         figures["latent_deviation"] = float(torch.cat(means).std())
         figures["posterior_deviation"] = float(torch.cat(deviations).mean())
         return Evaluation(figures, (self.validation, made))

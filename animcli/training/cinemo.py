@@ -13,14 +13,12 @@ import cv2
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.unet import CINEMO, MOTION_WAVES, MotionUNet, UNetConfig
-from animcli.rendering.cinemo import read_prompts
+from animcli.networks.unet import CINEMO_UNET, MOTION_EMBED_DIM, MotionUNet, UNetConfig
+from animcli.rendering.cinemo import encode_prompts
 from animcli.training.objective import Objective
 from animcli.training.samples import Sample, Tensors, sample_latents
-from animcli.training.systems import Entries, StageName, fill
-from animcli.video.ssim import motion_bucket, neighbour_likeness
-
-WHOLE: Final = "diffusion_pytorch_model.safetensors"
+from animcli.training.systems import DIFFUSERS_FILE, Entries, StageName, load_weights
+from animcli.video.ssim import motion_bucket, neighbour_ssim
 
 DROP_TEXT: Final = 0.5
 """Share of the clips that are shown without their text, so that guidance works."""
@@ -37,7 +35,7 @@ PUBLISHED: Final = Objective(
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class CinemoBatch:
     """Clips to train on, and how much noise each gets.
 
     clips: clean latents, (b, c, 1 + f, h, w); the first frame is shown as it is.
@@ -64,7 +62,7 @@ class Batch:
         return self.clips[:, :, 1:] - self.first
 
 
-class Networks(nn.Module):
+class CinemoNetworks(nn.Module):
     """The UNet, and the empty prompt's embedding."""
 
     empty_prompt: Tensor
@@ -74,7 +72,7 @@ class Networks(nn.Module):
         self.unet = unet
         self.register_buffer("empty_prompt", empty_prompt, persistent=False)
 
-    def forward(self, batch: Batch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
+    def forward(self, batch: CinemoBatch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
         """Prediction for noisy residuals (b, c, f, h, w), same shape.
 
         checkpointing: recompute in the backward pass instead of keeping.
@@ -82,7 +80,7 @@ class Networks(nn.Module):
         return self.unet(
             noisy,
             batch.timesteps,
-            self.unet.see_clip(batch.text, noisy.shape[2]),
+            self.unet.cache_clip_kv(batch.text, noisy.shape[2]),
             first=batch.first,
             motion=self.unet.add_embedding(batch.motion),
             checkpointing=checkpointing,
@@ -90,11 +88,11 @@ class Networks(nn.Module):
 
 
 @dataclass(frozen=True)
-class Cinemo:
+class CinemoAdapter:
     """The adapter; other shapes than the published ones are for networks of one's own."""
 
-    unet: UNetConfig = CINEMO
-    motion_waves: int = MOTION_WAVES
+    unet: UNetConfig = CINEMO_UNET
+    motion_embed_dim: int = MOTION_EMBED_DIM
 
     def entries(self, start: str) -> tuple[str, ...]:
         return ("cinemo",)
@@ -109,11 +107,11 @@ class Cinemo:
 
         def embed(sample: Sample) -> Tensors:
             if sample.text not in encoded:
-                said = read_prompts(folder, [sample.text], device, torch.float32)
+                said = encode_prompts(folder, [sample.text], device, torch.float32)
                 encoded[sample.text] = said[0].cpu()
             grey = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in sample.frames)
-            likeness = neighbour_likeness(grey)
-            bucket = motion_bucket(1.0 if likeness is None else likeness)
+            ssim = neighbour_ssim(grey)
+            bucket = motion_bucket(1.0 if ssim is None else ssim)
             return {"context": encoded[sample.text], "motion": torch.tensor(float(bucket))}
 
         return embed
@@ -121,11 +119,11 @@ class Cinemo:
     def networks(
         self, entries: Entries, run: Path, start: str, stage: StageName
     ) -> nn.Module:
-        unet = MotionUNet(self.unet, self.motion_waves)
-        fill(unet, entries("cinemo") / "unet" / WHOLE)
+        unet = MotionUNet(self.unet, self.motion_embed_dim)
+        load_weights(unet, entries("cinemo") / "unet" / DIFFUSERS_FILE)
         cpu = torch.device("cpu")
-        return Networks(
-            unet, read_prompts(entries("cinemo"), [""], cpu, torch.float32).clone()
+        return CinemoNetworks(
+            unet, encode_prompts(entries("cinemo"), [""], cpu, torch.float32).clone()
         )
 
     def batch(
@@ -135,13 +133,13 @@ class Cinemo:
         conditioned: int,
         objective: Objective,
         rng: torch.Generator,
-    ) -> Batch:
+    ) -> CinemoBatch:
         clips = sample_latents(rows["latents"], rng).transpose(1, 2)
         timesteps, noise = objective.draw(clips[:, :, 1:].shape, rng)
         text = rows["context"]
         dropped = len(clips) - conditioned
         nothing = network.get_buffer("empty_prompt").to(text).expand(dropped, -1, -1)
-        return Batch(
+        return CinemoBatch(
             clips,
             torch.cat([nothing, text[dropped:]]),
             rows["motion"],
@@ -150,17 +148,17 @@ class Cinemo:
         )
 
     def predict(
-        self, network: nn.Module, batch: Batch, noisy: Tensor, *, checkpointing: bool
+        self, network: nn.Module, batch: CinemoBatch, noisy: Tensor, *, checkpointing: bool
     ) -> Tensor:
         predicted: Tensor = network(batch, noisy, checkpointing=checkpointing)
         return predicted
 
-    def wrong_reference(self, batch: Batch) -> None:
+    def wrong_reference(self, batch: CinemoBatch) -> None:
         """Nothing: its first frame is part of the clip."""
 
-    def clip(self, batch: Batch, sample: Tensor) -> Tensor:
+    def clip(self, batch: CinemoBatch, sample: Tensor) -> Tensor:
         """Frames from residuals: the first, and after it all that differ from it."""
         return torch.cat([batch.first, batch.first + sample], dim=2)
 
     def files(self, network: nn.Module, stage: StageName) -> Mapping[str, Any]:
-        return {f"unet/{WHOLE}": network.get_submodule("unet").state_dict()}
+        return {f"unet/{DIFFUSERS_FILE}": network.get_submodule("unet").state_dict()}

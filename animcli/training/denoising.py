@@ -14,35 +14,43 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from animcli.errors import ProjectError
-from animcli.rendering.schedulers import Solver
-from animcli.settings import key
+from animcli.rendering.schedulers import Scheduler
+from animcli.settings import setting
 from animcli.training.objective import Objective
-from animcli.training.samples import Growth, SampleDataset, SampleStore, Shares, Tensors
+from animcli.training.samples import (
+    SampleDataset,
+    SampleSchedule,
+    SampleStore,
+    Shares,
+    Tensors,
+)
 from animcli.training.systems import SystemAdapter
 from animcli.training.trainer import Evaluation
-from animcli.video.ssim import likeness
+from animcli.video.ssim import ssim
 
 PROBES: Final = (100, 300, 500, 700, 900)
 """Timesteps at which evaluation measures the loss."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DenoisingRecipe:
     """Batches of a stage, and its evaluation."""
 
-    batch: int = key(1, "Samples of an update.", low=1)
-    frames: int = key(24, "Frames of a sample, consecutive; 1 in stage 1.", low=1, high=32)
-    dropped: float = key(
+    batch: int = setting(1, "Samples of an update.", low=1)
+    frames: int = setting(
+        24, "Frames of a sample, consecutive; 1 in stage 1.", low=1, high=32
+    )
+    dropped: float = setting(
         0.1,
         "Share of samples without what guidance strengthens: reference, or Cinemo's text.",
         low=0,
         high=1,
     )
-    checkpointing: bool = key(
+    checkpointing: bool = setting(
         False, "Recompute layers in the backward pass instead of keeping them."
     )
-    evaluated: int = key(3, "Samples of an evaluation.", low=1)
-    steps: int = key(10, "DDIM steps of an evaluation.", low=1, high=1000)
+    evaluated: int = setting(3, "Samples of an evaluation.", low=1)
+    steps: int = setting(10, "DDIM steps of an evaluation.", low=1, high=1000)
 
 
 @dataclass(eq=False)
@@ -58,9 +66,9 @@ class DenoisingTask:
     clips: SampleStore
     pictures: SampleStore
     validation: SampleStore
-    recipe: Recipe
+    recipe: DenoisingRecipe
     shares: Shares
-    growth: Growth
+    sample_schedule: SampleSchedule
     objective: Objective
     decode: Callable[[Tensor], Tensor]
     seed: int
@@ -86,7 +94,7 @@ class DenoisingTask:
             self.clips,
             self.pictures,
             self.shares,
-            self.growth,
+            self.sample_schedule,
             self.recipe.batch,
             self.recipe.frames,
             self.seed,
@@ -129,11 +137,11 @@ class DenoisingTask:
         made = []
         for steps in sorted({self.recipe.steps, *self._few}):
             made.append(self._middle(batch, self._sample(batch, steps)))
-            figures |= compare(made[-1], right, f"_{steps}")
+            figures |= picture_metrics(made[-1], right, f"_{steps}")
         if count > 1 and (other := self.system.wrong_reference(batch)) is not None:
             steps = min((self.recipe.steps, *self._few))
             wrong = self._middle(other, self._sample(other, steps))
-            figures |= compare(wrong, right, "_wrong_reference")
+            figures |= picture_metrics(wrong, right, "_wrong_reference")
         self.model.train()
         return Evaluation(figures, (reference, right, *made))
 
@@ -144,16 +152,16 @@ class DenoisingTask:
 
     def _sample(self, batch: Any, steps: int) -> Tensor:
         """Latents (b, c, f, h, w) from pure noise, by DDIM."""
-        solver = Solver("ddim", self.objective.schedule, steps)
+        scheduler = Scheduler("ddim", self.objective.schedule, steps)
         noisy = batch.noise.cpu().float()
-        for step, timestep in enumerate(solver.timesteps):
+        for step, timestep in enumerate(scheduler.timesteps):
             predicted = self.system.predict(
                 self.model,
                 at(batch, int(timestep)),
-                solver.scale(noisy, step).to(batch.noise.device),
+                scheduler.scale_model_input(noisy, step).to(batch.noise.device),
                 checkpointing=False,
             )
-            noisy = solver.step(predicted.float().cpu(), step, noisy)
+            noisy = scheduler.step(predicted.float().cpu(), step, noisy)
         return noisy.to(batch.noise.device)
 
     def _middle(self, batch: Any, latents: Tensor) -> Tensor:
@@ -192,13 +200,13 @@ def at(batch: Any, timestep: int) -> Any:
     return replace(batch, timesteps=torch.full_like(batch.timesteps, timestep))
 
 
-def compare(made: Tensor, right: Tensor, name: str) -> dict[str, float]:
+def picture_metrics(made: Tensor, right: Tensor, name: str) -> dict[str, float]:
     """PSNR and SSIM of pictures (b, 3, h, w) in -1..1."""
     error = (made - right).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)
     pairs = zip(to_bytes(made), to_bytes(right), strict=True)
     return {
         f"psnr{name}": float((10 * torch.log10(4 / error)).mean()),
-        f"ssim{name}": float(np.mean([likeness(*pair) for pair in pairs])),
+        f"ssim{name}": float(np.mean([ssim(*pair) for pair in pairs])),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.synthetic.draw import Artist
+from animcli.synthetic.draw import FigureRenderer
 from animcli.synthetic.scene import Scene
 from animcli.training.samples import Sample
 
@@ -14,8 +14,8 @@ TRAINING_SEEDS: Final = range(800_000)
 VALIDATION_SEEDS: Final = range(800_000, 900_000)
 """From 900000 on nobody trains or tunes."""
 
-SECONDS: Final = 12.0  # of a dance
-RATES: Final = (12.0, 24.0)  # frames a second of clips
+DANCE_SECONDS: Final = 12.0  # of a dance
+DRAWN_RATES: Final = (12.0, 24.0)  # frames a second of clips
 GUESSED: Final = 2 / 3
 """Share of the hidden keypoints that a detector guesses, in one clip of four; in the others
 it guesses all of them."""
@@ -41,21 +41,21 @@ class DrawnPeople:
         seed = self.seeds[number % len(self.seeds)]
         rng = np.random.default_rng([seed, 17 if self.consecutive else 11])
         if self.consecutive:
-            reference, start = rng.uniform(0, SECONDS, 2)
-            moments = start + np.arange(self.frames) / rng.uniform(*RATES)
+            reference, start = rng.uniform(0, DANCE_SECONDS, 2)
+            moments = start + np.arange(self.frames) / rng.uniform(*DRAWN_RATES)
         else:
-            reference, *moments = rng.uniform(0, SECONDS, 1 + self.frames)
-        return draw(seed, np.array([reference, *moments]), self.size, rng)
+            reference, *moments = rng.uniform(0, DANCE_SECONDS, 1 + self.frames)
+        return draw_sample(seed, np.array([reference, *moments]), self.size, rng)
 
 
-def draw(
+def draw_sample(
     seed: int, moments: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator
 ) -> Sample:
     """The person of this seed at `moments` (seconds), the reference's first."""
     scene = Scene.from_seed(seed)
-    artist = Artist(scene.figure, scene.shot, size)
+    artist = FigureRenderer(scene.figure, scene.shot, size)
     drawn = [artist.draw(pose) for pose in scene.dance.poses(scene.figure, moments)]
-    points = np.stack([drawing.joints for drawing in drawn]) / np.array(size)
+    points = np.stack([drawing.keypoints for drawing in drawn]) / np.array(size)
     inside = ((points > -0.02) & (points < 1.02)).all(axis=-1)
     guessed = rng.random(inside.shape) < (GUESSED if rng.random() < 1 / 4 else 1)
     visible = inside & (np.stack([drawing.visible for drawing in drawn]) | guessed)

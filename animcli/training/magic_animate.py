@@ -10,26 +10,31 @@ Shapes: b samples, f frames, h by w latent positions.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet, unused_parts
-from animcli.networks.unet import MAGIC_ANIMATE, Residuals, UNet, UNetConfig
+from animcli.networks.reference_net import ReferenceNet, unused_keys
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, Residuals, UNet, UNetConfig
 from animcli.rendering.loading import load_text_encoder
-from animcli.rendering.magic_animate import empty_prompt
+from animcli.rendering.magic_animate import encode_empty_prompt
 from animcli.training.objective import Objective
 from animcli.training.samples import Sample, Tensors, sample_latents
-from animcli.training.systems import Entries, StageName, fill, motion_of, no_embeddings
-
-WHOLE: Final = "diffusion_pytorch_model.safetensors"
+from animcli.training.systems import (
+    DIFFUSERS_FILE,
+    Entries,
+    StageName,
+    load_weights,
+    motion_module_tensors,
+    no_embeddings,
+)
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class MagicAnimateBatch:
     """Clips to train on; single frames and pictures are clips of one.
 
     latents: clean, (b, 4, f, h, w). noise: the same shape.
@@ -48,7 +53,7 @@ class Batch:
     control: Tensor
 
 
-class Networks(nn.Module):
+class MagicAnimateNetworks(nn.Module):
     """UNet, appearance encoder and ControlNet, and the empty prompt's embedding."""
 
     empty_prompt: Tensor
@@ -56,7 +61,7 @@ class Networks(nn.Module):
     def __init__(
         self,
         unet: UNet,
-        appearance_encoder: ReferenceUNet,
+        appearance_encoder: ReferenceNet,
         controlnet: ControlNet,
         empty_prompt: Tensor,
     ) -> None:
@@ -73,7 +78,9 @@ class Networks(nn.Module):
                 "motion_modules" in name if stage == "2" else not name.startswith("unet.")
             )
 
-    def forward(self, batch: Batch, noisy: Tensor, *, checkpointing: bool) -> Tensor:
+    def forward(
+        self, batch: MagicAnimateBatch, noisy: Tensor, *, checkpointing: bool
+    ) -> Tensor:
         """Prediction for `noisy` (b, 4, f, h, w), same shape.
 
         checkpointing: recompute in the backward pass instead of keeping.
@@ -87,14 +94,14 @@ class Networks(nn.Module):
             )
 
         def look(latents: Tensor, timesteps: Tensor) -> dict[str, Tensor]:
-            sight = self.appearance_encoder.see(batch.text)
-            features = self.appearance_encoder(latents, timesteps, sight)
+            kv_cache = self.appearance_encoder.cache_kv(batch.text)
+            features = self.appearance_encoder(latents, timesteps, kv_cache)
             # The way down doesn't look at the reference.
             return {path: x for path, x in features.items() if path[:4] != "down"}
 
         def steer(latents: Tensor, timesteps: Tensor, pictures: Tensor) -> Residuals:
-            sight = self.controlnet.see(batch.text)
-            return self.controlnet(latents, timesteps, sight, pictures)
+            kv_cache = self.controlnet.cache_kv(batch.text)
+            return self.controlnet(latents, timesteps, kv_cache, pictures)
 
         time, features = batch.timesteps, {}
         if shown := len(batch.reference):
@@ -102,18 +109,18 @@ class Networks(nn.Module):
         return self.unet(
             noisy,
             time,
-            self.unet.see(batch.text, features),
+            self.unet.cache_kv(batch.text, features),
             residuals=run(steer, noisy, time, batch.control),
             checkpointing=checkpointing,
         )
 
 
 @dataclass(frozen=True)
-class MagicAnimate:
+class MagicAnimateAdapter:
     """The adapter; other shapes than the published ones are for networks of one's own."""
 
-    unet: UNetConfig = MAGIC_ANIMATE
-    condition_widths: tuple[int, ...] = (16, 32, 96, 256)
+    unet: UNetConfig = MAGIC_ANIMATE_UNET
+    condition_channels: tuple[int, ...] = (16, 32, 96, 256)
 
     def entries(self, start: str) -> tuple[str, ...]:
         own = ("magic-animate",) if start == "published" else ()
@@ -135,25 +142,27 @@ class MagicAnimate:
         encoder = load_text_encoder(
             entries("sd15") / "text_encoder", torch.device("cpu"), torch.float32
         )
-        made = Networks(
+        made = MagicAnimateNetworks(
             UNet(config),
-            ReferenceUNet(spatial),
-            ControlNet(spatial, self.condition_widths),
-            empty_prompt(encoder).clone(),
+            ReferenceNet(spatial),
+            ControlNet(spatial, self.condition_channels),
+            encode_empty_prompt(encoder).clone(),
         )
-        base = entries("sd15") / "unet" / WHOLE
-        fill(made.unet, base, fresh=("motion_modules",))
+        base = entries("sd15") / "unet" / DIFFUSERS_FILE
+        load_weights(made.unet, base, fresh=("motion_modules",))
         if stage == "1" and start == "sd15":
-            fill(made.appearance_encoder, base, unused=unused_parts(spatial))
+            load_weights(made.appearance_encoder, base, unused=unused_keys(spatial))
             above = ("up_blocks.", "conv_norm_out.", "conv_out.")
-            fill(made.controlnet, base, unused=above, fresh=("controlnet_",))
+            load_weights(made.controlnet, base, unused=above, fresh=("controlnet_",))
         else:
             folder = run if stage == "2" else entries("magic-animate")
-            fill(made.appearance_encoder, folder / "appearance_encoder" / WHOLE)
-            fill(made.controlnet, folder / "densepose_controlnet" / WHOLE)
+            load_weights(
+                made.appearance_encoder, folder / "appearance_encoder" / DIFFUSERS_FILE
+            )
+            load_weights(made.controlnet, folder / "densepose_controlnet" / DIFFUSERS_FILE)
         if stage == "2" and start == "published":
             motion = entries("magic-animate") / "temporal_attention.safetensors"
-            fill(made.unet, motion, only="motion_modules")
+            load_weights(made.unet, motion, only="motion_modules")
         made.train_only(stage)
         return made
 
@@ -164,11 +173,11 @@ class MagicAnimate:
         conditioned: int,
         objective: Objective,
         rng: torch.Generator,
-    ) -> Batch:
+    ) -> MagicAnimateBatch:
         latents = sample_latents(rows["latents"], rng).transpose(1, 2)
         reference = sample_latents(rows["reference"], rng)
         timesteps, noise = objective.draw(latents.shape, rng)
-        return Batch(
+        return MagicAnimateBatch(
             latents,
             noise.to(latents.device),
             timesteps.to(latents.device),
@@ -178,25 +187,32 @@ class MagicAnimate:
         )
 
     def predict(
-        self, network: nn.Module, batch: Batch, noisy: Tensor, *, checkpointing: bool
+        self,
+        network: nn.Module,
+        batch: MagicAnimateBatch,
+        noisy: Tensor,
+        *,
+        checkpointing: bool,
     ) -> Tensor:
         predicted: Tensor = network(batch, noisy, checkpointing=checkpointing)
         return predicted
 
-    def wrong_reference(self, batch: Batch) -> Batch:
+    def wrong_reference(self, batch: MagicAnimateBatch) -> MagicAnimateBatch:
         return replace(batch, reference=batch.reference.roll(1, 0))
 
-    def clip(self, batch: Batch, sample: Tensor) -> Tensor:
+    def clip(self, batch: MagicAnimateBatch, sample: Tensor) -> Tensor:
         return sample
 
     def files(self, network: nn.Module, stage: StageName) -> Mapping[str, Any]:
         if stage == "2":
-            return {"temporal_attention.safetensors": motion_of(network, "unet.")}
+            return {
+                "temporal_attention.safetensors": motion_module_tensors(network, "unet.")
+            }
         places = {
             "appearance_encoder": "appearance_encoder",
             "densepose_controlnet": "controlnet",
         }
         return {
-            f"{place}/{WHOLE}": network.get_submodule(name).state_dict()
+            f"{place}/{DIFFUSERS_FILE}": network.get_submodule(name).state_dict()
             for place, name in places.items()
         }

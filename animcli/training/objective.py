@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from animcli.errors import ProjectError
-from animcli.rendering.schedulers import Schedule
-from animcli.settings import key
+from animcli.rendering.schedulers import NoiseSchedule
+from animcli.settings import setting
 
 if TYPE_CHECKING:  # its import takes seconds
     from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
@@ -29,34 +29,34 @@ TIMESTEPS: Final = 1000
 class Objective:
     """A noise schedule and its loss; the defaults are Animate Anyone's."""
 
-    prediction: Literal["epsilon", "v_prediction", "sample"] = key(
+    prediction: Literal["epsilon", "v_prediction", "sample"] = setting(
         "v_prediction", "Target of the network: the noise, the velocity, or clean latents."
     )
-    beta_schedule: Literal["linear", "scaled_linear"] = key(
+    beta_schedule: Literal["linear", "scaled_linear"] = setting(
         "scaled_linear", "Growth of the betas, or of their roots, even from step to step."
     )
-    beta_start: float = key(0.00085, "The first beta.", low=1e-8, high=0.5)
-    beta_end: float = key(0.012, "The last beta.", low=1e-8, high=0.5)
-    zero_snr: bool = key(True, "Rescale the schedule to zero SNR at the last timestep.")
-    timestep_power: float = key(
+    beta_start: float = setting(0.00085, "The first beta.", low=1e-8, high=0.5)
+    beta_end: float = setting(0.012, "The last beta.", low=1e-8, high=0.5)
+    zero_snr: bool = setting(True, "Rescale the schedule to zero SNR at the last timestep.")
+    timestep_power: float = setting(
         1.0,
         "Timesteps are 1000 u^power, u uniform: below 1 most are near pure noise.",
         low=0.05,
         high=10,
     )
-    snr_weights: Literal["none", "min-snr", "authors"] = key(
+    snr_weights: Literal["none", "min-snr", "authors"] = setting(
         "authors",
         "Weight of a timestep by its SNR S: all alike; min-SNR by the prediction; or "
         "min(S + 1, gamma) / (S + 1), as in Animate Anyone's code.",
     )
-    snr_gamma: float = key(5.0, "SNR from which on the weight stays the same.", low=1)
-    snr_floor: float = key(
+    snr_gamma: float = setting(5.0, "SNR from which on the weight stays the same.", low=1)
+    snr_floor: float = setting(
         0.0, "Least SNR that min-SNR weights count with, so that pure noise counts.", low=0
     )
-    noise_offset: float = key(
+    noise_offset: float = setting(
         0.05, "Deviation of a constant added to the noise of each channel.", low=0
     )
-    shared_noise: float = key(
+    shared_noise: float = setting(
         0.0, "Share of the noise's variance that the frames of a clip share.", low=0, high=1
     )
 
@@ -73,9 +73,9 @@ class Objective:
             )
 
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> NoiseSchedule:
         """The same noise schedule for sampling; the authors' timestep spacing."""
-        return Schedule(
+        return NoiseSchedule(
             self.beta_schedule,
             self.prediction,
             self.zero_snr,

@@ -26,7 +26,7 @@ class Processes(Protocol):
         """Replace every gradient by its mean over all processes."""
 
     def any(self, said: bool) -> bool:
-        """Whether any process says so; all ask together."""
+        """Tell if any process says so; all ask together."""
 
     def wait(self) -> None:
         """Wait until all processes are here."""
@@ -43,7 +43,7 @@ class Alone:
         """Nothing: its gradients are the mean."""
 
     def any(self, said: bool) -> bool:
-        """What it says itself."""
+        """Answer of this process, the only one."""
         return said
 
     def wait(self) -> None:
@@ -71,7 +71,9 @@ class Accelerated:
         self.place: int = self._accelerator.local_process_index
 
     def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Where a process has no gradient, others may have one."""
+        """Average over the processes; a parameter without a gradient in one may have it in
+        others.
+        """
         for parameter in parameters:
             own = parameter.grad
             if own is None:

@@ -6,25 +6,27 @@ from typing import Final
 
 import numpy as np
 
-from animcli.files import beside
+from animcli.files import atomic_path
 from animcli.training.denoising import to_bytes
 from animcli.training.trainer import Curve, Evaluation
 from animcli.video.images import write_picture
 
-COLUMNS: Final = 8  # samples on a sheet
+SHEET_SAMPLES: Final = 8  # samples on a sheet
 PANELS: Final = ("loss", "psnr", "ssim")
 
 
-def show(folder: Path, curve: Curve, found: Evaluation) -> None:
+def write_report(folder: Path, curve: Curve, found: Evaluation) -> None:
     """Write `sheet.png`, and `curve.png` where matplotlib is installed."""
-    rows = [np.concatenate(list(to_bytes(row[:COLUMNS])), axis=1) for row in found.rows]
-    with beside(folder / "sheet.png") as part:
+    rows = [
+        np.concatenate(list(to_bytes(row[:SHEET_SAMPLES])), axis=1) for row in found.rows
+    ]
+    with atomic_path(folder / "sheet.png") as part:
         write_picture(part, np.concatenate(rows, axis=0))
     try:
         import matplotlib  # noqa: F401
     except ImportError:
         return
-    with beside(folder / "curve.png") as part:
+    with atomic_path(folder / "curve.png") as part:
         plot_curve(curve, part)
 
 

@@ -19,33 +19,41 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from animcli.errors import ProjectError, WeightsError
-from animcli.files import beside, write_file
+from animcli.files import atomic_path, write_file
 from animcli.rendering.loading import (
     enough_memory,
     free_memory,
     load_autoencoder,
     open_device,
 )
-from animcli.rendering.vae import SHRINK, scaling_factor, to_signed
-from animcli.training.animate_anyone import TINY, AnimateAnyone
+from animcli.rendering.vae import VAE_SCALE, scaling_factor, to_signed
+from animcli.training.animate_anyone import TINY, AnimateAnyoneAdapter
 from animcli.training.autoencoder import CROPS, AutoencoderTask, open_vae, vae_files
-from animcli.training.cinemo import Cinemo
+from animcli.training.cinemo import CinemoAdapter
 from animcli.training.denoising import DenoisingTask
 from animcli.training.drawn import TRAINING_SEEDS, VALIDATION_SEEDS, DrawnPeople
-from animcli.training.magic_animate import MagicAnimate
+from animcli.training.magic_animate import MagicAnimateAdapter
 from animcli.training.processes import ALONE, Processes
-from animcli.training.samples import Sample, SampleCutter, SampleStore, Source, Tensors
-from animcli.training.settings import RunSettings, Stage
+from animcli.training.samples import (
+    Sample,
+    SampleCutter,
+    SampleStore,
+    Tensors,
+    TrainingSource,
+)
+from animcli.training.settings import RunSettings, StageSettings
 from animcli.training.systems import StageName, SystemAdapter
 from animcli.training.trainer import Curve, Evaluation, Progress, Trainer, TrainingTask
 
-REMEDY: Final = "a smaller size or batch, fewer frames, or checkpointing = true need less"
+TRAINING_REMEDY: Final = (
+    "a smaller size or batch, fewer frames, or checkpointing = true need less"
+)
 
 SYSTEMS: Final[Mapping[str, SystemAdapter]] = {
-    "tiny": AnimateAnyone(TINY),
-    "animate-anyone": AnimateAnyone(),
-    "magic-animate": MagicAnimate(),
-    "cinemo": Cinemo(),
+    "tiny": AnimateAnyoneAdapter(TINY),
+    "animate-anyone": AnimateAnyoneAdapter(),
+    "magic-animate": MagicAnimateAdapter(),
+    "cinemo": CinemoAdapter(),
 }
 
 Draw = DrawnPeople | SampleCutter
@@ -65,10 +73,10 @@ class TrainingRun:
     folder: Path
     settings: RunSettings
     system: SystemAdapter
-    sources: tuple[Source, ...]
-    pictures: tuple[Source, ...]
+    sources: tuple[TrainingSource, ...]
+    pictures: tuple[TrainingSource, ...]
     entries: Callable[[str], Path]
-    report: Progress
+    progress: Progress
     show: Callable[[Path, Curve, Evaluation], None]
     processes: Processes = ALONE
 
@@ -95,7 +103,7 @@ class TrainingRun:
         if processes.index == 0:
             self._prepare(name, device)
         processes.wait()
-        with enough_memory("training", REMEDY):
+        with enough_memory("training", TRAINING_REMEDY):
             task = self._task(settings, name, device)
             trainer = self._trainer(task, settings, home)
             done = trainer.fit()
@@ -130,9 +138,11 @@ class TrainingRun:
         return done
 
     def _trainer(self, task: TrainingTask, stage: Any, home: Path) -> Trainer:
-        return Trainer(task, stage.trainer, home, self.report, self.show, self.processes)
+        return Trainer(task, stage.trainer, home, self.progress, self.show, self.processes)
 
-    def _task(self, stage: Stage, name: StageName, device: torch.device) -> DenoisingTask:
+    def _task(
+        self, stage: StageSettings, name: StageName, device: torch.device
+    ) -> DenoisingTask:
         model = self.system.networks(
             self.entries, self.folder, self.settings.model.start, name
         ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -153,7 +163,7 @@ class TrainingRun:
             validation,
             stage.recipe,
             stage.shares,
-            stage.growth,
+            stage.sample_schedule,
             stage.objective,
             decode,
             stage.trainer.seed,
@@ -181,7 +191,7 @@ class TrainingRun:
 
     @property
     def _along_the_way(self) -> bool:
-        """Whether samples are prepared while it trains: where no encoders are needed."""
+        """Tell if samples are prepared while it trains: where no encoders are needed."""
         return not self.system.entries(self.settings.model.start)
 
     def _samples(self, name: StageName, *, kept: bool = False) -> Draw:
@@ -200,9 +210,13 @@ class TrainingRun:
     def _prepare(self, name: StageName, device: torch.device) -> None:
         """Encode all samples that aren't there yet and aren't prepared along the way."""
         clips, pictures, validation = self._stores(name, device)
-        growth = getattr(self.settings, self.settings.tables()[name]).growth
-        if growth.first_samples and self._along_the_way:
-            clips = SampleStore(clips.folder, min(clips.count, growth.first_samples))
+        sample_schedule = getattr(
+            self.settings, self.settings.tables()[name]
+        ).sample_schedule
+        if sample_schedule.first_samples and self._along_the_way:
+            clips = SampleStore(
+                clips.folder, min(clips.count, sample_schedule.first_samples)
+            )
         data = self.settings.data
         work: list[tuple[Path, Draw, int]] = []
         for store, kept in ((clips, False), (validation, True)):
@@ -217,10 +231,10 @@ class TrainingRun:
         with enough_memory("preparing", "a smaller size needs less"):
             encode = self._encoder(device, self._vae(device))
             for done, (path, draw, number) in enumerate(lacking):
-                self.report("preparing samples", done, len(lacking))
+                self.progress("preparing samples", done, len(lacking))
                 folder = path.parent
                 SampleStore(folder, number + 1, Made(encode, draw)).prepare(number)
-        self.report("preparing samples", len(lacking), len(lacking))
+        self.progress("preparing samples", len(lacking), len(lacking))
         del encode
         free_memory(device)
 
@@ -243,7 +257,7 @@ class TrainingRun:
                     write_file(path, json.dumps(content, indent=1).encode())
                     continue
                 tensors = {n: t.detach().cpu().contiguous() for n, t in content.items()}
-                with beside(path) as part:
+                with atomic_path(path) as part:
                     save_file(tensors, part)
         self.processes.wait()
 
@@ -272,7 +286,7 @@ class SampleEncoder:
             rows["keypoints"] = torch.from_numpy(sample.keypoints[1:])
         if sample.masks is not None:
             share = torch.from_numpy(sample.masks)[:, None].float()
-            share = nn.functional.avg_pool2d(share, SHRINK)
+            share = nn.functional.avg_pool2d(share, VAE_SCALE)
             rows["masks"] = share.round().to(torch.uint8)
         return rows
 

@@ -21,16 +21,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from animcli.errors import InputError, ProjectError
-from animcli.files import beside
+from animcli.files import atomic_path
 from animcli.pose.draw import draw_pose
 from animcli.pose.io_pose import read_pose
 from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence
-from animcli.settings import key
-from animcli.video.images import SUFFIXES, read_picture
+from animcli.settings import setting
+from animcli.video.images import IMAGE_SUFFIXES, read_picture
 from animcli.video.reader import open_footage
 
-APART: Final = 30  # frames between reference and target, where there are as many; authors'
+REFERENCE_DISTANCE: Final = (
+    30  # frames between reference and target, where there are as many; authors'
+)
 LEAST_VISIBLE: Final = 8  # keypoints of the body, for a frame to be of use
 NEIGHBOURS: Final = 8  # frames apart; those between are decoded rather than skipped
 
@@ -45,7 +47,7 @@ BY_FRAME = frozenset({"latents", "conditions", "keypoints", "masks"})
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingSource:
     """Footage of one person, a video or one picture, and what is known of it.
 
     pose: its `.pose`. drawn: the same frames in DensePose's colours. text: a description.
@@ -53,7 +55,7 @@ class Source:
 
     footage: Path
     pose: Path | None = None
-    drawn: Path | None = None
+    densepose: Path | None = None
     text: str = ""
 
 
@@ -81,11 +83,11 @@ class SampleCutter:
     """Number of a sample -> a sample of one of the sources.
 
     size: `(width, height)`. frames: of a sample. every: the least and the most frames of
-        the footage from one to the next, consecutive; None for frames at least `APART`
-        from the reference, wherever they are.
+        the footage from one to the next, consecutive; None for frames at least
+        `REFERENCE_DISTANCE` from the reference, wherever they are.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[TrainingSource, ...]
     size: tuple[int, int]
     frames: int
     every: tuple[int, int] | None
@@ -98,27 +100,27 @@ class SampleCutter:
         length = len(motion) if motion is not None else count_frames(source.footage)
         usable = np.arange(length)
         if motion is not None:
-            visible = (motion.seen.sum(axis=1) >= LEAST_VISIBLE).nonzero()[0]
+            visible = (motion.visible.sum(axis=1) >= LEAST_VISIBLE).nonzero()[0]
             usable = visible if len(visible) else usable
         reference = int(rng.choice(usable))
         chosen = self._choose(source, length, usable, reference, rng)
-        pictures = dict(frames_of(source.footage, [reference, *chosen]))
+        pictures = dict(decoded_frames(source.footage, [reference, *chosen]))
         whole = pictures[reference]
         matrix = crop(whole.shape[1::-1], self.size, rng)
         return Sample(
-            reference=cut(whole, matrix, self.size),
+            reference=warp_crop(whole, matrix, self.size),
             whole=whole,
-            frames=np.stack([cut(pictures[n], matrix, self.size) for n in chosen]),
+            frames=np.stack([warp_crop(pictures[n], matrix, self.size) for n in chosen]),
             conditions=self._draw(source, motion, chosen, matrix, whole.shape[:2]),
             keypoints=None
             if motion is None
-            else keypoints_of(motion, [reference, *chosen], matrix, self.size),
+            else target_keypoints(motion, [reference, *chosen], matrix, self.size),
             text=source.text,
         )
 
     def _choose(
         self,
-        source: Source,
+        source: TrainingSource,
         length: int,
         usable: NDArray[np.int64],
         reference: int,
@@ -127,7 +129,7 @@ class SampleCutter:
         if length == 1:  # a picture is its own reference
             return [0] * (1 if self.every is None else self.frames)
         if self.every is None:
-            far = usable[np.abs(usable - reference) >= min(APART, length)]
+            far = usable[np.abs(usable - reference) >= min(REFERENCE_DISTANCE, length)]
             pool = far if len(far) else usable
             return [int(n) for n in rng.choice(pool, self.frames)]
         if length < self.frames:
@@ -144,7 +146,7 @@ class SampleCutter:
 
     def _draw(
         self,
-        source: Source,
+        source: TrainingSource,
         motion: PoseSequence | None,
         chosen: Sequence[int],
         matrix: NDArray[np.float64],
@@ -163,19 +165,21 @@ class SampleCutter:
                     for n in chosen
                 ]
             )
-        if source.drawn is None:
+        if source.densepose is None:
             return None
-        drawn = dict(frames_of(source.drawn, chosen))
-        for picture in drawn.values():
+        densepose = dict(decoded_frames(source.densepose, chosen))
+        for picture in densepose.values():
             if picture.shape[:2] != shape:
                 raise InputError(
-                    f"{source.drawn} is another size than {source.footage}",
+                    f"{source.densepose} is another size than {source.footage}",
                     "draw it again from the footage as it is",
                 )
-        return np.stack([cut(drawn[n], matrix, self.size, mix=False) for n in chosen])
+        return np.stack(
+            [warp_crop(densepose[n], matrix, self.size, mix=False) for n in chosen]
+        )
 
 
-def keypoints_of(
+def target_keypoints(
     motion: PoseSequence,
     frames: Sequence[int],
     matrix: NDArray[np.float64],
@@ -188,7 +192,7 @@ def keypoints_of(
     points = motion.points[frames][:, BODY] @ matrix[:, :2].T + matrix[:, 2]
     points = points / np.array(size)
     inside = ((points > 0) & (points < 1)).all(axis=-1)
-    visible = motion.seen[frames][:, BODY] & inside
+    visible = motion.visible[frames][:, BODY] & inside
     return np.dstack([points, visible]).astype(np.float32)
 
 
@@ -201,11 +205,11 @@ def count_frames(footage: Path) -> int:
 
 
 def is_picture(footage: Path) -> bool:
-    """Whether this is a still picture, by its name."""
-    return footage.suffix.lower() in SUFFIXES - {".gif", ".apng"}
+    """Tell if this is a still picture, by its name."""
+    return footage.suffix.lower() in IMAGE_SUFFIXES - {".gif", ".apng"}
 
 
-def frames_of(
+def decoded_frames(
     footage: Path, frames: Sequence[int]
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Each of `frames` once; a picture is its only frame."""
@@ -238,7 +242,7 @@ def crop(
     return np.array([[scale, 0, -left], [0, scale, -top]])
 
 
-def cut(
+def warp_crop(
     picture: NDArray[np.uint8],
     matrix: NDArray[np.float64],
     size: tuple[int, int],
@@ -287,7 +291,7 @@ class SampleStore:
             return
         tensors = {name: each.contiguous() for name, each in self.make(number).items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path) as part:
+        with atomic_path(path) as part:
             save_file(tensors, part)
 
     def draw(
@@ -297,11 +301,11 @@ class SampleStore:
 
         Samples with fewer frames, of pictures, give all they have.
         """
-        return stacked([self._read(number, frames, rng) for number in numbers])
+        return collate([self._read(number, frames, rng) for number in numbers])
 
     def first(self, samples: int, frames: int) -> Tensors:
         """The first `frames` of the first `samples`."""
-        return stacked(
+        return collate(
             [self._read(n, frames, None) for n in range(min(samples, self.count))]
         )
 
@@ -322,19 +326,19 @@ class SampleStore:
         return {n: x.float() if x.is_floating_point() else x for n, x in tensors.items()}
 
 
-def stacked(samples: Sequence[Tensors]) -> Tensors:
+def collate(samples: Sequence[Tensors]) -> Tensors:
     """Samples with the same names in one, the samples first."""
     return {name: torch.stack([each[name] for each in samples]) for name in samples[0]}
 
 
 @dataclass(frozen=True)
-class Growth:
-    """How many samples there are at an update: more and more, prepared along the way."""
+class SampleSchedule:
+    """Number of samples at each update: more and more, prepared along the way."""
 
-    first_samples: int = key(
+    first_samples: int = setting(
         0, "Samples before the first update; 0 prepares all of them before it.", low=0
     )
-    samples_per_update: float = key(1.0, "Samples that each update adds.", low=0)
+    samples_per_update: float = setting(1.0, "Samples that each update adds.", low=0)
 
     def at(self, step: int, count: int) -> int:
         """Samples to choose from at update `step`, of `count` in all."""
@@ -350,10 +354,10 @@ class Shares:
     Source: Xu et al., "MagicAnimate", arXiv:2311.16498, section 3.3 (joint training).
     """
 
-    single_pictures: float = key(
+    single_pictures: float = setting(
         0.0, "Share of updates from single pictures.", low=0, high=1
     )
-    single_frames: float = key(
+    single_frames: float = setting(
         0.0, "Share of updates from single frames of clips.", low=0, high=1
     )
 
@@ -377,7 +381,7 @@ class SampleDataset(Dataset[Tensors]):
     clips: SampleStore
     pictures: SampleStore
     shares: Shares
-    growth: Growth
+    sample_schedule: SampleSchedule
     batch: int
     frames: int
     seed: int
@@ -391,7 +395,7 @@ class SampleDataset(Dataset[Tensors]):
         else:
             single = r < self.shares.single_pictures + self.shares.single_frames
             store, frames = self.clips, 1 if single else self.frames
-            count = self.growth.at(number, store.count)
+            count = self.sample_schedule.at(number, store.count)
         numbers = rng.choice(count, min(self.batch, count), replace=False)
         return store.draw(map(int, numbers), frames, rng)
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from animcli.errors import ProjectError
-from animcli.settings import changed, check_table, key, keys_of, read_toml
+from animcli.settings import changed, check_table, read_toml, setting, settings_in
 from animcli.training.autoencoder import AutoencoderRecipe
 from animcli.training.cinemo import DROP_TEXT
 from animcli.training.cinemo import PUBLISHED as CINEMO_OBJECTIVE
-from animcli.training.denoising import Recipe
+from animcli.training.denoising import DenoisingRecipe
 from animcli.training.objective import Objective
-from animcli.training.samples import Growth, Shares
+from animcli.training.samples import SampleSchedule, Shares
 from animcli.training.trainer import TrainerSettings
 
 S = TypeVar("S")
@@ -21,15 +21,15 @@ S = TypeVar("S")
 class Model:
     """System, initial weights, and device."""
 
-    name: Literal["tiny", "animate-anyone", "magic-animate", "cinemo"] = key(
+    name: Literal["tiny", "animate-anyone", "magic-animate", "cinemo"] = setting(
         "tiny", "System to train; `tiny` is Animate Anyone, small."
     )
-    start: Literal["nothing", "published", "sd15"] = key(
+    start: Literal["nothing", "published", "sd15"] = setting(
         "nothing",
         "Initial weights: random for tiny; Animate Anyone and MagicAnimate begin with "
         "published weights or Stable Diffusion 1.5's, Cinemo with published ones.",
     )
-    device: Literal["cpu", "cuda", "mps"] = key("cpu", "Device to train on.")
+    device: Literal["cpu", "cuda", "mps"] = setting("cpu", "Device to train on.")
 
     def __post_init__(self) -> None:
         """Raises ProjectError for a start that the system doesn't have."""
@@ -46,14 +46,16 @@ class Model:
 class Data:
     """Samples that are cut from footage, or drawn, and encoded."""
 
-    width: int = key(512, "Pixels across.", low=32, high=2048, multiple=8)
-    height: int = key(768, "Pixels down.", low=32, high=2048, multiple=8)
-    samples: int = key(1000, "Samples of each stage.", low=1)
-    targets: int = key(4, "Frames of a sample of stage 1, apart from one another.", low=1)
-    frames: int = key(24, "Frames of a sample of clips, consecutive.", low=1, high=32)
-    every: int = key(4, "Least frames of a video from one to the next.", low=1)
-    every_most: int = key(4, "Most frames from one to the next.", low=1)
-    validation: int = key(3, "Samples of the last video, kept for validation.", low=1)
+    width: int = setting(512, "Pixels across.", low=32, high=2048, multiple=8)
+    height: int = setting(768, "Pixels down.", low=32, high=2048, multiple=8)
+    samples: int = setting(1000, "Samples of each stage.", low=1)
+    targets: int = setting(
+        4, "Frames of a sample of stage 1, apart from one another.", low=1
+    )
+    frames: int = setting(24, "Frames of a sample of clips, consecutive.", low=1, high=32)
+    every: int = setting(4, "Least frames of a video from one to the next.", low=1)
+    every_most: int = setting(4, "Most frames from one to the next.", low=1)
+    validation: int = setting(3, "Samples of the last video, kept for validation.", low=1)
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,14 @@ class AutoencoderStage:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageSettings:
     """Settings of stage `1` or `2`."""
 
     trainer: TrainerSettings
-    recipe: Recipe
+    recipe: DenoisingRecipe
     objective: Objective = field(default_factory=Objective)
     shares: Shares = field(default_factory=Shares)
-    growth: Growth = field(default_factory=Growth)
+    sample_schedule: SampleSchedule = field(default_factory=SampleSchedule)
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class RunSettings:
     """A whole run. Only tiny trains its autoencoder; Cinemo has one stage, of clips."""
 
     model: Model
-    first: Stage
-    second: Stage | None
+    first: StageSettings
+    second: StageSettings | None
     data: Data = field(default_factory=Data)
     autoencoder: AutoencoderStage | None = None
 
@@ -117,7 +119,7 @@ class RunSettings:
         return {table: stage.trainer.updates for table, stage in stages.items()}
 
 
-def authors(updates: int) -> TrainerSettings:
+def authors_trainer(updates: int) -> TrainerSettings:
     """Schedule of Animate Anyone's authors; the others don't say, and get the same."""
     return TrainerSettings(
         updates=updates,
@@ -148,7 +150,7 @@ MAGIC_OBJECTIVE: Final = Objective(
 DEFAULTS: Final[dict[str, RunSettings]] = {
     "tiny": RunSettings(
         Model(),
-        Stage(
+        StageSettings(
             TrainerSettings(
                 updates=60_000,
                 learning_rate=1.2e-3,
@@ -156,15 +158,15 @@ DEFAULTS: Final[dict[str, RunSettings]] = {
                 decay=15_000,
                 beta2=0.98,
             ),
-            Recipe(batch=8, frames=3, dropped=0.05, evaluated=32, steps=8),
+            DenoisingRecipe(batch=8, frames=3, dropped=0.05, evaluated=32, steps=8),
             TINY_OBJECTIVE,
-            growth=Growth(first_samples=256),
+            sample_schedule=SampleSchedule(first_samples=256),
         ),
-        Stage(
+        StageSettings(
             TrainerSettings(updates=8_000, learning_rate=5e-4, decay=3_000),
-            Recipe(batch=2, frames=12, dropped=0.05, evaluated=6, steps=8),
+            DenoisingRecipe(batch=2, frames=12, dropped=0.05, evaluated=6, steps=8),
             TINY_OBJECTIVE,
-            growth=Growth(first_samples=64, samples_per_update=0.25),
+            sample_schedule=SampleSchedule(first_samples=64, samples_per_update=0.25),
         ),
         Data(256, 256, samples=30_000, targets=6, frames=16, validation=32),
         AutoencoderStage(
@@ -180,20 +182,26 @@ DEFAULTS: Final[dict[str, RunSettings]] = {
     ),
     "animate-anyone": RunSettings(
         Model("animate-anyone", "published"),
-        Stage(authors(30_000), Recipe(batch=4, frames=1)),
-        Stage(authors(10_000), Recipe(checkpointing=True)),
+        StageSettings(authors_trainer(30_000), DenoisingRecipe(batch=4, frames=1)),
+        StageSettings(authors_trainer(10_000), DenoisingRecipe(checkpointing=True)),
     ),
     "magic-animate": RunSettings(
         Model("magic-animate", "published"),
-        Stage(authors(30_000), Recipe(batch=4, frames=1), MAGIC_OBJECTIVE),
-        Stage(authors(10_000), Recipe(frames=16, checkpointing=True), MAGIC_OBJECTIVE),
+        StageSettings(
+            authors_trainer(30_000), DenoisingRecipe(batch=4, frames=1), MAGIC_OBJECTIVE
+        ),
+        StageSettings(
+            authors_trainer(10_000),
+            DenoisingRecipe(frames=16, checkpointing=True),
+            MAGIC_OBJECTIVE,
+        ),
         Data(512, 512, frames=16),
     ),
     "cinemo": RunSettings(
         Model("cinemo", "published"),
-        Stage(
-            authors(30_000),
-            Recipe(frames=16, dropped=DROP_TEXT, checkpointing=True),
+        StageSettings(
+            authors_trainer(30_000),
+            DenoisingRecipe(frames=16, dropped=DROP_TEXT, checkpointing=True),
             CINEMO_OBJECTIVE,
         ),
         None,
@@ -203,9 +211,9 @@ DEFAULTS: Final[dict[str, RunSettings]] = {
 """Settings of each system where a file says nothing."""
 
 
-def parts_of(table: Any) -> dict[str, Any]:
+def settings_parts(table: Any) -> dict[str, Any]:
     """Dataclasses whose keys a table holds, by field; itself under no name."""
-    return {"": table} if keys_of(type(table)) else dict(vars(table))
+    return {"": table} if settings_in(type(table)) else dict(vars(table))
 
 
 def read_settings(path: Path) -> RunSettings:
@@ -217,7 +225,7 @@ def read_settings(path: Path) -> RunSettings:
     model = tables.get("model", {})
     about = model if isinstance(model, dict) else {}
     checked = check_table(
-        dict.fromkeys(keys_of(Model), Model), about, path, text, ProjectError
+        dict.fromkeys(settings_in(Model), Model), about, path, text, ProjectError
     )
     settings = DEFAULTS[str(checked.get("name", Model().name))]
     known = settings.tables()
@@ -228,9 +236,9 @@ def read_settings(path: Path) -> RunSettings:
                 f"{path}: no table [{table}]", f"the tables are {', '.join(known)}"
             )
         now = getattr(settings, known[table])
-        parts = parts_of(now)
+        parts = settings_parts(now)
         homes = {
-            name: type(part) for part in parts.values() for name in keys_of(type(part))
+            name: type(part) for part in parts.values() for name in settings_in(type(part))
         }
         checked = check_table(homes, keys, path, text, ProjectError)
         made = {name: _with(part, checked) for name, part in parts.items()}
@@ -240,5 +248,5 @@ def read_settings(path: Path) -> RunSettings:
 
 def _with(part: S, values: dict[str, Any]) -> S:
     """A dataclass of settings with those of `values` that are its own."""
-    own = keys_of(type(part))
+    own = settings_in(type(part))
     return changed(part, {name: each for name, each in values.items() if name in own})

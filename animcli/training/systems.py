@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,10 @@ StageName = Literal["autoencoder", "1", "2"]
 Entries = Callable[[str], Path]
 """Name of a weights entry -> its folder."""
 
-N = TypeVar("N", bound=nn.Module)
+_N = TypeVar("_N", bound=nn.Module)
+
+DIFFUSERS_FILE: Final = "diffusion_pytorch_model.safetensors"
+"""Name of a network's weights in its folder, as diffusers has it."""
 
 
 class Batch(Protocol):
@@ -90,14 +93,14 @@ def no_embeddings(sample: Sample) -> Tensors:
     return {}
 
 
-def fill(
-    network: N,
+def load_weights(
+    network: _N,
     file: Path,
     *,
     unused: tuple[str, ...] = (),
     fresh: tuple[str, ...] = (),
     only: str = "",
-) -> N:
+) -> _N:
     """Load the weights in a file into the network, strictly.
 
     unused: how the names begin of what the file holds and the network doesn't want.
@@ -118,7 +121,7 @@ def fill(
     return network
 
 
-def motion_of(network: nn.Module, before: str) -> dict[str, Tensor]:
+def motion_module_tensors(network: nn.Module, before: str) -> dict[str, Tensor]:
     """Motion modules of a network, without what comes before their names."""
     return {
         name.removeprefix(before): value

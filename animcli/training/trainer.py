@@ -26,8 +26,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from animcli.errors import ProjectError
-from animcli.files import beside
-from animcli.settings import key
+from animcli.files import atomic_path
+from animcli.settings import setting
 from animcli.training.processes import ALONE, Processes
 
 CHECKPOINT = "checkpoint.pt"
@@ -49,28 +49,28 @@ Curve = list[dict[str, float]]
 class TrainerSettings:
     """Length, optimizer and bookkeeping of one stage."""
 
-    updates: int = key(20_000, "Updates in all.", low=1)
-    minutes: float = key(
+    updates: int = setting(20_000, "Updates in all.", low=1)
+    minutes: float = setting(
         0.0, "Minutes after which a session saves and ends; 0 is no limit.", low=0
     )
-    learning_rate: float = key(1e-3, "Learning rate after the warm-up.", low=0)
-    warmup: int = key(100, "Updates over which the learning rate rises.", low=0)
-    decay: int = key(
+    learning_rate: float = setting(1e-3, "Learning rate after the warm-up.", low=0)
+    warmup: int = setting(100, "Updates over which the learning rate rises.", low=0)
+    decay: int = setting(
         0, "Last updates, over which it falls to 0 along half a cosine.", low=0
     )
-    seed: int = key(12580, "Seed of all randomness; the authors' seed.", low=0)
-    weight_decay: float = key(1e-2, "Weight decay of AdamW.", low=0)
-    beta2: float = key(0.99, "Second beta of AdamW.", low=0, high=0.99999)
-    ema_decay: float = key(
+    seed: int = setting(12580, "Seed of all randomness; the authors' seed.", low=0)
+    weight_decay: float = setting(1e-2, "Weight decay of AdamW.", low=0)
+    beta2: float = setting(0.99, "Second beta of AdamW.", low=0, high=0.99999)
+    ema_decay: float = setting(
         0.999, "Decay of the exponential moving average; 0 keeps none.", low=0, high=1
     )
-    clip_norm: float = key(1.0, "Largest norm of all gradients together.", low=0)
-    bfloat16: bool = key(True, "Autocast to bfloat16.")
-    workers: int = key(
+    clip_norm: float = setting(1.0, "Largest norm of all gradients together.", low=0)
+    bfloat16: bool = setting(True, "Autocast to bfloat16.")
+    workers: int = setting(
         0, "Processes that read and prepare batches; 0 is the training one.", low=0, high=64
     )
-    save_every: int = key(200, "Updates between two checkpoints.", low=1)
-    evaluate_every: int = key(500, "Updates between two evaluations.", low=1)
+    save_every: int = setting(200, "Updates between two checkpoints.", low=1)
+    evaluate_every: int = setting(500, "Updates between two evaluations.", low=1)
 
     def rate(self, step: int) -> float:
         """Learning rate of update `step`, as a share of the full one."""
@@ -93,7 +93,7 @@ class Evaluation:
 
 
 class TrainingTask(Protocol):
-    """What one stage trains, on which batches, and how it is evaluated."""
+    """Model of one stage, its batches, loss and evaluation."""
 
     @property
     def model(self) -> nn.Module:
@@ -111,7 +111,7 @@ class TrainingTask(Protocol):
         """Loss of a batch, a scalar."""
 
     def evaluate(self) -> Evaluation:
-        """How good the model is as it is now; called with the EMA in its place."""
+        """Evaluate the model as it is now; called with the EMA weights in its place."""
 
 
 @dataclass(eq=False)
@@ -127,7 +127,7 @@ class Trainer:
     task: TrainingTask
     settings: TrainerSettings
     folder: Path
-    report: Progress
+    progress: Progress
     show: Callable[[Path, Curve, Evaluation], None]
     processes: Processes = ALONE
     step: int = field(default=0, init=False)
@@ -167,7 +167,7 @@ class Trainer:
             seconds += spent
             ends = self.step == settings.updates or self._is_late(began)
             if first:
-                self.report(f"training {self.folder.name}", self.step, settings.updates)
+                self.progress(f"training {self.folder.name}", self.step, settings.updates)
                 if self.step % settings.evaluate_every == 0 or ends:
                     row = {"updates": self.step, **self._rates(losses, seconds)}
                     self._evaluate(curve, row)
@@ -231,7 +231,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
-        with beside(self.folder / CHECKPOINT) as part:
+        with atomic_path(self.folder / CHECKPOINT) as part:
             torch.save(state, part)
 
     def _load(self) -> None:
@@ -331,6 +331,6 @@ def read_curve(path: Path, step: int) -> Curve:
         except ValueError:  # torn by a kill
             break
     kept = [row for row in rows if row["updates"] <= step]
-    with beside(path) as part:
+    with atomic_path(path) as part:
         part.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
     return kept

@@ -21,7 +21,13 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.video.container import BROKEN, opened, picture_stream, read_timeline, reason
+from animcli.video.container import (
+    FFMPEG_ERRORS,
+    ffmpeg_message,
+    open_container,
+    picture_stream,
+    read_timeline,
+)
 from animcli.video.images import is_animation
 from animcli.video.limits import Limits, regular_file
 
@@ -35,7 +41,7 @@ COPIED: Final = {
 
 AAC_RATES: Final = (48000, 44100, 32000, 24000, 22050, 16000)
 BITS_PER_SECOND: Final = 192_000  # of two channels
-LAYOUTS: Final = {1: "mono", 2: "stereo"}
+CHANNEL_LAYOUTS: Final = {1: "mono", 2: "stereo"}
 LONGEST_PRIMING_S: Final = Fraction(1, 10)  # AAC's is 21 to 48 ms
 
 
@@ -52,18 +58,18 @@ class Sound:
 
 
 def has_sound(source: Path) -> bool:
-    """Whether there is a sound track in what the user gave as footage."""
+    """Tell if there is a sound track in what the user gave as footage."""
     if source.is_dir():
         return False
     path = regular_file(source, "a video")
     if is_animation(path):
         return False
-    with opened(source, path) as container:
+    with open_container(source, path) as container:
         return _first_track(container) is not None
 
 
 def _first_track(container: InputContainer) -> int | None:
-    """Which sound track is the first that this build of FFmpeg can decode."""
+    """Index of the first sound track that this build of FFmpeg can decode."""
     tracks = enumerate(container.streams.audio)
     return next((place for place, track in tracks if track.codec_context), None)
 
@@ -78,11 +84,11 @@ def add_sound(
     if not has_sound(sound.source):
         return iter(())
     path = regular_file(sound.source, "a video")
-    with opened(sound.source, path) as source:
+    with open_container(sound.source, path) as source:
         pictures = picture_stream(sound.source, source)
         timeline = read_timeline(sound.source, source, pictures, Limits())
     begin = int(timeline.ticks[0]) * timeline.time_base + sound.start
-    with opened(sound.source, path) as source:
+    with open_container(sound.source, path) as source:
         track = _first_track(source)
         if track is None:
             return iter(())
@@ -94,7 +100,7 @@ def add_sound(
         native = stream.rate
     name = "libopus" if container == "webm" else "aac"
     rate = native if name == "aac" and native in AAC_RATES else 48000
-    encoder = output.add_stream(name, rate=rate, layout=LAYOUTS[channels])
+    encoder = output.add_stream(name, rate=rate, layout=CHANNEL_LAYOUTS[channels])
     if not isinstance(encoder, AudioStream):
         raise TypeError(f"{name} doesn't encode sound")
     encoder.codec_context.bit_rate = BITS_PER_SECOND * channels // 2
@@ -104,7 +110,7 @@ def add_sound(
 def _can_be_copied(
     source: InputContainer, stream: AudioStream, container: str, begin: Fraction
 ) -> bool:
-    """Whether the span starts with the sound, so that no packet is cut at its start."""
+    """Tell if the span starts with the sound, so that no packet is cut at its start."""
     if stream.codec_context.name not in COPIED.get(container, ()):
         return False
     first = next(source.demux(stream), None)
@@ -119,7 +125,7 @@ def _can_be_copied(
 def _copied(
     sound: Sound, path: Path, track: int, copy: AudioStream, begin: Fraction
 ) -> Iterator["Packet[AudioStream]"]:
-    with opened(sound.source, path) as source:
+    with open_container(sound.source, path) as source:
         stream = source.streams.audio[track]
         try:
             for packet in source.demux(stream):
@@ -132,7 +138,7 @@ def _copied(
                 packet.dts = packet.pts
                 packet.stream = copy
                 yield packet
-        except BROKEN as error:
+        except FFMPEG_ERRORS as error:
             raise _damage(sound, error) from error
 
 
@@ -158,7 +164,7 @@ def _cut(
     """The samples `(channels, n)` of the span, gaps filled with silence, none twice."""
     total = round(sound.duration * rate)
     due = 0
-    with opened(sound.source, path) as source:
+    with open_container(sound.source, path) as source:
         stream = source.streams.audio[track]
         resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
         try:
@@ -180,12 +186,12 @@ def _cut(
                         due += kept.shape[1]
                 if due >= total:
                     return
-        except BROKEN as error:
+        except FFMPEG_ERRORS as error:
             raise _damage(sound, error) from error
 
 
 def _damage(sound: Sound, error: BaseException) -> InputError:
     return InputError(
-        f"{sound.source}: its sound is damaged ({reason(error)})",
+        f"{sound.source}: its sound is damaged ({ffmpeg_message(error)})",
         "--no-audio leaves the sound out",
     )

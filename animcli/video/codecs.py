@@ -1,4 +1,4 @@
-"""What a result can be encoded as: codecs, the files they fit into, and how good."""
+"""Codecs of results, the files that they fit into, and their quality."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from animcli.errors import DeviceError, UsageError
 
 
 class Codec(str, Enum):
-    """How pictures become bytes."""
+    """Codecs of pictures."""
 
     H264 = "h264"
     H265 = "h265"
@@ -28,7 +28,7 @@ class Codec(str, Enum):
 
 
 @dataclass(frozen=True)
-class Encoder:
+class CodecEncoder:
     """One encoder of FFmpeg or Pillow, and how we drive it.
 
     name: FFmpeg's name for it; None where Pillow does the work.
@@ -51,8 +51,8 @@ class Encoder:
 
 
 ENCODERS: Final = {
-    Codec.H264: Encoder("libx264", quality=18, options={"preset": "medium"}),
-    Codec.H265: Encoder(
+    Codec.H264: CodecEncoder("libx264", quality=18, options={"preset": "medium"}),
+    Codec.H265: CodecEncoder(
         "libx265",
         quality=20,
         options={
@@ -61,16 +61,16 @@ ENCODERS: Final = {
         },
         tag="hvc1",
     ),
-    Codec.AV1: Encoder(
+    Codec.AV1: CodecEncoder(
         "libsvtav1", quality=26, worst=63, options={"preset": "8", "svtav1-params": "lp=2"}
     ),
-    Codec.VP9: Encoder(
+    Codec.VP9: CodecEncoder(
         "libvpx-vp9",
         quality=24,
         worst=63,
         options={"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
     ),
-    Codec.PRORES4444: Encoder(
+    Codec.PRORES4444: CodecEncoder(
         "prores_ks",
         pixel_format="yuv444p10le",
         even=False,
@@ -80,20 +80,22 @@ ENCODERS: Final = {
     ),
     # A palette of its own in each picture, so that segments can be joined. Whole pictures,
     # since what FFmpeg left out as unchanged showed up as specks in 1 pixel of 100.
-    Codec.GIF: Encoder(
+    Codec.GIF: CodecEncoder(
         "gif",
         "pal8",
         even=False,
         options={"global_palette": "0", "gifflags": "0"},
         segment="gif",
     ),
-    Codec.WEBP: Encoder(
+    Codec.WEBP: CodecEncoder(
         None, "rgb24", even=False, quality=85, best=100, worst=0, segment=""
     ),
-    Codec.PNG: Encoder(None, "rgb24", even=False, segment=""),
+    Codec.PNG: CodecEncoder(None, "rgb24", even=False, segment=""),
 }
 
-PICTURES: Final = "pictures"  # what stands for a container where the result is a folder
+PICTURE_FOLDER: Final = (
+    "pictures"  # what stands for a container where the result is a folder
+)
 
 CONTAINERS: Final[Mapping[str, tuple[str, tuple[Codec, ...]]]] = {
     ".mp4": ("mp4", (Codec.H264, Codec.H265, Codec.AV1, Codec.VP9)),
@@ -105,9 +107,9 @@ CONTAINERS: Final[Mapping[str, tuple[str, tuple[Codec, ...]]]] = {
     ".webm": ("webm", (Codec.VP9, Codec.AV1)),
     ".gif": ("gif", (Codec.GIF,)),
     ".webp": ("webp", (Codec.WEBP,)),
-    "": (PICTURES, (Codec.PNG,)),
+    "": (PICTURE_FOLDER, (Codec.PNG,)),
 }
-"""What a file's suffix says: FFmpeg's muxer, and the codecs that fit, the default first."""
+"""Muxer of FFmpeg for each suffix, and the codecs that fit, the default first."""
 
 FASTEST: Final = 1000
 """Frames per second; nothing shows more, and WebP counts milliseconds."""
@@ -115,7 +117,7 @@ FASTEST: Final = 1000
 
 @dataclass(frozen=True)
 class Encoding:
-    """How frames become a file.
+    """Encoding of frames as a file.
 
     container: FFmpeg's muxer, `webp`, or `pictures` for a folder of PNG files.
     rate: frames per second, exact.
@@ -128,14 +130,14 @@ class Encoding:
     quality: int | None
 
     @property
-    def encoder(self) -> Encoder:
-        """What does the work."""
+    def encoder(self) -> CodecEncoder:
+        """Encoder of the codec."""
         return ENCODERS[self.codec]
 
     @property
     def carries_sound(self) -> bool:
-        """Whether such a file can have a sound track."""
-        return self.container not in ("gif", "webp", PICTURES)
+        """Tell if such a file can have a sound track."""
+        return self.container not in ("gif", "webp", PICTURE_FOLDER)
 
     def stored_size(self, width: int, height: int) -> tuple[int, int]:
         """The size that frames of `width` x `height` have in the file.
@@ -204,7 +206,7 @@ def check_encoder(codec: Codec) -> None:
 
 
 def available_encoders() -> Mapping[Codec, bool]:
-    """Which codecs this build of FFmpeg can encode."""
+    """Codecs that this build of FFmpeg can encode."""
     return {codec: _is_here(encoder.name) for codec, encoder in ENCODERS.items()}
 
 

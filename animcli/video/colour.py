@@ -35,7 +35,7 @@ KNEE: Final = 0.6  # of reference white, linear light; below it nothing changes
 
 
 class Transfer(Enum):
-    """How light became numbers."""
+    """Transfer function from light to numbers."""
 
     SDR = "SDR"
     PQ = "PQ"
@@ -43,7 +43,7 @@ class Transfer(Enum):
 
 
 class Primaries(Enum):
-    """Which red, green and blue the numbers mean."""
+    """Primaries: the red, green and blue that the numbers mean."""
 
     BT709 = "BT.709"
     BT2020 = "BT.2020"
@@ -159,7 +159,7 @@ HD_HEIGHT: Final = (
 
 @dataclass(frozen=True)
 class Colours:
-    """How the numbers in a decoded frame are to be understood."""
+    """Colour tags of decoded frames."""
 
     matrix: int
     full_range: bool
@@ -169,12 +169,12 @@ class Colours:
 
     @property
     def need_light(self) -> bool:
-        """Whether the conversion has to go through linear light."""
+        """Tell if the conversion has to go through linear light."""
         return self.transfer is not Transfer.SDR or self.primaries is not Primaries.BT709
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should hear about."""
+        """Notes for the user."""
         notes = []
         if self.transfer is not Transfer.SDR:
             notes.append(f"HDR ({self.transfer.value}), tone-mapped to standard range")
@@ -212,11 +212,16 @@ def colours_of(frame: av.VideoFrame) -> Colours:
 
 
 def to_rgb(
-    frame: av.VideoFrame, colours: Colours, width: int, height: int, *, quick: bool = False
+    frame: av.VideoFrame,
+    colours: Colours,
+    width: int,
+    height: int,
+    *,
+    fast_colour: bool = False,
 ) -> NDArray[np.uint8]:
     """The frame as `(height, width, 3)` uint8 RGB of BT.709, at that size.
 
-    quick: about right is enough, where the format allows it.
+    fast_colour: about right is enough, where the format allows it.
     """
     eight_bits = all(component.bits == 8 for component in frame.format.components)
     converts = colours.need_light
@@ -227,7 +232,7 @@ def to_rgb(
         deep if converts else flat,
         src_colorspace=colours.matrix,
         dst_colorspace=Colorspace.ITU709,
-        interpolation=FAST if quick and eight_bits else EXACT,
+        interpolation=FAST if fast_colour and eight_bits else EXACT,
         src_color_range=ColorRange.JPEG if colours.full_range else ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
         threads=1,

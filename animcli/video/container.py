@@ -33,16 +33,16 @@ SAFE_OPENING: Final = {
     "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf",
 }
 TIMEOUT_S: Final = (30, 30)  # to open, and to read: a network disk may hang
-BROKEN: Final = (av.error.FFmpegError, UnicodeDecodeError, MemoryError)
-"""What FFmpeg's demuxers and decoders raise on damaged files (400 of them were tried)."""
+FFMPEG_ERRORS: Final = (av.error.FFmpegError, UnicodeDecodeError, MemoryError)
+"""Errors of FFmpeg's demuxers and decoders on damaged files (400 of them were tried)."""
 
 
 @contextmanager
-def opened(source: Path, path: Path) -> Iterator[InputContainer]:
+def open_container(source: Path, path: Path) -> Iterator[InputContainer]:
     """The container at the absolute `path`, which the user called `source`."""
     try:
         container = _safely_opened(path)
-    except BROKEN as error:
+    except FFMPEG_ERRORS as error:
         raise _refusal(source, path, error) from error
     with container:
         yield container
@@ -86,7 +86,7 @@ def _lacking_codec(source: Path, name: str) -> InputError:
 
 
 def _codec_of(container: InputContainer, index: int) -> str:
-    """What the file calls the codec of a stream without a decoder; empty if unknown.
+    """Name in the file for the codec of a stream without a decoder; empty if unknown.
 
     PyAV tells nothing of such a stream, but FFmpeg says it in passing when it opens a file:
     the four letters of most containers, or Matroska's own name. It is silent on codecs that
@@ -97,7 +97,7 @@ def _codec_of(container: InputContainer, index: int) -> str:
     av.logging.set_skip_repeated(False)  # else what it said of the file before is missing
     av.logging.set_level(av.logging.INFO)
     try:
-        with av.logging.Capture() as lines, suppress(*BROKEN):
+        with av.logging.Capture() as lines, suppress(*FFMPEG_ERRORS):
             _safely_opened(Path(container.name)).close()
     finally:
         av.logging.set_level(level)
@@ -112,8 +112,8 @@ def _codec_of(container: InputContainer, index: int) -> str:
     return ""
 
 
-def reason(error: BaseException) -> str:
-    """What FFmpeg says about an error, without its codes and our paths."""
+def ffmpeg_message(error: BaseException) -> str:
+    """Message of FFmpeg for an error, without its codes and our paths."""
     text = getattr(error, "strerror", None)
     return str(text or "out of memory" if isinstance(error, MemoryError) else text or error)
 
@@ -189,7 +189,8 @@ class Timeline:
         return span * self.time_base + 1 / self.rate
 
     def seek_for(self, frame: int) -> int | None:
-        """Where to seek so that `frame` comes out as it does from the start; None: nowhere.
+        """Time to seek to so that `frame` comes out as it does from the start; None:
+        nowhere.
 
         One key frame further back than needed: some files mark as key frames what takes a
         few frames to become whole.
@@ -221,7 +222,7 @@ def read_timeline(
             if packet.is_keyframe and packet.pts is not None:
                 keys.append((packet.pts, min(packet.pts, packet.dts or packet.pts)))
             limits.check_length(source, max(len(pts), limits.least_frames), None)
-    except BROKEN:
+    except FFMPEG_ERRORS:
         cut_off = 1  # the rest can't even be found; at least one frame is gone
     limits.check_length(source, len(pts), None)
     if not pts:

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.video.colour import Colours, colours_of, to_rgb
 from animcli.video.container import (
-    BROKEN,
+    FFMPEG_ERRORS,
+    ffmpeg_message,
     moving_streams,
-    opened,
+    open_container,
     picture_stream,
     read_timeline,
-    reason,
 )
-from animcli.video.footage import Frame, Lost, VideoInfo
+from animcli.video.footage import DamagedFrame, Frame, VideoInfo
 from animcli.video.limits import Limits, regular_file
 
 
 @dataclass(frozen=True)
-class Turn:
-    """How a stored picture becomes upright: swap the axes, then mirror."""
+class Orientation:
+    """Orientation of a stored picture: swap the axes, then mirror, to make it upright."""
 
     swap: bool = False
     mirror_x: bool = False
@@ -56,15 +56,15 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the first frame says about all of them.
+class FirstFrame:
+    """Properties of the first frame that hold for all of them.
 
     stored: `(width, height)` as decoded. square: the same with square pixels.
     """
 
     stored: tuple[int, int]
     square: tuple[int, int]
-    turn: Turn
+    orientation: Orientation
     colours: Colours
     interlaced: bool
 
@@ -72,15 +72,15 @@ class Look:
     def upright(self) -> tuple[int, int]:
         """`(width, height)` of the upright picture."""
         width, height = self.square
-        return (height, width) if self.turn.swap else (width, height)
+        return (height, width) if self.orientation.swap else (width, height)
 
 
 class Clip:
     """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
 
-    def __init__(self, source: Path, limits: Limits, *, quick: bool = False) -> None:
+    def __init__(self, source: Path, limits: Limits, *, fast_colour: bool = False) -> None:
         self._source = source
-        self._quick = quick
+        self._fast_colour = fast_colour
         self._path = regular_file(source, "a video")
         self._limits = limits
         with self._streaming() as (container, stream):
@@ -103,21 +103,21 @@ class Clip:
             time_base=1 / timeline.rate if timeline.even else timeline.time_base,
             has_sound=has_sound,
             codec=codec,
-            rotation=look.turn.degrees,
+            rotation=look.orientation.degrees,
             notes=tuple(self._notes(tracks)),
         )
 
     def close(self) -> None:
         """Nothing is held between calls."""
 
-    def decode(self, start: int) -> Iterator[Frame | Lost]:
+    def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from frame `start` on, in order, and the same for every `start`."""
         if not self._timeline.exact:
             yield from (item for item in self._by_count() if item.index >= start)
             return
         yield from self._by_time(start)
 
-    def _by_time(self, start: int) -> Iterator[Frame | Lost]:
+    def _by_time(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Frames numbered by their times, so that what is missing shows."""
         timeline = self._timeline
         places = {int(tick): index for index, tick in enumerate(timeline.ticks)}
@@ -134,7 +134,7 @@ class Clip:
                 yield Frame(index, self._tick(index), self._upright(frame))
         yield from (self._lost(missing) for missing in range(due, len(timeline)))
 
-    def _by_count(self) -> Iterator[Frame | Lost]:
+    def _by_count(self) -> Iterator[Frame | DamagedFrame]:
         """Frames numbered as they come, where packets and frames don't match."""
         timeline = self._timeline
         first: int | None = None
@@ -144,7 +144,7 @@ class Clip:
                 self._source, max(index, self._limits.least_frames), None
             )
             if frame is None or frame.is_corrupt:
-                yield Lost(index - 1, due)
+                yield DamagedFrame(index - 1, due)
             else:
                 shown = frame.pts if frame.pts is not None else frame.dts
                 if not timeline.even and shown is not None:
@@ -153,10 +153,12 @@ class Clip:
                 yield Frame(index - 1, due, self._upright(frame))
             due += 1
         if timeline.counted:
-            yield from (Lost(k, due + k - index) for k in range(index, len(timeline)))
+            yield from (
+                DamagedFrame(k, due + k - index) for k in range(index, len(timeline))
+            )
 
     def _decoded(self, seek: int | None) -> Iterator[av.VideoFrame | None]:
-        """What the decoder gives from there on; None for each error."""
+        """Frames from there on as the decoder gives them; None for each error."""
         with self._streaming() as (container, stream):
             if seek is not None:
                 container.seek(seek, stream=stream)
@@ -164,21 +166,21 @@ class Clip:
             while True:
                 try:
                     packet = next(packets, None)
-                except BROKEN:
+                except FFMPEG_ERRORS:
                     yield None
                     return
                 if packet is None:
                     return
                 try:
                     frames = packet.decode()
-                except BROKEN:
+                except FFMPEG_ERRORS:
                     yield None
                     continue
                 yield from frames
 
     @contextmanager
     def _streaming(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        with opened(self._source, self._path) as container:
+        with open_container(self._source, self._path) as container:
             try:
                 stream = picture_stream(self._source, container)
                 self._limits.check_picture(self._source, stream.width, stream.height)
@@ -189,10 +191,12 @@ class Clip:
                 # not the same ones each time.
                 context.thread_count = 1
                 yield container, stream
-            except BROKEN as error:
-                raise InputError(f"{self._source}: is damaged ({reason(error)})") from error
+            except FFMPEG_ERRORS as error:
+                raise InputError(
+                    f"{self._source}: is damaged ({ffmpeg_message(error)})"
+                ) from error
 
-    def _first_look(self, aspect: Fraction) -> Look:
+    def _first_look(self, aspect: Fraction) -> FirstFrame:
         """aspect: width of a pixel to its height; square if it isn't positive."""
         for frame in self._decoded(None):
             if frame is None:
@@ -204,10 +208,10 @@ class Clip:
                 raise InputError(f"{self._source}: {error.message}", error.hint) from error
             width = round(frame.width * aspect) if aspect > 0 else frame.width
             self._limits.check_picture(self._source, width, frame.height)
-            return Look(
+            return FirstFrame(
                 stored=(frame.width, frame.height),
                 square=(width, frame.height),
-                turn=_turn(frame),
+                orientation=_turn(frame),
                 colours=colours,
                 interlaced=frame.interlaced_frame,
             )
@@ -218,10 +222,10 @@ class Clip:
 
     def _notes(self, tracks: int) -> Iterator[str]:
         look, timeline = self._look, self._timeline
-        if look.turn != Turn():
+        if look.orientation != Orientation():
             how = (
-                f"turned by {look.turn.degrees} degrees"
-                if look.turn.degrees
+                f"turned by {look.orientation.degrees} degrees"
+                if look.orientation.degrees
                 else "mirrored"
             )
             yield f"{how}, as the file says"
@@ -237,8 +241,8 @@ class Clip:
         if tracks > 1:
             yield f"has {tracks} video streams, the default one is used"
 
-    def _lost(self, index: int) -> Lost:
-        return Lost(index, self._tick(index))
+    def _lost(self, index: int) -> DamagedFrame:
+        return DamagedFrame(index, self._tick(index))
 
     def _tick(self, index: int) -> int:
         ticks = self._timeline.ticks
@@ -252,16 +256,18 @@ class Clip:
                 f"{self._source}: its pictures change size from {old} to {new}",
                 "cut it where the size changes",
             )
-        return look.turn.apply(to_rgb(frame, look.colours, *look.square, quick=self._quick))
+        return look.orientation.apply(
+            to_rgb(frame, look.colours, *look.square, fast_colour=self._fast_colour)
+        )
 
 
-def _turn(frame: av.VideoFrame) -> Turn:
+def _turn(frame: av.VideoFrame) -> Orientation:
     """The display matrix of a frame: `x' = a x + c y`, `y' = b x + d y`, in 1/65536."""
     sides = cast(SideDataContainer, frame.side_data)  # the stubs call it a dict
     matrix = next((side for side in sides if side.type is SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
-        return Turn()
+        return Orientation()
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     if abs(a) + abs(d) >= abs(b) + abs(c):
-        return Turn(swap=False, mirror_x=a < 0, mirror_y=d < 0)
-    return Turn(swap=True, mirror_x=c < 0, mirror_y=b < 0)
+        return Orientation(swap=False, mirror_x=a < 0, mirror_y=d < 0)
+    return Orientation(swap=True, mirror_x=c < 0, mirror_y=b < 0)

@@ -26,8 +26,14 @@ import animcli
 from animcli import errors
 from animcli.errors import AnimError, DeviceError, StorageError
 from animcli.video.audio import Sound, add_sound
-from animcli.video.codecs import PICTURES, Codec, Encoding, available_encoders, encoding_for
-from animcli.video.container import reason
+from animcli.video.codecs import (
+    PICTURE_FOLDER,
+    Codec,
+    Encoding,
+    available_encoders,
+    encoding_for,
+)
+from animcli.video.container import ffmpeg_message
 from animcli.video.segment import Job, read_packed, write_pictures, write_webp
 
 __all__ = [
@@ -95,7 +101,7 @@ def join_segments(
     if sound is not None and not encoding.carries_sound:
         raise ValueError(f"{encoding.container} has no sound")
     try:
-        if encoding.container == PICTURES:
+        if encoding.container == PICTURE_FOLDER:
             write_pictures(out, chain.from_iterable(map(read_packed, segments)))
         elif encoding.container == "webp":
             pictures = chain.from_iterable(map(read_packed, segments))
@@ -139,7 +145,8 @@ def _opened_segment(segment: Path, encoding: Encoding) -> Iterator[InputContaine
             yield source
     except av.error.FFmpegError as error:
         raise StorageError(
-            f"{segment}: this segment is damaged ({reason(error)})", "anim cache verify"
+            f"{segment}: this segment is damaged ({ffmpeg_message(error)})",
+            "anim cache verify",
         ) from error
 
 
@@ -198,7 +205,7 @@ def _time(packet: "Packet[Any]") -> Fraction:
 
 
 def _error_of(child: subprocess.CompletedProcess[bytes], out: Path) -> Exception:
-    """What went wrong in the child, as the exception that it was there."""
+    """Error of the child process, as the exception that it was there."""
     try:
         told = json.loads(child.stdout)
         if "errno" in told:

@@ -1,4 +1,4 @@
-"""What moving pictures are to the rest of the program, whatever they are stored in."""
+"""Footage: moving pictures, whatever they are stored in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What is known of footage before it is read through.
+    """Facts of footage that are known before it is read through.
 
     width, height: of the upright picture, with square pixels.
     rate: frames per second; exact where the frames are evenly spaced, else their mean.
@@ -53,19 +53,19 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Lost:
+class DamagedFrame:
     """A frame that is in the file and can't be decoded."""
 
     index: int
     tick: int
 
 
-class Footage(Protocol):
+class FrameReader(Protocol):
     """One way in which moving pictures are stored."""
 
     info: VideoInfo
 
-    def decode(self, start: int) -> Iterator[Frame | Lost]:
+    def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from frame `start` on, in order, and the same for every `start`."""
 
     def close(self) -> None:

@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from animcli.errors import InputError, StorageError
-from animcli.video.footage import Frame, Lost, VideoInfo
+from animcli.video.footage import DamagedFrame, Frame, VideoInfo
 from animcli.video.limits import TOO_LARGE, Limits, local_path, looks_like, regular_file
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF")
-SUFFIXES: Final = frozenset(
+IMAGE_SUFFIXES: Final = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
     | {".ppm", ".pgm", ".tga", ".avif"}
 )
-BROKEN: Final = (
+PILLOW_ERRORS: Final = (
     UnidentifiedImageError,
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
@@ -48,7 +48,7 @@ BROKEN: Final = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's decoders raise on damaged files; each was seen or is in their source."""
+"""Errors of Pillow's decoders on damaged files; each was seen or is in their source."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,8 @@ def read_picture(path: Path, limits: Limits | None = None) -> Picture:
     Raises InputError for what isn't a picture, is damaged, or is over `limits.pixels`
     (of the usual limits if none are given).
     """
-    with opened(path, limits or Limits()) as image:
-        return decoded(image)
+    with open_image(path, limits or Limits()) as image:
+        return decode_image(image)
 
 
 def picture_size(path: Path, limits: Limits | None = None) -> tuple[int, int]:
@@ -80,13 +80,13 @@ def picture_size(path: Path, limits: Limits | None = None) -> tuple[int, int]:
 
     Raises InputError as `read_picture` does.
     """
-    with opened(path, limits or Limits()) as image:
+    with open_image(path, limits or Limits()) as image:
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (image.height, image.width) if turned else image.size
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
+def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """A picture file, opened and not decoded; what goes wrong inside is an InputError."""
     real = regular_file(path, "a picture")
     _raise_pillow_limit(limits.pixels)
@@ -107,7 +107,7 @@ def opened(path: Path, limits: Limits) -> Iterator[Image.Image]:
             f"{path}: {size} is over the limit of {limits.pixels / 1e6:g} Mpx",
             TOO_LARGE,
         ) from error
-    except BROKEN as error:
+    except PILLOW_ERRORS as error:
         raise InputError(
             f"{path}: is damaged ({error or type(error).__name__})",
             "make or download it again",
@@ -122,12 +122,12 @@ def _raise_pillow_limit(pixels: int) -> None:
 
 @cache
 def _formats() -> list[str]:
-    """What of `FORMATS` this build of Pillow reads."""
+    """Those of `FORMATS` that this build of Pillow reads."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def decoded(image: Image.Image) -> Picture:
+def decode_image(image: Image.Image) -> Picture:
     """The picture that `image` is at, upright, in sRGB."""
     notes = []
     if getattr(image, "n_frames", 1) > 1 and image.tell() == 0 and image.format != "MPO":
@@ -193,7 +193,7 @@ SHOWN_INSTEAD_MS = 100
 COARSEST_CLOCK_S = 0.01
 
 
-class Animation:
+class AnimatedImage:
     """An animated GIF, WebP or PNG."""
 
     def __init__(self, source: Path, limits: Limits) -> None:
@@ -211,7 +211,7 @@ class Animation:
                 f"variable frame rate, about {float(len(lengths) / duration):.2f} "
                 "frames per second"
             )
-        with opened(source, limits) as image:
+        with open_image(source, limits) as image:
             width, height = image.size
             codec = str(image.format).lower()
         self._even = even
@@ -234,25 +234,25 @@ class Animation:
     def close(self) -> None:
         """Nothing is held between calls."""
 
-    def decode(self, start: int) -> Iterator[Frame | Lost]:
+    def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from frame `start` on. Each frame is drawn on the one before it."""
         index = 0
         try:
-            with opened(self._source, self._limits) as image:
+            with open_image(self._source, self._limits) as image:
                 for index in range(len(self._ticks) - 1):
                     image.seek(index)
-                    picture = decoded(image)
+                    picture = decode_image(image)
                     if index >= start:
                         yield Frame(index, self._tick(index), on_white(picture))
         except InputError:
             missing = range(max(index, start), len(self._ticks) - 1)
-            yield from (Lost(k, self._tick(k)) for k in missing)
+            yield from (DamagedFrame(k, self._tick(k)) for k in missing)
 
     def _tick(self, index: int) -> int:
         return index if self._even else int(self._ticks[index])
 
     def _keeps_a_rate(self, lengths: list[Fraction], duration: Fraction) -> bool:
-        """Whether the frames are evenly spaced, up to the clock of a GIF."""
+        """Tell if the frames are evenly spaced, up to the clock of a GIF."""
         starts = np.cumsum([0.0, *map(float, lengths)])[:-1]
         wanted = np.arange(len(lengths)) * float(duration / len(lengths))
         return bool(np.abs(starts - wanted).max() <= COARSEST_CLOCK_S)
@@ -260,7 +260,7 @@ class Animation:
     def _lengths(self) -> tuple[list[Fraction], bool]:
         """Seconds that each frame is shown, and whether the first is transparent."""
         lengths: list[Fraction] = []
-        with opened(self._source, self._limits) as image:
+        with open_image(self._source, self._limits) as image:
             frames = getattr(image, "n_frames", 1)
             self._limits.check_length(self._source, frames, None)
             image.load()
@@ -279,7 +279,7 @@ class Animation:
 
 
 def is_animation(path: Path) -> bool:
-    """Whether the first bytes are those of a GIF, a WebP or a PNG."""
+    """Tell a GIF, a WebP or a PNG by the first bytes."""
     with path.open("rb") as file:
         start = file.read(12)
     return start.startswith((b"GIF8", b"\x89PNG")) or (
@@ -299,7 +299,8 @@ class PictureFolder:
                 (
                     file
                     for file in folder.iterdir()
-                    if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+                    if file.suffix.lower() in IMAGE_SUFFIXES
+                    and not file.name.startswith(".")
                 ),
                 key=_in_number_order,
             )
@@ -335,13 +336,13 @@ class PictureFolder:
     def close(self) -> None:
         """Nothing is held between calls."""
 
-    def decode(self, start: int) -> Iterator[Frame | Lost]:
+    def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from picture `start` on."""
         for index, file in enumerate(self._files[start:], start):
             try:
                 picture = read_picture(file, self._limits)
             except InputError:
-                yield Lost(index, index)
+                yield DamagedFrame(index, index)
                 continue
             height, width, _ = picture.pixels.shape
             if (width, height) != self._size:

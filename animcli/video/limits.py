@@ -14,7 +14,7 @@ from animcli.errors import InputError
 
 MOST_PIXELS: Final = 40_000_000  # of one picture: 8K video is 33 million
 TOO_LARGE: Final = "scale it down first, or allow it with --max-pixels"
-VARIABLE: Final = "ANIM_MAX_PIXELS"
+PIXELS_VARIABLE: Final = "ANIM_MAX_PIXELS"
 
 
 @contextmanager
@@ -24,24 +24,24 @@ def allowing(pixels: int) -> Iterator[None]:
     It holds for all threads, and for the child processes that are started meanwhile: the
     environment is what all of these have in common.
     """
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(pixels)
+    before = os.environ.get(PIXELS_VARIABLE)
+    os.environ[PIXELS_VARIABLE] = str(pixels)
     try:
         yield
     finally:
         if before is None:
-            del os.environ[VARIABLE]
+            del os.environ[PIXELS_VARIABLE]
         else:
-            os.environ[VARIABLE] = before
+            os.environ[PIXELS_VARIABLE] = before
 
 
 def _most_pixels() -> int:
-    return int(os.environ.get(VARIABLE, MOST_PIXELS))
+    return int(os.environ.get(PIXELS_VARIABLE, MOST_PIXELS))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How large footage may be before it is refused: a small file can hold a huge one.
+    """Largest footage that isn't refused: a small file can hold a huge one.
 
     pixels: of one picture; what `allowing` says, or MOST_PIXELS. frames, seconds: of the
     clip. least_frames: 2 where one picture isn't a motion.
@@ -138,7 +138,7 @@ def regular_file(source: Path, kind: str) -> Path:
 
 
 def looks_like(path: Path) -> str:
-    """What the first bytes of a file that can't be opened suggest it is."""
+    """Guess from the first bytes what a file is that can't be opened."""
     with path.open("rb") as file:
         start = file.read(1024)
     text = start.lstrip(b"\xef\xbb\xbf \r\n\t").lower()

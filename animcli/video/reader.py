@@ -12,11 +12,11 @@ from types import TracebackType
 
 from animcli.errors import InputError
 from animcli.video.decode import Clip
-from animcli.video.footage import Footage, Frame, Lost, VideoInfo
-from animcli.video.images import Animation, PictureFolder, is_animation
+from animcli.video.footage import DamagedFrame, Frame, FrameReader, VideoInfo
+from animcli.video.images import AnimatedImage, PictureFolder, is_animation
 from animcli.video.limits import Limits, local_path
 
-__all__ = ["Frame", "Limits", "Lost", "Reader", "VideoInfo", "open_footage"]
+__all__ = ["DamagedFrame", "Frame", "Limits", "Reader", "VideoInfo", "open_footage"]
 
 
 class Reader:
@@ -25,16 +25,16 @@ class Reader:
     info: what is known about it.
     """
 
-    def __init__(self, footage: Footage, *, keep_going: bool) -> None:
+    def __init__(self, footage: FrameReader, *, keep_going: bool) -> None:
         self.info: VideoInfo = footage.info
         self._footage = footage
         self._keep_going = keep_going
-        self._lost: dict[int, Lost] = {}
-        self._items: Iterator[Frame | Lost] = iter(())
-        self._ahead: Frame | Lost | None = None
+        self._lost: dict[int, DamagedFrame] = {}
+        self._items: Iterator[Frame | DamagedFrame] = iter(())
+        self._ahead: Frame | DamagedFrame | None = None
 
     @property
-    def damaged(self) -> tuple[Lost, ...]:
+    def damaged(self) -> tuple[DamagedFrame, ...]:
         """The frames met so far that couldn't be decoded, in order."""
         return tuple(lost for _, lost in sorted(self._lost.items()))
 
@@ -51,7 +51,7 @@ class Reader:
             self._ahead = next(self._items, None)
         while self._ahead is not None and (stop is None or self._ahead.index < stop):
             item = self._ahead
-            if isinstance(item, Lost):
+            if isinstance(item, DamagedFrame):
                 self._lost[item.index] = item
                 if not self._keep_going:
                     raise self._complaint()
@@ -79,12 +79,12 @@ class Reader:
         self.close()
 
     def _complaint(self) -> InputError:
-        """How many of the frames from here on are damaged, and from when on."""
+        """Count the damaged frames from here on, and say from when on they are."""
         first = next(iter(self.damaged))
         last = first.index
         for item in self._items:
             last = item.index
-            if isinstance(item, Lost):
+            if isinstance(item, DamagedFrame):
                 self._lost[item.index] = item
         count = len(self._lost)
         frames = self.info.frames or last + 1
@@ -103,24 +103,24 @@ def open_footage(
     keep_going: bool = False,
     limits: Limits | None = None,
     rate: Fraction = Fraction(24),
-    quick: bool = False,
+    fast_colour: bool = False,
 ) -> Reader:
     """Open a video, an animated picture or a folder of pictures.
 
     keep_going: leave damaged frames out instead of stopping at them.
     limits: the usual ones if none are given.
     rate: frames per second of a folder of pictures, which doesn't say; ignored otherwise.
-    quick: colours of a video may be off by a level or so, for those who only measure.
+    fast_colour: colours of a video may be off by a level or so, for those who only measure.
 
     Raises InputError for everything that isn't footage, or is over a limit.
     """
     path = local_path(source, "a video")
     limits = limits or Limits()
-    footage: Footage
+    footage: FrameReader
     if path.is_dir():
         footage = PictureFolder(source, limits, rate)
     elif is_animation(path):
-        footage = Animation(source, limits)
+        footage = AnimatedImage(source, limits)
     else:
-        footage = Clip(source, limits, quick=quick)
+        footage = Clip(source, limits, fast_colour=fast_colour)
     return Reader(footage, keep_going=keep_going)

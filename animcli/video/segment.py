@@ -39,7 +39,7 @@ from animcli.video.codecs import Codec, Encoding
 from animcli.video.colour import to_video
 from animcli.video.lossless import lossless_info, read_lossless
 
-HEAD: Final = struct.Struct("<II")  # bytes, CRC-32
+CHUNK_HEADER: Final = struct.Struct("<II")  # bytes, CRC-32
 LONGEST_RIFF: Final = 2**32 - 2
 
 
@@ -48,21 +48,21 @@ def write_packed(path: Path, pictures: Iterable[bytes]) -> int:
     count = 0
     with path.open("wb") as file:
         for picture in pictures:
-            file.write(HEAD.pack(len(picture), zlib.crc32(picture)) + picture)
+            file.write(CHUNK_HEADER.pack(len(picture), zlib.crc32(picture)) + picture)
             count += 1
-        file.write(HEAD.pack(0, count))
+        file.write(CHUNK_HEADER.pack(0, count))
     return count
 
 
 def read_packed(path: Path) -> Iterator[bytes]:
-    """What `write_packed` wrote. Raises StorageError if it is damaged or cut short."""
+    """Read what `write_packed` wrote. Raises StorageError if it is damaged or cut short."""
     with path.open("rb") as file:
         count = 0
         while True:
-            head = file.read(HEAD.size)
-            if len(head) < HEAD.size:
+            head = file.read(CHUNK_HEADER.size)
+            if len(head) < CHUNK_HEADER.size:
                 raise StorageError(f"{path}: is cut short", "anim cache verify")
-            length, checksum = HEAD.unpack(head)
+            length, checksum = CHUNK_HEADER.unpack(head)
             if length == 0:
                 if checksum != count:
                     raise StorageError(f"{path}: is damaged", "anim cache verify")
@@ -176,7 +176,7 @@ class Job:
 
     @staticmethod
     def from_json(text: str) -> "Job":
-        """What `to_json` wrote."""
+        """Inverse of `to_json`."""
         job = json.loads(text)
         return Job(
             sources=tuple(Path(source) for source in job["sources"]),
@@ -187,7 +187,7 @@ class Job:
         )
 
 
-def encode(job: Job) -> None:
+def encode_job(job: Job) -> None:
     """Write the segment; `job.out` appears whole or not at all.
 
     Raises StorageError if frames can't be read, OSError if the segment can't be written.
@@ -310,12 +310,12 @@ def _bgra(pixels: NDArray[np.uint8]) -> av.VideoFrame:
     return frame
 
 
-def main() -> int:
+def run_job() -> int:
     """Do the job on stdin; 0, or the exit code of the error that is printed as JSON."""
     # Ctrl-C reaches the whole process group. The parent decides what becomes of a segment.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        encode(Job.from_json(sys.stdin.read()))
+        encode_job(Job.from_json(sys.stdin.read()))
     except AnimError as error:
         kind = type(error).__name__
         sys.stdout.write(
@@ -329,4 +329,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_job())

@@ -1,4 +1,4 @@
-"""How alike two pictures are, and so how much moves from one frame to the next.
+"""SSIM of two pictures, and so how much moves from one frame to the next.
 
 Source: Wang et al., "Image quality assessment: from error visibility to structural
 similarity", 2004, with the plain window of 7 by 7 pixels and the unbiased covariance that
@@ -20,7 +20,7 @@ FLOOR_OF_SPREADS: Final = (0.03 * RANGE) ** 2
 """Keep flat and dark places from being divided by nothing (there, section III-B)."""
 
 
-def likeness(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
+def ssim(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     """The mean structural similarity of two pictures, (h, w) or (h, w, 3); 1 if equal.
 
     Raises ValueError for pictures smaller than the window.
@@ -40,24 +40,24 @@ def likeness(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> float:
     return float((means * spreads).mean())
 
 
-def neighbour_likeness(frames: Iterable[NDArray[np.uint8]]) -> float | None:
-    """The mean likeness of each frame to the next; None if there are fewer than two."""
-    each = [likeness(left, right) for left, right in pairwise(frames)]
+def neighbour_ssim(frames: Iterable[NDArray[np.uint8]]) -> float | None:
+    """The mean SSIM of each frame to the next; None if there are fewer than two."""
+    each = [ssim(left, right) for left, right in pairwise(frames)]
     return float(np.mean(each)) if each else None
 
 
-def motion_bucket(likeness: float) -> int:
-    """Motion bucket of a mean likeness: whole hundredths, 0 (much motion) to 99.
+def motion_bucket(ssim: float) -> int:
+    """Motion bucket of a mean SSIM: whole hundredths, 0 (much motion) to 99.
 
     Source: Ma et al., "Cinemo", arXiv:2407.15642, section 3.2, which counts buckets without
     saying where they begin; the published weights seem to know this one.
     """
-    return max(0, min(99, int(100 * likeness)))
+    return max(0, min(99, int(100 * ssim)))
 
 
-def motion_strength(likeness: float) -> int:
-    """The nearest `--motion-strength`, 1 to 20, to a mean likeness."""
-    return max(1, min(20, 100 - motion_bucket(likeness)))
+def motion_strength(ssim: float) -> int:
+    """The nearest `--motion-strength`, 1 to 20, to a mean SSIM."""
+    return max(1, min(20, 100 - motion_bucket(ssim)))
 
 
 def _mean(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What weights exist, where they come from, and how to know them again.
+"""Catalog of weights: names, sources, and digests to know them by.
 
 The list itself is `catalog.toml` beside this file; its first lines explain the keys.
 """
@@ -28,7 +28,7 @@ class Hub:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision names one state of the repository for good."""
+        """Tell if the revision names one state of the repository for good."""
         return len(self.revision) == 40
 
 
@@ -55,7 +55,7 @@ class Packaged:
         return "animcli itself"
 
 
-Source: TypeAlias = Hub | Wheel | Packaged
+WeightsSource: TypeAlias = Hub | Wheel | Packaged
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """Files that belong together, and are there together or not at all.
 
     needed_by: what a user can't do without them.
@@ -91,7 +91,7 @@ class Entry:
     name: str
     about: str
     licence: str
-    source: Source
+    source: WeightsSource
     files: tuple[WeightFile, ...]
     needed_by: tuple[str, ...]
     goes_with: tuple[str, ...] = ()
@@ -99,29 +99,29 @@ class Entry:
 
     @property
     def bytes(self) -> int:
-        """How much there is to get, roughly where a size isn't known."""
+        """Size of the download, roughly where a file's size isn't known."""
         return sum(file.about for file in self.files)
 
 
 @cache
-def load_catalog() -> Mapping[str, Entry]:
+def load_catalog() -> Mapping[str, CatalogEntry]:
     """Every entry by its name, in the order of the list."""
     text = files("animcli.weights").joinpath("catalog.toml").read_text(encoding="utf-8")
     return read_catalog(text)
 
 
-def read_catalog(text: str) -> dict[str, Entry]:
+def read_catalog(text: str) -> dict[str, CatalogEntry]:
     """The entries of a catalog as TOML. Raises ValueError or KeyError if it isn't one."""
     return {name: _entry(name, table) for name, table in tomllib.loads(text).items()}
 
 
-def _entry(name: str, table: Mapping[str, object]) -> Entry:
+def _entry(name: str, table: Mapping[str, object]) -> CatalogEntry:
     known = {
         "about", "licence", "source", "files", "needed_by", "goes_with", "on_first_use",
     }  # fmt: skip
     if foreign := table.keys() - known:
         raise ValueError(f"{name}: no key {sorted(foreign)[0]} in an entry")
-    return Entry(
+    return CatalogEntry(
         name=name,
         about=str(table["about"]),
         licence=str(table["licence"]),
@@ -133,10 +133,10 @@ def _entry(name: str, table: Mapping[str, object]) -> Entry:
     )
 
 
-def _source(table: Mapping[str, str]) -> Source:
+def _source(table: Mapping[str, str]) -> WeightsSource:
     values = {key: value for key, value in table.items() if key != "kind"}
     kinds = {"hub": Hub, "wheel": Wheel, "packaged": Packaged}
-    source: Source = kinds[table["kind"]](**values)
+    source: WeightsSource = kinds[table["kind"]](**values)
     return source
 
 

@@ -43,22 +43,22 @@ GARBLED = (
     struct.error,
     zipfile.BadZipFile,
 )
-"""What torch's reader and Python's raise on bytes that aren't what they take them for."""
+"""Errors of torch's reader and of Python's on bytes that aren't what they take them for."""
 
 UNSAFE = re.compile(r"GLOBAL ([\w.]+)")
-"""How torch's reader names what it refused; for old files, which it can't list."""
+"""Name of what torch's reader refused; for old files, which it can't list."""
 
 ELSEWHERE = "get these weights as .safetensors, or from their published source"
 
 WRAPPINGS = ("ema", "state_dict", "model")
-"""Where a training run's file keeps its tensors, the best first."""
+"""Keys under which a training run's file keeps its tensors, the best first."""
 
 
 BOOKKEEPING = re.compile(
     r"(pytorch_lightning|lightning|lightning_fabric|omegaconf|numpy|typing)\.[\w.]+"
     r"|argparse\.Namespace|pathlib\.\w+|builtins\.(dict|list|set|int|float)"
 )
-"""What training runs keep beside their tensors: callbacks, settings, counters."""
+"""Contents of training files beside their tensors: callbacks, settings, counters."""
 
 
 class Passed:
@@ -157,14 +157,14 @@ def _refuse_claims(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 TRAINING_PREFIX: Final = re.compile(r"^(?:.*\.)?module\.")
-"""What a distributed training run puts before its names."""
+"""Prefix that a distributed training run puts before its names."""
 
 UNET_PREFIX: Final = re.compile(r"^unet\.")
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How the tensors of one kind of file may be called.
+    """Names that the tensors of one kind of file may have.
 
     renames: (pattern, replacement), applied to each name in turn.
     copies: (pattern, replacement); a tensor that fits is kept under both names.

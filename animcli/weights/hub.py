@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import Entry, Hub, WeightFile
+from animcli.weights.catalog import CatalogEntry, Hub, WeightFile
 from animcli.weights.fetched import Fetched, by_hand
 
-Report: TypeAlias = Callable[[str, int, int], None]
+Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being got, bytes so far, bytes in all or 0), for the progress line."""
 
-SECONDS: Final = 30.0
+SOCKET_TIMEOUT: Final = 30.0
 """Without a byte, after which a connection counts as broken."""
 
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
-def from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
+def from_hub(entry: CatalogEntry, hub: Hub, folder: Path, progress: Progress) -> Fetched:
     """The files of an entry: out of the hub's cache on this machine, else from the hub.
 
     Raises WeightsError with the reason: switched offline, out of reach, terms to accept,
@@ -56,7 +56,7 @@ def from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
         paths[file.name] = got / file.path
         with telling(entry, hub, file):
             url = hf_hub_url(hub.repository, file.path, revision=revision)
-            download(url, found[file.path].size, paths[file.name], file.path, report)
+            download(url, found[file.path].size, paths[file.name], file.path, progress)
     digests = {  # the hub knows those of files in its large storage
         file.name: lfs.sha256
         for file in entry.files
@@ -65,7 +65,7 @@ def from_hub(entry: Entry, hub: Hub, folder: Path, report: Report) -> Fetched:
     return Fetched(paths, revision, digests)
 
 
-def in_cache(entry: Entry, hub: Hub) -> Fetched | None:
+def in_cache(entry: CatalogEntry, hub: Hub) -> Fetched | None:
     """The files of an entry in the hub's cache on this machine, if it has all of them.
 
     Nothing is asked of the network. The cache calls large files after their digest.
@@ -85,7 +85,7 @@ def in_cache(entry: Entry, hub: Hub) -> Fetched | None:
     return Fetched(paths, snapshot.name, digests)
 
 
-def download(url: str, size: int, path: Path, what: str, report: Report) -> None:
+def download(url: str, size: int, path: Path, what: str, progress: Progress) -> None:
     """Get a file of `size` bytes; what an earlier attempt left beside it isn't got again.
 
     A connection that breaks is taken up again as long as each brings something.
@@ -98,7 +98,7 @@ def download(url: str, size: int, path: Path, what: str, report: Report) -> None
         part.write_bytes(b"")
     while (held := part.stat().st_size) < size:
         try:
-            append(url, part, lambda done: report(what, done, size))
+            append(url, part, lambda done: progress(what, done, size))
         except transport_errors():
             if part.stat().st_size <= held:
                 raise
@@ -121,7 +121,7 @@ def append(url: str, part: Path, done: Callable[[int], None]) -> None:
         "Accept-Encoding": "identity",
     }
     with utils.get_session().stream(
-        "GET", url, headers=headers, timeout=SECONDS
+        "GET", url, headers=headers, timeout=SOCKET_TIMEOUT
     ) as response:
         utils.hf_raise_for_status(response)
         goes_on = response.status_code == 206
@@ -132,7 +132,9 @@ def append(url: str, part: Path, done: Callable[[int], None]) -> None:
 
 
 @contextmanager
-def telling(entry: Entry, hub: Hub, file: WeightFile | None = None) -> Iterator[None]:
+def telling(
+    entry: CatalogEntry, hub: Hub, file: WeightFile | None = None
+) -> Iterator[None]:
     """Turn what the hub's client raises into WeightsErrors.
 
     Errors of the disk pass: they are the store's to tell.
@@ -162,12 +164,12 @@ def telling(entry: Entry, hub: Hub, file: WeightFile | None = None) -> Iterator[
         raise WeightsError(f"{what} isn't there any more", by_hand(entry)) from error
     except errors.HfHubHTTPError as error:
         raise WeightsError(
-            f"{what} was refused: {reason(error)}",
+            f"{what} was refused: {hub_message(error)}",
             f"the same command goes on from here; or {by_hand(entry)}",
         ) from error
     except transport_errors() as error:
         raise WeightsError(
-            f"{hub} can't be reached: {reason(error)}",
+            f"{hub} can't be reached: {hub_message(error)}",
             f"the same command goes on from here; or {by_hand(entry)}",
         ) from error
 
@@ -180,6 +182,6 @@ def transport_errors() -> tuple[type[Exception], ...]:
     return (*(each for each in roots if each is not OSError), ConnectionError, TimeoutError)
 
 
-def reason(error: Exception) -> str:
+def hub_message(error: Exception) -> str:
     """The first line of what an error says; its kind where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

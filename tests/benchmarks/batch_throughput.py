@@ -4,7 +4,7 @@
 
 Jobs are the stand-ins of tests/batch_stand_ins.py: the command line, the cache and the
 encoder are real, detector and renderer take milliseconds, so that what is compared is what
-a job costs beside its networks. Prints wall-clock and processor seconds, the latter of all
+a job costs beside its networks. Prints wall-clock and CPU seconds, the latter of all
 processes, since a machine may be busy with other things.
 """
 
@@ -28,8 +28,8 @@ FRAMES = 6
 def main() -> None:
     """Measure and print a table."""
     jobs = int(sys.argv[1]) if len(sys.argv) > 1 else 32
-    print(f"{jobs} jobs, {os.cpu_count()} processors\n")
-    print("| | seconds | processor seconds | a job |")
+    print(f"{jobs} jobs, {os.cpu_count()} CPUs\n")
+    print("| | seconds | CPU seconds | a job |")
     print("|---|---|---|---|")
     expected = None
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,7 +69,7 @@ def run(folder: Path, *words: str) -> None:
 
 
 def children_seconds() -> float:
-    """Processor seconds of all processes that have ended."""
+    """CPU seconds of all processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

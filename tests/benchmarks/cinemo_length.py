@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from animcli.rendering.cinemo import Lengthen, cut_parts
+from animcli.rendering.cinemo import Extend, cut_parts
 from animcli.rendering.context import (
-    CutWindows,
-    PredictWindow,
-    Window,
+    ContextWindow,
+    DenoiseFn,
+    WindowsFn,
     moving_windows,
     uniform_windows,
 )
 from animcli.rendering.noise import clip_noise
 from animcli.rendering.pipeline import denoise
-from animcli.rendering.schedulers import CINEMO, Solver, make_scheduler
-from animcli.synthetic.camera import Shot
+from animcli.rendering.schedulers import CINEMO_SCHEDULE, Scheduler, make_scheduler
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.dance import Dance
 from animcli.synthetic.scene import Scene
@@ -51,7 +51,7 @@ def real_clips() -> Tensor:
     clips = []
     for seed in PEOPLE:
         figure, dance = Figure.from_seed(seed), Dance.from_seed(seed)
-        scene = Scene(figure, dance, Shot(backdrop=seed))
+        scene = Scene(figure, dance, CameraShot(backdrop=seed))
         drawings = scene.drawings(FRAMES, SIZE, float(RATE), 0.0)
         small = [
             cv2.resize(
@@ -74,26 +74,26 @@ def covariance(clips: Tensor) -> Tensor:
     return flat @ flat.T / flat.shape[1]
 
 
-def lengthened(spread: Tensor, lengthen: Lengthen, cut: CutWindows, seed: int) -> Tensor:
+def lengthened(spread: Tensor, extend: Extend, cut: WindowsFn, seed: int) -> Tensor:
     """A clip (frames, c, h, w) that starts at nothing, by the package's own loop."""
-    signal = make_scheduler("ddim", CINEMO).alphas_cumprod.double()
+    signal = make_scheduler("ddim", CINEMO_SCHEDULE).alphas_cumprod.double()
     shape = (3, SIZE[1] // 8, SIZE[0] // 8)
     clip = torch.zeros(1, *shape, dtype=torch.float64)
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         share = signal[timestep]
         noisy = share * spread + (1 - share) * torch.eye(WINDOW)
         answer = (1 - share).sqrt() * torch.linalg.inv(noisy)
 
-        def predict(part: Tensor, window: Window) -> Tensor:
+        def predict(part: Tensor, window: ContextWindow) -> Tensor:
             return torch.einsum("ij,jchw->ichw", answer, part)
 
         return predict
 
-    for part in cut_parts(FRAMES, WINDOW, lengthen):
+    for part in cut_parts(FRAMES, WINDOW, extend):
         noise = clip_noise("independent", part.stop, shape, seed)[part.start :].double()
-        solver = Solver("ddim", CINEMO, STEPS)
-        *_, residuals = denoise(noise, solver, start_step, cut)
+        scheduler = Scheduler("ddim", CINEMO_SCHEDULE, STEPS)
+        *_, residuals = denoise(noise, scheduler, step_fn, cut)
         clip = torch.cat([clip, clip[-1] + residuals])
     return clip[:FRAMES]
 
@@ -117,7 +117,7 @@ def main() -> None:
     spread = covariance(clips)
     real = (clips - clips[:, :1]).square().mean((0, 2, 3, 4))
     last = FRAMES - 1
-    ways: list[tuple[str, Lengthen, CutWindows, list[int]]] = [
+    ways: list[tuple[str, Extend, WindowsFn, list[int]]] = [
         ("continue", "continue", lambda _: moving_windows(WINDOW, WINDOW, 0), [15, 30])
     ]
     for overlap in (5, 10):
@@ -132,10 +132,10 @@ def main() -> None:
     fixed = uniform_windows(last, WINDOW, 5)
     ways.append(("overlap 5, uniform", "overlap", lambda _: fixed, [11, 21, 31, 41]))
     print(f"{'way':<22}{'drift':>8}{'seam':>8}{'jump':>8}{'calls':>8}")
-    for name, lengthen, cut, seams in ways:
-        clip = lengthened(spread, lengthen, cut, 0)
+    for name, extend, cut, seams in ways:
+        clip = lengthened(spread, extend, cut, 0)
         drift, seam, jump = figures(clip, real, seams)
-        parts = len(cut_parts(FRAMES, WINDOW, lengthen))
+        parts = len(cut_parts(FRAMES, WINDOW, extend))
         calls = parts * sum(len(cut(step)) for step in range(STEPS))
         print(f"{name:<22}{drift:8.2f}{seam:8.2f}{jump:8.2f}{calls:8}")
     shown = " ".join(f"{float(spread[i, i]):.2f}" for i in (0, 4, 9, 14))

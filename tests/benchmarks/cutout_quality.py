@@ -41,7 +41,7 @@ from scipy.sparse.linalg import splu
 
 from animcli.errors import InputError
 from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.pose.keypoints import BODY, JOINTS
+from animcli.pose.keypoints import BODY, KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import load_preset
 from animcli.rendering.cutout.background import inpaint_background
@@ -51,7 +51,7 @@ from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.cutout.rig import rest_pose
 from animcli.rendering.cutout.segmentation import segment
 from animcli.rendering.renderer import RenderRequest
-from animcli.synthetic.draw import Artist
+from animcli.synthetic.draw import FigureRenderer
 from animcli.synthetic.scene import Scene
 from animcli.video.images import write_picture
 from animcli.weights.store import WeightsStore, default_root
@@ -87,18 +87,18 @@ class Dancer:
         return cls(
             truth=np.stack([each.picture for each in drawn]),
             masks=np.stack([cv2.dilate(each.mask, reach) > 127 for each in drawn]),
-            motion=sequence(np.stack([each.joints for each in drawn])),
+            motion=sequence(np.stack([each.keypoints for each in drawn])),
             reference=still.picture,
             mask=still.mask > 127,
-            pose=sequence(still.joints[None]),
-            backdrop=Artist(scene.figure, scene.shot, SIZE).backdrop,
+            pose=sequence(still.keypoints[None]),
+            backdrop=FigureRenderer(scene.figure, scene.shot, SIZE).backdrop,
         )
 
 
 def sequence(keypoints: NDArray[np.floating]) -> PoseSequence:
     """True keypoints (f, 18, 2) in pixels; those outside the picture aren't visible."""
-    points = np.zeros((len(keypoints), JOINTS, 2), np.float32)
-    scores = np.zeros((len(keypoints), JOINTS), np.float32)
+    points = np.zeros((len(keypoints), KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(keypoints), KEYPOINTS), np.float32)
     points[:, BODY] = keypoints
     scores[:, BODY] = ((keypoints > 0) & (keypoints < SIZE)).all(axis=-1)
     ticks, base = even_ticks(len(keypoints), RATE)
@@ -145,7 +145,7 @@ def found_away(frames: Frames, motion: PoseSequence, finder: BlazePose) -> NDArr
     finder.reset()
     away = np.full((len(frames), len(LIMBS)), np.nan)
     for row, frame, points, seen in zip(
-        away, frames, motion.points, motion.seen, strict=True
+        away, frames, motion.points, motion.visible, strict=True
     ):
         detection = finder.detect(frame)
         for place, joint in enumerate(LIMBS if detection is not None else ()):
@@ -278,7 +278,7 @@ class AsRigidAsPossible:
 
 def arap_frames(dancer: Dancer, matte: Matte, background: NDArray[np.uint8]) -> Frames:
     """The dance by one as-rigid-as-possible mesh."""
-    both = dancer.pose.seen[0, :14] & dancer.motion.seen[:, :14].all(axis=0)
+    both = dancer.pose.visible[0, :14] & dancer.motion.visible[:, :14].all(axis=0)
     handles = dancer.pose.points[0, :14][both].astype(np.float64)
     figure = AsRigidAsPossible(matte, handles, 8)
     frames = []
@@ -293,7 +293,7 @@ def measure(
     dancer: Dancer, models: Path, finder: BlazePose, keep: Callable[..., None]
 ) -> dict[str, float]:
     """All figures of one person."""
-    keypoints = rest_pose(dancer.pose.points[0], dancer.pose.seen[0])
+    keypoints = rest_pose(dancer.pose.points[0], dancer.pose.visible[0])
     found = segment(dancer.reference, keypoints, models)
     matte = estimate_matte(
         dancer.reference, found.probability, found.front, found.back, found.open

@@ -25,14 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as s
-from animcli.pose.draw_densepose import COLOURS, PARTS, draw_parts, paint, read_parts
-from animcli.pose.lifting import SIDES, lift
+from animcli.pose.draw_densepose import PART_COLOURS, PARTS, draw_parts, paint, read_parts
+from animcli.pose.lifting import BODY_SIDES, lift
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.synthetic.body import Pose, ball, rod
 from animcli.synthetic.clothes import arm_knots, leg_knots
-from animcli.synthetic.draw import joints_of
+from animcli.synthetic.draw import keypoints_of
 from animcli.synthetic.head import Head
-from animcli.synthetic.raycast import Canvas, Tube, cast, look
+from animcli.synthetic.raycast import Canvas, SweptSphere, cast, project_spheres
 from animcli.synthetic.scene import Scene
 from animcli.video.images import write_picture
 from animcli.video.reader import open_footage
@@ -49,8 +49,8 @@ RIGHT = 18  # levels, of three channels together, that compression shifts a plai
 def sequence(points: list[NDArray[np.float64]], size: tuple[int, int]) -> PoseSequence:
     """Of body joints `(18, 3)` each: x, y and whether it is seen."""
     found = np.stack(points)
-    places = np.zeros((len(found), s.JOINTS, 2), np.float32)
-    scores = np.zeros((len(found), s.JOINTS), np.float32)
+    places = np.zeros((len(found), s.KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(found), s.KEYPOINTS), np.float32)
     places[:, s.BODY], scores[:, s.BODY] = found[..., :2], found[..., 2]
     return PoseSequence(places, scores, *even_ticks(len(found), Fraction(25)), size)
 
@@ -84,36 +84,38 @@ def joints_in(parts: Parts) -> NDArray[np.float64]:
         name: np.isin(parts, indices)
         for name, indices in {"torso": (1, 2), "head": (23, 24)}.items()
     }
-    joints = np.zeros((18, 3))
+    keypoints = np.zeros((18, 3))
 
     def put(joint: int, place: NDArray[np.float64] | None) -> None:
         if place is not None:
-            joints[joint] = (*place, 1.0)
+            keypoints[joint] = (*place, 1.0)
 
     limbs = (((18, 16), (22, 20), (3,), (9, 7), (13, 11), (6,)),
              ((17, 15), (21, 19), (4,), (10, 8), (14, 12), (5,)))  # fmt: skip
-    for side, indices in zip(SIDES, limbs, strict=True):
+    for side, indices in zip(BODY_SIDES, limbs, strict=True):
         upper, lower, hand, thigh, shin, foot = (
             largest(np.isin(parts, each)) for each in indices
         )
         shoulder, elbow, wrist, hip, knee, ankle, *_ = side
         put(elbow, meeting(upper, lower))
         put(wrist, meeting(lower, hand))
-        if joints[elbow, 2] and middle(upper) is not None:
-            put(shoulder, far_end(upper, joints[elbow, :2]))
+        if keypoints[elbow, 2] and middle(upper) is not None:
+            put(shoulder, far_end(upper, keypoints[elbow, :2]))
         put(hip, meeting(thigh, of["torso"]))
         put(knee, meeting(thigh, shin))
-        if joints[hip, 2] and not joints[knee, 2] and middle(thigh) is not None:
-            way = middle(thigh) - joints[hip, :2]  # the knee is outside of the picture
-            arm = np.hypot(*(joints[elbow, :2] - joints[shoulder, :2]))
+        if keypoints[hip, 2] and not keypoints[knee, 2] and middle(thigh) is not None:
+            way = middle(thigh) - keypoints[hip, :2]  # the knee is outside of the picture
+            arm = np.hypot(*(keypoints[elbow, :2] - keypoints[shoulder, :2]))
             if np.hypot(*way) < 0.3 * arm:  # a stub, whose shape says nothing
                 way = np.array([0.0, 1.0])
-            if joints[elbow, 2]:
-                put(knee, joints[hip, :2] + way / np.hypot(*way) * 1.4 * max(arm, 60.0))
+            if keypoints[elbow, 2]:
+                put(knee, keypoints[hip, :2] + way / np.hypot(*way) * 1.4 * max(arm, 60.0))
         put(ankle, meeting(shin, foot))
     head = middle(of["head"])
     root = meeting(of["head"], of["torso"])
-    shoulders = [joints[side.shoulder] for side in SIDES if joints[side.shoulder, 2]]
+    shoulders = [
+        keypoints[side.shoulder] for side in BODY_SIDES if keypoints[side.shoulder, 2]
+    ]
     if len(shoulders) == 2:
         put(s.NECK, (shoulders[0] + shoulders[1])[:2] / 2)
     elif root is not None:
@@ -132,7 +134,7 @@ def joints_in(parts: Parts) -> NDArray[np.float64]:
             put(s.RIGHT_EAR, middle_ears - half)
         if aside < 0.9:
             put(s.LEFT_EAR, middle_ears + half)
-    return joints
+    return keypoints
 
 
 def far_end(part: NDArray[np.bool_], start: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,7 +160,7 @@ def sure_parts(picture: Parts) -> Parts:
     pixel whose colour is right.
     """
     parts = read_parts(picture)
-    off = np.abs(picture.astype(np.int16) - COLOURS[parts]).sum(axis=2)
+    off = np.abs(picture.astype(np.int16) - PART_COLOURS[parts]).sum(axis=2)
     sure = cv2.erode((off <= RIGHT).astype(np.uint8), np.ones((3, 3), np.uint8))
     _, nearest = cv2.distanceTransformWithLabels(
         1 - sure, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
@@ -171,7 +173,7 @@ def sure_parts(picture: Parts) -> Parts:
 # Procedural bodies
 
 
-def bare(scene: Scene, pose: Pose) -> Iterator[tuple[Tube, tuple[int, int]]]:
+def bare(scene: Scene, pose: Pose) -> Iterator[tuple[SweptSphere, tuple[int, int]]]:
     """A figure without clothes and hair: its solids, and the parts of their two halves."""
     bones = scene.figure.proportions
     chest, hips, across = pose.chest_frame[2], pose.hip_frame[2], pose.head_frame[0]
@@ -218,11 +220,11 @@ def outside_of(pose: Pose, upper: NDArray, lower: NDArray, sign: float) -> NDArr
 def from_character(seed: int, frames: int) -> tuple[list[Parts], PoseSequence]:
     scene, size = Scene.from_seed(seed), (512, 512)
     view = scene.shot.view(scene.figure, size, 1)
-    truth, joints = [], []
+    truth, keypoints = [], []
     for pose in scene.dance.poses(scene.figure, np.arange(frames) / 12):
         canvas, parts = Canvas(*size), np.zeros(size[::-1], np.uint8)
         solids = list(bare(scene, pose))
-        sights = look([tube for tube, _ in solids], view, *size)
+        sights = project_spheres([tube for tube, _ in solids], view, *size)
         for number, ((tube, _), seen) in enumerate(zip(solids, sights, strict=True)):
             if seen is not None:
                 cast(tube, seen, canvas, number)
@@ -238,10 +240,10 @@ def from_character(seed: int, frames: int) -> tuple[list[Parts], PoseSequence]:
                 np.array(seen.inverse[2]) @ away > 0, front, back
             )
         truth.append(parts)
-        places = view.project(joints_of(scene.figure, pose))
+        places = view.project(keypoints_of(scene.figure, pose))
         inside = ((places[:, :2] >= 0) & (places[:, :2] < size)).all(axis=1)
-        joints.append(np.column_stack([places[:, :2], inside]))
-    return truth, sequence(joints, size)
+        keypoints.append(np.column_stack([places[:, :2], inside]))
+    return truth, sequence(keypoints, size)
 
 
 # Comparison

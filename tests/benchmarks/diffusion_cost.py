@@ -3,7 +3,7 @@
     python tests/benchmarks/diffusion_cost.py --frames 24 96 384
 
 renders with tiny random networks through the renderer, each length in a process of its own,
-one after another in every round, and prints processor time of the fastest: once for a video
+one after another in every round, and prints CPU time of the fastest: once for a video
 (loading networks and looking at the reference), and for a frame (denoising and decoding),
 also as a share of the shortest clip's. Then how many windows see a frame, the bytes of a
 checkpoint, and the process's peak memory.
@@ -47,7 +47,7 @@ def measure(frames: int, windows: str) -> dict[str, float]:
 
     from animcli.pose.sequence import PoseSequence, even_ticks
     from animcli.presets import Preset
-    from animcli.rendering.context import windows_of
+    from animcli.rendering.context import context_windows
     from animcli.rendering.renderer import RenderRequest
 
     torch.set_num_threads(1)
@@ -70,15 +70,15 @@ def measure(frames: int, windows: str) -> dict[str, float]:
         kept, start = Kept(), time.process_time()
         begun: list[float] = []
 
-        def report(what: str, done: int, of: int) -> None:
+        def progress(what: str, done: int, of: int) -> None:
             if what == "denoising" and done == 0:
                 begun.append(time.process_time())
 
-        source = TINY.prepare(asked, kept, report)
+        source = TINY.prepare(asked, kept, progress)
         for picture in source(range(frames)):
             del picture
         seconds = time.process_time() - begun[0]
-    cut = windows_of(preset, frames)
+    cut = context_windows(preset, frames)
     seen = sum(len(window.frames) for step in range(steps) for window in cut(step))
     return {
         "once_ms": 1000 * (begun[0] - start),

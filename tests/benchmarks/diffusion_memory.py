@@ -28,16 +28,22 @@ from torch.utils._pytree import tree_leaves
 
 from animcli.networks.attention import FeedForward
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
-from animcli.networks.unet import ANIMATE_ANYONE, CINEMO, MAGIC_ANIMATE, MotionUNet, UNet
+from animcli.networks.reference_net import ReferenceNet
+from animcli.networks.unet import (
+    ANIMATE_ANYONE_UNET,
+    CINEMO_UNET,
+    MAGIC_ANIMATE_UNET,
+    MotionUNet,
+    UNet,
+)
 from animcli.rendering import animate_anyone, cinemo, magic_animate
-from animcli.rendering.context import StartStep, Window
+from animcli.rendering.context import ContextWindow, StepFn
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import FrameFeatures
+from animcli.rendering.loading import FeatureCache
 from animcli.training.animate_anyone import TINY
 from animcli.training.autoencoder import open_vae
 
-SPATIAL = replace(MAGIC_ANIMATE, motion=None, across_frames=False)
+SPATIAL = replace(MAGIC_ANIMATE_UNET, motion=None, across_frames=False)
 GUIDED = Guidance(2)
 STEPS = 2
 
@@ -81,7 +87,7 @@ class Counter(TorchDispatchMode):
 
 
 def as_laid_out(result: Tensor, given: Tensor) -> Tensor:
-    """A norm as a processor lays it out, with channels last where they were.
+    """A norm as a CPU lays it out, with channels last where they were.
 
     The meta device would have each later layer copy.
     """
@@ -90,49 +96,51 @@ def as_laid_out(result: Tensor, given: Tensor) -> Tensor:
 
 
 class InParts(FeedForward):
-    """Works in parts as on a processor, where the meta device would work at once."""
+    """Works in parts as on a CPU, where the meta device would work at once."""
 
     def forward(self, x: Tensor) -> Tensor:
         parts = [self.net(rows) for rows in x.flatten(0, -2).split(1024)]
         return torch.cat(parts).view_as(x)
 
 
-def follow_skeleton(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+def follow_skeleton(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StepFn:
     """Animate Anyone, after its reference network and its pose guider are gone."""
-    place, token = clip.shape[2:], torch.empty(1, 1, unet.config.context)
+    place, token = clip.shape[2:], torch.empty(1, 1, unet.config.context_dim)
     config = unet.config
-    network = ReferenceUNet(replace(config, motion=None))
-    shown = animate_anyone.show(network, torch.empty(1, config.channels, *place), token)
-    pose = FrameFeatures(lambda frame: torch.empty(config.widths[0], *place))
+    network = ReferenceNet(replace(config, motion=None))
+    shown = animate_anyone.reference_features(
+        network, torch.empty(1, config.in_channels, *place), token
+    )
+    pose = FeatureCache(lambda frame: torch.empty(config.block_channels[0], *place))
     return animate_anyone.predictor(unet, token, shown, pose, GUIDED, STEPS)
 
 
-def follow_densepose(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+def follow_densepose(unet: UNet, others: Sequence[nn.Module], clip: Tensor) -> StepFn:
     """MagicAnimate."""
     encoder, controlnet = others
     height, width = (8 * side for side in clip.shape[2:])
     picture = np.zeros((height, width, 3), np.uint8)
     return magic_animate.predictor(
-        unet, encoder, controlnet, torch.empty(1, 77, unet.config.context),
+        unet, encoder, controlnet, torch.empty(1, 77, unet.config.context_dim),
         torch.empty(1, 4, *clip.shape[2:]), lambda frame: picture, GUIDED, STEPS,
     )  # fmt: skip
 
 
-def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) -> StartStep:
+def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) -> StepFn:
     """Cinemo."""
-    texts = torch.empty(3, 77, unet.config.context)
-    told = cinemo.tell(unet, texts, 90, len(clip))
+    texts = torch.empty(3, 77, unet.config.context_dim)
+    told = cinemo.encode_conditioning(unet, texts, 90, len(clip))
     return cinemo.predictor(told, clip[0], GUIDED, STEPS)
 
 
-SYSTEMS: Mapping[str, tuple[Callable[..., StartStep], Callable[[], list[nn.Module]]]] = {
-    "animate-anyone": (follow_skeleton, lambda: [UNet(ANIMATE_ANYONE)]),
+SYSTEMS: Mapping[str, tuple[Callable[..., StepFn], Callable[[], list[nn.Module]]]] = {
+    "animate-anyone": (follow_skeleton, lambda: [UNet(ANIMATE_ANYONE_UNET)]),
     "tiny": (follow_skeleton, lambda: [UNet(TINY.unet)]),
     "magic-animate": (
         follow_densepose,
-        lambda: [UNet(MAGIC_ANIMATE), ReferenceUNet(SPATIAL), ControlNet(SPATIAL)],
+        lambda: [UNet(MAGIC_ANIMATE_UNET), ReferenceNet(SPATIAL), ControlNet(SPATIAL)],
     ),
-    "cinemo": (follow_words, lambda: [MotionUNet(CINEMO)]),
+    "cinemo": (follow_words, lambda: [MotionUNet(CINEMO_UNET)]),
 }
 
 
@@ -148,11 +156,11 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
                 module.__class__ = InParts
     config = networks[0].config
     clip = torch.empty(frames, config.channels, *place)
-    window = Window(tuple(range(frames)), (1.0,) * frames)
+    window = ContextWindow(tuple(range(frames)), (1.0,) * frames)
     with Counter([clip, *weights(networks)]) as counter:
-        start_step = follow(networks[0], networks[1:], clip)
+        step_fn = follow(networks[0], networks[1:], clip)
         counter.peak = 0  # of what went before, which may have had networks of its own
-        predict = start_step(0, torch.tensor(500), clip)
+        predict = step_fn(0, torch.tensor(500), clip)
         for _ in range(2):  # the second has what the first left
             predict(clip, window)
     return counter.peak / 4 / config.widths[0] / (place[0] * place[1])

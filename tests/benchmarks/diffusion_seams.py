@@ -17,20 +17,30 @@ import torch
 from torch import Tensor, nn
 
 from animcli.networks.unet import MotionConfig, UNet, UNetConfig
-from animcli.rendering.context import PredictWindow, Window, moving_windows, uniform_windows
+from animcli.rendering.context import (
+    ContextWindow,
+    DenoiseFn,
+    moving_windows,
+    uniform_windows,
+)
 from animcli.rendering.noise import frame_noise
 from animcli.rendering.pipeline import denoise
-from animcli.rendering.schedulers import ANIMATE_ANYONE, MAGIC_ANIMATE, Schedule, Solver
+from animcli.rendering.schedulers import (
+    ANIMATE_ANYONE_SCHEDULE,
+    MAGIC_ANIMATE_SCHEDULE,
+    NoiseSchedule,
+    Scheduler,
+)
 
 SIDE = 8  # latent positions each way
 WIDTHS = (16, 32)
-MOTION = MotionConfig(positions=32, heads=2, groups=4)
+MOTION = MotionConfig(max_frames=32, heads=2, groups=4)
 CONFIG = UNetConfig(
-    widths=WIDTHS, layers=1, attention=(True, False), heads=2, groups=4, context=0,
-    motion=MOTION,
+    block_channels=WIDTHS, layers_per_block=1, attention=(True, False), heads=2, groups=4,
+    context_dim=0, motion=MOTION,
 )  # fmt: skip
 
-Cut = Callable[[int], list[Window]]
+Cut = Callable[[int], list[ContextWindow]]
 
 
 @dataclass(frozen=True)
@@ -38,17 +48,17 @@ class System:
     """What of a published system decides how much windows show."""
 
     config: UNetConfig
-    schedule: Schedule
+    schedule: NoiseSchedule
     window: int
 
 
 SYSTEMS: Mapping[str, System] = {
-    "animate-anyone": System(CONFIG, ANIMATE_ANYONE, 24),
+    "animate-anyone": System(CONFIG, ANIMATE_ANYONE_SCHEDULE, 24),
     "magic-animate": System(
         replace(
-            CONFIG, across_frames=True, motion=replace(MOTION, positions=24, middle=False)
+            CONFIG, across_frames=True, motion=replace(MOTION, max_frames=24, middle=False)
         ),
-        MAGIC_ANIMATE,
+        MAGIC_ANIMATE_SCHEDULE,
         16,
     ),
 }
@@ -64,31 +74,31 @@ def random_unet(config: UNetConfig, seed: int) -> UNet:
     return unet
 
 
-def render(unet: UNet, solver: Solver, cut: Cut, frames: int, seed: int) -> Tensor:
+def render(unet: UNet, scheduler: Scheduler, cut: Cut, frames: int, seed: int) -> Tensor:
     """Clean latents (frames, 4, h, w), following a condition that moves evenly.
 
     All frames start from the same noise, so that they differ by condition and windows only.
     """
-    sight = unet.see()
+    kv_cache = unet.cache_kv()
     turn = torch.linspace(0, 6.28, frames)[:, None, None, None]
     place = torch.rand(1, WIDTHS[0], SIDE, SIDE) * 6.28
     pose = torch.sin(turn + place)  # (frames, widths[0], h, w)
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
-        def predict(part: Tensor, window: Window) -> Tensor:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
+        def predict(part: Tensor, window: ContextWindow) -> Tensor:
             hint = pose[list(window.frames)].transpose(0, 1)[None]
             clip = part.transpose(0, 1)[None]
-            return unet(clip, timestep, sight, pose=hint)[0].transpose(0, 1)
+            return unet(clip, timestep, kv_cache, pose=hint)[0].transpose(0, 1)
 
         return predict
 
-    noise = frame_noise((CONFIG.channels, SIDE, SIDE), seed, frame=0)
+    noise = frame_noise((CONFIG.in_channels, SIDE, SIDE), seed, frame=0)
     start = noise.expand(frames, -1, -1, -1)
-    *_, latents = denoise(start, solver, start_step, cut)
+    *_, latents = denoise(start, scheduler, step_fn, cut)
     return latents
 
 
-def borders(windows: list[Window], frames: int) -> set[int]:
+def borders(windows: list[ContextWindow], frames: int) -> set[int]:
     """Frames before which some window begins, or after the one before which one ends."""
     found = set()
     for window in windows:
@@ -124,8 +134,8 @@ def main() -> None:
             figures = []
             for seed in range(chosen.seeds):
                 unet = random_unet(system.config, seed)
-                solver = Solver("ddim", system.schedule, chosen.steps)
-                latents = render(unet, solver, cut, frames, seed)
+                scheduler = Scheduler("ddim", system.schedule, chosen.steps)
+                latents = render(unet, scheduler, cut, frames, seed)
                 jump = (latents[1:] - latents[:-1]).square().mean((1, 2, 3)).sqrt()
                 wrap = (latents[0] - latents[-1]).square().mean().sqrt()
                 figures.append(

@@ -7,7 +7,7 @@ prints the floating point operations of one call at the published shape, the tim
 takes, and the share of the machine's peak: the better of a large matrix product and a large
 convolution, measured just before and after in the same dtype with the same threads.
 
-Times are processor time divided by the threads, so that others who use the machine in the
+Times are CPU time divided by the threads, so that others who use the machine in the
 meantime aren't counted; they still share its caches and memory.
 """
 
@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from animcli.networks.unet import ANIMATE_ANYONE, CINEMO, MotionUNet, UNet
+from animcli.networks.unet import ANIMATE_ANYONE_UNET, CINEMO_UNET, MotionUNet, UNet
 
 N = TypeVar("N", bound=nn.Module)
 
 
 def best_time(work: Callable[[], object], rounds: int) -> float:
-    """Processor seconds of the fastest of some rounds, per thread."""
+    """CPU seconds of the fastest of some rounds, per thread."""
     times = []
     for _ in range(rounds):
         start = time.process_time()
@@ -118,22 +118,22 @@ Call = Callable[[], Tensor]
 
 def animate_anyone(frames: int, height: int, width: int, dtype: torch.dtype) -> Call:
     """One call for a window, at latent positions, with a reference and a pose."""
-    unet = new_network(lambda: UNet(ANIMATE_ANYONE), dtype)
+    unet = new_network(lambda: UNet(ANIMATE_ANYONE_UNET), dtype)
     latents = torch.randn(1, 4, frames, height, width, dtype=dtype)
     pose = torch.randn(1, 320, frames, height, width, dtype=dtype)
     reference = looked_at(unet, height, width, dtype)
-    sight = unet.see(torch.randn(1, 1, 768, dtype=dtype), reference)
-    return lambda: unet(latents, torch.tensor(500), sight, pose=pose)
+    kv_cache = unet.cache_kv(torch.randn(1, 1, 768, dtype=dtype), reference)
+    return lambda: unet(latents, torch.tensor(500), kv_cache, pose=pose)
 
 
 def cinemo(frames: int, height: int, width: int, dtype: torch.dtype) -> Call:
     """The same with a first frame, and words."""
-    unet = new_network(lambda: MotionUNet(CINEMO), dtype)
+    unet = new_network(lambda: MotionUNet(CINEMO_UNET), dtype)
     residuals = torch.randn(1, 4, frames - 1, height, width, dtype=dtype)
     first = torch.randn(1, 4, 1, height, width, dtype=dtype)
-    sight = unet.see_clip(torch.randn(1, 77, 768, dtype=dtype), frames - 1)
+    kv_cache = unet.cache_clip_kv(torch.randn(1, 77, 768, dtype=dtype), frames - 1)
     motion = unet.add_embedding(torch.tensor([90.0]).to(dtype))
-    return lambda: unet(residuals, torch.tensor(500), sight, first=first, motion=motion)
+    return lambda: unet(residuals, torch.tensor(500), kv_cache, first=first, motion=motion)
 
 
 CALLS: Mapping[str, Callable[[int, int, int, torch.dtype], Call]] = {
@@ -147,7 +147,7 @@ def looked_at(unet: UNet, height: int, width: int, dtype: torch.dtype) -> dict[s
     from animcli.networks.attention import SpatialTransformer
 
     found = {}
-    levels = len(unet.config.widths)
+    levels = len(unet.config.block_channels)
     for path, module in unet.named_modules():
         if isinstance(module, SpatialTransformer):
             kind, _, rest = path.partition(".")

@@ -29,17 +29,17 @@ from transformers.models.clip.modeling_clip import (
 )
 
 from animcli.networks.controlnet import ControlNet, PoseGuider
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import (
-    ANIMATE_ANYONE,
-    CINEMO,
-    MAGIC_ANIMATE,
+    ANIMATE_ANYONE_UNET,
+    CINEMO_UNET,
+    MAGIC_ANIMATE_UNET,
     MotionUNet,
     UNet,
     UNetConfig,
 )
 from animcli.weights.catalog import load_catalog
-from animcli.weights.store import Stamp, stamped, write_stamp
+from animcli.weights.store import EntryStamp, stamped, write_stamp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from builders.tiny_cinemo import write_tokenizer
@@ -79,7 +79,7 @@ Shapes = Mapping[str, torch.Size]
 
 
 def write_animate_anyone(folder: Path) -> None:
-    motion = only_motion(shapes_of(lambda: UNet(ANIMATE_ANYONE)))
+    motion = only_motion(shapes_of(lambda: UNet(ANIMATE_ANYONE_UNET)))
     plain = shapes_of(lambda: UNet(UNetConfig()))
     reference = {
         k: v for k, v in plain.items() if not k.startswith(("conv_norm_out", "conv_out"))
@@ -105,11 +105,11 @@ def write_magic_animate(folder: Path) -> None:
     own, store = folder / "magic-animate", folder / "store"
     plain = shapes_of(lambda: UNet(UNetConfig()))
     for part, shapes in {
-        "appearance_encoder": shapes_of(lambda: ReferenceUNet(UNetConfig())),
+        "appearance_encoder": shapes_of(lambda: ReferenceNet(UNetConfig())),
         "densepose_controlnet": shapes_of(lambda: ControlNet(UNetConfig())),
     }.items():
         write(own / part / f"{UNET_FILE}.safetensors", shapes, {})
-    motion = only_motion(shapes_of(lambda: UNet(MAGIC_ANIMATE)))
+    motion = only_motion(shapes_of(lambda: UNet(MAGIC_ANIMATE_UNET)))
     write(own / "temporal_attention" / "temporal_attention.ckpt", motion)
     write(store / "sd15" / "unet" / f"{UNET_FILE}.safetensors", plain, {})
     write_text(store / "sd15", "model.safetensors")
@@ -120,7 +120,7 @@ def write_magic_animate(folder: Path) -> None:
 
 def write_cinemo(folder: Path) -> None:
     own = folder / "cinemo"
-    write(own / "unet" / f"{UNET_FILE}.bin", shapes_of(lambda: MotionUNet(CINEMO)), {})
+    write(own / "unet" / f"{UNET_FILE}.bin", shapes_of(lambda: MotionUNet(CINEMO_UNET)), {})
     write_vae(own / "vae", ".bin")
     temporal = shapes_of(lambda: AutoencoderKLTemporalDecoder.from_config(TEMPORAL_VAE))
     write(own / "vae_temporal_decoder" / f"{UNET_FILE}.safetensors", temporal, TEMPORAL_VAE)
@@ -168,7 +168,7 @@ def stamp(store: Path, name: str) -> None:
     files = {
         file.name: stamped(store / name / file.name) for file in load_catalog()[name].files
     }
-    write_stamp(store / name, Stamp("random numbers", None, files))
+    write_stamp(store / name, EntryStamp("random numbers", None, files))
 
 
 def only_motion(shapes: Shapes) -> Shapes:

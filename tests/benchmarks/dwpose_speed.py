@@ -9,7 +9,7 @@ yolox_l and dw-ll_ucoco_384: `light` do next to nothing, so that all else is mea
 (rtmlib gets its frames from OpenCV, as in its examples), two threads each. rtmlib runs its
 detector on every frame, as it does by default, and once more through its own tracker with
 the detector at every tenth, as ours does. Runs take turns; the fastest of each counts. The
-last line is one JSON object with the ratios of frames per second and of processor time.
+last line is one JSON object with the ratios of frames per second and of CPU time.
 """
 
 import argparse
@@ -28,7 +28,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from animcli.pose.detectors.dwpose import DETECTOR_FILE, JOINTS, POSE_FILE, DWPose
+from animcli.pose.detectors.dwpose import (
+    DETECTOR_FILE,
+    POSE_FILE,
+    WHOLE_BODY_KEYPOINTS,
+    DWPose,
+)
 from animcli.video.reader import open_footage
 
 THREADS = 2
@@ -114,10 +119,10 @@ def write_models(folder: Path, real: bool) -> Path:
     random = np.random.default_rng(1)
     answers = {}
     for name, classes in (("simcc_x", 576), ("simcc_y", 768)):
-        place = random.uniform(0.15, 0.85, JOINTS)
+        place = random.uniform(0.15, 0.85, WHOLE_BODY_KEYPOINTS)
         place[:2] = 0.15, 0.85
-        answer = np.full((1, JOINTS, classes), -0.1, np.float32)
-        answer[0, np.arange(JOINTS), (place * classes).astype(int)] = 0.9
+        answer = np.full((1, WHOLE_BODY_KEYPOINTS, classes), -0.1, np.float32)
+        answer[0, np.arange(WHOLE_BODY_KEYPOINTS), (place * classes).astype(int)] = 0.9
         answers[name] = answer
     write_model(folder / POSE_FILE, (384, 288), 8, 10 if real else 0, answers)
     return folder
@@ -129,14 +134,14 @@ def ours(models: Path) -> Callable[[Path], int]:
 
     def run(clip: Path) -> int:
         detector.restore((-1,))
-        with open_footage(clip, quick=True) as footage:
+        with open_footage(clip, fast_colour=True) as footage:
             pictures = (frame.picture for frame in footage.frames())
             return sum(bool(people) for people in map(detector.people, pictures))
 
     return run
 
 
-def theirs(models: Path, every: int) -> Callable[[Path], int]:
+def theirs(models: Path, detect_every: int) -> Callable[[Path], int]:
     """rtmlib on the same files."""
     from rtmlib import Custom, PoseTracker
 
@@ -154,8 +159,10 @@ def theirs(models: Path, every: int) -> Callable[[Path], int]:
     )
     find = (
         custom()
-        if every == 1
-        else PoseTracker(custom, det_frequency=every, to_openpose=True, tracking=False)
+        if detect_every == 1
+        else PoseTracker(
+            custom, det_frequency=detect_every, to_openpose=True, tracking=False
+        )
     )
 
     def run(clip: Path) -> int:

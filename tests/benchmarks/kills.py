@@ -97,8 +97,8 @@ def count_wrong(folder: Path, run: Run, wanted: int) -> int:
 def digests(folder: Path) -> dict[str, str]:
     """What each stage made."""
     store = Store(folder / ".anim")
-    found = (store.find(line.key) for line in store.listing())
-    return {made.record.recipe.stage: made.digest for made in found if made}
+    found = (store.find(line.key) for line in store.ls())
+    return {made.record.cache_key.stage: made.digest for made in found if made}
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python tests/benchmarks/render_cost.py [FRAMES ...]
 
 One drawn character, one drawn dance (looped), the renderer `cutout` at 512x768. Each length
-is rendered in a process of its own, so that its peak memory is its own. Times are processor
+is rendered in a process of its own, so that its peak memory is its own. Times are CPU
 seconds, which depend less than the clock on what else the machine does; those per frame
 begin after the first frame, when the figure has been cut out. Memory should be flat within
 10 %, and so should be the time per frame.
@@ -20,7 +20,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
 from animcli.presets import Preset
 from animcli.stages.demo import TRUTH, DrawDance, DrawFigure
@@ -30,9 +30,9 @@ from animcli.weights.store import WeightsStore, default_root
 LENGTHS = (60, 240, 960)
 
 
-def workshop(folder: Path) -> Workshop:
+def executor(folder: Path) -> Executor:
     """A project in a folder, with the weights of this machine."""
-    return Workshop(find_project(folder), WeightsStore(default_root(os.environ)))
+    return Executor(find_project(folder), WeightsStore(default_root(os.environ)))
 
 
 def render_of(truth: Path, frames: int) -> RenderStage:
@@ -45,15 +45,15 @@ def render_of(truth: Path, frames: int) -> RenderStage:
 
 def measure(folder: Path, truth: Path, frames: int) -> dict[str, float]:
     """What rendering takes in this process; its inputs are there already."""
-    at, render = workshop(folder), render_of(truth, frames)
+    at, render = executor(folder), render_of(truth, frames)
     before, started = peak(), time.process_time()
     first: list[float] = []
 
-    def report(what: str, done: int, of: int) -> None:
+    def progress(what: str, done: int, of: int) -> None:
         if what == "rendering" and not first:
             first.append(time.process_time())
 
-    made = replace(at, report=report).make(render)
+    made = replace(at, progress=progress).make(render)
     ended = time.process_time()
     return {
         "frames": frames,
@@ -81,7 +81,7 @@ def main() -> None:
     print("frames  clock s  prepare s  ms/frame  peak MiB  (before MiB)  disk MiB")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        at = workshop(folder)
+        at = executor(folder)
         truth = at.make(DrawDance()).path / TRUTH
         for source in render_of(truth, 1).inputs().values():
             if not isinstance(source, Path):

@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.pose.keypoints import BODY, JOINTS
+from animcli.pose.keypoints import BODY, KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset, load_preset
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
@@ -52,7 +52,7 @@ from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import Renderer, RenderRequest
 from animcli.synthetic.scene import Scene
 from animcli.video.images import write_picture
-from animcli.video.ssim import likeness
+from animcli.video.ssim import ssim
 from animcli.weights.store import WeightsStore, default_root
 
 Frames = NDArray[np.uint8]
@@ -83,9 +83,9 @@ class Dancer:
         return cls(
             truth=np.stack([each.picture for each in drawn]),
             masks=np.stack([grown(each.mask) for each in drawn]),
-            motion=sequence(np.stack([each.joints for each in drawn])),
+            motion=sequence(np.stack([each.keypoints for each in drawn])),
             reference=still.picture,
-            reference_pose=sequence(still.joints[None]),
+            reference_pose=sequence(still.keypoints[None]),
         )
 
 
@@ -95,13 +95,13 @@ def grown(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(cv2.dilate(mask, reach) > 127)
 
 
-def sequence(joints: NDArray[np.floating]) -> PoseSequence:
+def sequence(keypoints: NDArray[np.floating]) -> PoseSequence:
     """True joints (f, 18, 2) in pixels; those outside the picture weren't seen."""
-    points = np.zeros((len(joints), JOINTS, 2), np.float32)
-    scores = np.zeros((len(joints), JOINTS), np.float32)
-    points[:, BODY] = joints
-    scores[:, BODY] = ((joints > 0) & (joints < SIDE)).all(axis=-1)
-    ticks, base = even_ticks(len(joints), RATE)
+    points = np.zeros((len(keypoints), KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(keypoints), KEYPOINTS), np.float32)
+    points[:, BODY] = keypoints
+    scores[:, BODY] = ((keypoints > 0) & (keypoints < SIDE)).all(axis=-1)
+    ticks, base = even_ticks(len(keypoints), RATE)
     return PoseSequence(points, scores, ticks, base, (SIDE, SIDE))
 
 
@@ -134,7 +134,7 @@ def found_away(frames: Frames, motion: PoseSequence, finder: BlazePose) -> Dista
     finder.reset()
     away = np.full((len(frames), len(LIMBS)), np.nan)
     for row, frame, points, seen in zip(
-        away, frames, motion.points, motion.seen, strict=True
+        away, frames, motion.points, motion.visible, strict=True
     ):
         detection = finder.detect(frame)
         if detection is None:
@@ -154,7 +154,7 @@ def figures_of(
     error = (made.astype(np.float64) - dancer.truth) ** 2
     whole = error.mean(axis=(1, 2, 3))
     inside = [part[mask].mean() for part, mask in zip(error, dancer.masks, strict=True)]
-    alike = [likeness(*pair) for pair in zip(made, dancer.truth, strict=True)]
+    alike = [ssim(*pair) for pair in zip(made, dancer.truth, strict=True)]
     away = found_away(made, dancer.motion, finder)
     known = np.isfinite(away)
     surely = known & (true_away < SURE)

@@ -40,7 +40,7 @@ from tiny_quality import (
 )
 
 from animcli.presets import Preset, load_preset
-from animcli.rendering.context import windows_of
+from animcli.rendering.context import context_windows
 from animcli.rendering.renderer import RenderRequest
 from animcli.synthetic.scene import Scene
 from animcli.weights.store import WeightsStore, default_root
@@ -78,7 +78,7 @@ def variants(usual: Preset) -> dict[str, dict[str, Preset]]:
         },
         "keyframes": {
             f"every {spacing} {filling}": replace(
-                usual, latent_spacing=spacing, latent_filling=filling
+                usual, keyframe_interval=spacing, interpolation=filling
             )
             for spacing in (1, 2, 3, 4)
             for filling in ("linear", "spherical")
@@ -95,9 +95,9 @@ def dance(seed: int, frames: int) -> Dancer:
     return Dancer(
         truth=np.stack([each.picture for each in drawn]),
         masks=np.stack([grown(each.mask) for each in drawn]),
-        motion=sequence(np.stack([each.joints for each in drawn])),
+        motion=sequence(np.stack([each.keypoints for each in drawn])),
         reference=still.picture,
-        reference_pose=sequence(still.joints[None]),
+        reference_pose=sequence(still.keypoints[None]),
     )
 
 
@@ -121,7 +121,7 @@ def seam(made: Frames, truth: Frames, preset: Preset) -> float:
     )
     steps = np.abs(change).mean(axis=(1, 2, 3))
     there = set()
-    for window in windows_of(preset, frames)(preset.steps - 1):
+    for window in context_windows(preset, frames)(preset.steps - 1):
         listed = set(window.frames)
         there |= {i - 1 for i in range(1, frames) if (i in listed) != (i - 1 in listed)}
     if not there or len(there) == len(steps):

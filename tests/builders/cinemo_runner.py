@@ -23,7 +23,7 @@ LOADED = (output, diffusers, render, transformers)
 
 WORDS = (
     "render ref.png --preset cinemo --motion-from clip.mkv --size 64x64 --steps 2 "
-    "--sampler dpmpp-2m --window 2 --overlap 0 --frames 5 --lengthen continue "
+    "--sampler dpmpp-2m --window 2 --overlap 0 --frames 5 --extend continue "
     "--decoder frame -o out.mp4 --quiet"
 )
 """Two parts, each inverted and then sampled."""

@@ -55,13 +55,13 @@ def unet_config(entry: dict[str, Any]) -> UNetConfig:
     """A network's shape from its config as diffusers writes it."""
     heads = entry["attention_head_dim"]  # the name is upstream's slip: it's their number
     return UNetConfig(
-        channels=entry["in_channels"],
-        widths=tuple(entry["block_out_channels"]),
-        layers=entry["layers_per_block"],
+        in_channels=entry["in_channels"],
+        block_channels=tuple(entry["block_out_channels"]),
+        layers_per_block=entry["layers_per_block"],
         attention=tuple("CrossAttn" in kind for kind in entry["down_block_types"]),
         heads=heads if isinstance(heads, int) else tuple(heads),
         groups=entry["norm_num_groups"],
-        context=entry["cross_attention_dim"],
+        context_dim=entry["cross_attention_dim"],
         across_frames=True,
         over_time=True,
     )
@@ -82,9 +82,9 @@ def weights_of(case: Case) -> dict[str, Tensor]:
 
     The small set has the recipe in their place.
     """
-    if recipe := case.entry.get("weights"):
-        random = torch.Generator().manual_seed(recipe["seed"])
-        shapes = recipe["shapes"].items()
+    if cache_key := case.entry.get("weights"):
+        random = torch.Generator().manual_seed(cache_key["seed"])
+        shapes = cache_key["shapes"].items()
         return {name: drawn(name, torch.Size(shape), random) for name, shape in shapes}
     state = case.under("sd.")
     return {name: x for name, x in state.items() if not name.endswith("rotary_emb.freqs")}

@@ -1,4 +1,4 @@
-"""A dancer in three dimensions whose joints are known, filmed by a known camera.
+"""A dancer in three dimensions whose keypoints are known, filmed by a known camera.
 
 Two dancers of different build can be given the same joint angles: one is the source, and
 what the other shows is what retargeting should have found. Lengths are in metres, x right,
@@ -89,11 +89,11 @@ class Film:
     distance: float = 4.5
     height: float = 0.95
 
-    def project(self, joints: Array) -> Array:
+    def project(self, keypoints: Array) -> Array:
         """`(frames, n, 3)` metres to `(frames, n, 2)` pixels."""
-        scale = self.focal / (self.distance - joints[..., 2])
-        across = self.size[0] / 2 + scale * joints[..., 0]
-        down = self.size[1] / 2 - scale * (joints[..., 1] - self.height)
+        scale = self.focal / (self.distance - keypoints[..., 2])
+        across = self.size[0] / 2 + scale * keypoints[..., 0]
+        down = self.size[1] / 2 - scale * (keypoints[..., 1] - self.height)
         return np.stack([across, down], axis=-1)
 
     def height_px(self, body: Body) -> float:
@@ -179,19 +179,19 @@ def turn(axis: int, angle: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Take:
-    """What was filmed. joints: `(frames, 24, 3)` metres, body and feet.
+    """What was filmed. keypoints: `(frames, 24, 3)` metres, body and feet.
 
     stance: `(frames,)` 0 right, 1 left: the foot that the weight is on; -1 in the air.
     """
 
-    joints: Array
+    keypoints: Array
     stance: NDArray[np.int64]
 
 
 def perform(body: Body, a: Angles) -> Take:
     """Let a body do the angles, its lower foot resting on the ground."""
     frames = len(a.yaw)
-    joints = np.zeros((frames, 24, 3))
+    keypoints = np.zeros((frames, 24, 3))
 
     def at(turned: Array, *way: float) -> Array:
         return turned @ np.array(way)
@@ -200,35 +200,37 @@ def perform(body: Body, a: Angles) -> Take:
     trunk = yaw @ turn(0, a.lean) @ turn(2, a.tilt)
     chest = trunk @ turn(1, a.twist)
     neck = at(trunk, 0, body.torso, 0)
-    joints[:, s.NECK] = neck
+    keypoints[:, s.NECK] = neck
     head = chest @ turn(1, a.shake) @ turn(0, a.nod)
     for joint, place in HEAD.items():
-        joints[:, joint] = neck + head @ (np.array(place) * body.head)
+        keypoints[:, joint] = neck + head @ (np.array(place) * body.head)
     sides = (
         (0, -1.0, s.RIGHT_SHOULDER, s.RIGHT_HIP),
         (1, 1.0, s.LEFT_SHOULDER, s.LEFT_HIP),
     )
     for side, out, shoulder, hip in sides:
-        joints[:, shoulder] = neck + at(chest, out * body.shoulders, 0, 0)
+        keypoints[:, shoulder] = neck + at(chest, out * body.shoulders, 0, 0)
         upper = chest @ turn(0, -a.arm_forward[:, side]) @ turn(2, out * a.arm_out[:, side])
         bend = turn(1, out * a.elbow_turn[:, side]) @ turn(0, -a.elbow[:, side])
-        joints[:, shoulder + 1] = joints[:, shoulder] + upper @ (DOWN * body.upper_arm)
-        joints[:, shoulder + 2] = joints[:, shoulder + 1] + upper @ bend @ (
+        keypoints[:, shoulder + 1] = keypoints[:, shoulder] + upper @ (
+            DOWN * body.upper_arm
+        )
+        keypoints[:, shoulder + 2] = keypoints[:, shoulder + 1] + upper @ bend @ (
             DOWN * body.forearm
         )
-        joints[:, hip] = at(yaw, out * body.hips, 0, 0)
+        keypoints[:, hip] = at(yaw, out * body.hips, 0, 0)
         thigh = yaw @ turn(0, -a.hip[:, side]) @ turn(2, out * a.hip_out[:, side])
         shin = thigh @ turn(0, a.knee[:, side])
-        joints[:, hip + 1] = joints[:, hip] + thigh @ (DOWN * body.thigh)
-        joints[:, hip + 2] = joints[:, hip + 1] + shin @ (DOWN * body.shin)
+        keypoints[:, hip + 1] = keypoints[:, hip] + thigh @ (DOWN * body.thigh)
+        keypoints[:, hip + 2] = keypoints[:, hip + 1] + shin @ (DOWN * body.shin)
         toe = s.LEFT_BIG_TOE if side else s.RIGHT_BIG_TOE
         flat = yaw @ turn(1, np.full(frames, out * 0.2))
         for joint, way in zip(
             range(toe, toe + 3), ((0, 0.8), (0.4, 0.7), (0, -0.3)), strict=True
         ):
             step = np.array([out * way[0], -0.25, way[1]]) * body.foot
-            joints[:, joint] = joints[:, hip + 2] + flat @ step
-    ankles = joints[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE]]
+            keypoints[:, joint] = keypoints[:, hip + 2] + flat @ step
+    ankles = keypoints[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE]]
     stance = ankles[..., 1].argmin(axis=1)
     resting = ankles[np.arange(frames), stance]
     move = np.zeros((frames, 3))
@@ -236,9 +238,9 @@ def perform(body: Body, a: Angles) -> Take:
     grounded = (a.jump[1:] == 0) & (a.jump[:-1] == 0)
     move[1:] = np.cumsum(np.where(grounded[:, None], before - resting[1:], 0), axis=0)
     move[:, 1] = 0.25 * body.foot - resting[:, 1] + a.jump * body.height
-    joints += move[:, None]
-    joints[..., [0, 2]] -= move[:1, None, [0, 2]]
-    return Take(joints, np.where(a.jump > 0, -1, stance))
+    keypoints += move[:, None]
+    keypoints[..., [0, 2]] -= move[:1, None, [0, 2]]
+    return Take(keypoints, np.where(a.jump > 0, -1, stance))
 
 
 def film(
@@ -250,14 +252,14 @@ def film(
     seed: int = 0,
 ) -> PoseSequence:
     """What the camera saw. zoom: `(frames,)` factors of its focal length."""
-    pixels = camera.project(take.joints)
+    pixels = camera.project(take.keypoints)
     middle = np.array(camera.size) / 2
     if zoom is not None:
         pixels = middle + (pixels - middle) * zoom[:, None, None]
     pixels = pixels + noise_px * np.random.default_rng([seed, 2]).normal(size=pixels.shape)
     frames = len(pixels)
-    points = np.zeros((frames, s.JOINTS, 2), np.float32)
-    scores = np.zeros((frames, s.JOINTS), np.float32)
+    points = np.zeros((frames, s.KEYPOINTS, 2), np.float32)
+    scores = np.zeros((frames, s.KEYPOINTS), np.float32)
     points[:, :24], scores[:, :24] = pixels, 0.9
     ticks, base = even_ticks(frames, RATE)
     return PoseSequence(points, scores, ticks, base, camera.size)
@@ -268,8 +270,8 @@ def portrait(body: Body) -> PoseSequence:
     return film(perform(body, stand()), PORTRAIT)
 
 
-def without(sequence: PoseSequence, joints: list[int]) -> PoseSequence:
-    """The sequence with some joints never seen."""
+def without(sequence: PoseSequence, keypoints: list[int]) -> PoseSequence:
+    """The sequence with some keypoints never seen."""
     scores = sequence.scores.copy()
-    scores[:, joints] = 0
+    scores[:, keypoints] = 0
     return replace(sequence, scores=scores)

@@ -26,7 +26,7 @@ from animcli.metrics.temporal import (
     steps,
 )
 from animcli.metrics.without_truth import Reference, Render
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.scene import Scene
 
@@ -41,8 +41,8 @@ BORDERS = (8, 16)
 class Drawn:
     """Frames of a render with all that is known of them.
 
-    wanted: the joints asked for. found: those that are there. reference: a picture of the
-    figure alone at its first pose.
+    wanted: the keypoints asked for. found: those that are there. reference: a picture of
+    the figure alone at its first pose.
     """
 
     frames: NDArray[np.uint8]
@@ -54,31 +54,33 @@ class Drawn:
     borders: tuple[int, ...] = BORDERS
 
 
-def shot(seed: int) -> Shot:
-    return Shot(azimuth=0.2, backdrop=seed)
+def shot(seed: int) -> CameraShot:
+    return CameraShot(azimuth=0.2, backdrop=seed)
 
 
-def close_up(seed: int) -> Shot:
+def close_up(seed: int) -> CameraShot:
     """Head and chest, from the front: a face of 50 to 80 pixels."""
-    return Shot(azimuth=0.0, tilt=0.0, fill=2.8, floor=2.95, backdrop=seed)
+    return CameraShot(azimuth=0.0, tilt=0.0, fill=2.8, floor=2.95, backdrop=seed)
 
 
 @cache
 def drawn(seed: int, start: float = 0.0) -> Drawn:
-    """A dancer as drawn, with joints as a good detector finds them (1 % of the height)."""
+    """A dancer as drawn, with keypoints as a good detector finds them (1 % of the
+    height).
+    """
     scene = Scene.from_seed(seed)
     scene = Scene(scene.figure, scene.dance, shot(seed))
     drawings = list(scene.drawings(FRAMES, SIZE, start=start))
-    joints = np.stack([drawing.joints for drawing in drawings])
+    keypoints = np.stack([drawing.keypoints for drawing in drawings])
     scores = np.stack([drawing.visible for drawing in drawings]).astype(float)
-    trembling = np.random.default_rng(seed).normal(0, 1.35, joints.shape)
+    trembling = np.random.default_rng(seed).normal(0, 1.35, keypoints.shape)
     frames = np.stack([drawing.picture for drawing in drawings])
     masks = np.stack([drawing.mask > 0 for drawing in drawings])
     return Drawn(
         frames,
         masks,
-        Keypoints(joints, np.ones_like(scores), 0.5),
-        Keypoints(joints + trembling, scores, 0.5),
+        Keypoints(keypoints, np.ones_like(scores), 0.5),
+        Keypoints(keypoints + trembling, scores, 0.5),
         frames[0],
         masks[0],
     )
@@ -188,7 +190,7 @@ def faces(seed: int, other: int | None = None) -> tuple[list[Picture], NDArray[n
         shown = Scene(figure, scene.dance, close_up(seed))
         (drawing,) = shown.drawings(1, FACE_SIZE, start=index / 6)
         pictures.append(drawing.picture)
-        points.append(drawing.joints[[14, 15, 0]])
+        points.append(drawing.keypoints[[14, 15, 0]])
     return pictures, np.array(points, np.float64)
 
 

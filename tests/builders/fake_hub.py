@@ -108,12 +108,12 @@ class Hub(BaseHTTPRequestHandler):
 
 def main(folder: str, *paths: str) -> None:
     from animcli.errors import WeightsError
-    from animcli.weights.catalog import Entry, WeightFile
+    from animcli.weights.catalog import CatalogEntry, WeightFile
     from animcli.weights.catalog import Hub as HubSource
     from animcli.weights.download import fetch
 
     files = tuple(WeightFile(path, path, None, None, 0, None) for path in paths)
-    entry = Entry("toy", "", "MIT", HubSource("o/r", "main"), files, ())
+    entry = CatalogEntry("toy", "", "MIT", HubSource("o/r", "main"), files, ())
     told: list[tuple[str, int, int]] = []
     try:
         fetched = fetch(entry, Path(folder), lambda *words: told.append(words))

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-FAR = torch.device("meta")  # the one kind besides the processor that every torch goes to
+FAR = torch.device("meta")  # the one kind besides the CPU that every torch goes to
 
 aten = torch.ops.aten
 COPIES = (aten._to_copy, aten.copy_, aten.to)
@@ -104,10 +104,10 @@ def done_there(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
             if each.ndim and not isinstance(each, FarTensor):
                 raise RuntimeError(
                     f"Expected all tensors to be on the same device, but {packet} got "
-                    f"{tuple(each.shape)} on the processor"
+                    f"{tuple(each.shape)} on the CPU"
                 )
     elif packet in INDEXED and any(isinstance(each, FarTensor) for each in tensors[1:]):
-        raise RuntimeError("indices should be on the processor, as what they index")
+        raise RuntimeError("indices should be on the CPU, as what they index")
     near = tree_map(as_near, (args, kwargs))
     result = operation(*near[0], **near[1])
     if packet in (aten._local_scalar_dense, aten.equal, aten.is_nonzero):
@@ -128,7 +128,7 @@ def done_there(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
 
 
 def as_near(given: Any) -> Any:
-    """What an operation on the processor is given instead."""
+    """What an operation on the CPU is given instead."""
     if isinstance(given, FarTensor):
         return given.near
     return torch.device("cpu") if isinstance(given, torch.device) else given
@@ -136,6 +136,6 @@ def as_near(given: Any) -> Any:
 
 @contextmanager
 def two_devices() -> Iterator[Callable[[str], torch.device]]:
-    """Gives what stands for `open_device`: everything but the processor is `FAR`."""
+    """Gives what stands for `open_device`: everything but the CPU is `FAR`."""
     with Literals(), TwoDevices():
         yield lambda name: torch.device("cpu") if name == "cpu" else FAR

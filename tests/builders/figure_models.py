@@ -1,7 +1,7 @@
 """ONNX models with the inputs and outputs of YOLOX and of DWPose that really find somebody.
 
-They find figures of coloured dots on grey: each of the first 23 COCO-WholeBody joints has
-its own red and green, and each of two people their own blue. The detector gives the box
+They find figures of coloured dots on grey: each of the first 23 COCO-WholeBody keypoints
+has its own red and green, and each of two people their own blue. The detector gives the box
 around all dots of a person. The joint network looks for the dots of whoever has most dots
 near the middle of the crop, and gives each one's centre.
 """
@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from animcli.pose import keypoints as s
-from animcli.pose.detectors.dwpose import DETECTOR_FILE, JOINTS, MEAN, POSE_FILE, SPREAD
+from animcli.pose.detectors.dwpose import (
+    DETECTOR_FILE,
+    MEAN,
+    POSE_FILE,
+    SPREAD,
+    WHOLE_BODY_KEYPOINTS,
+)
 from animcli.pose.layouts import COCO_WHOLE_BODY
 
 GREY = 128
@@ -28,7 +34,7 @@ NEAR = 14.0  # levels, by which a dot's colours may differ
 
 
 # A figure 1 high whose dots don't cover one another.
-FIGURE = np.zeros((s.JOINTS, 2))
+FIGURE = np.zeros((s.KEYPOINTS, 2))
 FIGURE[: s.FEET.stop] = [
     (0, -0.90), (0, -0.72), (-0.12, -0.72), (-0.20, -0.56), (-0.24, -0.40), (0.12, -0.72),
     (0.20, -0.56), (0.24, -0.40), (-0.08, -0.45), (-0.09, -0.22), (-0.10, -0.04),
@@ -159,7 +165,7 @@ def write_pose(
 ) -> None:
     """Wants normalised RGB; gives how near each class is to the centre of a joint's dot.
 
-    rest: score of the joints without a dot, those of face and hands, wherever they are.
+    rest: score of the keypoints without a dot, those of face and hands, wherever they are.
     """
     height, width = size
     g = Graph()
@@ -213,7 +219,7 @@ def write_pose(
         rest_shape = g.add(
             "Concat",
             g.add("Slice", shape, g.constant([0], np.int64), one),
-            g.constant([JOINTS - DOTS, 2 * axis_size], np.int64),
+            g.constant([WHOLE_BODY_KEYPOINTS - DOTS, 2 * axis_size], np.int64),
             axis=0,
         )
         others = g.add("Expand", g.constant(rest), rest_shape)
@@ -221,5 +227,8 @@ def write_pose(
     g.save(
         file,
         [batch, 3, height, width],
-        {"simcc_x": [batch, JOINTS, 2 * width], "simcc_y": [batch, JOINTS, 2 * height]},
+        {
+            "simcc_x": [batch, WHOLE_BODY_KEYPOINTS, 2 * width],
+            "simcc_y": [batch, WHOLE_BODY_KEYPOINTS, 2 * height],
+        },
     )

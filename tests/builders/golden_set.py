@@ -147,16 +147,16 @@ def unet_config(entry: dict[str, Any]) -> UNetConfig:
     """A network's shape from its config as diffusers writes it."""
     motion = entry.get("motion_module_kwargs") if entry.get("use_motion_module") else None
     return UNetConfig(
-        channels=entry["in_channels"],
-        widths=tuple(entry["block_out_channels"]),
-        layers=entry["layers_per_block"],
+        in_channels=entry["in_channels"],
+        block_channels=tuple(entry["block_out_channels"]),
+        layers_per_block=entry["layers_per_block"],
         attention=tuple("CrossAttn" in kind for kind in entry["down_block_types"]),
         heads=entry["attention_head_dim"],  # the name is upstream's slip: it's their number
         groups=entry["norm_num_groups"],
-        context=entry["cross_attention_dim"],
+        context_dim=entry["cross_attention_dim"],
         motion=motion
         and MotionConfig(
-            positions=motion["temporal_position_encoding_max_len"],
+            max_frames=motion["temporal_position_encoding_max_len"],
             middle=entry["motion_module_mid_block"],
             heads=motion["num_attention_heads"],
         ),

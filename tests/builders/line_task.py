@@ -53,11 +53,11 @@ def trainer_of(
     task: Line,
     folder: Path,
     settings: TrainerSettings = SHORT,
-    report: Callable[[str, int, int], None] = lambda task, done, total: None,
+    progress: Callable[[str, int, int], None] = lambda task, done, total: None,
     processes: Processes = ALONE,
     **changes: Any,
 ) -> Trainer:
     """A trainer that draws nothing. changes: other settings."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = replace(settings, **changes)
-    return Trainer(task, chosen, folder, report, lambda *shown: None, processes)
+    return Trainer(task, chosen, folder, progress, lambda *shown: None, processes)

@@ -107,8 +107,8 @@ def doll(joints: Joints = STANDING, *, plain: bool = False) -> Doll:
 
 def pose(*frames: Joints) -> PoseSequence:
     """A motion, one frame for each set of joints."""
-    points = np.zeros((len(frames), s.JOINTS, 2), np.float32)
-    scores = np.zeros((len(frames), s.JOINTS), np.float32)
+    points = np.zeros((len(frames), s.KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(frames), s.KEYPOINTS), np.float32)
     for index, joints in enumerate(frames):
         for joint, place in joints.items():
             points[index, joint], scores[index, joint] = place, 1

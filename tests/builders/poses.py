@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
 
@@ -17,9 +17,9 @@ def random_pose(
 ) -> PoseSequence:
     """Joints anywhere in the picture, a fifth of them unseen."""
     random = np.random.default_rng(seed)
-    points = (random.random((frames, JOINTS, 2)) * size).astype(np.float32)
-    scores = random.random((frames, JOINTS)).astype(np.float32)
-    unseen = random.random((frames, JOINTS)) < 0.2
+    points = (random.random((frames, KEYPOINTS, 2)) * size).astype(np.float32)
+    scores = random.random((frames, KEYPOINTS)).astype(np.float32)
+    unseen = random.random((frames, KEYPOINTS)) < 0.2
     scores[unseen] = 0
     points[unseen] = 0
     ticks, base = even_ticks(frames, rate)

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.presets import (
-    CINEMO,
+    CINEMO_ONLY,
     CUTOUT,
     FOLLOWING,
     Preset,
@@ -25,8 +25,8 @@ from animcli.presets import (
     load_preset,
     shipped_presets,
 )
-from animcli.settings import bounds_of, keys_of
-from animcli.training.settings import DEFAULTS, parts_of
+from animcli.settings import constraint_of, settings_in
+from animcli.training.settings import DEFAULTS, settings_parts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -78,7 +78,7 @@ Anyone, tiny and MagicAnimate, ³ for cutout. Others ignore them in variables an
 | key | default | is |
 |---|---|---|
 """
-MARKS = {CINEMO: "¹", FOLLOWING: "²", CUTOUT: "³"}
+MARKS = {CINEMO_ONLY: "¹", FOLLOWING: "²", CUTOUT: "³"}
 
 
 def tables() -> str:
@@ -88,11 +88,11 @@ def tables() -> str:
         preset = load_preset(path.stem)
         page += f"| `{path.stem}` | {preset.renderer} | {preset.about} | {advice(path)} |\n"
     page += KEYS
-    for name, each in keys_of(Preset).items():
-        bounds = bounds_of(each)
-        mark = MARKS.get(bounds.only, "°" if bounds.diffusion else "")
+    for name, each in settings_in(Preset).items():
+        constraint = constraint_of(each)
+        mark = MARKS.get(constraint.only, "°" if constraint.diffusion else "")
         default = toml_value(each.default) or "none"
-        page += f"| `{name}`{mark} | `{default}` | {bounds.help} |\n"
+        page += f"| `{name}`{mark} | `{default}` | {constraint.help} |\n"
     return page
 
 
@@ -111,10 +111,10 @@ def training_tables() -> str:
         page += f"\n### {name}\n\n"
         page += "| table | key | default | is |\n|---|---|---|---|\n"
         for table, field in settings.tables().items():
-            for part in parts_of(getattr(settings, field)).values():
-                for key, each in keys_of(type(part)).items():
+            for part in settings_parts(getattr(settings, field)).values():
+                for key, each in settings_in(type(part)).items():
                     value = toml_value(getattr(part, key))
-                    help = bounds_of(each).help
+                    help = constraint_of(each).help
                     page += f"| `[{table}]` | `{key}` | `{value}` | {help} |\n"
     return page
 

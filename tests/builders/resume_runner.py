@@ -7,7 +7,8 @@ a second. Its requests and answers are lines of JSON:
     {"status": what waitpid says, "notes": [...]}
 
 With the words `once FOLDER` it does a single run and prints its progress, as
-`{"what": ..., "done": ...}`; Ctrl-C and SIGTERM then end it after the unit in hand.
+`{"what": ..., "done": ...}`; Ctrl-C and SIGTERM then end it after the unit in hand. With
+`wait` after it, it waits for one of them once a frame was rendered.
 
 In the folder: `frames/` (pictures of a bright spot), `ref.png`; it makes `out.mp4`.
 """
@@ -17,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,14 +31,14 @@ import animcli.video.reader
 from animcli import files
 from animcli.cli.signals import Stop, Stopped, listening
 from animcli.errors import AnimError
-from animcli.pipeline.output import Step, check_steps, deliver
+from animcli.pipeline.output import Step, check_steps, publish
 from animcli.pose import draw
 from animcli.stages import detection, fitting, frames
 from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
 from animcli.video import encode
 from animcli.video.images import write_picture
-from builders.stages import gradient_render, register, spot_pictures, workshop
+from builders.stages import executor, gradient_render, register, spot_pictures
 
 LOADED = (animcli, cv2, detection, draw, fitting, frames, np, encode)
 """What a run would import; here once, before the forks."""
@@ -62,10 +64,10 @@ def steps(folder: Path) -> list[Step]:
 
 def run(folder: Path, **options: object) -> None:
     """What `anim render` does."""
-    at = workshop(folder, **options)
+    at = executor(folder, **options)
     for step in steps(folder):
         check_steps(at, [step], force=False)
-        deliver(at, step, force=False, command=["anim", "render"])
+        publish(at, step, force=False, command=["anim", "render"])
 
 
 def in_a_fork(
@@ -88,17 +90,21 @@ def in_a_fork(
     return status
 
 
-def once(folder: Path) -> None:
+def once(folder: Path, *, waits: bool = False) -> None:
     """A run that says how far it is and listens to signals."""
     stop = Stop()
 
-    def report(what: str, done: int, of: int) -> None:
+    def progress(what: str, done: int, of: int) -> None:
         sys.stdout.write(json.dumps({"what": what, "done": done}) + "\n")
         sys.stdout.flush()
+        latest = time.monotonic() + 60
+        while waits and what == "rendering" and not stop.exit_code:
+            assert time.monotonic() < latest, "no signal came"
+            time.sleep(0.01)
 
-    with listening(stop), stop.between_units():
+    with listening(stop), stop.between_segments():
         try:
-            run(folder, report=report, may_stop=stop.may_stop)
+            run(folder, progress=progress, check_cancelled=stop.check_cancelled)
         except Stopped as stopped:
             sys.exit(stopped.exit_code)
 
@@ -116,6 +122,6 @@ def serve(work: Callable[[Path], None]) -> None:
 if __name__ == "__main__":
     register()
     if sys.argv[1:2] == ["once"]:
-        once(Path(sys.argv[2]))
+        once(Path(sys.argv[2]), waits=sys.argv[3:] == ["wait"])
     else:
         serve(run)

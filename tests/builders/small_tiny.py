@@ -4,19 +4,20 @@ from dataclasses import replace
 from typing import Any
 
 from animcli.networks.unet import MotionConfig, UNetConfig
-from animcli.training.animate_anyone import TINY, AnimateAnyone
+from animcli.training.animate_anyone import TINY, AnimateAnyoneAdapter
 from animcli.training.settings import DEFAULTS, RunSettings
 
 SIDE = 64
 SMALL = replace(
     TINY,
     unet=UNetConfig(
-        channels=16, widths=(16, 16), layers=1, attention=(True, True), heads=2, groups=4,
-        context=8, motion=MotionConfig(positions=8, heads=2, groups=4),
+        in_channels=16, block_channels=(16, 16), layers_per_block=1, attention=(True, True),
+        heads=2, groups=4,
+        context_dim=8, motion=MotionConfig(max_frames=8, heads=2, groups=4),
     ),
-    guider_widths=(8,),
+    guider_channels=(8,),
 )  # fmt: skip
-SYSTEM = AnimateAnyone(SMALL)
+SYSTEM = AnimateAnyoneAdapter(SMALL)
 
 
 def short_settings(**trainer: Any) -> RunSettings:
@@ -28,11 +29,14 @@ def short_settings(**trainer: Any) -> RunSettings:
         for stage in (usual.first, usual.second, usual.autoencoder)
     )
     recipe = replace(first.recipe, batch=2, frames=2, evaluated=2, steps=2, dropped=0.3)
-    growth = replace(first.growth, first_samples=2, samples_per_update=1.0)
+    sample_schedule = replace(
+        first.sample_schedule, first_samples=2, samples_per_update=1.0
+    )
     return replace(
         usual,
-        first=replace(first, recipe=recipe, growth=growth),
-        second=replace(second, recipe=replace(recipe, frames=4), growth=growth),
+        first=replace(first, recipe=recipe, sample_schedule=sample_schedule),
+        second=replace(second, recipe=replace(recipe, frames=4),
+            sample_schedule=sample_schedule),
         data=replace(
             usual.data, width=SIDE, height=SIDE, samples=4, targets=3, frames=4,
             validation=2,

@@ -12,17 +12,23 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.files import make_folder, part_beside, write_file
-from animcli.pipeline.cache import find_unit, keep_unit
-from animcli.pipeline.executor import Workshop
+from animcli.files import make_folder, temp_name, write_file
+from animcli.pipeline.cache import find_segment, keep_segment
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
-from animcli.pipeline.stage import Bench, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, settings_of
 from animcli.pose.detectors import registry
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
 from animcli.rendering import renderer
-from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Conditioning,
+    FrameFn,
+    Progress,
+    RenderRequest,
+)
 from animcli.stages.render import RenderStage
 from animcli.weights.store import WeightsStore
 
@@ -30,10 +36,10 @@ DRAW_THRESHOLD = 0.5
 """Of the blob detector."""
 
 
-def workshop(folder: Path, **options: object) -> Workshop:
+def executor(folder: Path, **options: object) -> Executor:
     """A workshop for a project in `folder`, without weights."""
     weights = WeightsStore(folder / "no-weights")
-    return Workshop(find_project(folder), weights, **options)  # type: ignore[arg-type]
+    return Executor(find_project(folder), weights, **options)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,8 @@ class WriteWord:
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
-    def run(self, bench: Bench) -> None:
-        write_file(bench.out, self.word.encode())
+    def run(self, context: RunContext) -> None:
+        write_file(context.out, self.word.encode())
 
 
 @dataclass(frozen=True)
@@ -83,16 +89,16 @@ class Shout:
     def settings(self) -> Mapping[str, object]:
         return {"mark": self.mark}
 
-    def run(self, bench: Bench) -> None:
-        make_folder(bench.out)
-        for number, word in enumerate(bench.inputs["text"].read_text().split()):
+    def run(self, context: RunContext) -> None:
+        make_folder(context.out)
+        for number, word in enumerate(context.inputs["text"].read_text().split()):
             stem = f"word-{number:03d}"
-            if find_unit(bench.out, stem) is None:
-                part = part_beside(bench.out / f"{stem}.txt")
+            if find_segment(context.out, stem) is None:
+                part = temp_name(context.out / f"{stem}.txt")
                 write_file(part, (word.upper() + self.mark).encode())
-                keep_unit(part, bench.out, stem)
+                keep_segment(part, context.out, stem)
                 self.after_unit(number)
-            bench.may_stop()
+            context.check_cancelled()
 
 
 def shouted(folder: Path) -> list[str]:
@@ -111,7 +117,7 @@ class Spot:
 class BrightSpot:
     """Takes a bright spot for a person; remembers how often it has seen one.
 
-    The joints hang in a ring about the spot, and turn with every frame that was seen, so
+    The keypoints hang in a ring about the spot, and turn with every frame that was seen, so
     that a state that isn't restored shows.
     """
 
@@ -137,28 +143,28 @@ class BrightSpot:
         if len(bright) == 0:
             return None
         self._seen += 1
-        angle = np.arange(JOINTS) / JOINTS * 2 * np.pi + self._seen / 10
+        angle = np.arange(KEYPOINTS) / KEYPOINTS * 2 * np.pi + self._seen / 10
         ring = 6 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
         points = bright.mean(axis=0)[::-1] + ring
-        return Spot(points.astype(np.float32), np.full(JOINTS, 0.9, np.float32))
+        return Spot(points.astype(np.float32), np.full(KEYPOINTS, 0.9, np.float32))
 
 
 class Gradient:
     """Draws a ramp whose place follows the nose; three saved steps of preparation."""
 
-    drive = Drive.SKELETON
+    conditioning = Conditioning.SKELETON
     weights: tuple[str, ...] = ()
 
     def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
-    ) -> FrameSource:
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
         assert request.motion is not None
         kept = checkpoint.load() or {"step": np.array(0), "shade": np.array(3.0)}
         step, shade = int(kept["step"]), float(kept["shade"])  # type: ignore[arg-type]
         for done in range(step, 3):
             shade = shade * 1.7 + request.preset.seed % 7
             checkpoint.save({"step": np.array(done + 1), "shade": np.array(shade)})
-            report("preparing", done + 1, 3)
+            progress("preparing", done + 1, 3)
         width, height = request.size
         across = np.arange(width)[None, :, None] + np.arange(3)[None, None] * 40
         down = np.arange(height)[:, None, None]
@@ -176,22 +182,24 @@ class Gradient:
 class Echo:
     """Shows the drawn video that it was given."""
 
-    drive = Drive.DENSEPOSE
+    conditioning = Conditioning.DENSEPOSE
     weights: tuple[str, ...] = ()
 
     def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
-    ) -> FrameSource:
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
         assert request.control is not None
         return request.control
 
 
 def register() -> None:
     """Make the renderer `gradient` and the detector `bright-spot` known."""
-    renderer.RENDERERS["gradient"] = renderer.Entry(
+    renderer.RENDERERS["gradient"] = renderer.RendererEntry(
         "builders.stages:Gradient", 1, ("numpy",)
     )
-    registry.DETECTORS["bright-spot"] = registry.Entry("builders.stages:BrightSpot", "")
+    registry.DETECTORS["bright-spot"] = registry.DetectorEntry(
+        "builders.stages:BrightSpot", ""
+    )
 
 
 def gradient_preset(seed: int = 42, width: int = 64, height: int = 96) -> Preset:

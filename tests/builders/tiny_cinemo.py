@@ -19,10 +19,10 @@ from builders.tiny_networks import TEXT, VAE, random, save
 
 TINY_CINEMO = Cinemo(
     UNetConfig(
-        widths=(32, 32), layers=1, attention=(True, False), heads=1, groups=4, context=8,
-        across_frames=True, over_time=True,
+        block_channels=(32, 32), layers_per_block=1, attention=(True, False), heads=1,
+        groups=4, context_dim=8, across_frames=True, over_time=True,
     ),
-    motion_waves=8,
+    motion_embed_dim=8,
 )  # fmt: skip
 TEMPORAL = {
     "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1,
@@ -49,7 +49,7 @@ def write_tiny_cinemo(root: Path, cinemo: Cinemo = TINY_CINEMO) -> dict[str, Pat
         (folder / part).mkdir(parents=True)
     torch.manual_seed(0)
     file = "diffusion_pytorch_model"
-    unet = random(MotionUNet(cinemo.unet, cinemo.motion_waves))
+    unet = random(MotionUNet(cinemo.unet, cinemo.motion_embed_dim))
     save(unet.state_dict(), folder / "unet" / file)
     (folder / "unet" / "config.json").write_text("{}")
     for part, kind, config in (

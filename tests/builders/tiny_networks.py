@@ -15,23 +15,28 @@ from transformers.models.clip.modeling_clip import (
 )
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import MotionConfig, UNet, UNetConfig
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
 from animcli.rendering.magic_animate import MagicAnimate
 
 SPATIAL = UNetConfig(
-    widths=(16, 16), layers=1, attention=(True, False), heads=2, groups=4, context=8
+    block_channels=(16, 16),
+    layers_per_block=1,
+    attention=(True, False),
+    heads=2,
+    groups=4,
+    context_dim=8,
 )
-MOTION = MotionConfig(positions=16, heads=2, groups=4)
+MOTION = MotionConfig(max_frames=16, heads=2, groups=4)
 TINY = AnimateAnyone(
-    AnimateAnyoneConfig(replace(SPATIAL, motion=MOTION), guider_widths=(4, 4, 4, 4))
+    AnimateAnyoneConfig(replace(SPATIAL, motion=MOTION), guider_channels=(4, 4, 4, 4))
 )
 TINY_MAGIC = MagicAnimate(
     replace(
-        TINY.unet, across_frames=True, motion=replace(MOTION, positions=12, middle=False)
+        TINY.unet, across_frames=True, motion=replace(MOTION, max_frames=12, middle=False)
     ),
-    condition_widths=(4, 4, 4, 4),
+    condition_channels=(4, 4, 4, 4),
 )
 TEXT = {
     "vocab_size": 49408, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
@@ -61,7 +66,7 @@ def write_tiny_weights(root: Path) -> dict[str, Path]:
     save(
         {k: v for k, v in unet.items() if "motion_modules" not in k}, one / "denoising_unet"
     )
-    save(random(ReferenceUNet(SPATIAL)).state_dict(), one / "reference_unet")
+    save(random(ReferenceNet(SPATIAL)).state_dict(), one / "reference_unet")
     save(random(TINY.config.guider()).state_dict(), one / "pose_guider")
     clip, vae = folders["clip-image-encoder"], folders["sd-vae-ft-mse"]
     network = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP))
@@ -87,7 +92,7 @@ def write_tiny_magic_weights(root: Path) -> dict[str, Path]:
     motion = {k: v for k, v in unet.items() if "motion_modules" in k}
     save(motion, own / "temporal_attention")
     save({k: v for k, v in unet.items() if k not in motion}, base / "unet" / file)
-    encoder, controlnet = ReferenceUNet(SPATIAL), ControlNet(SPATIAL, (4, 4, 4, 4))
+    encoder, controlnet = ReferenceNet(SPATIAL), ControlNet(SPATIAL, (4, 4, 4, 4))
     save(random(encoder).state_dict(), own / "appearance_encoder" / file)
     save(random(controlnet).state_dict(), own / "densepose_controlnet" / file)
     text = CLIPTextModel(CLIPTextConfig(**TEXT)).state_dict()

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from animcli.weights.catalog import Entry, Hub, WeightFile
+from animcli.weights.catalog import CatalogEntry, Hub, WeightFile
 from animcli.weights.fetched import Fetched
-from animcli.weights.hub import Report
+from animcli.weights.hub import Progress
 
 HUB = Hub("somebody/something", "main")
 
@@ -25,8 +25,10 @@ def file(
     return WeightFile(name, path or name, size, digest, size or 0, naming)
 
 
-def entry(*files: WeightFile, name: str = "toy", on_first_use: bool = False) -> Entry:
-    return Entry(name, "a toy", "MIT", HUB, files, ("play",), (), on_first_use)
+def entry(
+    *files: WeightFile, name: str = "toy", on_first_use: bool = False
+) -> CatalogEntry:
+    return CatalogEntry(name, "a toy", "MIT", HUB, files, ("play",), (), on_first_use)
 
 
 class FakeHub:
@@ -39,7 +41,7 @@ class FakeHub:
         self.digests = digests or {}
         self.asked = 0
 
-    def __call__(self, entry: Entry, folder: Path, report: Report) -> Fetched:
+    def __call__(self, entry: CatalogEntry, folder: Path, progress: Progress) -> Fetched:
         self.asked += 1
         paths = {}
         for wanted in entry.files:

@@ -11,7 +11,7 @@ from animcli.cli.config import HOMES
 from animcli.cli.signals import EXIT_CODES
 from animcli.errors import AnimError
 from animcli.presets import Preset, find_presets
-from animcli.settings import keys_of
+from animcli.settings import settings_in
 
 ROW = re.compile(r"^\| (\d+) \|(?: (\w+))? \| (.*) \|$", re.MULTILINE)
 
@@ -56,7 +56,7 @@ def test_the_tables_of_training_are_up_to_date() -> None:
     assert (DOCS / "training.md").read_text().endswith(training_tables())
 
 
-@pytest.mark.parametrize("name", [*find_presets(), *keys_of(Preset)])
+@pytest.mark.parametrize("name", [*find_presets(), *settings_in(Preset)])
 def test_every_preset_and_key_is_documented(name: str) -> None:
     assert f"| `{name}`" in (DOCS / "presets.md").read_text()
 

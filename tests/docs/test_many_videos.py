@@ -8,7 +8,7 @@ import pytest
 from batch_stand_ins import environment, program
 from builders.stages import spot_pictures
 
-from animcli.cli.main import parse
+from animcli.cli.main import parse_line
 from animcli.video.images import write_picture
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
@@ -54,9 +54,9 @@ def test_the_guide_shows_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_guide_is_understood(folder: Path, command: str) -> None:
-    line = parse(expanded(command))
+    line = parse_line(expanded(command))
     assert line.mistakes == ()
-    assert line.requests
+    assert line.commands
 
 
 @pytest.mark.parametrize("file", [path.name for path in FILES if "jobs" in path.name])
@@ -77,5 +77,5 @@ def test_a_command_in_a_script_for_a_cluster_is_understood(folder: Path, file: s
     commands = re.findall(r"(?:^|exec |&& )(anim batch [^'\n]*)", text, re.M)
     assert commands
     for command in commands:
-        line = parse(shlex.split(command)[1:])
+        line = parse_line(shlex.split(command)[1:])
         assert line.mistakes == ()

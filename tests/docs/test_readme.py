@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from animcli.cli.main import parse
+from animcli.cli.main import parse_line
 from animcli.presets import find_presets
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,9 @@ def test_the_readme_shows_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_is_understood(command: str) -> None:
-    line = parse(shlex.split(command)[1:])
+    line = parse_line(shlex.split(command)[1:])
     assert line.mistakes == ()
-    assert line.requests
+    assert line.commands
 
 
 @pytest.mark.parametrize("target", re.findall(r"^    make (\w+)", README, re.M))

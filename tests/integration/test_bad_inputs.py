@@ -27,7 +27,7 @@ from PIL import Image
 
 from animcli.cli.main import main
 from animcli.pose.io_pose import write_pose
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.dance import Dance
 from animcli.synthetic.scene import Scene
@@ -61,7 +61,7 @@ def models(monkeypatch: pytest.MonkeyPatch, blazepose_models: Path) -> None:
 @lru_cache(maxsize=1)
 def dancer() -> list[Pixels]:
     """Six pictures of a drawn dancer."""
-    scene = Scene(Figure.from_seed(23), Dance.from_seed(22), Shot(backdrop=23))
+    scene = Scene(Figure.from_seed(23), Dance.from_seed(22), CameraShot(backdrop=23))
     return [drawing.picture for drawing in scene.drawings(6, SIZE, 24.0)]
 
 
@@ -517,7 +517,7 @@ def test_row_21_a_pose_file_that_cannot_be_read_is_named(
         pytest.param("-o a.gif --codec h264", 2, [".mp4"], id="39"),
         pytest.param("-o no/a.mp4", 7, ["no: no such folder"], id="38"),
         pytest.param("-o taken.mp4", 8, ["taken.mp4 exists already", "--force"], id="36"),
-        pytest.param("--device cuda", 2, ["--device cuda means nothing"], id="34"),
+        pytest.param("--device cuda", 2, ["--device cuda has no effect"], id="34"),
         pytest.param("--encoder nvenc", 2, ["no such option"], id="41"),
     ],
 )

@@ -97,154 +97,154 @@ def sharing(stage: str) -> list[Job]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", path)
     return Bench(tmp_path)
 
 
-def test_every_job_is_done_once_by_the_two_slots(bench: Bench) -> None:
-    bench.run([f"make {number}" for number in range(12)], slots=2)
-    assert bench.code == 0
-    assert sorted(bench.log(), key=int) == [str(number) for number in range(12)]
-    assert {at.state for at in bench.standing().values()} == {"done"}
+def test_every_job_is_done_once_by_the_two_slots(context: Bench) -> None:
+    context.run([f"make {number}" for number in range(12)], slots=2)
+    assert context.code == 0
+    assert sorted(context.log(), key=int) == [str(number) for number in range(12)]
+    assert {at.state for at in context.standing().values()} == {"done"}
 
 
-def test_what_is_done_isn_t_done_again(bench: Bench) -> None:
+def test_what_is_done_isn_t_done_again(context: Bench) -> None:
     jobs = [f"make {number}" for number in range(4)]
-    bench.run(jobs)
-    driver = bench.run(jobs)
+    context.run(jobs)
+    driver = context.run(jobs)
     assert (driver.counts.fresh, driver.counts.done) == (4, 0)
-    assert len(bench.log()) == 4
-    ends = [x for x in read_journal(bench.folder / "batch.jsonl") if x["event"] == "end"]
+    assert len(context.log()) == 4
+    ends = [x for x in read_journal(context.folder / "batch.jsonl") if x["event"] == "end"]
     assert len(ends) == 4  # each job's record once
 
 
 @pytest.mark.parametrize("death", ["segfault", "leave 139", "leave 0", "killed"])
-def test_a_job_whose_process_dies_is_begun_again(bench: Bench, death: str) -> None:
-    bench.run([f"once a {death}", "make b"], slots=2)
-    assert bench.code == 0
-    assert (bench.folder / "a").read_text() == "a"
-    assert bench.standing()["job-0"].attempts == 2
+def test_a_job_whose_process_dies_is_begun_again(context: Bench, death: str) -> None:
+    context.run([f"once a {death}", "make b"], slots=2)
+    assert context.code == 0
+    assert (context.folder / "a").read_text() == "a"
+    assert context.standing()["job-0"].attempts == 2
 
 
-def test_a_job_that_always_dies_fails_alone(bench: Bench) -> None:
-    bench.run(["killed", *(f"make {number}" for number in range(6))], slots=2)
-    assert bench.code == 9
-    assert bench.log().count("killed") == 4  # once, and three more times
-    assert bench.standing()["job-0"].state == "failed"
-    assert "SIGKILL" in bench.standing()["job-0"].error
-    assert all((bench.folder / str(number)).exists() for number in range(6))
+def test_a_job_that_always_dies_fails_alone(context: Bench) -> None:
+    context.run(["killed", *(f"make {number}" for number in range(6))], slots=2)
+    assert context.code == 9
+    assert context.log().count("killed") == 4  # once, and three more times
+    assert context.standing()["job-0"].state == "failed"
+    assert "SIGKILL" in context.standing()["job-0"].error
+    assert all((context.folder / str(number)).exists() for number in range(6))
 
 
 @pytest.mark.parametrize(
     ("code", "times"), [(2, 1), (3, 1), (4, 1), (5, 1), (1, 2), (6, 2)]
 )
 def test_a_failure_is_tried_again_only_where_that_may_help(
-    bench: Bench, code: int, times: int
+    context: Bench, code: int, times: int
 ) -> None:
-    bench.run([f"fail {code} x", "make a"])
-    assert bench.code == 9
-    assert bench.log().count(f"fail-{code}") == times
-    assert bench.standing()["job-0"].exit_code == code
-    assert (bench.folder / "a").exists()
+    context.run([f"fail {code} x", "make a"])
+    assert context.code == 9
+    assert context.log().count(f"fail-{code}") == times
+    assert context.standing()["job-0"].exit_code == code
+    assert (context.folder / "a").exists()
 
 
-def test_garbage_on_standard_output_is_no_event(bench: Bench) -> None:
-    bench.run(["garbage a", "make b"])
-    assert bench.code == 0
-    assert sorted(bench.log()) == ["a", "b"]
+def test_garbage_on_standard_output_is_no_event(context: Bench) -> None:
+    context.run(["garbage a", "make b"])
+    assert context.code == 0
+    assert sorted(context.log()) == ["a", "b"]
 
 
-def test_a_shared_stage_is_made_once_before_those_who_need_it(bench: Bench) -> None:
-    bench.run_jobs(sharing("make s"), slots=2)
-    assert bench.code == 0
-    assert sorted(bench.log()) == ["0", "1", "2", "3", "s"]
-    assert bench.log()[0] == "s"
+def test_a_shared_stage_is_made_once_before_those_who_need_it(context: Bench) -> None:
+    context.run_jobs(sharing("make s"), slots=2)
+    assert context.code == 0
+    assert sorted(context.log()) == ["0", "1", "2", "3", "s"]
+    assert context.log()[0] == "s"
 
 
-def test_a_shared_stage_that_fails_is_tried_once_for_all_of_them(bench: Bench) -> None:
-    bench.run_jobs(sharing("fail 3"), slots=2)
-    assert bench.code == 9
-    assert bench.log() == ["fail-3"]
-    assert {at.exit_code for at in bench.standing().values()} == {3}
+def test_a_shared_stage_that_fails_is_tried_once_for_all_of_them(context: Bench) -> None:
+    context.run_jobs(sharing("fail 3"), slots=2)
+    assert context.code == 9
+    assert context.log() == ["fail-3"]
+    assert {at.exit_code for at in context.standing().values()} == {3}
 
 
-def test_a_question_that_kills_its_process_stops_no_job(bench: Bench) -> None:
-    bench.run(["make a shared one-word", "make b"])
-    assert bench.code == 0
-    assert sorted(bench.log()) == ["a", "b"]
+def test_a_question_that_kills_its_process_stops_no_job(context: Bench) -> None:
+    context.run(["make a shared one-word", "make b"])
+    assert context.code == 0
+    assert sorted(context.log()) == ["a", "b"]
 
 
-def test_a_slow_shared_stage_holds_up_only_those_who_need_it(bench: Bench) -> None:
+def test_a_slow_shared_stage_holds_up_only_those_who_need_it(context: Bench) -> None:
     jobs = [
         Job(0, "a", ("make", "a", "shared", "slow s 1"), ()),
         Job(1, "b", ("make", "b", "shared", "slow s 1"), ()),
         Job(2, "c", ("make", "c"), ()),
     ]
-    bench.run_jobs(jobs, slots=2)
-    assert bench.log() == ["begin-s", "c", "s", "a", "b"] or bench.log() == [
+    context.run_jobs(jobs, slots=2)
+    assert context.log() == ["begin-s", "c", "s", "a", "b"] or context.log() == [
         "begin-s", "c", "s", "b", "a"
     ]  # fmt: skip
 
 
-def test_the_longest_job_goes_first_and_after_is_kept(bench: Bench) -> None:
+def test_the_longest_job_goes_first_and_after_is_kept(context: Bench) -> None:
     jobs = [
         Job(0, "a", ("make", "a", "cost", "1"), ()),
         Job(1, "b", ("make", "b", "cost", "5"), ()),
         Job(2, "c", ("make", "c", "cost", "9"), (), after=("a",)),
     ]
-    bench.run_jobs(jobs)
-    assert bench.log() == ["b", "a", "c"]
+    context.run_jobs(jobs)
+    assert context.log() == ["b", "a", "c"]
 
 
-def test_jobs_may_wait_for_jobs_that_stand_behind_them(bench: Bench) -> None:
+def test_jobs_may_wait_for_jobs_that_stand_behind_them(context: Bench) -> None:
     jobs = [
         Job(number, str(number), ("make", str(number)), (), after=(str(number + 1),))
         for number in range(16)
     ]
-    bench.run_jobs([*jobs, Job(16, "16", ("make", "16"), ())], slots=2)
-    assert bench.log() == [str(number) for number in range(16, -1, -1)]
+    context.run_jobs([*jobs, Job(16, "16", ("make", "16"), ())], slots=2)
+    assert context.log() == [str(number) for number in range(16, -1, -1)]
 
 
-def test_a_job_goes_on_after_one_that_failed(bench: Bench) -> None:
+def test_a_job_goes_on_after_one_that_failed(context: Bench) -> None:
     jobs = [
         Job(0, "a", ("fail", "3", "a"), ()),
         Job(1, "b", ("make", "b"), (), after=("a",)),
     ]
-    bench.run_jobs(jobs)
-    assert bench.log() == ["fail-3", "b"]
+    context.run_jobs(jobs)
+    assert context.log() == ["fail-3", "b"]
 
 
-def test_no_more_jobs_are_begun_after_the_most_failures(bench: Bench) -> None:
-    driver = bench.run(["fail 3 x"] * 9, options=Options(max_failures=2))
-    assert bench.code == 9
-    assert len(bench.log()) == 2
+def test_no_more_jobs_are_begun_after_the_most_failures(context: Bench) -> None:
+    driver = context.run(["fail 3 x"] * 9, options=Options(max_failures=2))
+    assert context.code == 9
+    assert len(context.log()) == 2
     assert driver.counts.left == 7
 
 
-def test_a_job_that_hears_no_signal_is_ended_after_the_grace(bench: Bench) -> None:
+def test_a_job_that_hears_no_signal_is_ended_after_the_grace(context: Bench) -> None:
     def stopping() -> int:
-        return 143 if (bench.folder / "log").exists() else 0
+        return 143 if (context.folder / "log").exists() else 0
 
-    bench.run(["deaf 60", "make b"], options=Options(grace=0.5), stopping=stopping)
-    assert bench.code == 143
-    assert bench.log() == ["deaf"]
-    assert bench.standing()["job-0"].state == "stopped"
+    context.run(["deaf 60", "make b"], options=Options(grace=0.5), stopping=stopping)
+    assert context.code == 143
+    assert context.log() == ["deaf"]
+    assert context.standing()["job-0"].state == "stopped"
 
 
-def test_a_child_that_can_t_start_is_given_up(bench: Bench) -> None:
-    Path(bench.folder / "batch_fakes.py").write_text("raise ImportError('no such thing')")
-    os.environ["PYTHONPATH"] = str(bench.folder) + os.pathsep + os.environ["PYTHONPATH"]
-    driver = bench.run(["make a"])
-    assert bench.code == 9
+def test_a_child_that_can_t_start_is_given_up(context: Bench) -> None:
+    Path(context.folder / "batch_fakes.py").write_text("raise ImportError('no such thing')")
+    os.environ["PYTHONPATH"] = str(context.folder) + os.pathsep + os.environ["PYTHONPATH"]
+    driver = context.run(["make a"])
+    assert context.code == 9
     assert driver.counts.left == 1
-    assert "no such thing" in "".join(bench.notes.lines)
+    assert "no such thing" in "".join(context.notes.lines)
 
 
-def test_two_jobs_that_fail_alike_on_one_slot_take_it_out(bench: Bench) -> None:
+def test_two_jobs_that_fail_alike_on_one_slot_take_it_out(context: Bench) -> None:
     """The other slot is kept busy, so that both land on the first."""
-    bench.run(["slow s 4", "fail 1 x", "fail 1 x", "make a", "make b"], slots=2)
-    assert any("is taken out" in line for line in bench.notes.lines)
-    assert (bench.folder / "a").exists()
-    assert (bench.folder / "b").exists()
+    context.run(["slow s 4", "fail 1 x", "fail 1 x", "make a", "make b"], slots=2)
+    assert any("is taken out" in line for line in context.notes.lines)
+    assert (context.folder / "a").exists()
+    assert (context.folder / "b").exists()

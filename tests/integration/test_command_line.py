@@ -47,7 +47,7 @@ def a_picture(name: str = "ref.png") -> Path:
 
 
 def in_cache() -> list[Listing]:
-    return list(find_project(Path.cwd()).store.listing())
+    return list(find_project(Path.cwd()).store.ls())
 
 
 def errors(words: list[str], capsys: Capture) -> tuple[int, str]:
@@ -75,7 +75,7 @@ def test_a_motion_goes_to_node_editors_and_comes_back(capsys: Capture) -> None:
     assert capsys.readouterr().out == "dance.json\nback.pose\n"
     back = read_pose(Path("back.pose"))
     assert (back.rate, back.size, len(back)) == (12, pose.size, len(pose))
-    body = pose.seen[:, :18]
+    body = pose.visible[:, :18]
     np.testing.assert_allclose(
         back.points[:, :18][body], pose.points[:, :18][body], atol=0.01
     )
@@ -99,7 +99,7 @@ def test_the_same_line_again_does_nothing_again(capsys: Capture) -> None:
     capsys.readouterr()
     assert main(["inspect", "dance.mp4", "--json"]) == 0
     stages = json.loads(capsys.readouterr().out)["stages"]
-    assert [stage["outcome"] for stage in stages] == ["fresh"]
+    assert [stage["outcome"] for stage in stages] == ["cached"]
     assert Path("dance-sheet.png").stat().st_mtime_ns == before
 
 
@@ -225,12 +225,12 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         (
             "render ref.png -m dance.pose --preset cutout --steps 3",
             2,
-            "--steps means nothing to the preset",
+            "--steps has no effect with the preset",
         ),
         (
             "render ref.png -m dance.pose --preset cutout --device cuda",
             2,
-            "--device cuda means nothing to",
+            "--device cuda has no effect with",
         ),
         ("render ref.png -m dance.pose -o a.avi", 2, "a.avi: don't know how to write .avi"),
         ("render ref.png -m dance.pose -o ref.png", 2, "ref.png: don't know how to write"),
@@ -363,7 +363,11 @@ def test_settings_in_anim_toml_name_every_key(capsys: Capture) -> None:
     assert capsys.readouterr().out == "new/anim.toml\n"
     text = Path("new/anim.toml").read_text()
     set_all = "\n".join(
-        line[2:] for line in text.splitlines() if " = " in line and not line.endswith("=")
+        line[2:]
+        for line in text.splitlines()
+        if line.startswith("# ")
+        and line[2:].partition(" = ")[0].isidentifier()
+        and line[-1] != "="
     )
     Path("new/anim.toml").write_text(set_all)
     assert main(["-p", "new", "presets", "show", "cutout", "--origin"]) == 0
@@ -456,7 +460,7 @@ def test_a_web_page_is_no_weights(capsys: Capture) -> None:
 def test_no_more_memory_is_no_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     from animcli.stages.inspect import SheetStage
 
-    def greedy(self: SheetStage, bench: object) -> None:
+    def greedy(self: SheetStage, context: object) -> None:
         raise MemoryError
 
     a_clip()
@@ -467,7 +471,7 @@ def test_no_more_memory_is_no_bug(capsys: Capture, monkeypatch: pytest.MonkeyPat
 def test_a_bug_is_shown_as_a_bug(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     from animcli.stages.inspect import SheetStage
 
-    def broken(self: SheetStage, bench: object) -> None:
+    def broken(self: SheetStage, context: object) -> None:
         raise ZeroDivisionError("by zero")
 
     a_clip()

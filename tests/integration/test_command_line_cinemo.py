@@ -69,8 +69,8 @@ def test_as_much_motion_as_in_a_clip(here: Path, capsys: Capture) -> None:
     facts = json.loads(capsys.readouterr().out)["results"][0]
     bucket = int(100 * facts["neighbour SSIM"])
     like = rendered("like.mkv", "--frames 3 --motion-like clip.mkv")
-    assert np.array_equal(like, rendered("id.mkv", f"--frames 3 --motion-id {bucket}"))
-    other = rendered("other.mkv", f"--frames 3 --motion-id {bucket - 40}")
+    assert np.array_equal(like, rendered("id.mkv", f"--frames 3 --motion-bucket {bucket}"))
+    other = rendered("other.mkv", f"--frames 3 --motion-bucket {bucket - 40}")
     assert not np.array_equal(like, other)
 
 

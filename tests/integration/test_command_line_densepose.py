@@ -9,8 +9,8 @@ from builders.stages import spot_pictures
 
 from animcli.cli.main import main
 from animcli.pose.detectors.densepose import FILE
-from animcli.pose.draw import Kind
-from animcli.rendering.renderer import RENDERERS, Entry
+from animcli.pose.draw import ControlKind
+from animcli.rendering.renderer import RENDERERS, RendererEntry
 from animcli.stages.detection import kind_of_clip
 from animcli.video.images import write_picture
 from animcli.video.reader import open_footage
@@ -41,13 +41,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows DensePose shows what it follows, and wants no weights."""
     monkeypatch.setitem(
-        RENDERERS, "magic-animate", Entry("builders.stages:Echo", 1, ("numpy",))
+        RENDERERS, "magic-animate", RendererEntry("builders.stages:Echo", 1, ("numpy",))
     )
 
 
 def test_a_densepose_video_is_made_and_then_followed(here: Path, echo: None) -> None:
     assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mkv"]) == 0
-    assert kind_of_clip(here / "parts.mkv") is Kind.DENSEPOSE
+    assert kind_of_clip(here / "parts.mkv") is ControlKind.DENSEPOSE
     assert main(["render", "ref.png", "-m", "parts.mkv", PRESET, "--frames", "4"]) == 0
     with open_footage(here / "ref-parts.mp4") as reader:
         assert (reader.info.width, reader.info.height) == (256, 256)
@@ -57,8 +57,8 @@ def test_a_densepose_video_is_made_and_then_followed(here: Path, echo: None) -> 
 def test_the_parts_go_on_to_a_render_in_the_same_line(here: Path, echo: None) -> None:
     words = "extract-pose dance --kind densepose then render ref.png"
     assert main([*words.split(), PRESET]) == 0
-    assert kind_of_clip(here / "dance-densepose.mp4") is Kind.DENSEPOSE
-    assert kind_of_clip(here / "ref-dance.mp4") is Kind.DENSEPOSE
+    assert kind_of_clip(here / "dance-densepose.mp4") is ControlKind.DENSEPOSE
+    assert kind_of_clip(here / "ref-dance.mp4") is ControlKind.DENSEPOSE
 
 
 def test_a_skeleton_renderer_refuses_a_densepose_video(here: Path, capsys: Capture) -> None:
@@ -71,7 +71,7 @@ def test_a_skeleton_renderer_refuses_a_densepose_video(here: Path, capsys: Captu
         capsys.readouterr()
         assert main(words.split()) == 2
         said = capsys.readouterr().err
-        assert "parts is a drawn video (densepose), which has no joints" in said
+        assert "parts is a drawn video (densepose), which has no keypoints" in said
         assert "--preset magic-animate" in said
 
 
@@ -83,9 +83,9 @@ def test_a_skeleton_video_is_not_taken_for_densepose(media: Path, capsys: Captur
     assert "--preset animate-anyone" in said
 
 
-def test_options_about_joints_mean_nothing_to_parts(capsys: Capture) -> None:
+def test_options_about_keypoints_mean_nothing_to_parts(capsys: Capture) -> None:
     assert main(["extract-pose", "dance", "--kind", "densepose", "--no-hands"]) == 2
-    assert "--hands is about joints" in capsys.readouterr().err
+    assert "--hands is about keypoints" in capsys.readouterr().err
 
 
 def test_without_the_network_nothing_is_begun(here: Path, capsys: Capture) -> None:

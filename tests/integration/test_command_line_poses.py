@@ -18,7 +18,7 @@ from animcli.pose import keypoints as s
 from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE
 from animcli.pose.io_pose import read_pose, write_pose
 from animcli.pose.sequence import PoseSequence
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.scene import Scene
 from animcli.video.images import write_picture
 from animcli.weights.catalog import read_catalog
@@ -26,7 +26,8 @@ from animcli.weights.store import WeightsStore
 
 FRAMES = 20
 BODY_25 = (*range(8), *range(9, 19))
-"""Where OpenPose's BODY_25 has each of our 18 joints: the middle of the hips is extra."""
+"""Where OpenPose's BODY_25 has each of our 18 keypoints: the middle of the hips is
+extra."""
 
 WHOLE_BODY = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
 HOLISTIC = (0, None, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
@@ -80,7 +81,7 @@ def dance() -> PoseSequence:
     motion = dancer.film(
         dancer.perform(dancer.Body(), dancer.dance(3, FRAMES)), dancer.STAGE
     )
-    motion = dancer.without(motion, list(range(s.BODY.stop, s.JOINTS)))
+    motion = dancer.without(motion, list(range(s.BODY.stop, s.KEYPOINTS)))
     points = motion.points.copy()
     points[:, s.NECK] = points[:, [s.RIGHT_SHOULDER, s.LEFT_SHOULDER]].mean(axis=1)
     return replace(motion, points=points)
@@ -92,11 +93,11 @@ def write_foreign(
     components: list[PoseHeaderComponent],
     places: tuple[int | None, ...],
 ) -> None:
-    """The 18 joints of a motion where another program has them; all else is unseen."""
-    joints = sum(len(part.points) for part in components)
+    """The 18 keypoints of a motion where another program has them; all else is unseen."""
+    keypoints = sum(len(part.points) for part in components)
     dimensions = len(components[0].format) - 1
-    points = np.zeros((len(motion), 1, joints, dimensions), np.float32)
-    scores = np.zeros((len(motion), 1, joints), np.float32)
+    points = np.zeros((len(motion), 1, keypoints, dimensions), np.float32)
+    scores = np.zeros((len(motion), 1, keypoints), np.float32)
     for ours, theirs in enumerate(places):
         if theirs is not None:
             points[:, 0, theirs, :2] = motion.points[:, ours]
@@ -128,14 +129,16 @@ def test_a_foreign_motion_is_retargeted_as_the_same_motion_of_ours(
 @pytest.mark.usefixtures("blazepose_models")
 def test_a_foreign_motion_is_retargeted_to_a_picture(dance: PoseSequence) -> None:
     scene = Scene.from_seed(1)
-    [drawn] = Scene(scene.figure, scene.dance, Shot(backdrop=3)).drawings(1, (384, 512))
+    [drawn] = Scene(scene.figure, scene.dance, CameraShot(backdrop=3)).drawings(
+        1, (384, 512)
+    )
     write_picture(Path("ref.png"), drawn.picture)
     write_foreign("foreign.pose", dance, *LAYOUTS["body-25"])
     words = ["retarget", "foreign.pose", "--to", "ref.png", "-o", "fit.pose"]
     assert main([*words, "--quiet"]) == 0
     fitted = read_pose(Path("fit.pose"))
     assert (fitted.size, len(fitted)) == ((384, 512), FRAMES)
-    assert fitted.seen[:, s.NECK].all()
+    assert fitted.visible[:, s.NECK].all()
 
 
 STAND_INS = f"""

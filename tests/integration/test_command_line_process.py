@@ -63,7 +63,7 @@ def test_help_takes_less_than_a_third_of_a_second() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # Of the processor, not of the clock: other tests run at the same time.
+    # Of the CPU, not of the clock: other tests run at the same time.
     assert min(seconds() for _ in range(3)) < 0.3
 
 

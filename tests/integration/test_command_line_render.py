@@ -75,7 +75,7 @@ def test_the_result_moves(here: Path) -> None:
 
 def test_the_same_demo_again_is_there_already(capsys: Capture) -> None:
     stages = answer(["demo", "-o", ".", "--frames", str(FRAMES)], capsys)["stages"]
-    assert {stage["outcome"] for stage in stages} == {"fresh"}
+    assert {stage["outcome"] for stage in stages} == {"cached"}
 
 
 def test_a_chain_is_the_same_as_its_parts(capsys: Capture) -> None:
@@ -109,7 +109,7 @@ def test_without_weights_and_a_preset_cutout_renders(capsys: Capture) -> None:
     assert main(line.split()) == 0
     assert "rendering with the preset cutout" in capsys.readouterr().err
     stages = answer([*line.split(), "--preset", "cutout"], capsys)["stages"]
-    assert {stage["outcome"] for stage in stages} == {"fresh"}  # the same work
+    assert {stage["outcome"] for stage in stages} == {"cached"}  # the same work
     with open_footage(Path("said.mp4")) as reader:
         pictures = [frame.picture.astype(np.int16) for frame in reader.frames()]
     assert len(pictures) == 4

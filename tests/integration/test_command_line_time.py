@@ -1,4 +1,4 @@
-"""A render that takes hours on a processor is told before it starts, and agreed to."""
+"""A render that takes hours on a CPU is told before it starts, and agreed to."""
 
 import io
 import shutil
@@ -63,7 +63,7 @@ def here(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor on which this render takes days."""
+    """A CPU on which this render takes days."""
     monkeypatch.setattr(cost, "flops_a_second", lambda: 1e4)
 
 
@@ -99,7 +99,7 @@ def test_a_terminal_is_asked(
     monkeypatch.setattr("sys.stdin", Terminal(answer))
     monkeypatch.setattr("sys.stderr", told)
     assert main(LINE) == code
-    assert "on this processor. Start it? [y/N]" in told.getvalue()
+    assert "on this CPU. Start it? [y/N]" in told.getvalue()
     assert (here / "out.mp4").exists() == (code == 0)
 
 
@@ -112,5 +112,5 @@ def test_a_dry_run_tells_the_time_and_asks_nothing(here: Path, capsys: Capture) 
     assert " left" in capsys.readouterr().out
 
 
-def test_the_rate_of_this_processor_is_a_rate() -> None:
+def test_the_rate_of_this_cpu_is_a_rate() -> None:
     assert 1e8 < cost.flops_a_second() < 1e14

@@ -4,18 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
-from animcli.pipeline.stage import MayStop
+from animcli.pipeline.stage import CheckCancelled
 from animcli.stages.extract import ExtractStage
 from animcli.weights.store import WeightsStore
 
 
-def extracted(folder: Path, video: Path, models: Path, may_stop: MayStop) -> str:
+def extracted(
+    folder: Path, video: Path, models: Path, check_cancelled: CheckCancelled
+) -> str:
     """The digest of the pose file."""
     folder.mkdir(exist_ok=True)
     weights = WeightsStore(models.parent)
-    at = Workshop(find_project(folder), weights, may_stop=may_stop)
+    at = Executor(find_project(folder), weights, check_cancelled=check_cancelled)
     return at.make(ExtractStage(video)).digest
 
 

@@ -10,10 +10,10 @@ import pytest
 from builders.resume import RUNNER, Runner, decoded, environment
 
 
-def started(folder: Path) -> "subprocess.Popen[str]":
+def started(folder: Path, *words: str) -> "subprocess.Popen[str]":
     """The same chain in a process of its own, which says when a unit of work is done."""
     return subprocess.Popen(
-        [sys.executable, str(RUNNER), "once", str(folder)],
+        [sys.executable, str(RUNNER), "once", str(folder), *words],
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
@@ -26,7 +26,7 @@ def started(folder: Path) -> "subprocess.Popen[str]":
 def test_a_signal_ends_the_run_after_the_unit_in_hand(
     project: Path, runs: Runner, unbroken: str, number: signal.Signals, code: int
 ) -> None:
-    with started(project) as process:
+    with started(project, "wait") as process:
         assert process.stdout
         for line in process.stdout:
             if json.loads(line)["what"] == "rendering":  # the first frame is there

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from builders.stages import Shout, WriteWord, shouted, workshop
+from builders.stages import Shout, WriteWord, executor, shouted
 
 from animcli import files
 from animcli.errors import StorageError
-from animcli.pipeline.output import Step, check_steps, deliver
+from animcli.pipeline.output import Step, check_steps, publish
 
 WORDS = "one two"
 WANTED = ["ONE!", "TWO!"]
@@ -25,10 +25,10 @@ def command(folder: Path) -> None:
     """A small chain, delivered as a folder and as a file with its manifest."""
     word = WriteWord(WORDS)
     steps = [Step(Shout(word), folder / "shouts"), Step(word, folder / "word.txt", True)]
-    at = workshop(folder)
+    at = executor(folder)
     check_steps(at, steps, force=False)
     for step in steps:
-        deliver(at, step, force=False, command=["anim"])
+        publish(at, step, force=False, command=["anim"])
 
 
 def check_result(folder: Path) -> None:
@@ -36,9 +36,9 @@ def check_result(folder: Path) -> None:
     assert shouted(folder / "shouts") == WANTED
     assert (folder / "word.txt").read_text() == WORDS
     assert (folder / "word.txt.json").is_file()
-    store = workshop(folder).store
+    store = executor(folder).store
     assert [line.state for line in store.verify()] == ["whole", "whole"]
-    assert {line.state for line in store.listing()} == {"whole"}
+    assert {line.state for line in store.ls()} == {"whole"}
     visible = {path.name for path in folder.iterdir()}
     assert visible == {".anim", "shouts", "word.txt", "word.txt.json"}
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from animcli.cli.main import main
 from animcli.errors import PresetError, WeightsError
-from animcli.pose.keypoints import BODY, JOINTS
+from animcli.pose.keypoints import BODY, KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
@@ -108,8 +108,8 @@ def request(folder: Path) -> RenderRequest:
 def pose_of(
     keypoints: NDArray[np.float32], ticks: NDArray[np.int64], base: Fraction
 ) -> PoseSequence:
-    points = np.zeros((len(keypoints), JOINTS, 2), np.float32)
-    scores = np.zeros((len(keypoints), JOINTS), np.float32)
+    points = np.zeros((len(keypoints), KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(keypoints), KEYPOINTS), np.float32)
     points[:, BODY], scores[:, BODY] = SIDE * keypoints[..., :2], keypoints[..., 2]
     return PoseSequence(points, scores, ticks, base, (SIDE, SIDE))
 
@@ -208,7 +208,8 @@ def test_a_file_of_another_network_is_named(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", '{"unet": 3}', "{}", '{"unet": {"widths": [8]}}', "nonsense"]
+    "text",
+    ["", "[1]", '{"unet": 3}', "{}", '{"unet": {"block_channels": [8]}}', "nonsense"],
 )
 def test_a_configuration_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)

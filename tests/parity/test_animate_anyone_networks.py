@@ -7,7 +7,7 @@ from torch import Tensor
 
 from animcli.networks.controlnet import PoseGuider
 from animcli.networks.motion_module import MotionModule
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
 
 SET = golden_set("animate_anyone")
@@ -21,9 +21,9 @@ def unet() -> UNet:
 
 
 @pytest.fixture(scope="module")
-def reference_unet() -> ReferenceUNet:
+def reference_unet() -> ReferenceNet:
     config = unet_config(SET.shapes["unet2d"])
-    return SET.load(ReferenceUNet(config), "reference_unet")
+    return SET.load(ReferenceNet(config), "reference_unet")
 
 
 @SET.each("in_pose", "out")
@@ -42,7 +42,7 @@ def test_the_motion_module(case: Case) -> None:
     module = MotionModule(
         config["in_channels"],
         heads=config["num_attention_heads"],
-        positions=config["temporal_position_encoding_max_len"],
+        max_frames=config["temporal_position_encoding_max_len"],
     )
     SET.load(module, "motion_module", case.under("weights/"))
     clip = case.tensors["in"]
@@ -60,31 +60,29 @@ def over_clip(module: MotionModule, clip: Tensor) -> Tensor:
 @SET.each("in_sample", "in_ehs", "in_pose_fea", "out")
 def test_the_unet(case: Case, unet: UNet) -> None:
     t = case.tensors
-    latents, step, sight = t["in_sample"], t["in_timestep"], unet.see(t["in_ehs"])
-    close(case, unet(latents, step, sight, pose=t["in_pose_fea"]), "out")
-    close(case, unet(latents, step, sight), "out_no_pose")
-    batch = unet(latents, t["in_timestep_batch"], sight, pose=t["in_pose_fea"])
+    latents, step, kv_cache = t["in_sample"], t["in_timestep"], unet.cache_kv(t["in_ehs"])
+    close(case, unet(latents, step, kv_cache, pose=t["in_pose_fea"]), "out")
+    close(case, unet(latents, step, kv_cache), "out_no_pose")
+    batch = unet(latents, t["in_timestep_batch"], kv_cache, pose=t["in_pose_fea"])
     close(case, batch, "out_timestep_batch")
-    five = unet.see(t["in_ehs_5tokens"])
+    five = unet.cache_kv(t["in_ehs_5tokens"])
     close(case, unet(latents, step, five, pose=t["in_pose_fea"]), "out_ehs_5tokens")
 
 
 @SET.each("odd_in_sample", "odd_out")
 def test_the_unet_at_sizes_that_are_no_multiple_of_eight(case: Case, unet: UNet) -> None:
     t = case.tensors
-    sight = unet.see(t["in_ehs"][:1])
-    out = unet(t["odd_in_sample"], t["in_timestep"], sight, pose=t["odd_in_pose_fea"])
+    kv_cache = unet.cache_kv(t["in_ehs"][:1])
+    out = unet(t["odd_in_sample"], t["in_timestep"], kv_cache, pose=t["odd_in_pose_fea"])
     close(case, out, "odd_out")
 
 
 @SET.each("in_ref_latents", "bank_cfg/**")
-def test_what_the_reference_network_shows(
-    case: Case, reference_unet: ReferenceUNet
-) -> None:
+def test_what_the_reference_network_shows(case: Case, reference_unet: ReferenceNet) -> None:
     token = case.tensors["in_clip_embeds"]
-    sight = reference_unet.see(torch.cat([torch.zeros_like(token), token]))
+    kv_cache = reference_unet.cache_kv(torch.cat([torch.zeros_like(token), token]))
     reference = case.tensors["in_ref_latents"].expand(2, -1, -1, -1)
-    features = reference_unet(reference, torch.tensor(0), sight)
+    features = reference_unet(reference, torch.tensor(0), kv_cache)
     shown = {
         f"bank_cfg/{path}.transformer_blocks.0": rows for path, rows in features.items()
     }
@@ -96,25 +94,27 @@ def test_what_the_reference_network_shows(
 @SET.each("in_ref_latents", "out_cfg", "out_nocfg")
 @pytest.mark.parametrize("rounded", [False, True], ids=["exact", "as-float16"])
 def test_looking_at_a_reference(
-    case: Case, rounded: bool, unet: UNet, reference_unet: ReferenceUNet
+    case: Case, rounded: bool, unet: UNet, reference_unet: ReferenceNet
 ) -> None:
     t, ending = case.tensors, "_bank_fp16" if rounded else ""
     token, zeros = t["in_clip_embeds"], torch.zeros_like(t["in_clip_embeds"])
     features = reference_unet(
-        t["in_ref_latents"], torch.tensor(0), reference_unet.see(token)
+        t["in_ref_latents"], torch.tensor(0), reference_unet.cache_kv(token)
     )
     if rounded:  # what upstream does with the features on their way
         features = {path: rows.half().float() for path, rows in features.items()}
 
-    alone = unet.see(token, features)
+    alone = unet.cache_kv(token, features)
     out = unet(t["in_sample"], t["in_timestep"], alone, pose=t["in_pose_fea"])
     close(case, out, f"out_nocfg{ending}")
 
-    both = unet.see(torch.cat([zeros, token]), features)
+    both = unet.cache_kv(torch.cat([zeros, token]), features)
     doubled = t["in_sample"].expand(2, -1, -1, -1, -1)
     out = unet(doubled, t["in_timestep"], both, pose=t["in_pose_fea"])
     close(case, out, f"out_cfg{ending}")
 
     # Guidance in two calls instead of one is the same thing in less memory.
-    plain = unet(t["in_sample"], t["in_timestep"], unet.see(zeros), pose=t["in_pose_fea"])
+    plain = unet(
+        t["in_sample"], t["in_timestep"], unet.cache_kv(zeros), pose=t["in_pose_fea"]
+    )
     torch.testing.assert_close(plain, out[:1], rtol=0, atol=case.tolerance)

@@ -14,20 +14,25 @@ from transformers.models.clip.configuration_clip import CLIPVisionConfig
 from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
 from animcli.networks.controlnet import PoseGuider
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import (
     CLIP_SIDE,
-    describe,
+    encode_image,
     pose_features,
     predictor,
-    show,
+    reference_features,
 )
-from animcli.rendering.context import Window, fill_between, uniform_windows
+from animcli.rendering.context import ContextWindow, interpolate, uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.memory import Thrift
+from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.pipeline import denoise
-from animcli.rendering.schedulers import ANIMATE_ANYONE, Schedule, Solver, make_scheduler
+from animcli.rendering.schedulers import (
+    ANIMATE_ANYONE_SCHEDULE,
+    NoiseSchedule,
+    Scheduler,
+    make_scheduler,
+)
 from animcli.rendering.vae import Autoencoder, to_unit
 
 SET = golden_set("animate_anyone")
@@ -46,7 +51,7 @@ class Pipeline:
         self.case, self.config = case, case.entry["config"]
         self.unet = SET.load(UNet(unet_config(shapes["unet3d"])), "denoising_unet")
         self.reference_unet = SET.load(
-            ReferenceUNet(unet_config(shapes["unet2d"])), "reference_unet"
+            ReferenceNet(unet_config(shapes["unet2d"])), "reference_unet"
         )
         guider = PoseGuider(
             guider_shape["conditioning_embedding_channels"],
@@ -78,12 +83,12 @@ class Pipeline:
             whole = np.asarray(Image.fromarray(picture).resize(size, Image.BICUBIC))
             top, left = (size[1] - CLIP_SIDE) // 2, (size[0] - CLIP_SIDE) // 2
             picture = whole[top : top + CLIP_SIDE, left : left + CLIP_SIDE]
-        return describe(self.clip, picture)
+        return encode_image(self.clip, picture)
 
-    def windows(self) -> list[Window]:
+    def windows(self) -> list[ContextWindow]:
         config, frames = self.config, self.config["frames"]
         if not config["context_frames"]:  # the short pipeline has no windows
-            return [Window(tuple(range(frames)), (1.0,) * frames)]
+            return [ContextWindow(tuple(range(frames)), (1.0,) * frames)]
         return uniform_windows(
             frames,
             config["context_frames"],
@@ -99,30 +104,36 @@ class Pipeline:
         return times
 
     def steps(
-        self, *, rounded: bool = False, solver: Solver | None = None
+        self, *, rounded: bool = False, solver: Scheduler | None = None
     ) -> Iterator[Tensor]:
         """The latents (1, c, frames, h, w) after each step."""
         token = self.token()
-        features = show(self.reference_unet, self.latents, token)
+        features = reference_features(self.reference_unet, self.latents, token)
         if rounded:  # what upstream does with the features on their way
             features = {path: rows.half().float() for path, rows in features.items()}
         steps = self.config["steps"]
         guidance = Guidance(self.config["guidance_scale"])
-        start_step = predictor(
-            self.unet, token, features, self.pose, guidance, steps, Thrift(together=True)
+        step_fn = predictor(
+            self.unet,
+            token,
+            features,
+            self.pose,
+            guidance,
+            steps,
+            MemoryPlan(cfg_batch=True),
         )
         noise = self.case.tensors["in_latents"][0].transpose(0, 1)
-        solver = solver or Solver("ddim", ANIMATE_ANYONE, steps)
+        solver = solver or Scheduler("ddim", ANIMATE_ANYONE_SCHEDULE, steps)
         windows = self.windows()
-        for latents in denoise(noise, solver, start_step, lambda _: windows):
+        for latents in denoise(noise, solver, step_fn, lambda _: windows):
             yield latents.transpose(0, 1)[None]
 
 
-class Forgetful(Solver):
+class Forgetful(Scheduler):
     """Takes the sum of what windows say for the mean, as upstream does without guidance."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__("ddim", ANIMATE_ANYONE, pipeline.config["steps"])
+        super().__init__("ddim", ANIMATE_ANYONE_SCHEDULE, pipeline.config["steps"])
         self.times = pipeline.times_seen()
 
     def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
@@ -174,7 +185,7 @@ def test_frames_of_several_windows_are_averaged_without_guidance_too(case: Case)
     if pipeline.config["guidance_scale"] <= 1:
         upstream = upstream / pipeline.times_seen()[:, 0]
 
-    scheduler = make_scheduler("ddim", ANIMATE_ANYONE)
+    scheduler = make_scheduler("ddim", ANIMATE_ANYONE_SCHEDULE)
     scheduler.set_timesteps(pipeline.config["steps"])
     expected = scheduler.step(
         upstream, scheduler.timesteps[0], case.tensors["in_latents"], return_dict=False
@@ -187,9 +198,9 @@ def test_frames_of_several_windows_are_averaged_without_guidance_too(case: Case)
 def test_the_schedules(case: Case) -> None:
     t = case.tensors
     schedules = {
-        "infer_v2": ANIMATE_ANYONE,
-        "infer_v1": Schedule(),
-        "train": Schedule(
+        "infer_v2": ANIMATE_ANYONE_SCHEDULE,
+        "infer_v1": NoiseSchedule(),
+        "train": NoiseSchedule(
             "scaled_linear", "v_prediction", zero_snr=True, spacing="trailing"
         ),
     }
@@ -204,7 +215,10 @@ def test_the_schedules(case: Case) -> None:
             scheduler.set_timesteps(int(key))
             assert scheduler.timesteps.tolist() == t[f"{name}/timesteps_{key}"].tolist()
         taken = case.under(f"{name}/step")
-        solver, latents = Solver("ddim", schedules[name], len(taken)), t["step_in_sample"]
+        solver, latents = (
+            Scheduler("ddim", schedules[name], len(taken)),
+            t["step_in_sample"],
+        )
         for step in range(len(taken)):
             latents = solver.step(t["step_in_model_out"] * (1 + 0.1 * step), step, latents)
             close(case, latents, f"{name}/step{step}_out")
@@ -236,5 +250,5 @@ def test_frames_between_frames(case: Case) -> None:
     for way, short in [("linear", "linear"), ("spherical", "slerp")]:
         for factor in case.under(f"out_{short}_x"):
             places = range(0, len(frames) * int(factor), int(factor))
-            made = fill_between(frames, places, way).transpose(0, 1)[None]
+            made = interpolate(frames, places, way).transpose(0, 1)[None]
             close(case, made, f"out_{short}_x{factor}")

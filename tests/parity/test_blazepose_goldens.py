@@ -14,13 +14,13 @@ from PIL import Image
 
 from animcli.pose.detectors.blazepose.detector import (
     PERSON_GRIDS,
-    Roi,
+    ROI,
     anchors,
     body_roi,
     decode,
     merge_overlapping,
 )
-from animcli.pose.detectors.blazepose.landmarks import refine, sigmoid
+from animcli.pose.detectors.blazepose.landmarks import refine_by_heatmap, sigmoid
 from animcli.pose.detectors.blazepose.tracker import BlazePose
 from animcli.video.reader import open_footage
 
@@ -63,7 +63,7 @@ def test_anchors_are_the_official_ones(between: Numbers) -> None:
 
 def test_a_detection_is_decoded_as_officially(between: Numbers) -> None:
     height, width = between["image_hw"]
-    square = Roi(width / 2, height / 2, height, height)
+    square = ROI(width / 2, height / 2, height, height)
     found = merge_overlapping(
         *decode(
             between["det_raw"][0],
@@ -90,9 +90,9 @@ def test_a_detection_is_decoded_as_officially(between: Numbers) -> None:
 
 def test_landmarks_are_refined_as_officially(between: Numbers) -> None:
     rows = between["ld_195"].reshape(39, 5).astype(float)
-    roi = Roi(*between["roi"])
+    roi = ROI(*between["roi"])
     heatmap = between["heatmap_f16"][0].astype(np.float32)
-    points = roi.to_picture(refine(rows[:35, :2] / 256, heatmap))
+    points = roi.to_picture(refine_by_heatmap(rows[:35, :2] / 256, heatmap))
     # the heatmap is kept in half precision: 1e-3 of a logit, 0.05 px at 1100 px a crop
     np.testing.assert_allclose(points[:33], between["landmarks_px"], atol=0.05)
     np.testing.assert_allclose(points[33:], between["aux_px"], atol=0.05)
@@ -134,7 +134,9 @@ def test_a_dance_agrees_with_openpose(blazepose_models: Path, media: Path) -> No
         ours = np.array(
             [blazepose.detect(frame.picture).points for frame in reader.frames()]
         )
-    joints = theirs[:, BODY_25]
+    keypoints = theirs[:, BODY_25]
     torso = np.linalg.norm(theirs[:, 1, :2] - theirs[:, 8, :2], axis=1)
-    near = np.linalg.norm(ours[:, :18] - joints[..., :2], axis=2) < 0.1 * torso[:, None]
-    assert near[joints[..., 2] > 0.3].mean() >= 0.98  # OpenPose's own threshold for drawing
+    near = np.linalg.norm(ours[:, :18] - keypoints[..., :2], axis=2) < 0.1 * torso[:, None]
+    assert (
+        near[keypoints[..., 2] > 0.3].mean() >= 0.98
+    )  # OpenPose's own threshold for drawing

@@ -11,13 +11,13 @@ from builders.golden_set import Case
 from torch import Tensor, nn
 
 from animcli.networks.attention import (
-    FrameAttention,
-    FrameOrder,
     RelativeBias,
+    RotaryCache,
     SpatialTransformer,
+    TemporalSelfAttention,
+    apply_rotary,
     distance_buckets,
-    frame_angles,
-    turn,
+    rotary_angles,
 )
 from animcli.networks.layers import ResnetBlock, fold_frames, unfold_frames
 from animcli.networks.unet import MotionUNet
@@ -34,7 +34,7 @@ def predicted(case: Case, part: str, strength: float = 1.0) -> Tensor:
     return unet(
         sample,
         step,
-        unet.see_clip(given["encoder_hidden_states"], sample.shape[2]),
+        unet.cache_clip_kv(given["encoder_hidden_states"], sample.shape[2]),
         first=given["base_content"],
         motion=unet.add_embedding(strength * given["motion_ids"]),
     )
@@ -89,12 +89,12 @@ def heard_of(unet: MotionUNet, names: list[str]) -> Iterator[dict[str, Tensor]]:
 @cases("in.hidden_states", "out.hidden_states_first8frames", weights=True)
 def test_attention_over_time(case: Case) -> None:
     t, config = case.tensors, case.entry["config"]
-    attention = FrameAttention(config["query_dim"], config["heads"])
+    attention = TemporalSelfAttention(config["query_dim"], config["heads"])
     attention.load_state_dict(weights_of(case))
 
     def over(clip: Tensor) -> Tensor:  # (positions, f, c), one sample
         frames = clip.shape[1]
-        said = attention(clip.transpose(0, 1), attention.see(frames))
+        said = attention(clip.transpose(0, 1), attention.cache_rotary(frames))
         return said.transpose(0, 1)
 
     clip = t["in.hidden_states"]
@@ -107,13 +107,13 @@ def test_attention_over_time(case: Case) -> None:
 def test_what_tells_frames_apart(case: Case) -> None:
     t, config = case.tensors, case.entry["config"]
     frames = t["rotary.in"].shape[-2]
-    angles = frame_angles(frames)
+    angles = rotary_angles(frames)
     close(case, angles[1], "rotary.freqs", rtol=0, atol=1e-6)  # of frame 1: the frequencies
     bias = RelativeBias(config["heads"])
     learned = "relative_attention_bias.weight"
     bias.load_state_dict({learned: weights_of(case)[f"time_rel_pos_bias.{learned}"]})
-    order = FrameOrder(bias(frames), angles.cos(), angles.sin())
-    close(case, turn(t["rotary.in"], order), "rotary.out")
+    order = RotaryCache(bias(frames), angles.cos(), angles.sin())
+    close(case, apply_rotary(t["rotary.in"], order), "rotary.out")
     assert torch.equal(order.bias, t["relbias.out"])
     table = t["relbias.bucket_index_40x40"]
     assert torch.equal(distance_buckets(len(table)), table)
@@ -131,7 +131,7 @@ def test_the_transformer(case: Case) -> None:
         over_time=True,
     )
     transformer.load_state_dict(weights_of(case))
-    seen = transformer.see(t["in.encoder_hidden_states"], None, clip.shape[2])
+    seen = transformer.cache_kv(t["in.encoder_hidden_states"], None, clip.shape[2])
     said = unfold_frames(transformer(fold_frames(clip), clip.shape[2], seen), clip.shape[2])
     close(case, said, "out.sample")
 

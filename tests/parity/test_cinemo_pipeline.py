@@ -10,19 +10,24 @@ from builders.cinemo_set import BLOCK, cases, close, close_latents, steps_of, un
 from builders.golden_set import Case
 from torch import Tensor, nn
 
-from animcli.rendering.cinemo import predictor, tell
-from animcli.rendering.context import Window
+from animcli.rendering.cinemo import encode_conditioning, predictor
+from animcli.rendering.context import ContextWindow
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.memory import Thrift
-from animcli.rendering.noise import dct_matrix, low_pass, refine
-from animcli.rendering.pipeline import Steps, denoise
-from animcli.rendering.schedulers import CINEMO, Inversion, Solver, make_scheduler
-from animcli.rendering.vae import SCALING_FACTOR, decoded
+from animcli.rendering.memory import MemoryPlan
+from animcli.rendering.noise import dct_matrix, low_pass, refine_noise
+from animcli.rendering.pipeline import SchedulerProtocol, denoise
+from animcli.rendering.schedulers import (
+    CINEMO_SCHEDULE,
+    DDIMInversion,
+    Scheduler,
+    make_scheduler,
+)
+from animcli.rendering.vae import SCALING_FACTOR, decode_frames
 from animcli.stages.fitting import cover, cover_exactly
-from animcli.training.cinemo import PUBLISHED, Batch, Networks
-from animcli.training.cinemo import Cinemo as TrainedCinemo
+from animcli.training.cinemo import PUBLISHED, CinemoBatch, CinemoNetworks
+from animcli.training.cinemo import CinemoAdapter as TrainedCinemo
 from animcli.training.denoising import denoising_loss
-from animcli.video.ssim import likeness, neighbour_likeness
+from animcli.video.ssim import neighbour_ssim, ssim
 
 
 def frames_first(clip: Tensor) -> Tensor:
@@ -31,32 +36,36 @@ def frames_first(clip: Tensor) -> Tensor:
 
 
 def signal(timestep: int) -> float:
-    return float(make_scheduler("ddim", CINEMO).alphas_cumprod[timestep])
+    return float(make_scheduler("ddim", CINEMO_SCHEDULE).alphas_cumprod[timestep])
 
 
 def walk(
-    case: Case, prefix: str, config: dict[str, float], start: Tensor, solver: Steps
+    case: Case,
+    prefix: str,
+    config: dict[str, float],
+    start: Tensor,
+    solver: SchedulerProtocol,
 ) -> None:
     """Compare every step of a loop, with guidance in one call and in two."""
     t = case.tensors
     unet = unet_of(case.entry["config"]["unet"])
     negative = t.get("in.negative_prompt_embeds", t["in.prompt_embeds"])
     texts = torch.cat([negative, t["in.prompt_embeds"], t["in.prompt_embeds"]])
-    window = Window(tuple(range(start.shape[2])), (1.0,) * start.shape[2])
+    window = ContextWindow(tuple(range(start.shape[2])), (1.0,) * start.shape[2])
     expected = steps_of(case, prefix)
     assert [step for _, step in expected] == solver.timesteps.tolist()
-    for together in {False, config["guidance_scale"] > 1}:
-        told = tell(
+    for cfg_batch in {False, config["guidance_scale"] > 1}:
+        told = encode_conditioning(
             unet,
             texts,
             config["motion_bucket_id"],
             start.shape[2],
-            Thrift(together=together),
+            MemoryPlan(cfg_batch=cfg_batch),
         )
         guidance = Guidance(config["guidance_scale"])
-        start_step = predictor(told, t["in.base_content"][0, :, 0], guidance, len(expected))
+        step_fn = predictor(told, t["in.base_content"][0, :, 0], guidance, len(expected))
         with torch.inference_mode():
-            walked = denoise(frames_first(start), solver, start_step, lambda _: [window])
+            walked = denoise(frames_first(start), solver, step_fn, lambda _: [window])
             for (name, _), latents in zip(expected, walked, strict=True):
                 close_latents(case, latents.transpose(0, 1)[None], name)
 
@@ -66,21 +75,21 @@ def walk(
 def test_every_step_of_sampling(case: Case, run: str) -> None:
     config = case.entry["config"]
     start = case.tensors[config[run]["init"]]
-    walk(case, run, config[run], start, Solver("ddim", CINEMO, config["steps"]))
+    walk(case, run, config[run], start, Scheduler("ddim", CINEMO_SCHEDULE, config["steps"]))
 
 
 @cases("in.motion_latents", "inv.step0_*")
 def test_every_step_of_inversion(case: Case) -> None:
     config = case.entry["config"]
     start = case.tensors["in.motion_latents"]
-    walk(case, "inv", config, start, Inversion(CINEMO, config["steps"]))
+    walk(case, "inv", config, start, DDIMInversion(CINEMO_SCHEDULE, config["steps"]))
 
 
 @cases("in.init_latents_dct", "in.noise")
 def test_the_noise_that_sampling_starts_from(case: Case) -> None:
     t, config = case.tensors, case.entry["config"]["cfg"]["dct"]
     first, noise = t["in.base_content"][0, :, 0], frames_first(t["in.noise"])
-    refined = refine(noise, first, signal(config["timestep"]), config["percentage"])
+    refined = refine_noise(noise, first, signal(config["timestep"]), config["percentage"])
     close(case, refined.transpose(0, 1)[None], "in.init_latents_dct", rtol=0, atol=5e-6)
 
 
@@ -92,11 +101,11 @@ def test_refining_noise(case: Case) -> None:
     at, part = signal(config["timestep"]), config["percentage"]
     close(
         case,
-        refine(noise, first, at, part).transpose(0, 1)[None],
+        refine_noise(noise, first, at, part).transpose(0, 1)[None],
         "out.latents",
         **exact,
     )
-    wide = refine(noise.double(), first, at, part).transpose(0, 1)[None]
+    wide = refine_noise(noise.double(), first, at, part).transpose(0, 1)[None]
     close(case, wide, "out.latents_f64", **exact)
     close(case, wide.half(), "out.latents_f16", rtol=0, atol=2e-3)  # a place of float16
     noised = at**0.5 * first[:, None] + (1 - at) ** 0.5 * t["in.noise"][0].double()
@@ -120,7 +129,7 @@ def test_the_cosine_transform(case: Case) -> None:
 
 @cases("scheduler.alphas_cumprod")
 def test_the_schedule(case: Case) -> None:
-    scheduler = make_scheduler("ddim", CINEMO)
+    scheduler = make_scheduler("ddim", CINEMO_SCHEDULE)
     close(case, scheduler.alphas_cumprod, "scheduler.alphas_cumprod", rtol=1e-6, atol=0)
     for name in case.under("scheduler.timesteps_"):
         scheduler.set_timesteps(int(name))
@@ -147,7 +156,7 @@ def test_decoding(case: Case) -> None:
     close(case, clip / SCALING_FACTOR, "decode.full_latents_before_vae")
     for decoder, name in [("temporal", "temporal"), ("frame", "framewise")]:
         stub = Stub()
-        frames = decoded(stub, decoder, frames_first(clip), Nothing())
+        frames = decode_frames(stub, decoder, frames_first(clip), Nothing())
         pictures = np.stack(list(frames(range(clip.shape[2]))))
         said = torch.from_numpy(pictures)[None].int()
         # The index allows one step: upstream cuts the rest off here, and rounds there.
@@ -182,7 +191,7 @@ def test_preprocessing(case: Case) -> None:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_training_objective(case: Case, checkpointing: bool) -> None:
     t = case.tensors
-    batch = Batch(
+    batch = CinemoBatch(
         clips=t["in.latents"],
         text=t["in.encoder_hidden_states"],
         motion=t["in.motion_ids"],
@@ -190,7 +199,7 @@ def test_the_training_objective(case: Case, checkpointing: bool) -> None:
         timesteps=t["in.timesteps"],
     )
     unet = unet_of(case.entry["config"]["unet"])
-    model, system = Networks(unet, t["in.encoder_hidden_states"][:1]), TrainedCinemo()
+    model, system = CinemoNetworks(unet, t["in.encoder_hidden_states"][:1]), TrainedCinemo()
     close(case, batch.latents, "mid.residual")
     noisy = PUBLISHED.add_noise(batch.latents, batch.noise, batch.timesteps)
     close(case, noisy, "mid.noisy_residual")
@@ -205,7 +214,7 @@ def test_the_training_objective(case: Case, checkpointing: bool) -> None:
     expected = unet(
         t["mid.noisy_residual"],
         t["in.timesteps"],
-        unet.see_clip(t["in.encoder_hidden_states"], t["in.noise"].shape[2]),
+        unet.cache_clip_kv(t["in.encoder_hidden_states"], t["in.noise"].shape[2]),
         first=first,
         motion=unet.add_embedding(t["in.motion_ids"]),
     )
@@ -223,11 +232,11 @@ def test_the_likeness_of_pictures(case: Case) -> None:
     t = case.tensors
     clips = {"gray": t["in.gray_uint8"].numpy(), "rgb": t["in.clip_uint8_thwc"].numpy()}
     for kind, clip in clips.items():
-        adjacent = [likeness(a, b) for a, b in pairwise(clip)]
-        first = [likeness(clip[0], other) for other in clip[1:]]
+        adjacent = [ssim(a, b) for a, b in pairwise(clip)]
+        first = [ssim(clip[0], other) for other in clip[1:]]
         for name, said in [("adjacent", adjacent), ("vs_first", first)]:
             name = f"out.{name}_{kind}_f64"
             # scikit-image filters in another order; all in float64.
             close(case, torch.tensor(said, dtype=torch.float64), name, rtol=0, atol=1e-9)
         floors = case.entry["config"]["floor_100x"]
-        assert int(100 * neighbour_likeness(clip)) == floors[f"adjacent_{kind}"]
+        assert int(100 * neighbour_ssim(clip)) == floors[f"adjacent_{kind}"]

@@ -6,7 +6,7 @@ from builders.golden_set import Case, close, golden_set, unet_config
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.motion_module import MotionModule
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import Residuals, UNet
 
 SET = golden_set("magic_animate")
@@ -20,9 +20,9 @@ def unet() -> UNet:
 
 
 @pytest.fixture(scope="module")
-def appearance_encoder() -> ReferenceUNet:
+def appearance_encoder() -> ReferenceNet:
     config = unet_config(SET.shapes["appearance_encoder"])
-    return SET.load(ReferenceUNet(config), "appearance_encoder")
+    return SET.load(ReferenceNet(config), "appearance_encoder")
 
 
 def residuals(case: Case) -> Residuals:
@@ -37,11 +37,11 @@ def residuals(case: Case) -> Residuals:
 @SET.each("in_sample", "out", "in_mid_residual")
 def test_the_unet(case: Case, unet: UNet) -> None:
     t = case.tensors
-    close(case, unet(t["in_sample"], t["in_timestep"], unet.see(t["in_ehs"])), "out")
+    close(case, unet(t["in_sample"], t["in_timestep"], unet.cache_kv(t["in_ehs"])), "out")
     out = unet(
         t["in_sample"][:1],
         t["in_timestep"],
-        unet.see(t["in_ehs"][:1]),
+        unet.cache_kv(t["in_ehs"][:1]),
         residuals=residuals(case),
     )
     close(case, out, "out_with_residuals")
@@ -49,13 +49,13 @@ def test_the_unet(case: Case, unet: UNet) -> None:
 
 @SET.each("bank/**", "out_midup")
 def test_looking_at_the_reference(
-    case: Case, unet: UNet, appearance_encoder: ReferenceUNet
+    case: Case, unet: UNet, appearance_encoder: ReferenceNet
 ) -> None:
     t = case.tensors
     (steered,) = SET.cases("in_mid_residual")
     text = t["in_ehs"]
     every = appearance_encoder(
-        t["in_ref_latents"], t["in_timestep"], appearance_encoder.see(text[-1:])
+        t["in_ref_latents"], t["in_timestep"], appearance_encoder.cache_kv(text[-1:])
     )
     upper = {path: rows for path, rows in every.items() if not path.startswith("down")}
     for path, rows in upper.items():
@@ -67,8 +67,8 @@ def test_looking_at_the_reference(
         features: dict[str, torch.Tensor], extra: Residuals | None = None
     ) -> torch.Tensor:
         latents = t["in_sample"].expand(2, -1, -1, -1, -1)
-        sight = unet.see(text, features)
-        return unet(latents, t["in_timestep"], sight, residuals=extra)
+        kv_cache = unet.cache_kv(text, features)
+        return unet(latents, t["in_timestep"], kv_cache, residuals=extra)
 
     close(case, both_rows(upper), "out_midup")
     close(case, both_rows(every), "out_full")
@@ -89,7 +89,7 @@ def test_the_controlnet(case: Case) -> None:
     said = controlnet(
         t["in_sample"][:, :, None],
         t["in_timestep"],
-        controlnet.see(t["in_ehs"]),
+        controlnet.cache_kv(t["in_ehs"]),
         pictures[:, :, None].float() / 255,
     )
     close(case, said.middle[:, :, 0], "out_mid")
@@ -109,7 +109,7 @@ def test_the_motion_module() -> None:
         module = MotionModule(
             config["in_channels"],
             heads=config["num_attention_heads"],
-            positions=config["temporal_position_encoding_max_len"],
+            max_frames=config["temporal_position_encoding_max_len"],
         )
         SET.load(module, "motion_module", case.under("weights/"))
         clip = case.tensors["in"]

@@ -10,19 +10,24 @@ from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
-from animcli.rendering.context import StartStep, Window, uniform_windows
+from animcli.rendering.context import ContextWindow, StepFn, uniform_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.magic_animate import (
-    FrameResiduals,
+    ResidualCache,
     conditions_of,
-    empty_prompt,
+    encode_empty_prompt,
     predictor,
 )
-from animcli.rendering.memory import Thrift
+from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.pipeline import denoise
-from animcli.rendering.schedulers import MAGIC_ANIMATE, Solver, make_scheduler, noisier
+from animcli.rendering.schedulers import (
+    MAGIC_ANIMATE_SCHEDULE,
+    Scheduler,
+    inverse_step,
+    make_scheduler,
+)
 from animcli.rendering.vae import Autoencoder
 
 SET = golden_set("magic_animate")
@@ -48,7 +53,7 @@ class Pipeline:
         shapes = SET.shapes
         self.case, self.config = case, case.entry["config"]
         self.unet = SET.load(UNet(unet_config(shapes["unet"])), "unet")
-        encoder = ReferenceUNet(unet_config(shapes["appearance_encoder"]))
+        encoder = ReferenceNet(unet_config(shapes["appearance_encoder"]))
         self.encoder = SET.load(encoder, "appearance_encoder")
         steer = shapes["controlnet"]
         widths = tuple(steer["conditioning_embedding_out_channels"])
@@ -58,25 +63,23 @@ class Pipeline:
         self.autoencoder = Autoencoder(SET.load(vae, "vae"))
         text_shape = shapes["text_encoder"]
         text_encoder = SET.load(TextEncoder(text_shape), "text_encoder")
-        self.text = empty_prompt(
+        self.text = encode_empty_prompt(
             text_encoder, text_shape["bos_token_id"], text_shape["eos_token_id"]
         )
         self.reference = self.autoencoder.encode(case.tensors["in_source_u8"].numpy())
         blocks = case.tensors["in_control_blocks_u8"].numpy()
         self.pictures = blocks.repeat(8, axis=1).repeat(8, axis=2)
         self.noise = case.tensors["in_latents"][0].transpose(0, 1)
-        self.solver = Solver("ddim", MAGIC_ANIMATE, self.config["steps"])
+        self.solver = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, self.config["steps"])
 
-    def windows(self) -> list[Window]:
+    def windows(self) -> list[ContextWindow]:
         return uniform_windows(
             self.config["frames"],
             self.config["context_frames"],
             self.config["context_overlap"],
         )
 
-    def start_step(
-        self, *, together: bool, encoder: ReferenceUNet | None = None
-    ) -> StartStep:
+    def step_fn(self, *, cfg_batch: bool, encoder: ReferenceNet | None = None) -> StepFn:
         return predictor(
             self.unet,
             encoder or self.encoder,
@@ -86,16 +89,16 @@ class Pipeline:
             lambda frame: self.pictures[frame],
             Guidance(self.config["guidance_scale"]),
             self.config["steps"],
-            Thrift(together=together),
+            MemoryPlan(cfg_batch=cfg_batch),
         )
 
     def steps(
-        self, *, together: bool = True, encoder: ReferenceUNet | None = None
+        self, *, cfg_batch: bool = True, encoder: ReferenceNet | None = None
     ) -> Iterator[Tensor]:
         """The latents (1, c, frames, h, w) after each step."""
-        start_step = self.start_step(together=together, encoder=encoder)
+        step_fn = self.step_fn(cfg_batch=cfg_batch, encoder=encoder)
         windows = self.windows()
-        for latents in denoise(self.noise, self.solver, start_step, lambda _: windows):
+        for latents in denoise(self.noise, self.solver, step_fn, lambda _: windows):
             yield latents.transpose(0, 1)[None]
 
 
@@ -106,9 +109,9 @@ def test_what_the_networks_look_at(case: Case) -> None:
     assert listed == [list(window.frames) for window in pipeline.windows()]
     close(case, pipeline.text.expand(2, -1, -1), "mid_text_embeddings")
     close(case, pipeline.reference, "mid_ref_latents_scaled")
-    residuals = FrameResiduals(
+    residuals = ResidualCache(
         pipeline.controlnet,
-        pipeline.controlnet.see(pipeline.text),
+        pipeline.controlnet.cache_kv(pipeline.text),
         pipeline.solver.timesteps[0],
         pipeline.noise,
         conditions_of(
@@ -138,8 +141,8 @@ def test_latents_to_start_from_are_used_as_they_are(case: Case) -> None:
     before = case.tensors["latents_after_step0"][0].transpose(0, 1)
     pipeline.solver.skip(1)
     windows, steps = pipeline.windows(), len(pipeline.solver.timesteps)
-    start_step = pipeline.start_step(together=True)
-    found = denoise(before, pipeline.solver, start_step, lambda _: windows, done=1)
+    step_fn = pipeline.step_fn(cfg_batch=True)
+    found = denoise(before, pipeline.solver, step_fn, lambda _: windows, done=1)
     for step, latents in enumerate(found, start=1):
         close(
             case,
@@ -159,7 +162,7 @@ def tolerance(case: Case) -> float:
     return case.entry.get("suggested_atol", max(known))
 
 
-class RoundedFeatures(ReferenceUNet):
+class RoundedFeatures(ReferenceNet):
     """Shows float16 features, as upstream does."""
 
     def forward(self, *seen: Tensor) -> dict[str, Tensor]:
@@ -176,14 +179,14 @@ def test_features_rounded_to_float16_as_upstream_does(case: Case) -> None:
 
 @SET.each("in_control_blocks_u8", "latents_after_step0")
 def test_the_halves_of_guidance_may_go_one_after_the_other(case: Case) -> None:
-    first = next(Pipeline(case).steps(together=False))
+    first = next(Pipeline(case).steps(cfg_batch=False))
     close(case, first, "latents_after_step0", tolerance(case))
 
 
 @SET.each("alphas_cumprod", "step_in_sample")
 def test_the_schedule_and_its_inversion(case: Case) -> None:
     t = case.tensors
-    scheduler = make_scheduler("ddim", MAGIC_ANIMATE)
+    scheduler = make_scheduler("ddim", MAGIC_ANIMATE_SCHEDULE)
     close(case, scheduler.alphas_cumprod, "alphas_cumprod")
     close(case, scheduler.final_alpha_cumprod.reshape(1), "final_alpha_cumprod")
     for count in case.under("timesteps_"):
@@ -192,7 +195,10 @@ def test_the_schedule_and_its_inversion(case: Case) -> None:
 
     steps = [name for name in t if name.startswith("step") and name.endswith("_out")]
     steps = [name for name in steps if name != "step_in_model_out"]
-    solver, latents = Solver("ddim", MAGIC_ANIMATE, len(steps)), t["step_in_sample"]
+    solver, latents = (
+        Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, len(steps)),
+        t["step_in_sample"],
+    )
     for step in range(len(steps)):
         latents = solver.step(t["step_in_model_out"] * (1 + 0.1 * step), step, latents)
         close(case, latents, f"step{step}_out")
@@ -205,7 +211,7 @@ def test_the_schedule_and_its_inversion(case: Case) -> None:
         said = t["step_in_model_out"] * (1 + 0.1 * step)
         before = min(at - stride, 999)
         clean_end = scheduler.final_alpha_cumprod
-        latents = noisier(
+        latents = inverse_step(
             latents, said, levels[before] if before >= 0 else clean_end, levels[at]
         )
         close(case, latents, f"invert_step{step}_out")

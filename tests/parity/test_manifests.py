@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from animcli.networks.controlnet import ControlNet, PoseGuider
-from animcli.networks.reference_net import ReferenceUNet, unused_parts
+from animcli.networks.reference_net import ReferenceNet, unused_keys
 from animcli.networks.unet import (
-    ANIMATE_ANYONE,
-    CINEMO,
-    MAGIC_ANIMATE,
+    ANIMATE_ANYONE_UNET,
+    CINEMO_UNET,
+    MAGIC_ANIMATE_UNET,
     MotionUNet,
     UNet,
     UNetConfig,
@@ -21,15 +21,15 @@ from animcli.networks.unet import (
 
 SPATIAL = UNetConfig()
 NETWORKS: list[tuple[str, Callable[[], nn.Module]]] = [
-    ("aa_denoising_unet_full_runtime", lambda: UNet(ANIMATE_ANYONE)),
+    ("aa_denoising_unet_full_runtime", lambda: UNet(ANIMATE_ANYONE_UNET)),
     ("aa_denoising_unet.pth", lambda: UNet(SPATIAL)),
     ("sd15_unet_diffusers", lambda: UNet(SPATIAL)),
-    ("aa_reference_unet.pth", lambda: ReferenceUNet(SPATIAL)),
+    ("aa_reference_unet.pth", lambda: ReferenceNet(SPATIAL)),
     ("aa_pose_guider.pth", lambda: PoseGuider(320)),
-    ("ma_unet3d_full_runtime", lambda: UNet(MAGIC_ANIMATE)),
-    ("ma_appearance_encoder", lambda: ReferenceUNet(SPATIAL)),
+    ("ma_unet3d_full_runtime", lambda: UNet(MAGIC_ANIMATE_UNET)),
+    ("ma_appearance_encoder", lambda: ReferenceNet(SPATIAL)),
     ("ma_densepose_controlnet", lambda: ControlNet(SPATIAL)),
-    ("cinemo_unet", lambda: MotionUNet(CINEMO)),
+    ("cinemo_unet", lambda: MotionUNet(CINEMO_UNET)),
 ]
 
 
@@ -41,7 +41,7 @@ def test_a_network_is_what_its_published_file_holds(
         own = {key: list(value.shape) for key, value in build().state_dict().items()}
     published = shapes_in(manifests / f"{file}.json")
     if file == "aa_reference_unet.pth":  # its last layers are published, and useless
-        unused = unused_parts(SPATIAL)
+        unused = unused_keys(SPATIAL)
         published = {k: v for k, v in published.items() if not k.startswith(unused)}
     # The frequencies of angles are published as if they were learned, and not stored here.
     published = {k: v for k, v in published.items() if not k.endswith("rotary_emb.freqs")}
@@ -51,8 +51,8 @@ def test_a_network_is_what_its_published_file_holds(
 @pytest.mark.parametrize(
     ("file", "config"),
     [
-        ("aa_motion_module.pth", ANIMATE_ANYONE),
-        ("ma_temporal_attention.ckpt", MAGIC_ANIMATE),
+        ("aa_motion_module.pth", ANIMATE_ANYONE_UNET),
+        ("ma_temporal_attention.ckpt", MAGIC_ANIMATE_UNET),
     ],
 )
 def test_the_motion_modules_are_what_their_published_file_holds(

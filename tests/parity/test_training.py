@@ -13,7 +13,11 @@ from torch import nn
 
 from animcli.networks.unet import UNet
 from animcli.rendering.animate_anyone import AnimateAnyoneConfig
-from animcli.training.animate_anyone import AnimateAnyone, Batch, Networks
+from animcli.training.animate_anyone import (
+    AnimateAnyoneAdapter,
+    AnimateAnyoneBatch,
+    AnimateAnyoneNetworks,
+)
 from animcli.training.denoising import denoising_loss
 from animcli.training.settings import DEFAULTS
 
@@ -22,18 +26,20 @@ OBJECTIVE = DEFAULTS["animate-anyone"].first.objective
 
 
 @pytest.fixture(scope="module")
-def system() -> AnimateAnyone:
+def system() -> AnimateAnyoneAdapter:
     """The adapter, for networks of the set's shapes."""
     widths = tuple(SET.shapes["pose_guider"]["block_out_channels"])
-    return AnimateAnyone(AnimateAnyoneConfig(unet_config(SET.shapes["unet3d"]), widths))
+    return AnimateAnyoneAdapter(
+        AnimateAnyoneConfig(unet_config(SET.shapes["unet3d"]), widths)
+    )
 
 
 @pytest.fixture(scope="module")
-def weights(system: AnimateAnyone, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(system: AnimateAnyoneAdapter, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The set's weights in the files of the weights entry."""
     folder = tmp_path_factory.mktemp("weights")
     spatial = replace(system.config.unet, motion=None)
-    made = Networks(replace(system.config, unet=spatial))
+    made = AnimateAnyoneNetworks(replace(system.config, unet=spatial))
     for name, network in made.named_children():
         SET.load(network, name)
         save_file(network.state_dict(), folder / f"{name}.safetensors")
@@ -63,12 +69,12 @@ def test_losses_and_gradients_of_animate_anyone(
     stage: Literal["1", "2"],
     shown: str,
     checkpointing: bool,
-    system: AnimateAnyone,
+    system: AnimateAnyoneAdapter,
     weights: Path,
 ) -> None:
     given, name = case.under(f"stage{stage}/"), f"stage{stage}_{shown}"
     reference = given["in_ref_latents"]
-    batch = Batch(
+    batch = AnimateAnyoneBatch(
         latents=given["in_latents"],
         noise=given["in_noise"],
         timesteps=given["in_timesteps"],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from animcli.pose.io_pose import read_pose, write_pose
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import Origin, PoseSequence
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text() | st.floats(-1e9, 1e9)
@@ -21,11 +21,11 @@ def motions(draw: st.DrawFn) -> PoseSequence:
     frames = draw(st.integers(1, 4))
     steps = draw(st.lists(st.integers(-5, 90_000), min_size=frames, max_size=frames))
     seed = draw(st.integers(0, 2**32 - 1))
-    scores = np.random.default_rng(seed).random((frames, JOINTS), np.float32)
+    scores = np.random.default_rng(seed).random((frames, KEYPOINTS), np.float32)
     scores[0, 0] = 1  # someone is there
     points = draw(
         arrays.arrays(
-            np.float32, (frames, JOINTS, 2), elements=st.floats(-1e5, 1e5, width=32)
+            np.float32, (frames, KEYPOINTS, 2), elements=st.floats(-1e5, 1e5, width=32)
         )
     )
     return PoseSequence(

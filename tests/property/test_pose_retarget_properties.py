@@ -7,7 +7,7 @@ from builders import dancer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.retarget.retarget import retarget
 
 LIMBS = np.array([(2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (9, 10), (11, 12), (12, 13)]).T
@@ -38,7 +38,7 @@ def test_any_drop_outs_leave_finite_places_and_the_scores(
     take = dancer.perform(dancer.Body(), dancer.dance(seed, frames=frames))
     motion = dancer.film(take, dancer.STAGE)
     random = np.random.default_rng(seed)
-    scores = np.where(random.random((frames, JOINTS)) < share, 0, motion.scores)
+    scores = np.where(random.random((frames, KEYPOINTS)) < share, 0, motion.scores)
     scores[0, :18] = motion.scores[0, :18]  # someone is there
     points = np.where(scores[..., None] == 0, np.nan, motion.points)
     holes = replace(motion, points=np.nan_to_num(points), scores=scores)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from builders.stages import Shout, WriteWord, shouted, workshop
+from builders.stages import Shout, WriteWord, executor, shouted
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -44,7 +44,7 @@ class ProjectWithAPast(RuleBasedStateMachine):
 
     @rule()
     def run(self) -> None:
-        artifact = workshop(self.folder).make(self.stage)
+        artifact = executor(self.folder).make(self.stage)
         assert shouted(artifact.path) == expected(self.words, self.mark)
 
     @rule(n=st.integers(1, 70), how=st.sampled_from(["kill", "torn"]))
@@ -53,7 +53,7 @@ class ProjectWithAPast(RuleBasedStateMachine):
         child = os.fork()
         if child == 0:
             files.planned = files.Fault("any", n, how)
-            workshop(self.folder).make(self.stage)
+            executor(self.folder).make(self.stage)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         assert status in (0, signal.SIGKILL)
@@ -93,11 +93,11 @@ class ProjectWithAPast(RuleBasedStateMachine):
 
     @rule(unfinished_only=st.booleans())
     def clear(self, unfinished_only: bool) -> None:
-        workshop(self.folder).store.clear(unfinished_only=unfinished_only)
+        executor(self.folder).store.clear(unfinished_only=unfinished_only)
 
     @rule()
     def verify(self) -> None:
-        for _ in workshop(self.folder).store.verify():
+        for _ in executor(self.folder).store.verify():
             pass
 
     @rule()
@@ -116,13 +116,13 @@ class ProjectWithAPast(RuleBasedStateMachine):
         """No entry that verifies holds anything but what its settings give."""
         if not hasattr(self, "folder"):
             return
-        store = workshop(self.folder).store
-        for line in list(store.listing()):
+        store = executor(self.folder).store
+        for line in list(store.ls()):
             artifact = store.find(line.key) if line.state == "whole" else None
             if artifact is None or not store.is_whole(artifact):
                 continue
-            if artifact.record.recipe.stage == "write-word":
-                word = artifact.record.recipe.settings["word"]
+            if artifact.record.cache_key.stage == "write-word":
+                word = artifact.record.cache_key.settings["word"]
                 assert artifact.path.read_text() == word
 
 

@@ -9,7 +9,7 @@ from builders.small_files import files_up_to
 
 from animcli import files
 from animcli.errors import StorageError
-from animcli.files import PART, PartFile, part_beside, remove_abandoned, write_file
+from animcli.files import PART, AtomicFile, remove_abandoned, temp_name, write_file
 
 OLD, NEW = b"old" * 10, b"new" * 1_000_000
 
@@ -54,7 +54,7 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(target: Path) -> No
 
 def test_an_exception_while_writing_leaves_the_old_file(target: Path) -> None:
     def write_and_stop() -> None:
-        with PartFile(target) as file:
+        with AtomicFile(target) as file:
             file.write(NEW)
             raise KeyboardInterrupt
 
@@ -73,7 +73,7 @@ def test_a_link_is_replaced_and_what_it_pointed_to_is_kept(tmp_path: Path) -> No
 
 
 def test_only_what_ended_processes_left_is_removed(tmp_path: Path) -> None:
-    ours = part_beside(tmp_path / "a")
+    ours = temp_name(tmp_path / "a")
     host = ours.name.removeprefix(PART).split("-")[0]
     gone = os.fork()
     if gone == 0:

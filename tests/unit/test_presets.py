@@ -61,7 +61,7 @@ def test_what_a_preset_leaves_out_has_its_default(tmp_path: Path) -> None:
             'renderer = "animate-anyone"\nwindow = 8\noverlap = 8\n',
             ": overlap 8 must be smaller than window 8",
         ),
-        ("steps = 3\n", ":1: steps means nothing to the renderer cutout"),
+        ("steps = 3\n", ":1: steps has no effect with the renderer cutout"),
     ],
 )
 def test_a_mistake_names_file_line_key_and_value(
@@ -106,6 +106,6 @@ def test_a_name_that_could_be_a_path_or_a_device_is_refused(name: str) -> None:
 
 def test_keys_about_denoising_mean_nothing_to_a_cut_out() -> None:
     preset = Preset("x")
-    assert not preset.listens_to("steps")
-    assert preset.listens_to("seed")
-    assert replace(preset, renderer="animate-anyone").listens_to("steps")
+    assert not preset.supports("steps")
+    assert preset.supports("seed")
+    assert replace(preset, renderer="animate-anyone").supports("steps")

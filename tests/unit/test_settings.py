@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animcli.errors import PresetError, ProjectError
-from animcli.settings import check, check_table, key, line_of, near, read_toml, read_word
+from animcli.settings import check, check_table, line_of, parse, read_toml, setting, suggest
 
 
 @dataclass(frozen=True)
 class Dance:
-    steps: int = key(4, "Steps.", low=1, high=64)
-    width: int = key(64, "Width.", low=8, high=512, multiple=8)
-    speed: float = key(1.0, "Speed.", low=0.5, high=2)
-    mirrored: bool = key(False, "Left for right.")
-    style: Literal["waltz", "tango"] = key("waltz", "Style.")
-    fps: Fraction | None = key(None, "Rate.")  # noqa: RUF009  # made anew for each class
-    title: str = key("", "Title.")
+    steps: int = setting(4, "Steps.", low=1, high=64)
+    width: int = setting(64, "Width.", low=8, high=512, multiple=8)
+    speed: float = setting(1.0, "Speed.", low=0.5, high=2)
+    mirrored: bool = setting(False, "Left for right.")
+    style: Literal["waltz", "tango"] = setting("waltz", "Style.")
+    fps: Fraction | None = setting(None, "Rate.")  # noqa: RUF009  # made anew for each class
+    title: str = setting("", "Title.")
 
 
 HOMES = dict.fromkeys(
@@ -47,7 +47,7 @@ HOMES = dict.fromkeys(
 def test_a_word_becomes_a_value_of_the_right_type(
     name: str, word: str, value: object
 ) -> None:
-    read = read_word(Dance, name, word)
+    read = parse(Dance, name, word)
     assert (read, type(read)) == (value, type(value))
 
 
@@ -73,7 +73,7 @@ def test_a_word_that_cannot_be_is_told_what_could(
     name: str, word: str, complaint: str
 ) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011  # compared whole below
-        read_word(Dance, name, word)
+        parse(Dance, name, word)
     assert str(raised.value) == complaint
 
 
@@ -96,10 +96,10 @@ def test_toml_of_another_type_is_refused(name: str, value: object) -> None:
 @given(st.integers(-(10**30), 10**30))
 def test_a_whole_number_is_kept_or_its_bound_is_named(number: int) -> None:
     if 1 <= number <= 64:
-        assert read_word(Dance, "steps", str(number)) == number
+        assert parse(Dance, "steps", str(number)) == number
     else:
         with pytest.raises(ValueError, match=r"steps is at (least 1|most 64), not"):
-            read_word(Dance, "steps", str(number))
+            parse(Dance, "steps", str(number))
 
 
 def test_an_unknown_key_is_named_with_its_line_and_the_near_one(tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_lines_are_counted_from_one_and_zero_is_unknown() -> None:
 
 
 def test_a_word_like_no_other_has_no_near_one() -> None:
-    assert near("xyzzy", ["steps", "width"]) == ""
+    assert suggest("xyzzy", ["steps", "width"]) == ""

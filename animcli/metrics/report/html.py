@@ -72,23 +72,23 @@ CURVES: Final = (
 )
 
 
-def to_html(report: Report) -> str:
+def to_html(progress: Report) -> str:
     """The page of a report."""
-    many = len(report.evaluations) > 1
-    title = " · ".join(each.name for each in report.evaluations)
+    many = len(progress.evaluations) > 1
+    title = " · ".join(each.name for each in progress.evaluations)
     style = (
         files("animcli.metrics.report").joinpath("style.css").read_text(encoding="utf-8")
     )
     body = [
         f"<header><p class='soft small'>anim evaluate</p><h1>{escape(title)}</h1>",
-        f"<p class='soft'>{escape(_subtitle(report))}</p></header>",
-        *(_verdict(each, named=many) for each in report.evaluations),
-        *_worst(report.evaluations, named=many),
-        *_curves(report.evaluations),
-        *_table(report),
-        *_left_out(report.evaluations),
-        *_made(report.evaluations, named=many),
-        *_footer(report),
+        f"<p class='soft'>{escape(_subtitle(progress))}</p></header>",
+        *(_verdict(each, named=many) for each in progress.evaluations),
+        *_worst(progress.evaluations, named=many),
+        *_curves(progress.evaluations),
+        *_table(progress),
+        *_left_out(progress.evaluations),
+        *_made(progress.evaluations, named=many),
+        *_footer(progress),
     ]
     return (
         "<!doctype html>\n"
@@ -99,19 +99,19 @@ def to_html(report: Report) -> str:
     )
 
 
-def _subtitle(report: Report) -> str:
+def _subtitle(progress: Report) -> str:
     parts = []
-    for each in report.evaluations[:1] if len(report.evaluations) == 1 else ():
+    for each in progress.evaluations[:1] if len(progress.evaluations) == 1 else ():
         rate = float(each.rate)
         parts += [
             "{} x {}".format(*each.size),
             f"{each.frames} frames",
             f"{each.seconds:.1f} s at {rate:.4g} frames per second",
         ]
-    if len(report.evaluations) > 1:
-        parts.append(f"{len(report.evaluations)} results")
-    if report.truth:
-        parts.append(f"compared with {report.truth}")
+    if len(progress.evaluations) > 1:
+        parts.append(f"{len(progress.evaluations)} results")
+    if progress.truth:
+        parts.append(f"compared with {progress.truth}")
     return ", ".join(parts)
 
 
@@ -231,12 +231,12 @@ def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _table(report: Report) -> Iterator[str]:
-    table = rows(report)
+def _table(progress: Report) -> Iterator[str]:
+    table = rows(progress)
     if not table:
         return
     floors = any(v is not None and v.floor is not None for row in table for v in row.values)
-    names = [each.name for each in report.evaluations]
+    names = [each.name for each in progress.evaluations]
     if len(names) == 1:
         names = ["value"]
     heads = [*names, *(["driving"] if floors else [])]
@@ -247,11 +247,11 @@ def _table(report: Report) -> Iterator[str]:
     for row in table:
         if row.metric.topic != topic:
             topic = row.metric.topic
-            span = len(report.evaluations) + 2 + int(floors)
+            span = len(progress.evaluations) + 2 + int(floors)
             yield f"<tr class='topic'><th colspan='{span}'>{TOPICS[topic]}</th></tr>"
         yield _row(row, names, floors=floors)
     yield "</tbody></table></div>"
-    for note in report.notes:
+    for note in progress.notes:
         yield f"<p class='soft small'>{escape(_capital(note))}.</p>"
 
 
@@ -311,8 +311,8 @@ def _made(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
         yield f"<section class='panel'>{name}<dl>{items}</dl></section>"
 
 
-def _footer(report: Report) -> Iterator[str]:
-    about = ", ".join(f"{what} {value}" for what, value in report.about)
+def _footer(progress: Report) -> Iterator[str]:
+    about = ", ".join(f"{what} {value}" for what, value in progress.about)
     yield (
         "<footer><p>A value means nothing without its protocol, which stands under each "
         f"measure.</p><p>{escape(about)}</p></footer>"

@@ -30,7 +30,7 @@ class WorstFrame:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What is known of one result.
+    """Everything known of one result.
 
     name: file name. rate: frames per second. size: `(width, height)`.
     made: how it was made, as (what, value), out of its record.
@@ -47,7 +47,7 @@ class Evaluation:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Length in seconds."""
         return float(self.frames / self.rate)
 
 
@@ -79,10 +79,10 @@ class Row:
     best: tuple[int, ...]
 
 
-def rows(report: Report) -> list[Row]:
+def rows(progress: Report) -> list[Row]:
     """The table of a report. Values of different protocols never share a row."""
     keys: dict[tuple[str, str], Metric] = {}
-    for evaluation in report.evaluations:
+    for evaluation in progress.evaluations:
         for each in evaluation.measurements:
             if each.value is not None:
                 keys.setdefault((each.metric.key, each.protocol), each.metric)
@@ -99,7 +99,7 @@ def rows(report: Report) -> list[Row]:
                 ),
                 None,
             )
-            for evaluation in report.evaluations
+            for evaluation in progress.evaluations
         )
         found.append(Row(metric, protocol, values, _best(metric, values)))
     return found

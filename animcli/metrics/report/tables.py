@@ -12,31 +12,31 @@ from animcli.metrics.verdict import show_span, show_value
 SCHEMA = 1
 
 
-def to_json(report: Report) -> str:
+def to_json(progress: Report) -> str:
     """All of a report but its pictures, as one JSON object."""
     table = {
         "schema": SCHEMA,
-        "truth": report.truth or None,
-        "about": dict(report.about),
-        "notes": list(report.notes),
-        "results": [_result(each) for each in report.evaluations],
+        "truth": progress.truth or None,
+        "about": dict(progress.about),
+        "notes": list(progress.notes),
+        "results": [_result(each) for each in progress.evaluations],
     }
     return json.dumps(table, indent=1, allow_nan=False) + "\n"
 
 
-def to_csv(report: Report) -> str:
+def to_csv(progress: Report) -> str:
     """A line for each metric, protocol and result."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("result", "metric", "value", "unit", "better", "best", "driving", "frames",
              "samples", "protocol", "notes")  # fmt: skip
     writer.writerow(names)
-    for row in rows(report):
+    for row in rows(progress):
         for place, each in enumerate(row.values):
             if each is not None:
                 writer.writerow(
                     [
-                        report.evaluations[place].name,
+                        progress.evaluations[place].name,
                         row.metric.key,
                         repr(each.value),
                         row.metric.unit,
@@ -54,22 +54,22 @@ def to_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(progress: Report) -> str:
     """The verdicts and the table; the best value of a row in bold."""
     lines = []
-    for each in report.evaluations:
+    for each in progress.evaluations:
         lines += [f"## {_cell(each.name)}", "", each.verdict.headline, ""]
         for finding in each.verdict.findings:
             when = "".join(f" ({show_span(span)})" for span in finding.when)
             lines.append(f"- **{finding.severity}**: {finding.what}{when} {finding.advice}")
         lines += [""] if each.verdict.findings else []
-    names = [_cell(each.name) for each in report.evaluations]
+    names = [_cell(each.name) for each in progress.evaluations]
     floors = any(
-        v is not None and v.floor is not None for r in rows(report) for v in r.values
+        v is not None and v.floor is not None for r in rows(progress) for v in r.values
     )
     head = ["metric", *names, *(["driving video"] if floors else []), "better", "protocol"]
     lines += [_line(head), _line(["---"] * len(head))]
-    for row in rows(report):
+    for row in rows(progress):
         cells = [_cell(row.metric.title)]
         for place, found in enumerate(row.values):
             text = "" if found is None else show_value(found)
@@ -81,11 +81,13 @@ def to_markdown(report: Report) -> str:
             cells.append(show_value(known[0], known[0].floor) if known else "")
         better = "" if row.metric.better == "neither" else row.metric.better
         lines.append(_line([*cells, better, _cell(row.protocol)]))
-    absent = {metric.title: why for e in report.evaluations for metric, why in left_out(e)}
+    absent = {
+        metric.title: why for e in progress.evaluations for metric, why in left_out(e)
+    }
     if absent:
         lines += ["", "Left out:", ""]
         lines += [f"- {title}: {why}" for title, why in absent.items()]
-    lines += ["", *(f"{note}." for note in report.notes)] if report.notes else []
+    lines += ["", *(f"{note}." for note in progress.notes)] if progress.notes else []
     return "\n".join(lines) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""Networks that find people, their joints or their parts in pictures."""
+"""Networks that find people, their keypoints or their parts in pictures."""

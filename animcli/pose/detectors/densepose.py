@@ -29,10 +29,10 @@ from animcli.pose.detectors.onnx import OnnxNetwork
 FILE: Final = "densepose_r50_fpn_dl.torchscript"
 """Its name in the store, whichever of the two it is."""
 
-Answer: TypeAlias = "Sequence[NDArray[np.float32]]"
-Ask: TypeAlias = "Callable[[NDArray[np.uint8]], Answer]"
+NetworkOutputs: TypeAlias = "Sequence[NDArray[np.float32]]"
+RunNetwork: TypeAlias = "Callable[[NDArray[np.uint8]], NetworkOutputs]"
 
-CHANNELS: Final = {"coarse": 2, "fine": 25}
+OUTPUT_CHANNELS: Final = {"coarse": 2, "fine": 25}
 
 
 class DensePoseNetwork:
@@ -58,7 +58,7 @@ class DensePoseNetwork:
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise self._stranger(f"boxes {boxes.shape}")
         for name, maps in (("coarse", coarse), ("fine", fine)):
-            if maps.ndim != 4 or maps.shape[:2] != (len(boxes), CHANNELS[name]):
+            if maps.ndim != 4 or maps.shape[:2] != (len(boxes), OUTPUT_CHANNELS[name]):
                 raise self._stranger(f"{name} maps {maps.shape} for {len(boxes)} people")
         found = np.zeros(picture.shape[:2], np.uint8)
         for box, body, part in zip(boxes, coarse, fine, strict=True):
@@ -102,7 +102,7 @@ def resized(maps: NDArray[np.float32], width: int, height: int) -> NDArray[np.fl
     return np.asarray(scaled, np.float32)
 
 
-def open_network(file: Path, device: str, threads: int) -> Ask:
+def open_network(file: Path, device: str, threads: int) -> RunNetwork:
     """A function that asks the network in a file, TorchScript (a zip) or ONNX.
 
     Raises WeightsError for a file that is neither, or that lacks what it runs on.
@@ -110,10 +110,10 @@ def open_network(file: Path, device: str, threads: int) -> Ask:
     with file.open("rb") as start:
         if start.read(2) == b"PK":
             return open_torchscript(file, device)
-    return OnnxNetwork(file, device, threads).ask
+    return OnnxNetwork(file, device, threads).run_once
 
 
-def open_torchscript(file: Path, device: str) -> Ask:
+def open_torchscript(file: Path, device: str) -> RunNetwork:
     """As `open_network`, for TorchScript."""
     import torch  # takes seconds, and ONNX needs none of it
 
@@ -132,7 +132,7 @@ def open_torchscript(file: Path, device: str) -> Ask:
             "pull or import it again",
         ) from error
 
-    def ask(picture: NDArray[np.uint8]) -> Answer:
+    def ask(picture: NDArray[np.uint8]) -> NetworkOutputs:
         with torch.inference_mode():
             answer = network(torch.from_numpy(picture).to(device))
         return [tensor.float().cpu().numpy() for tensor in answer]

@@ -14,7 +14,7 @@ from animcli.errors import DeviceError, WeightsError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
-BROKEN = (
+ONNX_ERRORS = (
     failures.Fail,
     failures.InvalidArgument,
     failures.InvalidGraph,
@@ -23,7 +23,7 @@ BROKEN = (
     failures.NotImplemented,
     failures.RuntimeException,
 )
-"""What ONNX Runtime raises over files that are cut off, foreign or too new."""
+"""Errors of ONNX Runtime over files that are cut off, foreign or too new."""
 
 
 @cache
@@ -41,12 +41,12 @@ def load_cuda_libraries() -> None:
 
 
 def built_for_cuda() -> bool:
-    """Whether this ONNX Runtime knows CUDA at all."""
+    """Tell if this ONNX Runtime knows CUDA at all."""
     return PROVIDERS["cuda"] in onnxruntime.get_available_providers()
 
 
 @cache
-def best_device() -> str:
+def best_onnx_device() -> str:
     """The fastest kind of device that this ONNX Runtime really runs on.
 
     That it was built for CUDA says nothing about a driver or libraries; a network of one
@@ -132,7 +132,7 @@ class OnnxNetwork:
             session = onnxruntime.InferenceSession(
                 self._file, options, providers=[(provider, chosen)]
             )
-        except BROKEN as error:
+        except ONNX_ERRORS as error:
             raise WeightsError(
                 f"{self._file}: isn't a whole ONNX model that this ONNX Runtime can run",
                 "pull or import it again",
@@ -164,10 +164,10 @@ class OnnxNetwork:
 
     @cached_property
     def batches(self) -> bool:
-        """Whether it takes more than one picture at a time."""
+        """Tell if it takes more than one picture at a time."""
         return not isinstance(self._session.get_inputs()[0].shape[0], int)
 
-    def ask(self, array: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+    def run_once(self, array: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """Its outputs for its one input, as it is."""
         name = self._session.get_inputs()[0].name
         outputs: list[NDArray[np.float32]] = self._session.run(None, {name: array})

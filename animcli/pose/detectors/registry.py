@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from animcli.errors import UsageError
 from animcli.pose.keypoints import BODY
 
-LOOKS: Final = 6
+STILL_RUNS: Final = 6
 STAYS: Final = 0.01  # of the figure's height; what a joint moves without being elsewhere
 
 
-class Found(Protocol):
+class DetectedPerson(Protocol):
     """A person in a picture."""
 
     @property
@@ -29,17 +29,17 @@ class Found(Protocol):
 
 
 @dataclass(frozen=True)
-class Manner:
-    """What one may choose about a detector, beside the person that is wanted.
+class DetectorOptions:
+    """Options of a detector, beside the person that is wanted.
 
-    every, channels, device: see `DWPose`; BlazePose knows none of them.
+    detect_every, bgr_input, device: see `DWPose`; BlazePose knows none of them.
     """
 
     hands: bool = True
     face: bool = True
     device: str = "cpu"
-    every: int = 10
-    channels: str = "trained"
+    detect_every: int = 10
+    bgr_input: bool = False
 
 
 class Detector(Protocol):
@@ -47,28 +47,28 @@ class Detector(Protocol):
 
     @property
     def state(self) -> tuple[float, ...]:
-        """What the next frame depends on."""
+        """State that the next frame depends on."""
 
     def restore(self, state: Sequence[float]) -> None:
         """Go on as after the frame that left `state`."""
 
     def count(self, picture: NDArray[np.uint8]) -> int:
-        """How many people a still picture shows, whomever it follows."""
+        """Number of people in a still picture, whomever it follows."""
 
-    def people(self, picture: NDArray[np.uint8]) -> Sequence[Found]:
+    def people(self, picture: NDArray[np.uint8]) -> Sequence[DetectedPerson]:
         """Everybody whom it follows, in the next frame: `(h, w, 3)` RGB."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a detector is.
+class DetectorEntry:
+    """Class of a detector, and what it needs.
 
     place: `module:class`, loaded when it is needed; the module says DRAW_THRESHOLD, too,
-        the score up to which joints aren't drawn.
+        the score up to which keypoints aren't drawn.
     weights: the weights entry with its models; empty for one without.
     library: the package that runs them.
-    onnx: whether ONNX Runtime runs it. It then listens to all of `Manner`, and the first
-        file of its weights entry finds people, the second their joints.
+    onnx: whether ONNX Runtime runs it. It then listens to all of `DetectorOptions`, and the
+        first file of its weights entry finds people, the second their keypoints.
     """
 
     place: str
@@ -77,33 +77,35 @@ class Entry:
     onnx: bool = False
 
 
-DETECTORS: Final[dict[str, Entry]] = {
-    "blazepose": Entry("animcli.pose.detectors.blazepose.tracker:BlazePeople", "blazepose"),
-    "dwpose": Entry(
+DETECTORS: Final[dict[str, DetectorEntry]] = {
+    "blazepose": DetectorEntry(
+        "animcli.pose.detectors.blazepose.tracker:BlazePeople", "blazepose"
+    ),
+    "dwpose": DetectorEntry(
         "animcli.pose.detectors.dwpose:DWPose", "dwpose", "onnxruntime", onnx=True
     ),
 }
 
 
-def weights_of(name: str) -> tuple[str, ...]:
+def detector_weights(name: str) -> tuple[str, ...]:
     """The weights entries that a detector wants."""
     weights = _entry(name).weights
     return (weights,) if weights else ()
 
 
-def libraries_of(name: str) -> tuple[str, ...]:
+def detector_libraries(name: str) -> tuple[str, ...]:
     """The packages whose version, or code, may change what a detector finds."""
     ours = ("animcli.pose", "animcli.video")
     return (_entry(name).library, "numpy", "opencv-python-headless", *ours)
 
 
 def runs_on_onnx(name: str) -> bool:
-    """Whether ONNX Runtime runs a detector, so that one may choose how."""
+    """Tell if ONNX Runtime runs a detector, so that one may choose how."""
     return _entry(name).onnx
 
 
 def open_detector(
-    name: str, models: Path | None, manner: Manner, files: Sequence[str] = ()
+    name: str, models: Path | None, options: DetectorOptions, files: Sequence[str] = ()
 ) -> Detector:
     """Load the detector called `name` from the folder with its models.
 
@@ -111,26 +113,26 @@ def open_detector(
     """
     entry = _entry(name)
     module, _, kind = entry.place.partition(":")
-    options: dict[str, object] = {"hands": manner.hands, "face": manner.face}
+    arguments: dict[str, object] = {"hands": options.hands, "face": options.face}
     if entry.onnx:
-        from animcli.pose.detectors.dwpose import Channels  # loads onnxruntime
-
-        options |= {"device": manner.device, "every": manner.every}
-        options["channels"] = Channels(manner.channels)
-        options["files"] = tuple(files)
-    detector: Detector = getattr(import_module(module), kind)(models, **options)
+        arguments |= {"device": options.device, "detect_every": options.detect_every}
+        arguments["bgr_input"] = options.bgr_input
+        arguments["files"] = tuple(files)
+    detector: Detector = getattr(import_module(module), kind)(models, **arguments)
     return detector
 
 
-def find_in_picture(detector: Detector, picture: NDArray[np.uint8]) -> Found | None:
-    """The person in a still picture, looked at until the joints of the body stay.
+def find_in_picture(
+    detector: Detector, picture: NDArray[np.uint8]
+) -> DetectedPerson | None:
+    """The person in a still picture, looked at until the keypoints of the body stay.
 
     A detector that follows people looks at the second frame of a video where the first
     has shown the person to be. A still picture gets the same chance: of one drawn figure
     the first look had a wrist at the chest, and the third where it was.
     """
     found = next(iter(detector.people(picture)), None)
-    for _ in range(LOOKS - 1):
+    for _ in range(STILL_RUNS - 1):
         again = next(iter(detector.people(picture)), None)
         if found is None or again is None:
             break
@@ -143,12 +145,12 @@ def find_in_picture(detector: Detector, picture: NDArray[np.uint8]) -> Found | N
 
 
 def draw_threshold(name: str) -> float:
-    """The score up to which joints of this detector aren't drawn."""
+    """The score up to which keypoints of this detector aren't drawn."""
     module, _, _ = _entry(name).place.partition(":")
     return float(import_module(module).DRAW_THRESHOLD)
 
 
-def _entry(name: str) -> Entry:
+def _entry(name: str) -> DetectorEntry:
     if name not in DETECTORS:
         raise UsageError(f"no detector '{name}'", f"there is {', '.join(DETECTORS)}")
     return DETECTORS[name]

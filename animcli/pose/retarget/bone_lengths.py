@@ -15,7 +15,7 @@ from scipy.ndimage import percentile_filter, uniform_filter1d
 from animcli.pose import keypoints as s
 from animcli.pose.bones import PELVIS, with_middles
 
-PAIRS: Final[dict[str, tuple[tuple[int, int], ...]]] = {
+BONE_ENDS: Final[dict[str, tuple[tuple[int, int], ...]]] = {
     "torso": ((PELVIS, s.NECK),),
     "shoulders": ((s.RIGHT_SHOULDER, s.LEFT_SHOULDER),),
     "hips": ((s.RIGHT_HIP, s.LEFT_HIP),),
@@ -50,9 +50,9 @@ PROPORTIONS: Final = {
 }
 """Of the height from nose to ankles, about as in textbooks; for bones that are unseen."""
 
-LIMBS: Final = ("torso", "upper_arm", "forearm", "thigh", "shin")
+MEASURED_BONES: Final = ("torso", "upper_arm", "forearm", "thigh", "shin")
 
-LONGEST: Final = 95  # percentile: the longest that a bone looks, but for flukes
+LENGTH_PERCENTILE: Final = 95  # percentile: the longest that a bone looks, but for flukes
 FEW_FRAMES: Final = 15  # less of a bone than that says nothing about its length
 HALF_WINDOW: Final = 12  # frames to either side over which the scale is smoothed
 START: Final = 10  # frames at the beginning that define scale 1
@@ -60,8 +60,8 @@ STILL: Final = 0.12  # a scale that varies less than that is put down to foresho
 
 
 @dataclass(frozen=True, eq=False)
-class Build:
-    """How a figure is built: the length of each bone that could be seen, in pixels."""
+class BoneLengths:
+    """Lengths of the bones of a figure that could be seen, in pixels."""
 
     lengths: dict[str, float]
 
@@ -76,32 +76,32 @@ class Build:
         return float(np.median(known)) if known else 0.0
 
 
-def measure(
-    points: NDArray[np.float64], seen: NDArray[np.bool_]
+def observed_lengths(
+    points: NDArray[np.float64], visible: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """How long each bone looks: `(frames, sides)` px, NaN where an end is unseen."""
-    places, known = with_middles(points, seen)
-    looks = {}
-    for name, pairs in PAIRS.items():
+    """Projected length of each bone: `(frames, sides)` px, NaN where an end is unseen."""
+    places, known = with_middles(points, visible)
+    observed = {}
+    for name, pairs in BONE_ENDS.items():
         ends = np.array(pairs).T
         bone = places[:, ends[0]] - places[:, ends[1]]
         length = np.hypot(bone[..., 0], bone[..., 1])
-        looks[name] = np.where(known[:, ends].all(axis=1), length, np.nan)
-    return looks
+        observed[name] = np.where(known[:, ends].all(axis=1), length, np.nan)
+    return observed
 
 
-def scale_of(looks: dict[str, NDArray[np.float64]], frames: int) -> NDArray[np.float64]:
+def scale_of(observed: dict[str, NDArray[np.float64]], frames: int) -> NDArray[np.float64]:
     """`(frames,)`: how large the figure is in each frame, 1 at the beginning.
 
     In any frame something is stretched out: the three bones that look longest, each beside
     the longest that it ever looks, tell the scale.
     """
-    limbs = np.concatenate([looks[name] for name in LIMBS], axis=1)
+    limbs = np.concatenate([observed[name] for name in MEASURED_BONES], axis=1)
     often = np.isfinite(limbs).sum(axis=0) >= min(FEW_FRAMES, (frames + 1) // 2)
     limbs = limbs[:, often]
     if limbs.shape[1] < 3:
         return np.ones(frames)
-    relative = limbs / np.nanpercentile(limbs, LONGEST, axis=0)
+    relative = limbs / np.nanpercentile(limbs, LENGTH_PERCENTILE, axis=0)
     longest = np.sort(np.nan_to_num(relative), axis=1)[:, -3:]
     told = (longest > 0).all(axis=1)
     if not told.any():
@@ -118,18 +118,18 @@ def scale_of(looks: dict[str, NDArray[np.float64]], frames: int) -> NDArray[np.f
     return np.asarray(scale / np.median(scale[:START]))
 
 
-def build_of_clip(
-    looks: dict[str, NDArray[np.float64]], scale: NDArray[np.float64]
-) -> Build:
+def estimate_lengths(
+    observed: dict[str, NDArray[np.float64]], scale: NDArray[np.float64]
+) -> BoneLengths:
     """The build of the figure in a clip, at the scale of its beginning.
 
     A bone that is seen in few frames says little, and is left out if limbs say more.
     """
     for enough in (min(FEW_FRAMES, (len(scale) + 1) // 2), 1):
         lengths = {}
-        for name, look in looks.items():
+        for name, look in observed.items():
             longest = [
-                float(np.percentile(side[np.isfinite(side)], LONGEST))
+                float(np.percentile(side[np.isfinite(side)], LENGTH_PERCENTILE))
                 for side in (look / scale[:, None]).T
                 if np.isfinite(side).sum() >= enough
             ]
@@ -138,19 +138,19 @@ def build_of_clip(
                 lengths[name] = float(
                     np.median(longest) if name == "palm" else max(longest)
                 )
-        if any(name in lengths for name in LIMBS):
+        if any(name in lengths for name in MEASURED_BONES):
             break
-    return Build(lengths)
+    return BoneLengths(lengths)
 
 
-def build_of_picture(looks: dict[str, NDArray[np.float64]]) -> Build:
+def lengths_in_picture(observed: dict[str, NDArray[np.float64]]) -> BoneLengths:
     """The build of the figure in one picture: `(1, sides)` each."""
     lengths = {}
-    for name, look in looks.items():
+    for name, look in observed.items():
         sides = look[np.isfinite(look)]
         if len(sides) and sides.max() > 0:
             lengths[name] = float(np.median(sides) if name == "palm" else sides.max())
-    return Build(lengths)
+    return BoneLengths(lengths)
 
 
 LEGS: Final = ("thigh", "shin")
@@ -163,7 +163,7 @@ HEAD_SPREAD: Final = 1.6
 
 
 @dataclass(frozen=True, eq=False)
-class Ratios:
+class LengthRatios:
     """Length in the reference by length in the clip, for each bone; constant over time.
 
     notes: what was taken from where, for the user.
@@ -174,11 +174,11 @@ class Ratios:
 
     @property
     def leg(self) -> float:
-        """How much longer a step is."""
+        """Ratio of steps."""
         return float(np.sqrt(self.of["thigh"] * self.of["shin"]))
 
 
-def compare(source: Build, reference: Build) -> Ratios:
+def length_ratios(source: BoneLengths, reference: BoneLengths) -> LengthRatios:
     """The ratio of every bone; those that one of the figures hides follow the body.
 
     Raises ValueError if the figures have no bone of trunk, arms and legs in common.
@@ -210,14 +210,14 @@ def compare(source: Build, reference: Build) -> Ratios:
         longest = 0.5 * source.lengths["shin"] * of["shin"]
         of["foot"] = min(of["shin"], longest / source.lengths["foot"])
     of["hand"] = hand_ratio(source, reference, of["forearm"])
-    return Ratios(of, tuple(notes))
+    return LengthRatios(of, tuple(notes))
 
 
-def body_ratio(source: Build, reference: Build) -> float:
+def body_ratio(source: BoneLengths, reference: BoneLengths) -> float:
     """The middle one of the ratios of the bones that are long and seen in both."""
     ratios = [
         reference.lengths[name] / source.lengths[name]
-        for name in LIMBS
+        for name in MEASURED_BONES
         if name in source.lengths and name in reference.lengths
     ]
     if not ratios:  # a head and shoulders, say
@@ -231,7 +231,7 @@ def body_ratio(source: Build, reference: Build) -> float:
     return float(np.median(ratios))
 
 
-def head_ratio(source: Build, reference: Build, shoulders: float) -> float:
+def head_ratio(source: BoneLengths, reference: BoneLengths, shoulders: float) -> float:
     """From the distances between eyes and ears; a turned head falls to the shoulders'."""
     widths = [
         reference.lengths[name] / source.lengths[name]
@@ -244,7 +244,7 @@ def head_ratio(source: Build, reference: Build, shoulders: float) -> float:
     return float(np.clip(width, shoulders / HEAD_SPREAD, shoulders * HEAD_SPREAD))
 
 
-def hand_ratio(source: Build, reference: Build, forearm: float) -> float:
+def hand_ratio(source: BoneLengths, reference: BoneLengths, forearm: float) -> float:
     """Half by the forearm and half by the palms, where both figures show theirs."""
     if "palm" not in source.lengths or "palm" not in reference.lengths:
         return forearm
@@ -253,8 +253,8 @@ def hand_ratio(source: Build, reference: Build, forearm: float) -> float:
     return float(np.clip(mean, forearm / HAND_SPREAD, forearm * HAND_SPREAD))
 
 
-def missing(source: Build, reference: Build) -> list[str]:
-    """What the reference hides although the motion has it, in words."""
+def missing(source: BoneLengths, reference: BoneLengths) -> list[str]:
+    """Parts that the reference hides although the motion has them, in words."""
     absent = [
         name
         for name in PROPORTIONS

@@ -1,4 +1,4 @@
-"""Where the retargeted figure stands: feet that rest, rest; what jumps, jumps.
+"""Foot contacts and the path of the root: feet that rest, rest; what jumps, jumps.
 
 The figure that `recompose` makes hangs from its pelvis. Here the pelvis gets its path: a
 foot on the ground moves as it does in the source (not at all, mostly), scaled by the legs.
@@ -28,34 +28,34 @@ SPEED_WINDOW: Final = 5  # frames
 # steps fade within the root of HELD / NEAR_DOWN frames, a hundred, and don't add up.
 HELD, STEPS, NEAR, NEAR_DOWN = 1e4, 1.0, 1e-4, 1.0
 
-FEET: Final = (s.RIGHT_ANKLE, s.LEFT_ANKLE)
+ANKLES: Final = (s.RIGHT_ANKLE, s.LEFT_ANKLE)
 
 
 @dataclass(frozen=True, eq=False)
-class Stance:
+class Contacts:
     """`(frames, 2)`: whether the right and the left foot rest on the ground."""
 
-    rests: NDArray[np.bool_]
+    contact: NDArray[np.bool_]
 
     @property
     def frames(self) -> int:
         """In how many frames some foot rests."""
-        return int(self.rests.any(axis=1).sum())
+        return int(self.contact.any(axis=1).sum())
 
 
-def find_stance(
+def find_contacts(
     places: NDArray[np.float64], known: NDArray[np.bool_], height: float
-) -> Stance:
-    """When each foot of the source rests.
+) -> Contacts:
+    """Find the frames in which each foot of the source rests.
 
     places: `(frames, 136, 2)`, whole, camera movement taken out. known: `(136,)`.
     height: of the figure, pixels.
     """
     frames = len(places)
-    rests = np.zeros((frames, 2), bool)
-    if not known[list(FEET)].all() or frames < 2 or height <= 0:
-        return Stance(rests)
-    feet = places[:, FEET]
+    contact = np.zeros((frames, 2), bool)
+    if not known[list(ANKLES)].all() or frames < 2 or height <= 0:
+        return Contacts(contact)
+    feet = places[:, ANKLES]
     step = np.diff(feet, axis=0, prepend=feet[:1]) / height
     step[0] = step[1]
     # The mean of the steps first, then its length: noise goes to and fro and cancels.
@@ -65,10 +65,10 @@ def find_stance(
     lowest = feet[..., 1].max(axis=1, keepdims=True)
     low = lowest - feet[..., 1] < LIFTED * height
     for foot in (0, 1):
-        rests[:, foot] = hysteresis(
+        contact[:, foot] = hysteresis(
             low[:, foot] & (speed[:, foot] < REST), low[:, foot] & (speed[:, foot] < LEAVE)
         )
-    return Stance(rests)
+    return Contacts(contact)
 
 
 def hysteresis(begins: NDArray[np.bool_], lasts: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -84,7 +84,7 @@ def hysteresis(begins: NDArray[np.bool_], lasts: NDArray[np.bool_]) -> NDArray[n
 def root_path(
     source: NDArray[np.float64],
     hanging: NDArray[np.float64],
-    stance: Stance,
+    contacts: Contacts,
     ratio: float,
     legs: bool,
 ) -> NDArray[np.float64]:
@@ -96,26 +96,26 @@ def root_path(
     path = source[:, PELVIS] * ratio
     if not legs:
         return path
-    feet = list(FEET)
+    feet = list(ANKLES)
     # Down: the lower foot is as far from the ground as in the source, scaled.
     lowest = source[:, feet, 1].max(axis=1) * ratio
     path[:, 1] = lowest - hanging[:, feet, 1].max(axis=1)
     wanted = np.diff(source[:, feet] * ratio - hanging[:, feet], axis=0)  # (f - 1, 2, 2)
-    rests = (stance.rests[1:] & stance.rests[:-1]).astype(float)
-    held = rests.sum(axis=1)
-    steps = np.einsum("fsc,fs->fc", wanted, rests) / np.maximum(held, 1)[:, None]
+    contact = (contacts.contact[1:] & contacts.contact[:-1]).astype(float)
+    held = contact.sum(axis=1)
+    steps = np.einsum("fsc,fs->fc", wanted, contact) / np.maximum(held, 1)[:, None]
     steps = np.where(held[:, None] > 0, steps, np.diff(path, axis=0))
     weight = np.where(held > 0, HELD, STEPS)
     return np.stack(
         [
-            follow(path[:, axis], steps[:, axis], weight, near)
+            follow_steps(path[:, axis], steps[:, axis], weight, near)
             for axis, near in ((0, NEAR), (1, NEAR_DOWN))
         ],
         axis=1,
     )
 
 
-def follow(
+def follow_steps(
     path: NDArray[np.float64],
     steps: NDArray[np.float64],
     weight: NDArray[np.float64],

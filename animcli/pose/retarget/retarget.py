@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
-from animcli.pose.bones import CHEST, NODES, PARENTS, PELVIS, complete
+from animcli.pose.bones import CHEST, KEYPOINT_PARENTS, NODES, PELVIS, complete
 from animcli.pose.retarget.bone_lengths import (
     START,
-    Ratios,
-    build_of_clip,
-    build_of_picture,
-    compare,
-    measure,
+    LengthRatios,
+    estimate_lengths,
+    length_ratios,
+    lengths_in_picture,
+    observed_lengths,
     scale_of,
 )
 from animcli.pose.retarget.camera import Camera, steady
-from animcli.pose.retarget.foot_contact import FEET, find_stance, root_path
+from animcli.pose.retarget.foot_contact import ANKLES, find_contacts, root_path
 from animcli.pose.sequence import PoseSequence
 
 
 def name_bones() -> tuple[str, ...]:
     """For each node the ratio that its bone takes; the pelvis has none."""
     names = ["head"] * NODES
-    for joints, name in (
+    for keypoints, name in (
         ((s.NECK, CHEST), "torso"),
         ((s.RIGHT_SHOULDER, s.LEFT_SHOULDER), "shoulders"),
         ((s.RIGHT_HIP, s.LEFT_HIP), "hips"),
@@ -44,7 +44,7 @@ def name_bones() -> tuple[str, ...]:
         (range(s.FEET.start, s.FEET.stop), "foot"),
         (range(s.LEFT_HAND.start, s.RIGHT_HAND.stop), "hand"),
     ):
-        for joint in joints:
+        for joint in keypoints:
             names[joint] = name
     return tuple(names)
 
@@ -54,7 +54,7 @@ BONE_OF: Final = name_bones()
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
 SHOWN: Final = 6  # frames of the source that the result remembers
 SMALLEST: Final = 50  # percent: smaller, it wouldn't be the character any more
-OUTSIDE: Final = 0.05  # of the joints may leave the picture before it is told
+OUTSIDE_SHARE: Final = 0.05  # of the keypoints may leave the picture before it is told
 
 
 def retarget(
@@ -62,68 +62,72 @@ def retarget(
     reference: PoseSequence,
     *,
     camera: Camera = Camera.AUTO,
-    fit: bool = False,
+    keep_in_frame: bool = False,
 ) -> PoseSequence:
     """`motion` as the figure of `reference` would do it, in pixels of `reference.size`.
 
     reference: its first frame counts. camera: what moves or enlarges the figure.
-    fit: keep the figure in the picture: move it aside as a whole, and if more of it still
-    leaves than OUTSIDE says, shrink it towards the ground, unless it is half a figure.
-    What was measured and guessed is in the result's `origin.retarget`, what a user should
-    know of it under `notes`. Raises InputError if one of the two shows no figure, or the
-    reference less of one than can be moved.
+    keep_in_frame: keep the figure in the picture: move it aside as a whole, and if more of
+    it still leaves than OUTSIDE says, shrink it towards the ground, unless it is half a
+    figure. What was measured and guessed is in the result's `origin.retarget`, what a user
+    should know of it under `notes`. Raises InputError if one of the two shows no figure, or
+    the reference less of one than can be moved.
     """
-    if not len(motion) or not motion.seen[:, s.BODY].any():
+    if not len(motion) or not motion.visible[:, s.BODY].any():
         raise InputError("the motion shows nobody", "see it with `anim inspect`")
-    if not len(reference) or not reference.seen[0, s.BODY].any():
+    if not len(reference) or not reference.visible[0, s.BODY].any():
         raise InputError("the reference shows nobody", "give a picture of a whole person")
-    if is_bust(reference.seen[:1]) and not is_bust(motion.seen):
+    if is_bust(reference.visible[:1]) and not is_bust(motion.visible):
         raise InputError(
             "the reference shows a head and shoulders only, the motion a whole body",
             "give a picture that shows the arms or the hips too",
         )
-    looks = measure(motion.points.astype(np.float64), motion.seen)
-    places, known = complete(motion.points.astype(np.float64), motion.seen)
-    scale = scale_of(looks, len(motion))
-    tall = build_of_clip(looks, scale).height
+    observed = observed_lengths(motion.points.astype(np.float64), motion.visible)
+    places, known = complete(motion.points.astype(np.float64), motion.visible)
+    scale = scale_of(observed, len(motion))
+    tall = estimate_lengths(observed, scale).height
     shot = steady(places, known, scale, motion.size, tall, camera)
-    source = build_of_clip(looks, shot.scale)
-    looks_there = measure(reference.points[:1].astype(np.float64), reference.seen[:1])
-    there = build_of_picture(looks_there)
+    source = estimate_lengths(observed, shot.scale)
+    looks_there = observed_lengths(
+        reference.points[:1].astype(np.float64), reference.visible[:1]
+    )
+    there = lengths_in_picture(looks_there)
     try:
-        ratios = compare(source, there)
+        ratios = length_ratios(source, there)
     except ValueError as error:
         raise InputError(
             f"can't compare motion and reference: {error}",
             "give a picture that shows at least the shoulders and an arm",
         ) from error
     hanging = recompose(shot.places, ratios)
-    stance = find_stance(shot.places, known, source.height)
-    legs = bool(known[list(FEET)].all())
-    path = root_path(shot.places, hanging, stance, ratios.leg, legs)
+    contacts = find_contacts(shot.places, known, source.height)
+    legs = bool(known[list(ANKLES)].all())
+    path = root_path(shot.places, hanging, contacts, ratios.leg, legs)
     figure = hanging + path[:, None]
-    figure, level = place(figure, known, reference, shot.kept)
+    figure, level = place_figure(figure, known, reference, shot.kept)
     notes = list(ratios.notes)
-    if shot.seen == Camera.MOVING.value:
+    if shot.kind == Camera.MOVING.value:
         notes.append(
             "the camera moves: the figure stays on the ground and at one size, "
             "--camera walk keeps its path"
         )
-    aside = room_aside(figure, motion.seen, reference.size[0]) if fit else 0.0
+    aside = room_aside(figure, motion.visible, reference.size[0]) if keep_in_frame else 0.0
     figure = figure + np.array([aside, 0])
     if abs(aside) >= 1:
         way = "right" if aside > 0 else "left"
         notes.append(f"moved {abs(aside):.0f} px to the {way} to stay in the picture")
     share = outside(figure, motion, reference.size)
     shrunk = 1.0
-    if fit and share > OUTSIDE and level == "ground":  # half a figure is cut off anyway
+    if (
+        keep_in_frame and share > OUTSIDE_SHARE and level == "ground"
+    ):  # half a figure is cut off anyway
         figure, shrunk = shrink(figure, motion, reference.size)
         notes.append(f"shrunk to {shrunk:.0%} to stay in the picture")
         share = outside(figure, motion, reference.size)
-    if share > OUTSIDE:
-        notes.append(f"{share:.0%} of the joints leave the picture")
+    if share > OUTSIDE_SHARE:
+        notes.append(f"{share:.0%} of the keypoints leave the picture")
     return PoseSequence(
-        points=figure[:, : s.JOINTS].astype(np.float32),
+        points=figure[:, : s.KEYPOINTS].astype(np.float32),
         scores=motion.scores.copy(),
         ticks=motion.ticks,
         time_base=motion.time_base,
@@ -136,26 +140,28 @@ def retarget(
                 "scale_range": [
                     round(float(end), 4) for end in (shot.scale.min(), shot.scale.max())
                 ],
-                "camera": shot.seen,
-                "stance_frames": stance.frames,
+                "camera": shot.kind,
+                "stance_frames": contacts.frames,
                 "placed_by": level,
                 "moved_aside_px": round(aside, 1),
                 "shrunk": round(shrunk, 4),
                 "notes": notes,
                 "reference": snapshots(reference, [0]),
-                "source": snapshots(motion, spread(len(motion))),
+                "source": snapshots(motion, spread_frames(len(motion))),
             },
         ),
     )
 
 
-def is_bust(seen: NDArray[np.bool_]) -> bool:
-    """Whether neither hips nor elbows are seen in most of some frames `(frames, 134)`."""
-    below = seen[:, [s.RIGHT_HIP, s.LEFT_HIP, s.RIGHT_ELBOW, s.LEFT_ELBOW]].any(axis=1)
+def is_bust(visible: NDArray[np.bool_]) -> bool:
+    """Tell if neither hips nor elbows are visible in most of some frames `(frames,
+    134)`.
+    """
+    below = visible[:, [s.RIGHT_HIP, s.LEFT_HIP, s.RIGHT_ELBOW, s.LEFT_ELBOW]].any(axis=1)
     return bool(below.mean() < 0.5)
 
 
-def spread(frames: int) -> list[int]:
+def spread_frames(frames: int) -> list[int]:
     """Up to six frames, the first and the last among them."""
     return sorted({round(part * (frames - 1) / (SHOWN - 1)) for part in range(SHOWN)})
 
@@ -163,13 +169,13 @@ def spread(frames: int) -> list[int]:
 def snapshots(sequence: PoseSequence, frames: list[int]) -> dict[str, object]:
     """The bodies of a few frames as JSON, to be looked at beside the result.
 
-    points: for each frame `[x, y]` of the 18 joints, pixels of `size`, `[]` if not seen.
+    points: for each frame `[x, y]` of the 18 keypoints, pixels of `size`, `[]` if not seen.
     """
     bodies = [
         [
-            [round(float(at), 1) for at in point] if seen else []
-            for point, seen in zip(
-                sequence.points[frame, s.BODY], sequence.seen[frame, s.BODY], strict=True
+            [round(float(at), 1) for at in point] if visible else []
+            for point, visible in zip(
+                sequence.points[frame, s.BODY], sequence.visible[frame, s.BODY], strict=True
             )
         ]
         for frame in frames
@@ -177,16 +183,16 @@ def snapshots(sequence: PoseSequence, frames: list[int]) -> dict[str, object]:
     return {"size": list(sequence.size), "frames": frames, "points": bodies}
 
 
-def recompose(places: NDArray[np.float64], ratios: Ratios) -> NDArray[np.float64]:
+def recompose(places: NDArray[np.float64], ratios: LengthRatios) -> NDArray[np.float64]:
     """The figure with its new bones, `(frames, 136, 2)`, the pelvis at the origin."""
     figure = np.zeros_like(places)
-    for joint, parent in PARENTS.items():
+    for joint, parent in KEYPOINT_PARENTS.items():
         bone = places[:, joint] - places[:, parent]
         figure[:, joint] = figure[:, parent] + bone * ratios.of[BONE_OF[joint]]
     return figure
 
 
-def place(
+def place_figure(
     figure: NDArray[np.float64],
     known: NDArray[np.bool_],
     reference: PoseSequence,
@@ -197,13 +203,13 @@ def place(
     The level is the ground under the feet, or the hips, or the neck. Across, the pelvis
     (the neck, in half a body) is where the reference's is, at the beginning of the clip.
     """
-    spot, there = complete(reference.points[:1].astype(np.float64), reference.seen[:1])
+    spot, there = complete(reference.points[:1].astype(np.float64), reference.visible[:1])
     has = known & there
     start = slice(0, START)
     beginning = np.median(figure[start], axis=0)
     root = PELVIS if has[PELVIS] else s.NECK
     across = spot[0, root, 0] - beginning[root, 0]
-    feet = list(FEET)
+    feet = list(ANKLES)
     if has[feet].all():
         # At another scale, nearer the camera or farther, the ground is elsewhere.
         alike = np.abs(scale - 1) < 0.05
@@ -218,28 +224,30 @@ def place(
     return figure + np.array([across, down]), level
 
 
-def room_aside(figure: NDArray[np.float64], seen: NDArray[np.bool_], width: int) -> float:
-    """How far to move the figure across, in pixels, so that it stays in the picture.
+def room_aside(
+    figure: NDArray[np.float64], visible: NDArray[np.bool_], width: int
+) -> float:
+    """Shift of the figure across, in pixels, that keeps it in the picture.
 
-    figure: `(frames, 136, 2)`. As little as leaves no more of its joints outside than
+    figure: `(frames, 136, 2)`. As little as leaves no more of its keypoints outside than
     OUTSIDE says: a hand that reaches out for a moment isn't worth a character that stands
     beside its place. Where nothing leaves so few outside, what leaves fewest.
     """
-    across = np.sort(figure[:, s.BODY, 0][seen[:, s.BODY]])
+    across = np.sort(figure[:, s.BODY, 0][visible[:, s.BODY]])
     shifts = np.arange(-width, width + 1)
     shifts = shifts[np.argsort(np.abs(shifts), kind="stable")]  # the shortest way first
     inside = np.searchsorted(across, width - shifts) - np.searchsorted(across, -shifts)
-    enough = np.minimum(inside.max(), np.ceil((1 - OUTSIDE) * len(across)))
+    enough = np.minimum(inside.max(), np.ceil((1 - OUTSIDE_SHARE) * len(across)))
     return float(shifts[np.argmax(inside >= enough)])
 
 
 def outside(
     figure: NDArray[np.float64], motion: PoseSequence, size: tuple[int, int]
 ) -> float:
-    """The share of the seen body joints that lie outside the picture."""
+    """The share of the seen body keypoints that lie outside the picture."""
     body = figure[:, s.BODY]
     out = np.any((body < 0) | (body >= size), axis=2)
-    return float(out[motion.seen[:, s.BODY]].mean())
+    return float(out[motion.visible[:, s.BODY]].mean())
 
 
 def shrink(
@@ -249,11 +257,11 @@ def shrink(
 
     Ground that lies outside of the picture is replaced by what is nearest to it inside.
     """
-    feet = figure[:, list(FEET)]
+    feet = figure[:, list(ANKLES)]
     ground = np.array([figure[:, PELVIS, 0].mean(), feet[..., 1].max()])
     spot = ground.clip(0, np.array(size) - 1)
     for percent in range(98, SMALLEST - 2, -2):
         smaller = spot + (figure - spot) * (percent / 100)
-        if outside(smaller, motion, size) <= OUTSIDE:
+        if outside(smaller, motion, size) <= OUTSIDE_SHARE:
             break
     return smaller, percent / 100

@@ -166,7 +166,7 @@ class BoneTransforms:
 
 def bone_transforms(motion: PoseSequence, rest: RestPose) -> BoneTransforms:
     """Transforms with which the bones of `rest` follow `motion`."""
-    visible = motion.seen
+    visible = motion.visible
     size, keypoints = fill_gaps(motion.points.astype(np.float64), visible, rest)
     frames = len(keypoints)
     place = np.zeros((frames, len(Bone), 2))

@@ -13,7 +13,13 @@ from animcli.rendering.cutout.motion import bone_transforms, draw_orders, find_c
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
 from animcli.rendering.cutout.segmentation import segment
-from animcli.rendering.renderer import Checkpoint, Drive, FrameSource, RenderRequest, Report
+from animcli.rendering.renderer import (
+    Checkpoint,
+    Conditioning,
+    FrameFn,
+    Progress,
+    RenderRequest,
+)
 
 _STEPS = 4
 _USUAL_RATE = 24  # of a motion whose frames are unevenly spaced
@@ -26,12 +32,12 @@ class Cutout:
     Whatever the picture doesn't show (a back, the far side of an arm) isn't invented.
     """
 
-    drive = Drive.SKELETON
+    conditioning = Conditioning.SKELETON
     weights = ("blazepose",)
 
     def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, report: Report
-    ) -> FrameSource:
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
         """Cut the figure out and bind it to its bones.
 
         Takes a second or two, so `checkpoint` isn't used. Raises ValueError for a request
@@ -44,10 +50,10 @@ class Cutout:
                 f"{request.frames} frames wanted of a motion of {len(request.motion)}"
             )
         doing = "cutting the figure out"
-        report(doing, 0, _STEPS)
+        progress(doing, 0, _STEPS)
         try:
             rest = rest_pose(
-                request.reference_pose.points[0], request.reference_pose.seen[0]
+                request.reference_pose.points[0], request.reference_pose.visible[0]
             )
             rest = without_cut_legs(rest, request.size[1])
         except ValueError as error:
@@ -56,22 +62,22 @@ class Cutout:
                 "choose a picture that shows the character from the head to the hips",
             ) from error
         matte = _matte(request, rest)
-        report(doing, 1, _STEPS)
+        progress(doing, 1, _STEPS)
         shown = _shown(request)
         shadow = find_shadow(request.reference, matte.alpha, _soles(rest), rest.trunk)
         bright = lit(request.reference, shadow)
         background = inpaint_background(bright, matte.alpha, shown)
-        report(doing, 2, _STEPS)
+        progress(doing, 2, _STEPS)
         puppet = build_puppet(request.reference, matte, rest, shown)
-        report(doing, 3, _STEPS)
+        progress(doing, 3, _STEPS)
         transforms = puppet.framed(bone_transforms(request.motion, rest), request.size)
         orders = draw_orders(transforms, rest)
         rate = float(request.motion.rate or _USUAL_RATE)
         swaying = sway(puppet.skinned, transforms, rate, request.preset.life)
-        turn = head_turn(puppet.skinned, transforms, request.motion.seen)
+        turn = head_turn(puppet.skinned, transforms, request.motion.visible)
         contacts = find_contacts(transforms, rest)
         depth = shadow.depth or _SOFT
-        report(doing, 4, _STEPS)
+        progress(doing, 4, _STEPS)
 
         def frames(wanted: range) -> Iterator[NDArray[np.uint8]]:
             for frame in wanted:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
 from animcli.pose.blazepose_selfie import SelfieSegmentation
-from animcli.pose.detectors.blazepose.detector import Roi, whole
+from animcli.pose.detectors.blazepose.detector import ROI, whole
 from animcli.pose.detectors.blazepose.tracker import BlazePose
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,
@@ -160,7 +160,7 @@ def _core(rest: RestPose, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _from_arms(rest: RestPose, size: tuple[int, int]) -> NDArray[np.float32]:
-    """How far each pixel is from the bones of the arms, in trunk lengths."""
+    """Distance of each pixel from the bones of the arms, in trunk lengths."""
     free = np.full(size[::-1], 255, np.uint8)
     for bone in (
         Bone.RIGHT_UPPER_ARM,
@@ -176,7 +176,7 @@ def _from_arms(rest: RestPose, size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(gap / np.float32(max(rest.trunk, 1.0)), np.float32)
 
 
-def _square(away: NDArray[np.float32]) -> Roi:
+def _square(away: NDArray[np.float32]) -> ROI:
     """The square about all of a body."""
     rows, columns = np.nonzero(away < 0)
     if len(rows) == 0:
@@ -184,7 +184,7 @@ def _square(away: NDArray[np.float32]) -> Roi:
     left, right = float(columns.min()), float(columns.max() + 1)
     top, bottom = float(rows.min()), float(rows.max() + 1)
     side = max(right - left, bottom - top)
-    return Roi((left + right) / 2, (top + bottom) / 2, side, side)
+    return ROI((left + right) / 2, (top + bottom) / 2, side, side)
 
 
 def _draw(

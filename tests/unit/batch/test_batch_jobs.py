@@ -104,7 +104,7 @@ after = ["nothing"]
         "jobs.toml:2: bogus: render has no such key",
         "jobs.toml:9: reference: cast/nobody.png: no such file",
         "jobs.toml:11: seed: seed is a whole number, not 'many'",
-        "jobs.toml:13: steps: means nothing to the preset cutout",
+        "jobs.toml:13: steps: has no effect with the preset cutout",
         "jobs.toml:16: size: ",
         "jobs.toml:13: after: no job 'nothing'",
     ):

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from animcli.cli.console import Bar, Console, Lines, duration, one_line, shown
+from animcli.cli.console import (
+    Console,
+    ProgressBar,
+    ProgressLines,
+    duration,
+    one_line,
+    shown,
+)
 from animcli.errors import InputError
 
 
@@ -25,9 +32,9 @@ def test_a_name_with_a_line_break_stays_on_one_line() -> None:
 
 def test_quiet_leaves_results_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=True)
-    console.report("rendering", 1, 2)
-    console.note("rotated")
-    console.stage_done("render", fresh=False, seconds=1)
+    console.progress("rendering", 1, 2)
+    console.warn("rotated")
+    console.stage_done("render", cached=False, seconds=1)
     console.result(["a.mp4"], [{"path": "a.mp4"}])
     console.close()
     assert capsys.readouterr() == ("a.mp4\n", "")
@@ -35,15 +42,15 @@ def test_quiet_leaves_results_and_errors(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_json_object_has_everything(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=True, as_json=True)
-    console.note("rotated")
-    console.stage_done("render", fresh=True, seconds=0)
+    console.warn("rotated")
+    console.stage_done("render", cached=True, seconds=0)
     console.result(["a.mp4"], [{"path": "a.mp4"}])
     console.failure(InputError("b.mp4: 0 bytes"))
     console.close()
     assert json.loads(capsys.readouterr().out) == {
         "schema": 1,
         "results": [{"path": "a.mp4"}],
-        "stages": [{"stage": "render", "outcome": "fresh", "seconds": 0}],
+        "stages": [{"stage": "render", "outcome": "cached", "seconds": 0}],
         "warnings": ["rotated"],
         "error": {"message": "b.mp4: 0 bytes", "hint": "", "exit_code": 3},
     }
@@ -51,8 +58,8 @@ def test_the_json_object_has_everything(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_note_is_given_once(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console()
-    console.note("rotated")
-    console.note("rotated")
+    console.warn("rotated")
+    console.warn("rotated")
     assert capsys.readouterr().err == "note: rotated\n"
 
 
@@ -79,9 +86,9 @@ def test_colour_is_for_terminals_and_those_who_ask(
 
 
 def test_more_words_only_for_those_who_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    Console().stage_done("render", fresh=True, seconds=0)
+    Console().stage_done("render", cached=True, seconds=0)
     assert capsys.readouterr().err == ""
-    Console(verbosity=1).stage_done("render", fresh=True, seconds=0)
+    Console(verbosity=1).stage_done("render", cached=True, seconds=0)
     assert capsys.readouterr().err == "render: done already\n"
 
 
@@ -103,7 +110,7 @@ class Clock:
 def test_a_log_gets_a_line_for_each_tenth_with_rate_and_time_left() -> None:
     said: list[str] = []
     clock = Clock()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     for frame in range(101):
         clock.now = frame * 0.5
         lines.show("rendering", frame, 100)
@@ -115,7 +122,7 @@ def test_a_log_gets_a_line_for_each_tenth_with_rate_and_time_left() -> None:
 def test_fast_work_does_not_fill_a_log() -> None:
     said: list[str] = []
     clock = Clock()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     for frame in range(101):
         clock.now = frame * 0.01
         lines.show("rendering", frame, 100)
@@ -125,7 +132,7 @@ def test_fast_work_does_not_fill_a_log() -> None:
 def test_slow_work_shows_that_it_lives() -> None:
     said: list[str] = []
     clock = Clock()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     for frame in range(4):
         clock.now = frame * 31.0
         lines.show("denoising", frame, 1000)
@@ -139,7 +146,7 @@ def test_slow_work_shows_that_it_lives() -> None:
 def test_work_that_goes_on_counts_its_rate_from_where_it_went_on() -> None:
     said: list[str] = []
     clock = Clock()
-    lines = Lines(said.append, clock)
+    lines = ProgressLines(said.append, clock)
     lines.show("rendering", 90, 100)
     clock.now = 5.0
     lines.show("rendering", 100, 100)
@@ -152,7 +159,7 @@ def test_the_bar_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich draws on what it takes for a terminal
     monkeypatch.setenv("COLUMNS", "100")
     clock = Clock()
-    bar = Bar(clock)
+    bar = ProgressBar(clock)
     bar.show("denoising", 0, 12)
     clock.now = 90.0
     bar.show("denoising", 1, 12)  # the time left is known from the first step on

@@ -8,32 +8,32 @@ import pytest
 import torch
 
 from animcli.cli import doctor
-from animcli.cli.config import Layers
-from animcli.cli.doctor import State, examine, room, weights
-from animcli.cli.plan import Desk, LineOptions
+from animcli.cli.config import ConfigSources
+from animcli.cli.doctor import CheckState, disk_space, examine, weights
+from animcli.cli.plan import Context, GlobalOptions
 from animcli.pipeline.project import Project
 from animcli.weights.store import WeightsStore
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(
+def context(tmp_path: Path) -> Context:
+    return Context(
         Project(tmp_path, tmp_path / "cache"),
         WeightsStore(tmp_path / "weights"),
-        Layers({}, {}, (), tmp_path),
-        LineOptions(),
+        ConfigSources({}, {}, (), tmp_path),
+        GlobalOptions(),
         lambda what, done, of: None,
     )
 
 
 def test_a_torch_for_processors_beside_an_nvidia_driver_gets_the_line_to_type(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
-    (finding,) = doctor.device(desk)
-    assert finding.state is State.WARN
+    (finding,) = doctor.device(context)
+    assert finding.state is CheckState.WARN
     assert "built for cpu" in finding.fact
     assert "pip install --force-reinstall torch --index-url https://" in finding.advice
 
@@ -52,27 +52,30 @@ def test_a_card_that_torch_has_no_kernels_for_is_bad(
     made_for = ["sm_75", "sm_80", "sm_86", "sm_120"]
     monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: made_for)
     finding = doctor.card(0)
-    assert finding.state is (State.OK if runs else State.BAD)
+    assert finding.state is (CheckState.OK if runs else CheckState.BAD)
     assert ("no kernels for compute capability" in finding.fact) is not runs
 
 
-def test_weights_that_are_missing_come_with_the_command(desk: Desk) -> None:
-    finding = next(each for each in weights(desk) if each.fact.startswith("dwpose"))
-    assert finding.state is State.WARN
+def test_weights_that_are_missing_come_with_the_command(context: Context) -> None:
+    finding = next(each for each in weights(context) if each.fact.startswith("dwpose"))
+    assert finding.state is CheckState.WARN
     assert finding.advice == "anim weights pull dwpose"
 
 
-def test_a_cache_that_can_be_written_is_fine(desk: Desk) -> None:
-    assert {finding.state for finding in room(desk)} <= {State.OK, State.WARN}
+def test_a_cache_that_can_be_written_is_fine(context: Context) -> None:
+    assert {finding.state for finding in disk_space(context)} <= {
+        CheckState.OK,
+        CheckState.WARN,
+    }
 
 
 @pytest.mark.skipif(
     not Path("/proc/self").is_dir(), reason="needs a folder nobody can fill"
 )
-def test_a_cache_that_cannot_be_written_is_bad_and_ends_with_6(desk: Desk) -> None:
-    desk = replace(desk, project=Project(Path("/proc"), Path("/proc/anim")))
-    cache = next(finding for finding in room(desk) if finding.name == "cache")
-    assert cache.state is State.BAD
+def test_a_cache_that_cannot_be_written_is_bad_and_ends_with_6(context: Context) -> None:
+    context = replace(context, project=Project(Path("/proc"), Path("/proc/anim")))
+    cache = next(finding for finding in disk_space(context) if finding.name == "cache")
+    assert cache.state is CheckState.BAD
     assert cache.fact.startswith("/proc/anim can't be written: ")
     assert cache.advice == "choose another place with --cache-dir"
-    assert examine(desk).exit_code == 6
+    assert examine(context).exit_code == 6

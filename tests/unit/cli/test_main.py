@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from animcli.cli.extract import ExtractPose, Retarget
-from animcli.cli.main import complete_last_command, main, parse, split
-from animcli.cli.plan import LineOptions
+from animcli.cli.main import complete_last_command, main, parse_line, split_commands
+from animcli.cli.plan import GlobalOptions
 from animcli.cli.render import Render
 from animcli.errors import UsageError
 
@@ -17,21 +17,21 @@ def test_a_line_becomes_requests() -> None:
         "-p dance extract-pose a.mp4 --no-hands then retarget --to b.png "
         "then render b.png --size 64x96 --frames 12 --fps 24 --force"
     )
-    line = parse(words)
+    line = parse_line(words)
     assert line.mistakes == ()
-    assert line.options == LineOptions(project=Path("dance"), force=True)
-    extract, retarget, render = line.requests
+    assert line.options == GlobalOptions(project=Path("dance"), force=True)
+    extract, retarget, render = line.commands
     assert extract == ExtractPose((Path("a.mp4"),), None, False, {"hands": False})
     assert retarget == Retarget(Path("b.png"), None, None, {})
     assert isinstance(render, Render)
     assert render.frames == 12
-    assert render.chosen == {"fps": 24, "width": 64, "height": 96}
+    assert render.overrides == {"fps": 24, "width": 64, "height": 96}
 
 
 def test_every_mistake_of_the_line_is_found() -> None:
     words = shlex.split("extract-pose then retarget --too b then render r.png --fps 0")
-    line = parse(words)
-    assert line.requests == ()
+    line = parse_line(words)
+    assert line.commands == ()
     messages = [mistake.message for mistake in line.mistakes]
     assert messages[0] == "missing argument 'VIDEO'"
     assert messages[1].startswith("no such option: --too")
@@ -49,7 +49,7 @@ def test_every_mistake_of_the_line_is_found() -> None:
     ],
 )
 def test_a_mistake_points_to_the_help_of_its_command(line: str, hint: str) -> None:
-    assert [mistake.hint for mistake in parse(line.split()).mistakes] == [hint]
+    assert [mistake.hint for mistake in parse_line(line.split()).mistakes] == [hint]
 
 
 def test_a_command_that_is_nearly_one_is_told_the_right_one(
@@ -90,7 +90,7 @@ def test_help_anywhere_in_the_line_is_all_that_is_done(
 def test_places_may_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIM_PROJECT", "there")
     monkeypatch.setenv("ANIM_CACHE_DIR", "here")
-    assert parse(["doctor"]).options == LineOptions(Path("there"), Path("here"))
+    assert parse_line(["doctor"]).options == GlobalOptions(Path("there"), Path("here"))
 
 
 @pytest.mark.parametrize(
@@ -108,18 +108,18 @@ def test_places_may_come_from_variables(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_a_line_is_cut(text: str, line: list[str], parts: list[list[str]]) -> None:
-    assert split(text.split()) == (line, parts)
+    assert split_commands(text.split()) == (line, parts)
 
 
 @pytest.mark.parametrize("text", ["a -p", "a --cache-dir then b"])
 def test_a_place_that_is_not_said_is_missed(text: str) -> None:
     with pytest.raises(UsageError, match="lacks its folder"):
-        split(text.split())
+        split_commands(text.split())
 
 
 def test_a_number_that_is_not_said_is_missed() -> None:
     with pytest.raises(UsageError, match="--max-pixels lacks its number"):
-        split(["a", "--max-pixels"])
+        split_commands(["a", "--max-pixels"])
 
 
 def test_bash_completes_the_command_behind_the_last_then() -> None:

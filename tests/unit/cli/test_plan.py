@@ -10,10 +10,17 @@ import pytest
 from builders.poses import random_pose
 from builders.videos import tiny_clip
 
-from animcli.cli.config import Layers, Options
+from animcli.cli.config import ConfigSources, Options
 from animcli.cli.extract import ExtractPose, Retarget, detector_device, video_of
 from animcli.cli.options import read_flags
-from animcli.cli.plan import Desk, Film, LineOptions, Motion, Thread, name_of
+from animcli.cli.plan import (
+    Context,
+    FrameSource,
+    GlobalOptions,
+    Motion,
+    PipelineState,
+    name_of,
+)
 from animcli.cli.render import Encode, Render, usual_preset
 from animcli.cli.weights import Pull
 from animcli.errors import DeviceError, UsageError
@@ -45,20 +52,20 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(
+def context(tmp_path: Path) -> Context:
+    return Context(
         find_project(tmp_path),
         WeightsStore(tmp_path / "weights"),
-        Layers({}, {}, (), tmp_path),
-        LineOptions(),
+        ConfigSources({}, {}, (), tmp_path),
+        GlobalOptions(),
         lambda what, done, of: None,
     )
 
 
-def rendering(chosen: Mapping[str, object] | None = None, **changes: object) -> Render:
+def rendering(overrides: Mapping[str, object] | None = None, **changes: object) -> Render:
     plain = Render(
         REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, None, None,
-        chosen or {},
+        overrides or {},
     )  # fmt: skip
     return replace(plain, **changes)  # type: ignore[arg-type]
 
@@ -67,8 +74,8 @@ def steps(entries: tuple[object, ...]) -> list[Step]:
     return [entry for entry in entries if isinstance(entry, Step)]
 
 
-def test_a_video_is_extracted_on_the_way_and_gives_its_sound(desk: Desk) -> None:
-    (step,) = steps(rendering().plan(desk, Thread()).entries)
+def test_a_video_is_extracted_on_the_way_and_gives_its_sound(context: Context) -> None:
+    (step,) = steps(rendering().plan(context, PipelineState()).tasks)
     assert step.out == Path("ref-dance.mp4")
     assert isinstance(step.stage, EncodeStage)
     assert step.stage.sound == Path("dance.mp4")
@@ -76,25 +83,27 @@ def test_a_video_is_extracted_on_the_way_and_gives_its_sound(desk: Desk) -> None
     assert step.stage.frames.motion == ExtractStage(Path("dance.mp4"))
 
 
-def test_a_motion_fitted_to_the_same_picture_is_not_fitted_again(desk: Desk) -> None:
-    retarget = Retarget(REFERENCE, Path("dance.mp4"), None, {}).plan(desk, Thread())
-    assert steps(retarget.entries)[0].out == Path("ref-dance.pose")
-    rendered = rendering(motion=None).plan(desk, retarget.thread)
-    frames = steps(rendered.entries)[0].stage.inputs()["frames"]
+def test_a_motion_fitted_to_the_same_picture_is_not_fitted_again(context: Context) -> None:
+    retarget = Retarget(REFERENCE, Path("dance.mp4"), None, {}).plan(
+        context, PipelineState()
+    )
+    assert steps(retarget.tasks)[0].out == Path("ref-dance.pose")
+    rendered = rendering(motion=None).plan(context, retarget.state)
+    frames = steps(rendered.tasks)[0].stage.inputs()["frames"]
     assert isinstance(frames, RenderStage)
     assert isinstance(frames.motion, RetargetStage)
     assert frames.retarget is False
-    other = rendering(motion=None, reference=Path("b.png")).plan(desk, retarget.thread)
-    assert steps(other.entries)[0].out == Path("b-dance.mp4")
-    frames = steps(other.entries)[0].stage.inputs()["frames"]
+    other = rendering(motion=None, reference=Path("b.png")).plan(context, retarget.state)
+    assert steps(other.tasks)[0].out == Path("b-dance.mp4")
+    frames = steps(other.tasks)[0].stage.inputs()["frames"]
     assert isinstance(frames, RenderStage)
     assert frames.retarget is True
 
 
-def test_flags_reach_the_stage(desk: Desk) -> None:
-    chosen = {"width": 64, "height": 96, "seed": 7, "fps": Fraction(12), "fit": "crop"}
-    render = rendering(chosen, frames=5, loop=True, retarget=False)
-    (step,) = steps(render.plan(desk, Thread()).entries)
+def test_flags_reach_the_stage(context: Context) -> None:
+    overrides = {"width": 64, "height": 96, "seed": 7, "fps": Fraction(12), "fit": "crop"}
+    render = rendering(overrides, frames=5, loop=True, retarget=False)
+    (step,) = steps(render.plan(context, PipelineState()).tasks)
     stage = step.stage.inputs()["frames"]
     assert isinstance(stage, RenderStage)
     preset = stage.preset
@@ -107,44 +116,48 @@ def test_flags_reach_the_stage(desk: Desk) -> None:
     ("codec", "name"),
     [("vp9", "ref-dance.webm"), ("prores4444", "ref-dance.mov"), ("png", "ref-dance")],
 )
-def test_a_codec_decides_about_the_suffix(desk: Desk, codec: str, name: str) -> None:
-    planned = rendering({"codec": codec}, compare=True).plan(desk, Thread())
-    result, row = steps(planned.entries)
+def test_a_codec_decides_about_the_suffix(context: Context, codec: str, name: str) -> None:
+    plan = rendering({"codec": codec}, compare=True).plan(context, PipelineState())
+    result, row = steps(plan.tasks)
     assert result.out == Path(name)
     assert row.out == result.out.with_name(f"ref-dance-compare{result.out.suffix}")
 
 
-def test_a_folder_takes_the_usual_name(desk: Desk, tmp_path: Path) -> None:
-    planned = rendering(out=tmp_path).plan(desk, Thread())
-    assert steps(planned.entries)[0].out == tmp_path / "ref-dance.mp4"
+def test_a_folder_takes_the_usual_name(context: Context, tmp_path: Path) -> None:
+    plan = rendering(out=tmp_path).plan(context, PipelineState())
+    assert steps(plan.tasks)[0].out == tmp_path / "ref-dance.mp4"
 
 
-def test_choices_of_dwpose_reach_the_stage(desk: Desk) -> None:
-    chosen = {"detector": "dwpose", "person": "2", "every": 4, "device": "cpu"}
-    chosen = {**chosen, "channels": "published"}
+def test_choices_of_dwpose_reach_the_stage(context: Context) -> None:
+    overrides = {"detector": "dwpose", "person": "2", "detect_every": 4, "device": "cpu"}
+    overrides = {**overrides, "bgr_input": True}
     (step,) = steps(
-        ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread()).entries
+        ExtractPose((Path("a.mp4"),), None, False, overrides)
+        .plan(context, PipelineState())
+        .tasks
     )
     assert step.stage == ExtractStage(
-        Path("a.mp4"), "dwpose", person="2", every=4, channels="published"
+        Path("a.mp4"), "dwpose", person="2", detect_every=4, bgr_input=True
     )
 
 
-def test_choices_that_mean_nothing_to_the_detector_are_refused(desk: Desk) -> None:
-    for chosen, message in (
-        ({"every": 5}, "--every means nothing to the detector blazepose"),
-        ({"device": "cuda"}, "the detector blazepose runs on the processor only"),
+def test_choices_that_mean_nothing_to_the_detector_are_refused(context: Context) -> None:
+    for overrides, message in (
+        ({"detect_every": 5}, "--detect-every has no effect with the detector blazepose"),
+        ({"device": "cuda"}, "the detector blazepose runs on the CPU only"),
     ):
         with pytest.raises(UsageError, match=message):
-            ExtractPose((Path("a.mp4"),), None, False, chosen).plan(desk, Thread())
+            ExtractPose((Path("a.mp4"),), None, False, overrides).plan(
+                context, PipelineState()
+            )
     on_mps = ExtractPose(
         (Path("a.mp4"),), None, False, {"detector": "dwpose", "device": "mps"}
     )
     with pytest.raises(DeviceError, match="dwpose doesn't run on mps"):
-        on_mps.plan(desk, Thread())
+        on_mps.plan(context, PipelineState())
 
 
-def test_one_of_several_cards_can_be_chosen(desk: Desk) -> None:
+def test_one_of_several_cards_can_be_chosen(context: Context) -> None:
     assert read_flags({"device": "cuda:1"}) == {"device": "cuda:1"}
     for wrong in ("cuda1", "cuda:", "gpu", "cuda:-1"):
         with pytest.raises(UsageError, match="auto, cpu, cuda, cuda:N, mps"):
@@ -160,26 +173,26 @@ def test_a_render_on_any_card_is_the_same_work() -> None:
     assert all(other == first for other in others)
 
 
-def test_a_detector_may_have_a_device_of_its_own(desk: Desk) -> None:
+def test_a_detector_may_have_a_device_of_its_own(context: Context) -> None:
     options = Options(detector="dwpose", device="cuda:1")
     assert detector_device(options) == "cuda:1"
     assert detector_device(replace(options, detector_device="cpu")) == "cpu"
     assert detector_device(replace(options, detector="blazepose")) == "cpu"
 
 
-def diffused(desk: Desk, **changes: object) -> RenderStage:
-    chosen = {"preset": "animate-anyone", "device": "cpu", "strength": 0.4}
-    planned = rendering(chosen, **changes).plan(desk, Thread())
-    stage = steps(planned.entries)[0].stage.inputs()["frames"]
+def diffused(context: Context, **changes: object) -> RenderStage:
+    overrides = {"preset": "animate-anyone", "device": "cpu", "strength": 0.4}
+    plan = rendering(overrides, **changes).plan(context, PipelineState())
+    stage = steps(plan.tasks)[0].stage.inputs()["frames"]
     assert isinstance(stage, RenderStage)
     return stage
 
 
-def test_denoising_starts_from_a_video_or_from_the_cut_out(desk: Desk) -> None:
-    from_video = diffused(desk, start_from="earlier.mp4")
+def test_denoising_starts_from_a_video_or_from_the_cut_out(context: Context) -> None:
+    from_video = diffused(context, start_from="earlier.mp4")
     assert from_video.start == Path("earlier.mp4")
     assert from_video.preset.strength == 0.4
-    from_cutout = diffused(desk, start_from="cutout").start
+    from_cutout = diffused(context, start_from="cutout").start
     assert isinstance(from_cutout, RenderStage)
     assert from_cutout.preset.renderer == "cutout"
     assert from_cutout.size == from_video.size
@@ -189,13 +202,15 @@ def test_denoising_starts_from_a_video_or_from_the_cut_out(desk: Desk) -> None:
     assert (fitted.video, fitted.size) == (Path("earlier.mp4"), from_video.size)
 
 
-def test_a_strength_changes_nothing_without_frames_to_start_from(desk: Desk) -> None:
+def test_a_strength_changes_nothing_without_frames_to_start_from(context: Context) -> None:
     with pytest.raises(UsageError, match="--strength is for frames to start from"):
-        diffused(desk)
+        diffused(context)
     plain = RenderStage(REFERENCE, None, load_preset("animate-anyone"))
     assert "strength" not in plain.settings()["preset"]
-    with pytest.raises(UsageError, match="--start-from means nothing to the preset cutout"):
-        rendering(start_from="a.mp4").plan(desk, Thread())
+    with pytest.raises(
+        UsageError, match="--start-from has no effect with the preset cutout"
+    ):
+        rendering(start_from="a.mp4").plan(context, PipelineState())
 
 
 def test_steps_that_are_left_out_are_not_counted() -> None:
@@ -207,50 +222,50 @@ def test_steps_that_are_left_out_are_not_counted() -> None:
     assert part.calls == whole.calls / 2
 
 
-def test_pulling_takes_along_what_the_same_work_needs(desk: Desk) -> None:
-    assert Pull(("animate-anyone",)).wanted(desk) == [
+def test_pulling_takes_along_what_the_same_work_needs(context: Context) -> None:
+    assert Pull(("animate-anyone",)).wanted(context) == [
         "animate-anyone", "sd-vae-ft-mse", "clip-image-encoder",
     ]  # fmt: skip
-    assert Pull(("cinemo", "cinemo")).wanted(desk) == ["cinemo"]
+    assert Pull(("cinemo", "cinemo")).wanted(context) == ["cinemo"]
 
 
-def test_a_person_can_be_chosen_only_where_joints_are_found(desk: Desk) -> None:
-    chosen = {"person": "2"}
+def test_a_person_can_be_chosen_only_where_keypoints_are_found(context: Context) -> None:
+    overrides = {"person": "2"}
     pose, picture = Path("a.pose"), Path("ref.png")
     for request in (
-        ExtractPose((pose,), Path("b.json"), False, chosen),
-        Retarget(picture, pose, None, chosen),
-        rendering(motion=pose, chosen=chosen),
+        ExtractPose((pose,), Path("b.json"), False, overrides),
+        Retarget(picture, pose, None, overrides),
+        rendering(motion=pose, overrides=overrides),
     ):
         with pytest.raises(UsageError, match="--person is for footage, and a holds one"):
-            request.plan(desk, Thread())
+            request.plan(context, PipelineState())
 
 
-def test_a_motion_is_written_as_its_name_says(desk: Desk) -> None:
+def test_a_motion_is_written_as_its_name_says(context: Context) -> None:
     for out, stage in (
         (Path("b_keypoints"), WriteKeypoints(Path("a.pose"), "b")),
         (Path("b.mp4"), EncodeStage(OverlayStage(Path("a.pose"), longest=None), ".mp4")),
     ):
-        planned = ExtractPose((Path("a.pose"),), out, False, {}).plan(desk, Thread())
-        assert steps(planned.entries) == [Step(stage, out)]
+        plan = ExtractPose((Path("a.pose"),), out, False, {}).plan(context, PipelineState())
+        assert steps(plan.tasks) == [Step(stage, out)]
 
 
-def test_motion_capture_is_seen_from_where_it_is_said(desk: Desk) -> None:
+def test_motion_capture_is_seen_from_where_it_is_said(context: Context) -> None:
     capture = Path("dance.bvh")
     extract = ExtractPose((capture,), None, False, {}, (30, 10))
-    assert steps(extract.plan(desk, Thread()).entries) == [
+    assert steps(extract.plan(context, PipelineState()).tasks) == [
         Step(ReadBvh(capture, 30, 10), Path("dance.pose"))
     ]
-    with pytest.raises(UsageError, match="--camera is for motion capture"):
-        replace(extract, videos=(Path("a.mp4"),)).plan(desk, Thread())
+    with pytest.raises(UsageError, match="--view is for motion capture"):
+        replace(extract, videos=(Path("a.mp4"),)).plan(context, PipelineState())
 
 
-def test_retargeting_to_a_pose_looks_for_nobody(desk: Desk) -> None:
-    chosen = {"camera": "zoom", "stay_inside": False}
-    planned = Retarget(Path("other.pose"), Path("dance.pose"), None, chosen).plan(
-        desk, Thread()
+def test_retargeting_to_a_pose_looks_for_nobody(context: Context) -> None:
+    overrides = {"camera": "zoom", "keep_in_frame": False}
+    plan = Retarget(Path("other.pose"), Path("dance.pose"), None, overrides).plan(
+        context, PipelineState()
     )
-    (step,) = steps(planned.entries)
+    (step,) = steps(plan.tasks)
     assert step.stage.inputs() == {
         "motion": Path("dance.pose"),
         "reference": Path("other.pose"),
@@ -258,46 +273,48 @@ def test_retargeting_to_a_pose_looks_for_nobody(desk: Desk) -> None:
     assert step.stage.settings() == {
         "detector": "blazepose",
         "camera": "zoom",
-        "fit": False,
+        "keep_in_frame": False,
     }
 
 
-def test_encoding_again_wants_a_name_or_a_codec(desk: Desk) -> None:
-    thread = Thread(film=Film(Path("frames"), "ref-dance"))
+def test_encoding_again_wants_a_name_or_a_codec(context: Context) -> None:
+    state = PipelineState(source=FrameSource(Path("frames"), "ref-dance"))
     with pytest.raises(UsageError, match="encoded as what"):
-        Encode(None, None, None, None, {}).plan(desk, thread)
-    planned = Encode(None, None, None, None, {"codec": "h265"}).plan(desk, thread)
-    assert steps(planned.entries)[0].out == Path("ref-dance-h265.mp4")
+        Encode(None, None, None, None, {}).plan(context, state)
+    plan = Encode(None, None, None, None, {"codec": "h265"}).plan(context, state)
+    assert steps(plan.tasks)[0].out == Path("ref-dance-h265.mp4")
 
 
-def test_several_videos_are_independent_and_hand_nothing_on(desk: Desk) -> None:
+def test_several_videos_are_independent_and_hand_nothing_on(context: Context) -> None:
     videos = (Path("clips/a.mp4"), Path("clips/b.mp4"))
-    planned = ExtractPose(videos, None, True, {}).plan(desk, Thread())
-    assert [step.out for step in steps(planned.entries)] == [Path("a.pose"), Path("b.pose")]
-    assert planned.independent
-    assert planned.thread == Thread()
+    plan = ExtractPose(videos, None, True, {}).plan(context, PipelineState())
+    assert [step.out for step in steps(plan.tasks)] == [Path("a.pose"), Path("b.pose")]
+    assert plan.independent
+    assert plan.state == PipelineState()
 
 
-def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(desk: Desk) -> None:
-    assert usual_preset(desk, "auto") == (
+def test_cutout_renders_until_the_weights_of_animate_anyone_are_here(
+    context: Context,
+) -> None:
+    assert usual_preset(context, "auto") == (
         "cutout",
         "rendering with the preset cutout; to render with animate-anyone: "
         "anim weights pull animate-anyone sd-vae-ft-mse clip-image-encoder",
     )
     for name in ("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"):
-        for file in desk.weights.entry(name).files:
-            path = desk.weights.root / name / file.name
+        for file in context.weights.entry(name).files:
+            path = context.weights.root / name / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-    assert usual_preset(desk, "cuda")[0] == "animate-anyone"
-    chosen, note = usual_preset(desk, "cpu")
-    assert chosen == "cutout"  # nobody is to start days of work unasked
-    assert "takes hours on a processor; --preset animate-anyone" in note
+    assert usual_preset(context, "cuda")[0] == "animate-anyone"
+    overrides, note = usual_preset(context, "cpu")
+    assert overrides == "cutout"  # nobody is to start days of work unasked
+    assert "takes hours on a CPU; --preset animate-anyone" in note
 
 
-def test_a_preset_that_was_said_is_taken_without_a_word(desk: Desk) -> None:
-    assert rendering({"preset": "cutout"}).plan(desk, Thread()).note == ""
-    assert rendering().plan(desk, Thread()).note != ""
+def test_a_preset_that_was_said_is_taken_without_a_word(context: Context) -> None:
+    assert rendering({"preset": "cutout"}).plan(context, PipelineState()).note == ""
+    assert rendering().plan(context, PipelineState()).note != ""
 
 
 def test_a_pose_finds_the_video_beside_it_that_it_was_taken_from(tmp_path: Path) -> None:
@@ -314,22 +331,24 @@ def test_things_are_called_after_their_files() -> None:
     assert name_of(Path()) == Path.cwd().name
 
 
-def test_a_motion_without_its_video_has_no_sound(desk: Desk) -> None:
-    thread = Thread(motion=Motion(Path("dance.pose"), "dance"))
-    (step,) = steps(rendering(motion=None).plan(desk, thread).entries)
+def test_a_motion_without_its_video_has_no_sound(context: Context) -> None:
+    state = PipelineState(motion=Motion(Path("dance.pose"), "dance"))
+    (step,) = steps(rendering(motion=None).plan(context, state).tasks)
     assert isinstance(step.stage, EncodeStage)
     assert step.stage.sound is None
 
 
-def test_openposes_files_are_a_motion_without_a_rate(desk: Desk, tmp_path: Path) -> None:
+def test_openposes_files_are_a_motion_without_a_rate(
+    context: Context, tmp_path: Path
+) -> None:
     (tmp_path / "dance").mkdir()
     (tmp_path / "dance" / "dance_000000000000_keypoints.json").touch()
-    planned = ExtractPose((tmp_path / "dance",), None, False, {"fps": Fraction(25)})
-    (step,) = steps(planned.plan(desk, Thread()).entries)
+    plan = ExtractPose((tmp_path / "dance",), None, False, {"fps": Fraction(25)})
+    (step,) = steps(plan.plan(context, PipelineState()).tasks)
     assert step == Step(ReadOpenPose(tmp_path / "dance", Fraction(25)), Path("dance.pose"))
 
 
-def test_pictures_take_the_rate_that_is_said(desk: Desk, tmp_path: Path) -> None:
-    planned = ExtractPose((tmp_path,), None, False, {"fps": Fraction(12)})
-    (step,) = steps(planned.plan(desk, Thread()).entries)
+def test_pictures_take_the_rate_that_is_said(context: Context, tmp_path: Path) -> None:
+    plan = ExtractPose((tmp_path,), None, False, {"fps": Fraction(12)})
+    (step,) = steps(plan.plan(context, PipelineState()).tasks)
     assert step.stage == ExtractStage(tmp_path, picture_rate=Fraction(12))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from builders.videos import tiny_clip
 
-from animcli.cli.config import Layers
+from animcli.cli.config import ConfigSources
 from animcli.cli.inspect import VideoFacts
-from animcli.cli.main import parse
-from animcli.cli.plan import Desk, LineOptions, Motion, Thread
+from animcli.cli.main import parse_line
+from animcli.cli.plan import Context, GlobalOptions, Motion, PipelineState
 from animcli.cli.render import Render
 from animcli.errors import UsageError
 from animcli.pipeline.output import Step
@@ -23,104 +23,113 @@ from animcli.weights.store import WeightsStore
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(
+def context(tmp_path: Path) -> Context:
+    return Context(
         find_project(tmp_path),
         WeightsStore(tmp_path / "weights"),
-        Layers({}, {}, (), tmp_path),
-        LineOptions(),
+        ConfigSources({}, {}, (), tmp_path),
+        GlobalOptions(),
         lambda what, done, of: None,
     )
 
 
-def rendering(chosen: Mapping[str, object], **changes: object) -> Render:
+def rendering(overrides: Mapping[str, object], **changes: object) -> Render:
     plain = Render(
         Path("ref.png"), Path("dance.mp4"), None, None, False, True, False, False, None,
-        None, chosen,
+        None, overrides,
     )  # fmt: skip
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-def planned(
-    desk: Desk, chosen: Mapping[str, object] | None = None, **changes: object
+def plan(
+    context: Context, overrides: Mapping[str, object] | None = None, **changes: object
 ) -> tuple[RenderStage, Path]:
-    asked = rendering({"preset": "cinemo", **(chosen or {})}, motion=None, **changes)
-    (step,) = asked.plan(desk, Thread()).entries
+    asked = rendering({"preset": "cinemo", **(overrides or {})}, motion=None, **changes)
+    (step,) = asked.plan(context, PipelineState()).tasks
     assert isinstance(step, Step)
     assert isinstance(step.stage, EncodeStage)
     assert isinstance(step.stage.frames, RenderStage)
     return step.stage.frames, step.out
 
 
-def test_a_prompt_and_a_strength_need_no_motion(desk: Desk) -> None:
-    chosen = {"prompt": "people walking", "motion_strength": 12}
-    stage, out = planned(desk, chosen)
+def test_a_prompt_and_a_strength_need_no_motion(context: Context) -> None:
+    overrides = {"prompt": "people walking", "motion_strength": 12}
+    stage, out = plan(context, overrides)
     assert (stage.motion, stage.control, stage.fit) == (None, None, Fit.COVER)
     assert (stage.preset.prompt, stage.preset.motion_strength) == ("people walking", 12)
     assert out == Path("ref-cinemo.mp4")
 
 
-def test_the_motion_of_a_clip_is_a_control(desk: Desk) -> None:
-    stage, out = planned(desk, motion_from=Path("clip.mp4"))
+def test_the_motion_of_a_clip_is_a_control(context: Context) -> None:
+    stage, out = plan(context, motion_from=Path("clip.mp4"))
     assert stage.control == Path("clip.mp4")
     assert out == Path("ref-clip.mp4")
 
 
-def test_a_motion_is_refused_with_a_hint(desk: Desk) -> None:
+def test_a_motion_is_refused_with_a_hint(context: Context) -> None:
     with pytest.raises(UsageError, match="follows words") as refused:
-        rendering({"preset": "cinemo"}).plan(desk, Thread())
+        rendering({"preset": "cinemo"}).plan(context, PipelineState())
     assert "--motion-from" in (refused.value.hint or "")
-    left = Thread(Motion(Path("dance.pose"), "dance"))
+    left = PipelineState(Motion(Path("dance.pose"), "dance"))
     with pytest.raises(UsageError, match="follows words"):
-        rendering({"preset": "cinemo"}, motion=None).plan(desk, left)
+        rendering({"preset": "cinemo"}, motion=None).plan(context, left)
 
 
 @pytest.mark.parametrize("name", ["motion_from", "motion_like"])
-def test_other_presets_take_no_such_clip(desk: Desk, name: str) -> None:
+def test_other_presets_take_no_such_clip(context: Context, name: str) -> None:
     asked = replace(rendering({"preset": "cutout"}), **{name: Path("clip.mp4")})
     with pytest.raises(UsageError, match=r"--motion-.* is for presets that follow words"):
-        asked.plan(desk, Thread())
+        asked.plan(context, PipelineState())
 
 
-def test_how_much_moves_is_said_once(desk: Desk) -> None:
+def test_how_much_moves_is_said_once(context: Context) -> None:
     with pytest.raises(UsageError, match="--motion-like says how much moves"):
-        planned(desk, {"motion_strength": 3}, motion_like=Path("clip.mp4"))
+        plan(context, {"motion_strength": 3}, motion_like=Path("clip.mp4"))
 
 
-def test_two_strengths_on_one_line_are_refused(desk: Desk) -> None:
-    with pytest.raises(UsageError, match=r"--motion-strength says .* does --motion-id"):
-        planned(desk, {"motion_strength": 3, "motion_id": 95.0})
+def test_two_strengths_on_one_line_are_refused(context: Context) -> None:
+    with pytest.raises(UsageError, match=r"--motion-strength says .* does --motion-bucket"):
+        plan(context, {"motion_strength": 3, "motion_bucket": 95.0})
 
 
-def test_a_strength_on_the_line_outdoes_a_motion_id_from_elsewhere(desk: Desk) -> None:
-    layers = Layers({"motion_id": 95.0}, {"motion_id": "anim.toml:1"}, (), Path())
-    elsewhere = replace(desk, layers=layers)
-    assert planned(elsewhere)[0].preset.motion_id == 95.0
-    stage, _ = planned(elsewhere, {"motion_strength": 3})
-    assert (stage.preset.motion_id, stage.preset.motion_strength) == (None, 3)
+def test_a_strength_on_the_line_outdoes_a_motion_id_from_elsewhere(
+    context: Context,
+) -> None:
+    config = ConfigSources(
+        {"motion_bucket": 95.0}, {"motion_bucket": "anim.toml:1"}, (), Path()
+    )
+    elsewhere = replace(context, config=config)
+    assert plan(elsewhere)[0].preset.motion_bucket == 95.0
+    stage, _ = plan(elsewhere, {"motion_strength": 3})
+    assert (stage.preset.motion_bucket, stage.preset.motion_strength) == (None, 3)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "changes", "said"),
+    ("overrides", "changes", "said"),
     [
-        ({"detector": "dwpose"}, {}, "--detector is about joints"),
-        ({}, {"retarget": False}, "--no-retarget is about joints"),
+        ({"detector": "dwpose"}, {}, "--detector is about keypoints"),
+        ({}, {"retarget": False}, "--no-retarget is about keypoints"),
         ({}, {"loop": True}, "--loop is about the clip whose motion is taken"),
         ({"source_prompt": "a dog"}, {}, "--source-prompt is about the clip"),
     ],
     ids=["detector", "retarget", "loop", "source-prompt"],
 )
 def test_what_nothing_would_hear_is_refused(
-    desk: Desk, chosen: Mapping[str, object], changes: Mapping[str, object], said: str
+    context: Context,
+    overrides: Mapping[str, object],
+    changes: Mapping[str, object],
+    said: str,
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        planned(desk, chosen, **changes)
+        plan(context, overrides, **changes)
 
 
-def test_a_picture_without_words_goes_as_it_likes_and_that_is_said(desk: Desk) -> None:
-    def note(chosen: Mapping[str, object], **changes: object) -> str:
-        asked = rendering({"preset": "cinemo", **chosen}, motion=None, **changes)
-        return asked.plan(desk, Thread()).note
+def test_a_picture_without_words_goes_as_it_likes_and_that_is_said(
+    context: Context,
+) -> None:
+    def note(overrides: Mapping[str, object], **changes: object) -> str:
+        asked = rendering({"preset": "cinemo", **overrides}, motion=None, **changes)
+        return asked.plan(context, PipelineState()).note
 
     assert "no --prompt" in note({})
     assert note({"prompt": "rain"}) == ""
@@ -130,26 +139,24 @@ def test_a_picture_without_words_goes_as_it_likes_and_that_is_said(desk: Desk) -
 @pytest.mark.parametrize("strength", ["0", "21"])
 def test_a_strength_is_1_to_20(strength: str) -> None:
     line = f"render ref.png --preset cinemo --motion-strength {strength}"
-    assert parse(line.split()).mistakes
+    assert parse_line(line.split()).mistakes
 
 
 @pytest.mark.parametrize(
-    ("likeness", "number", "strength"),
+    ("ssim", "number", "strength"),
     [(0.945, 94, 6), (1.0, 99, 1), (0.5, 50, 20), (-0.2, 0, 20)],
 )
-def test_a_likeness_falls_into_a_bucket(
-    likeness: float, number: int, strength: int
-) -> None:
-    assert (motion_bucket(likeness), motion_strength(likeness)) == (number, strength)
+def test_a_likeness_falls_into_a_bucket(ssim: float, number: int, strength: int) -> None:
+    assert (motion_bucket(ssim), motion_strength(ssim)) == (number, strength)
 
 
-def test_inspect_says_how_much_a_clip_moves(desk: Desk, tmp_path: Path) -> None:
-    (facts,) = VideoFacts(tiny_clip(tmp_path / "clip.mkv")).answer(desk).data
+def test_inspect_says_how_much_a_clip_moves(context: Context, tmp_path: Path) -> None:
+    (facts,) = VideoFacts(tiny_clip(tmp_path / "clip.mkv")).answer(context).data
     assert isinstance(facts, dict)
     assert -1 <= facts["neighbour SSIM"] <= 1
     assert facts["motion"].startswith("--motion-strength ")
 
 
-def test_a_prompt_alone_renders_into_a_measured_clip(desk: Desk) -> None:
-    stage, _ = planned(desk, motion_like=Path("clip.mp4"))
+def test_a_prompt_alone_renders_into_a_measured_clip(context: Context) -> None:
+    stage, _ = plan(context, motion_like=Path("clip.mp4"))
     assert set(stage.inputs()) == {"reference", "like"}

@@ -26,12 +26,12 @@ def test_work_ends_between_two_units(number: signal.Signals, code: int) -> None:
     units: list[int] = []
 
     def work() -> None:
-        with listening(stop), stop.between_units():
+        with listening(stop), stop.between_segments():
             for unit in range(5):
                 if unit == 2:
                     os.kill(os.getpid(), number)
                 units.append(unit)
-                stop.may_stop()
+                stop.check_cancelled()
 
     with pytest.raises(Stopped) as stopped:
         work()

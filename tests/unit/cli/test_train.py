@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from animcli.cli.main import main
-from animcli.cli.train import PICTURES, VIDEOS, described, footage
+from animcli.cli.train import (
+    PICTURE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    find_footage,
+    training_source,
+)
 from animcli.errors import UsageError
 
 
@@ -19,22 +24,28 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_drawn_footage_is_not_learnt_from(data: Path) -> None:
-    assert [each.name for each in footage(data, VIDEOS)] == ["a.mov", "b.mp4"]
-    assert [each.name for each in footage(data, PICTURES)] == ["c.png"]
-    assert footage(data, frozenset({".webm"}), needed=False) == []
+    assert [each.name for each in find_footage(data, VIDEO_SUFFIXES)] == ["a.mov", "b.mp4"]
+    assert [each.name for each in find_footage(data, PICTURE_SUFFIXES)] == ["c.png"]
+    assert find_footage(data, frozenset({".webm"}), needed=False) == []
     with pytest.raises(UsageError, match="holds no video"):
-        footage(data, frozenset({".webm"}))
+        find_footage(data, frozenset({".webm"}))
 
 
 def test_what_lies_beside_footage_is_found_or_named(data: Path) -> None:
-    assert described("magic-animate", data / "a.mov").drawn == data / "a-densepose.mp4"
-    assert described("magic-animate", data / "c.png").drawn == data / "c-densepose.png"
-    assert described("cinemo", data / "b.mp4").text == "walks"
-    assert described("animate-anyone", data / "b.mp4").drawn is None
+    assert (
+        training_source("magic-animate", data / "a.mov").densepose
+        == data / "a-densepose.mp4"
+    )
+    assert (
+        training_source("magic-animate", data / "c.png").densepose
+        == data / "c-densepose.png"
+    )
+    assert training_source("cinemo", data / "b.mp4").text == "walks"
+    assert training_source("animate-anyone", data / "b.mp4").densepose is None
     with pytest.raises(UsageError, match=r"b\.mp4 has no DensePose beside it"):
-        described("magic-animate", data / "b.mp4")
+        training_source("magic-animate", data / "b.mp4")
     with pytest.raises(UsageError, match=r"a\.mov has no words beside it, a\.txt"):
-        described("cinemo", data / "a.mov")
+        training_source("cinemo", data / "a.mov")
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_progress_is_told_to_the_end(networks: TinyNetworks) -> None:
     pair = paired(clip("a.mp4", noisy(0)), clip("b.mp4", noisy(1)))
     compare(
         [pair], DISCO, networks, metrics=["l1", "fid", "fvd"],
-        report=lambda *words: told.append(words),
+        progress=lambda *words: told.append(words),
     )  # fmt: skip
     last = {what: (done, total) for what, done, total in told}
     assert last == {

@@ -41,7 +41,7 @@ OWN = {
 ALONG = {
     "late": {"pck_10"},  # the same thing, counted
     "mirrored": {"pose_error", "pck_10"},
-    "absent": {"pck_10"},  # joints that aren't found aren't near
+    "absent": {"pck_10"},  # keypoints that aren't found aren't near
     "shuffled": {"motion", "pose_error", "pck_10", "kept"},  # the wrong pose in its frame
     "pumped": {"warp_error", "background", "background_psnr", "largest_step", "motion"},
     "drifting": {"flicker", "background_psnr", "warp_error", "motion"},
@@ -130,7 +130,9 @@ def test_a_drawing_has_none_of_the_faults(seed: int) -> None:
 
 @pytest.mark.blazepose
 def test_a_detector_sees_the_fault_above_its_own_error(blazepose_models: Path) -> None:
-    """Joints found in the pictures, and no others: the floor is 1 to 3 % of the height."""
+    """Keypoints found in the pictures, and no others: the floor is 1 to 3 % of the
+    height.
+    """
 
     def error(source: Drawn) -> float:
         detector = BlazePeople(blazepose_models, hands=False, face=False)

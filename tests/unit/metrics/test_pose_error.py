@@ -13,14 +13,14 @@ from animcli.metrics.pose_error import (
     compare_poses,
     figure_height,
 )
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.scene import Scene
 
 
 def dancer(seed: int = 900001, frames: int = 12) -> Keypoints:
     scene = Scene.from_seed(seed)
-    scene = Scene(scene.figure, scene.dance, Shot(azimuth=0.2, backdrop=seed))
-    return Keypoints(scene.joints(frames)[..., :2], np.ones((frames, 18)), 0.5)
+    scene = Scene(scene.figure, scene.dance, CameraShot(azimuth=0.2, backdrop=seed))
+    return Keypoints(scene.keypoints(frames)[..., :2], np.ones((frames, 18)), 0.5)
 
 
 def moved(pose: Keypoints, by: tuple[float, float]) -> Keypoints:
@@ -96,9 +96,9 @@ def test_exchanged_sides_are_told_from_a_bad_pose() -> None:
 @pytest.mark.parametrize("seed", [900000, 900001, 900002, 900003])
 def test_the_height_is_the_figures_whatever_it_does(seed: int) -> None:
     scene = Scene.from_seed(seed)
-    shot = Shot(azimuth=0.2, backdrop=seed)
+    shot = CameraShot(azimuth=0.2, backdrop=seed)
     scene = Scene(scene.figure, scene.dance, shot)
-    pose = Keypoints(scene.joints(48)[..., :2], np.ones((48, 18)), 0.5)
+    pose = Keypoints(scene.keypoints(48)[..., :2], np.ones((48, 18)), 0.5)
     scale = shot.view(scene.figure, (256, 256), 1).scale
     # Drawn heads are larger than people's: 0.935 +- 0.03 of the height over 40 figures,
     # of which the ankle's height is 0.04.
@@ -122,11 +122,11 @@ def test_poses_of_unequal_lengths_are_refused() -> None:
 
 
 @pytest.mark.parametrize("seed", [900000, 900002, 900004, 900006])
-def test_a_mask_of_joints_covers_the_figure_and_not_everything(seed: int) -> None:
+def test_a_mask_of_keypoints_covers_the_figure_and_not_everything(seed: int) -> None:
     scene = Scene.from_seed(seed)
-    scene = Scene(scene.figure, scene.dance, Shot(azimuth=0.2, backdrop=seed))
+    scene = Scene(scene.figure, scene.dance, CameraShot(azimuth=0.2, backdrop=seed))
     (drawing,) = scene.drawings(1)
-    pose = Keypoints(drawing.joints[None], np.ones((1, 18)), 0.5)
+    pose = Keypoints(drawing.keypoints[None], np.ones((1, 18)), 0.5)
     mask = body_mask(pose, 0, (256, 256))
     figure = drawing.mask > 127
     assert (mask & figure).sum() / figure.sum() > 0.93

@@ -61,7 +61,7 @@ def evaluation(name: str = "a.mp4", **values: float) -> Evaluation:
     )
 
 
-def report(*evaluations: Evaluation) -> Report:
+def progress(*evaluations: Evaluation) -> Report:
     return Report(
         evaluations or (evaluation(),),
         "truth.mp4",
@@ -102,7 +102,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_wants_nothing_else() -> None:
-    page = to_html(report())
+    page = to_html(progress())
     found = Page(page)
     assert all(address.startswith("data:image/jpeg;base64,") for address in found.addresses)
     assert found.tags.count("img") == 2
@@ -113,7 +113,7 @@ def test_the_page_is_whole_and_wants_nothing_else() -> None:
 
 
 def test_the_verdict_comes_first() -> None:
-    text = Page(to_html(report())).text
+    text = Page(to_html(progress())).text
     order = ["One thing is wrong.", "Context windows show", "Try:", "Worst frames",
              "Over time", "All measures", "Left out", "How it was made"]  # fmt: skip
     places = [text.index(word) for word in order]
@@ -121,7 +121,7 @@ def test_the_verdict_comes_first() -> None:
 
 
 def test_the_page_shows_every_number_with_its_protocol() -> None:
-    text = Page(to_html(report())).text
+    text = Page(to_html(progress())).text
     for each in measurements():
         if each.value is not None:
             assert each.protocol in text
@@ -133,13 +133,13 @@ def test_the_page_shows_every_number_with_its_protocol() -> None:
 
 
 def test_names_are_text_and_never_code() -> None:
-    page = to_html(report(evaluation(HOSTILE)))
+    page = to_html(progress(evaluation(HOSTILE)))
     assert "<script" not in page
     assert HOSTILE in Page(page).text
 
 
 def test_a_comparison_marks_the_best_of_each_row() -> None:
-    both = report(
+    both = progress(
         evaluation("a.mp4", seam=5.2, psnr=24.5), evaluation("b.mp4", seam=1.1, psnr=20)
     )
     best = {row.metric.key: row.best for row in rows(both)}
@@ -157,7 +157,7 @@ def test_numbers_of_different_protocols_never_share_a_row() -> None:
     two = Evaluation(
         "b", 2, RATE, (4, 4), (measured("psnr", 20.0, "512x512"),), judge([], RATE)
     )
-    table = rows(report(one, two))
+    table = rows(progress(one, two))
     assert [row.protocol for row in table] == ["256x256", "512x512"]
     assert [row.best for row in table] == [(), ()]
     assert [[v and v.value for v in row.values] for row in table] == [
@@ -169,7 +169,7 @@ def test_numbers_of_different_protocols_never_share_a_row() -> None:
 def test_nothing_is_better_than_the_driving_video() -> None:
     """A blurred render has less warp error than any video has, and isn't best by that."""
     table = rows(
-        report(
+        progress(
             *(
                 Evaluation(
                     "a",
@@ -191,11 +191,11 @@ def test_what_only_explains_has_no_best() -> None:
         Evaluation("a", 2, RATE, (4, 4), (measured("motion", value),), judge([], RATE))
         for value in (0.2, 1.1)
     ]
-    assert rows(report(*found))[0].best == ()
+    assert rows(progress(*found))[0].best == ()
 
 
 def test_json_has_everything_but_the_pictures() -> None:
-    table = json.loads(to_json(report()))
+    table = json.loads(to_json(progress()))
     (result,) = table["results"]
     assert result["verdict"]["headline"] == "One thing is wrong."
     assert result["verdict"]["findings"][0]["seconds"] == [[23 / 24, 1.0]]
@@ -210,7 +210,7 @@ def test_json_has_everything_but_the_pictures() -> None:
 
 
 def test_csv_has_a_line_for_each_value() -> None:
-    both = report(evaluation("a.mp4"), evaluation("b,c.mp4"))
+    both = progress(evaluation("a.mp4"), evaluation("b,c.mp4"))
     lines = list(csv.DictReader(io.StringIO(to_csv(both))))
     assert len(lines) == 8
     assert {line["result"] for line in lines} == {"a.mp4", "b,c.mp4"}
@@ -223,7 +223,7 @@ def test_csv_has_a_line_for_each_value() -> None:
 
 
 def test_markdown_has_the_best_in_bold() -> None:
-    both = report(evaluation("a|b.mp4", seam=5.2), evaluation("b.mp4", seam=1.1))
+    both = progress(evaluation("a|b.mp4", seam=5.2), evaluation("b.mp4", seam=1.1))
     text = to_markdown(both)
     assert "## a\\|b.mp4" in text
     assert "- **bad**: Context windows show" in text
@@ -322,7 +322,7 @@ def test_nothing_is_a_flat_drawing() -> None:
 @pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium here")
 def test_a_browser_shows_the_page(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(to_html(report(evaluation(), evaluation("b.mp4", seam=1.1))))
+    path.write_text(to_html(progress(evaluation(), evaluation("b.mp4", seam=1.1))))
     picture = tmp_path / "page.png"
     browser = [
         "chromium",

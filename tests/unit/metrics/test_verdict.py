@@ -118,8 +118,8 @@ def test_a_jump_at_a_seam_is_told_once() -> None:
 def test_the_floor_is_in_the_sentence() -> None:
     (found,) = judge([measured("pose_error", 8.3, floor=1.9)], RATE).findings
     assert found.what == (
-        "The figure isn't where the motion wants it: its joints are 8.30 % of its height "
-        "off, where the driving video itself has 1.90 %."
+        "The figure isn't where the motion wants it: its keypoints are 8.30 % of its "
+        "height off, where the driving video itself has 1.90 %."
     )
 
 

@@ -96,7 +96,7 @@ def test_a_video_alone_is_measured_over_time_only() -> None:
     assert found["flicker"].notes == ("it isn't known where the figure is",)
 
 
-def test_the_figure_is_taken_from_the_joints_where_there_is_no_matte() -> None:
+def test_the_figure_is_taken_from_the_keypoints_where_there_is_no_matte() -> None:
     source = replace(recorded(drawn(SEED)), masks=None)
     masks = list(source.figure()())
     assert len(masks) == source.clip.frames

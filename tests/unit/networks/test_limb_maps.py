@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from animcli.networks.limb_maps import CHANNELS, limb_map
+from animcli.networks.limb_maps import LIMB_MAP_CHANNELS, limb_map
 from animcli.training.drawn import TRAINING_SEEDS, DrawnPeople
 
 LIMBS = 4 * 12
@@ -27,7 +27,7 @@ def person() -> tuple[Tensor, Tensor]:
 
 def test_maps_have_their_channels_and_the_size_of_the_latents() -> None:
     points, visible = person()
-    assert limb_map(points, visible, (6, 9)).shape == (1, CHANNELS, 6, 9)
+    assert limb_map(points, visible, (6, 9)).shape == (1, LIMB_MAP_CHANNELS, 6, 9)
 
 
 def test_limbs_move_with_the_figure() -> None:

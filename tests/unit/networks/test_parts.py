@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from animcli.networks import parts
 from animcli.networks.attention import attend
-from animcli.networks.parts import LIMITS, Limits, scaled_attention
+from animcli.networks.parts import LIMITS, AttentionLimits, scaled_attention
 
 Call = tuple[int, int]
 
@@ -37,15 +37,18 @@ def given(rows: int, biased: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | Non
 @pytest.mark.parametrize(
     ("limits", "most"),
     [
-        (Limits(3, 1 << 62), 3),
-        (Limits(1 << 62, 2 * 2 * 9 * 7), 2),
-        (Limits(1 << 62, 2 * 4 * 7), 1),  # less than a row: queries go in parts, too
+        (AttentionLimits(3, 1 << 62), 3),
+        (AttentionLimits(1 << 62, 2 * 2 * 9 * 7), 2),
+        (
+            AttentionLimits(1 << 62, 2 * 4 * 7),
+            1,
+        ),  # less than a row: queries go in parts, too
     ],
 )
 def test_parts_give_what_they_give_at_once(
     monkeypatch: pytest.MonkeyPatch,
     calls: list[Call],
-    limits: Limits,
+    limits: AttentionLimits,
     most: int,
     biased: bool,
 ) -> None:
@@ -64,7 +67,7 @@ def test_parts_give_what_they_give_at_once(
 def test_one_row_of_keys_serves_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v, _ = given(8, biased=False)
     at_once = scaled_attention(q, k[:1], v[:1])
-    monkeypatch.setitem(LIMITS, "cpu", Limits(3, 1 << 62))
+    monkeypatch.setitem(LIMITS, "cpu", AttentionLimits(3, 1 << 62))
     in_parts = scaled_attention(q, k[:1], v[:1])
     torch.testing.assert_close(in_parts, at_once, rtol=0, atol=1e-6)
 

@@ -15,11 +15,17 @@ from torch.utils.flop_counter import FlopCounterMode
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.layers import GroupNorm, ResnetBlock, fold_frames, unfold_frames
 from animcli.networks.motion_module import MotionModule
-from animcli.networks.unet import MAGIC_ANIMATE, MotionConfig, Residuals, UNet, UNetConfig
+from animcli.networks.unet import (
+    MAGIC_ANIMATE_UNET,
+    MotionConfig,
+    Residuals,
+    UNet,
+    UNetConfig,
+)
 
 SMALL = UNetConfig(
-    widths=(16, 32), layers=1, attention=(True, False), heads=2, groups=4, context=8,
-    motion=MotionConfig(positions=12, middle=False, heads=2, groups=4),
+    block_channels=(16, 32), layers_per_block=1, attention=(True, False), heads=2, groups=4,
+    context_dim=8, motion=MotionConfig(max_frames=12, middle=False, heads=2, groups=4),
     across_frames=True,
 )  # fmt: skip
 
@@ -66,9 +72,11 @@ def test_the_way_down_serves_both_halves_of_guidance_bit_for_bit(rows: int) -> N
         torch.randn(1, 32, frames, 4, 4),
     )
     features = {
-        path: torch.randn(1, 64, 16) for path in unet.see(text) if path.startswith("up")
+        path: torch.randn(1, 64, 16)
+        for path in unet.cache_kv(text)
+        if path.startswith("up")
     }
-    plain, shown = unet.see(text), unet.see(text, features)
+    plain, shown = unet.cache_kv(text), unet.cache_kv(text, features)
     with torch.inference_mode():
         half = unet.halfway(clip, step, plain, residuals=residuals)
         if rows == 2:
@@ -78,22 +86,22 @@ def test_the_way_down_serves_both_halves_of_guidance_bit_for_bit(rows: int) -> N
             found = unet.rest(half, shown, rows=2)
             torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
             return
-        for sight in (plain, shown, plain):  # each leaves the half as it was
-            expected = unet(clip, step, sight, residuals=residuals)
-            assert torch.equal(unet.rest(half, sight), expected)
+        for kv_cache in (plain, shown, plain):  # each leaves the half as it was
+            expected = unet(clip, step, kv_cache, residuals=residuals)
+            assert torch.equal(unet.rest(half, kv_cache), expected)
 
 
 def test_the_way_down_is_a_sixth_of_the_work_at_published_size() -> None:
     with torch.inference_mode(), torch.device("meta"):
-        unet = UNet(MAGIC_ANIMATE)
+        unet = UNet(MAGIC_ANIMATE_UNET)
         clip, text = torch.empty(1, 4, 16, 64, 64), torch.empty(1, 77, 768)
-        sight, step = unet.see(text), torch.tensor(500)
+        kv_cache, step = unet.cache_kv(text), torch.tensor(500)
         with FlopCounterMode(display=False) as whole:
-            unet(clip, step, sight)
+            unet(clip, step, kv_cache)
         with FlopCounterMode(display=False) as down:
-            half = unet.halfway(clip, step, sight)
+            half = unet.halfway(clip, step, kv_cache)
         with FlopCounterMode(display=False) as rest:
-            unet.rest(half, sight)
+            unet.rest(half, kv_cache)
     total = whole.get_total_flops()
     assert down.get_total_flops() + rest.get_total_flops() == total
     # Of two calls, one way down is saved.
@@ -102,12 +110,12 @@ def test_the_way_down_is_a_sixth_of_the_work_at_published_size() -> None:
 
 def test_a_condition_looked_at_beforehand_steers_as_one_looked_at_in_the_call() -> None:
     controlnet = random(ControlNet(replace(SMALL, motion=None), (4, 4, 4, 4)))
-    sight, step = controlnet.see(torch.randn(1, 5, 8)), torch.tensor(500)
+    kv_cache, step = controlnet.cache_kv(torch.randn(1, 5, 8)), torch.tensor(500)
     clip, pictures = torch.randn(1, 4, 3, 8, 8), torch.rand(1, 3, 3, 64, 64)
     with torch.inference_mode():
-        expected = controlnet(clip, step, sight, pictures)
+        expected = controlnet(clip, step, kv_cache, pictures)
         frames = [controlnet.look_at(pictures[:, :, [i]])[0] for i in range(3)]
-        found = controlnet.steer(clip, step, sight, torch.stack(frames))
+        found = controlnet.steer(clip, step, kv_cache, torch.stack(frames))
     # Frames one by one may be rounded otherwise than three at once.
     for mine, theirs in zip(found.skips, expected.skips, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-5)
@@ -151,7 +159,7 @@ def test_a_shortcut_to_another_width_is_a_matrix_product() -> None:
 
 
 def test_layers_over_time_are_products_of_one_matrix_not_batches_of_many() -> None:
-    module = random(MotionModule(16, heads=2, positions=8, groups=4))
+    module = random(MotionModule(16, heads=2, max_frames=8, groups=4))
     x = torch.randn(4, 16, 6, 7).contiguous(memory_format=torch.channels_last)
     done = done_by(lambda: module(x, 4))
     batches = done["bmm"] + done["baddbmm"]
@@ -159,7 +167,7 @@ def test_layers_over_time_are_products_of_one_matrix_not_batches_of_many() -> No
 
 
 def test_the_frames_of_several_samples_stay_apart_over_time() -> None:
-    module = random(MotionModule(16, heads=2, positions=8, groups=4))
+    module = random(MotionModule(16, heads=2, max_frames=8, groups=4))
     x: Tensor = torch.randn(8, 16, 6, 7)
     with torch.inference_mode():
         both = module(x, 4)

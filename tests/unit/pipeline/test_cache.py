@@ -11,15 +11,17 @@ import pytest
 from animcli.errors import ProjectError
 from animcli.pipeline.cache import Store
 from animcli.pipeline.project import find_project
-from animcli.pipeline.record import Part, Recipe, Record, digest_of, parts_of
+from animcli.pipeline.record import CacheKey, Part, Record, digest_of, files_of
 
-RECIPE = Recipe("write", 1, {"word": "hop"}, {"text": "00"}, {}, {"numpy": "2"})
+RECIPE = CacheKey("write", 1, {"word": "hop"}, {"text": "00"}, {}, {"numpy": "2"})
 
 
-def stored(folder: Path, recipe: Recipe = RECIPE, data: bytes = b"some bytes") -> Store:
+def stored(
+    folder: Path, cache_key: CacheKey = RECIPE, data: bytes = b"some bytes"
+) -> Store:
     store = Store(folder / ".anim")
-    store.place_for(recipe, ".txt").write_bytes(data)
-    store.commit(recipe, ".txt", 1.5)
+    store.output_path(cache_key, ".txt").write_bytes(data)
+    store.commit(cache_key, ".txt", 1.5)
     return store
 
 
@@ -35,12 +37,12 @@ def stored(folder: Path, recipe: Recipe = RECIPE, data: bytes = b"some bytes") -
     ],
 )
 def test_everything_in_a_recipe_changes_its_key(change: dict[str, object]) -> None:
-    assert replace(RECIPE, **change).key != RECIPE.key  # type: ignore[arg-type]
+    assert replace(RECIPE, **change).digest != RECIPE.digest  # type: ignore[arg-type]
 
 
 def test_the_order_in_which_settings_were_given_changes_nothing() -> None:
     one = replace(RECIPE, settings={"a": 1, "b": 2})
-    assert replace(RECIPE, settings={"b": 2, "a": 1}).key == one.key
+    assert replace(RECIPE, settings={"b": 2, "a": 1}).digest == one.digest
 
 
 def test_a_record_comes_back_as_it_was_written() -> None:
@@ -65,21 +67,21 @@ def test_a_record_cannot_name_files_outside_its_artifact() -> None:
 def test_a_folder_is_digested_by_names_and_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     (tmp_path / "b").write_bytes(b"2")
-    before = digest_of(parts_of(tmp_path))
+    before = digest_of(files_of(tmp_path))
     (tmp_path / ".part-x").write_bytes(b"not finished")
-    assert digest_of(parts_of(tmp_path)) == before
+    assert digest_of(files_of(tmp_path)) == before
     (tmp_path / "b").rename(tmp_path / "c")
-    assert digest_of(parts_of(tmp_path)) != before
+    assert digest_of(files_of(tmp_path)) != before
 
 
 def test_what_was_committed_is_found_and_whole(tmp_path: Path) -> None:
     store = stored(tmp_path)
-    artifact = store.find(RECIPE.key)
+    artifact = store.find(RECIPE.digest)
     assert artifact is not None
     assert artifact.path.read_bytes() == b"some bytes"
-    assert artifact.record.recipe == RECIPE
+    assert artifact.record.cache_key == RECIPE
     assert store.is_whole(artifact)
-    assert not store.is_started(RECIPE.key)
+    assert not store.is_started(RECIPE.digest)
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
@@ -94,13 +96,13 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_shows(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     store = stored(tmp_path)
-    artifact = store.find(RECIPE.key)
+    artifact = store.find(RECIPE.digest)
     assert artifact is not None
     artifact.path.write_bytes(damage(artifact.path.read_bytes()))
     assert not store.is_whole(artifact)
     assert [line.state for line in store.verify()] == ["damaged"]
-    assert store.find(RECIPE.key) is None
-    assert [line.state for line in store.listing()] == ["damaged"]
+    assert store.find(RECIPE.digest) is None
+    assert [line.state for line in store.ls()] == ["damaged"]
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -109,20 +111,20 @@ def test_an_entry_with_a_damaged_record_is_set_aside_and_named(
 ) -> None:
     warnings: list[str] = []
     store = Store(stored(tmp_path).root, warnings.append)
-    record = store.root / "store" / RECIPE.key / "record.json"
+    record = store.root / "store" / RECIPE.digest / "record.json"
     record.write_bytes(damage(record.read_bytes()))
-    assert store.find(RECIPE.key) is None
+    assert store.find(RECIPE.digest) is None
     assert len(warnings) == 1
-    assert RECIPE.key in warnings[0]
+    assert RECIPE.digest in warnings[0]
 
 
 def test_an_entry_whose_record_is_gone_makes_room(tmp_path: Path) -> None:
     warnings: list[str] = []
     store = Store(stored(tmp_path).root, warnings.append)
-    (store.root / "store" / RECIPE.key / "record.json").unlink()
-    assert store.find(RECIPE.key) is None
+    (store.root / "store" / RECIPE.digest / "record.json").unlink()
+    assert store.find(RECIPE.digest) is None
     assert len(warnings) == 1
-    assert not (store.root / "store" / RECIPE.key).exists()
+    assert not (store.root / "store" / RECIPE.digest).exists()
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
@@ -130,32 +132,32 @@ def test_a_damaged_record_is_listed_and_found_by_verifying(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     store = stored(tmp_path)
-    record = store.root / "store" / RECIPE.key / "record.json"
+    record = store.root / "store" / RECIPE.digest / "record.json"
     record.write_bytes(damage(record.read_bytes()))
-    told = [(RECIPE.key, "damaged")]
-    assert [(line.key, line.state) for line in store.listing()] == told
+    told = [(RECIPE.digest, "damaged")]
+    assert [(line.key, line.state) for line in store.ls()] == told
     assert record.exists()  # looking changes nothing
     assert [(line.key, line.state) for line in store.verify()] == told
     assert not record.exists()
-    assert [(line.key, line.state) for line in store.listing()] == told
+    assert [(line.key, line.state) for line in store.ls()] == told
     assert list(store.verify()) == []
 
 
 def test_an_entry_under_another_key_is_not_believed(tmp_path: Path) -> None:
     store = stored(tmp_path)
     other = "0" * 64
-    shutil.move(store.root / "store" / RECIPE.key, store.root / "store" / other)
+    shutil.move(store.root / "store" / RECIPE.digest, store.root / "store" / other)
     assert store.find(other) is None
 
 
 def test_clearing_leaves_nothing_that_can_be_made_again(tmp_path: Path) -> None:
     store = stored(tmp_path)
-    store.place_for(replace(RECIPE, revision=2), ".txt").write_bytes(b"half")
-    assert [line.state for line in store.listing()] == ["whole", "unfinished"]
+    store.output_path(replace(RECIPE, revision=2), ".txt").write_bytes(b"half")
+    assert [line.state for line in store.ls()] == ["whole", "unfinished"]
     assert store.clear(unfinished_only=True) == len(b"half")
-    assert [line.state for line in store.listing()] == ["whole"]
+    assert [line.state for line in store.ls()] == ["whole"]
     assert store.clear() > 0
-    assert list(store.listing()) == []
+    assert list(store.ls()) == []
 
 
 def test_the_cache_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.stages import Shout, WriteWord, shouted, workshop
+from builders.stages import Shout, WriteWord, executor, shouted
 from filelock import FileLock
 
 from animcli import files
 from animcli.errors import InputError, OutputError, StorageError
-from animcli.pipeline.executor import State, Workshop
+from animcli.pipeline.executor import Executor, StageState
 from animcli.pipeline.record import Artifact, code_of
 from animcli.pipeline.stage import Outcome, Stage
 from animcli.stages.extract import ExtractStage
@@ -34,7 +34,7 @@ class Diary:
 
 def make(folder: Path, stage: Stage, **options: object) -> tuple[Artifact, Diary]:
     diary = Diary()
-    at = workshop(folder, done=diary.write, note=diary.notes.append, **options)
+    at = executor(folder, done=diary.write, warn=diary.notes.append, **options)
     return at.make(stage), diary
 
 
@@ -47,7 +47,7 @@ def test_inputs_are_made_first(tmp_path: Path) -> None:
 def test_the_same_stage_runs_once(tmp_path: Path) -> None:
     first, _ = make(tmp_path, SHOUT)
     again, diary = make(tmp_path, SHOUT)
-    assert diary.done == [("write-word", Outcome.FRESH), ("shout", Outcome.FRESH)]
+    assert diary.done == [("write-word", Outcome.CACHED), ("shout", Outcome.CACHED)]
     assert again == first
 
 
@@ -65,9 +65,9 @@ def test_other_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     file.write_text("STEP = 1")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(Shout, "libraries", ("animcli_detector",))
-    monkeypatch.setattr("animcli.pipeline.executor.OURS", "animcli_")
+    monkeypatch.setattr("animcli.pipeline.executor.PACKAGE_PREFIX", "animcli_")
     make(tmp_path, SHOUT)
-    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.CACHED)
     file.write_text("STEP = 2")
     code_of.cache_clear()  # as in another process
     assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.RAN)
@@ -99,7 +99,7 @@ def test_a_file_of_the_user_counts_by_its_bytes(tmp_path: Path) -> None:
     make(tmp_path, Shout(one))
     one.rename(two)
     os.utime(two, (0, 0))
-    assert make(tmp_path, Shout(two))[1].done == [("shout", Outcome.FRESH)]
+    assert make(tmp_path, Shout(two))[1].done == [("shout", Outcome.CACHED)]
     two.write_text("hop skop")
     assert make(tmp_path, Shout(two))[1].done == [("shout", Outcome.RAN)]
 
@@ -109,7 +109,7 @@ def test_a_moved_project_has_nothing_to_do(tmp_path: Path) -> None:
     make(tmp_path / "here", SHOUT)
     shutil.move(tmp_path / "here", tmp_path / "there")
     _, diary = make(tmp_path / "there", SHOUT)
-    assert {outcome for _, outcome in diary.done} == {Outcome.FRESH}
+    assert {outcome for _, outcome in diary.done} == {Outcome.CACHED}
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_damaged_input_does_not_matter_when_the_result_is_there(tmp_path: Path
     make(tmp_path, SHOUT)
     word, _ = make(tmp_path, SHOUT.text)  # type: ignore[arg-type]
     word.path.write_bytes(b"something else")
-    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.CACHED)
 
 
 def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
 
     watched = replace(SHOUT, after_unit=done.append)
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path, watched, may_stop=stop)
-    assert [line.state for line in workshop(tmp_path).forecast(SHOUT)] == [
-        State.DONE,
-        State.CONTINUES,
+        make(tmp_path, watched, check_cancelled=stop)
+    assert [line.state for line in executor(tmp_path).dry_run(SHOUT)] == [
+        StageState.DONE,
+        StageState.CONTINUES,
     ]
     artifact, _ = make(tmp_path, watched)
     assert done == [0, 1, 2]
@@ -179,7 +179,7 @@ def test_a_damaged_unit_of_a_stopped_run_is_done_again(tmp_path: Path) -> None:
 
     watched = replace(SHOUT, after_unit=done.append)
     with pytest.raises(KeyboardInterrupt):
-        make(tmp_path, watched, may_stop=stop)
+        make(tmp_path, watched, check_cancelled=stop)
     (unit,) = tmp_path.glob(".anim/work/*/entry/shout/word-000-*")
     unit.write_bytes(b"ONE?")
     artifact, _ = make(tmp_path, watched)
@@ -189,22 +189,22 @@ def test_a_damaged_unit_of_a_stopped_run_is_done_again(tmp_path: Path) -> None:
 
 
 def test_a_forecast_does_nothing(tmp_path: Path) -> None:
-    lines = workshop(tmp_path).forecast(SHOUT)
+    lines = executor(tmp_path).dry_run(SHOUT)
     assert [(line.stage, line.state) for line in lines] == [
-        (SHOUT.text, State.RUNS),
-        (SHOUT, State.WAITS),
+        (SHOUT.text, StageState.RUNS),
+        (SHOUT, StageState.WAITS),
     ]
     assert list(tmp_path.iterdir()) == []
     make(tmp_path, SHOUT)
-    states = [line.state for line in workshop(tmp_path).forecast(SHOUT)]
-    assert states == [State.DONE, State.DONE]
+    states = [line.state for line in executor(tmp_path).dry_run(SHOUT)]
+    assert states == [StageState.DONE, StageState.DONE]
 
 
 def test_without_waiting_a_busy_stage_is_refused(tmp_path: Path) -> None:
     word = WriteWord("hop")
-    (line,) = workshop(tmp_path).forecast(word)
+    (line,) = executor(tmp_path).dry_run(word)
     assert line.key is not None
-    lock = workshop(tmp_path).store.lock_of(line.key)
+    lock = executor(tmp_path).store.lock_of(line.key)
     lock.parent.mkdir(parents=True)
     with (
         FileLock(lock),
@@ -220,17 +220,17 @@ def test_waiting_for_another_process_can_be_stopped(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     word = WriteWord("hop")
-    (line,) = workshop(tmp_path).forecast(word)
+    (line,) = executor(tmp_path).dry_run(word)
     assert line.key is not None
-    lock = workshop(tmp_path).store.lock_of(line.key)
+    lock = executor(tmp_path).store.lock_of(line.key)
     lock.parent.mkdir(parents=True)
     with FileLock(lock), pytest.raises(KeyboardInterrupt):
-        make(tmp_path, word, may_stop=stop)
+        make(tmp_path, word, check_cancelled=stop)
 
 
 def test_where_locks_do_nothing_the_faster_process_wins(tmp_path: Path) -> None:
     """On some network disks two processes work in one folder; the first moves it away."""
-    ahead = workshop(tmp_path)
+    ahead = executor(tmp_path)
 
     def overtake(number: int) -> None:
         if number == 1:
@@ -258,13 +258,13 @@ def test_a_full_cache_can_be_read_where_nothing_can_be_written(
 ) -> None:
     make(tmp_path, SHOUT)
     monkeypatch.setattr(files, "planned", files.Fault("any", 1, "EROFS"))
-    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.FRESH)
+    assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.CACHED)
 
 
 def test_records_tell_the_whole_chain(tmp_path: Path) -> None:
-    at: Workshop = workshop(tmp_path)
+    at: Executor = executor(tmp_path)
     made = at.make(SHOUT)
     word, shout = at.chain(SHOUT)
     assert shout.record == made.record
-    assert shout.record.recipe.inputs == {"text": word.digest}
-    assert shout.record.recipe.settings == {"mark": "!"}
+    assert shout.record.cache_key.inputs == {"text": word.digest}
+    assert shout.record.cache_key.settings == {"mark": "!"}

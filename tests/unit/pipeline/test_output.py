@@ -5,19 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from builders.stages import Shout, WriteWord, shouted, workshop
+from builders.stages import Shout, WriteWord, executor, shouted
 
 from animcli.errors import OutputError, StorageError, UsageError
-from animcli.pipeline.output import Delivered, Step, check_steps, deliver
+from animcli.pipeline.output import Published, Step, check_steps, publish
 
 WORD = WriteWord("hop")
 
 
-def give(folder: Path, step: Step, *, force: bool = False) -> Delivered:
+def give(folder: Path, step: Step, *, force: bool = False) -> Published:
     """What a command does with one step."""
-    at = workshop(folder)
+    at = executor(folder)
     check_steps(at, [step], force=force)
-    return deliver(at, step, force=force, command=["anim", "say", "hop"])
+    return publish(at, step, force=force, command=["anim", "say", "hop"])
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_after_a_move_of_the_project_its_results_are_still_its_own(tmp_path: Pat
 
 def test_clearing_the_cache_keeps_what_results_are_ours(tmp_path: Path, out: Path) -> None:
     give(tmp_path, Step(WORD, out))
-    workshop(tmp_path).store.clear()
+    executor(tmp_path).store.clear()
     give(tmp_path, Step(WORD, out))
 
 
@@ -123,7 +123,7 @@ def test_a_result_never_replaces_its_own_input(tmp_path: Path, link: str) -> Non
 def test_two_results_cannot_have_one_name(tmp_path: Path, out: Path) -> None:
     steps = [Step(WORD, out), Step(WriteWord("skip"), out)]
     with pytest.raises(UsageError, match="two results"):
-        check_steps(workshop(tmp_path), steps, force=True)
+        check_steps(executor(tmp_path), steps, force=True)
 
 
 def test_a_folder_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:

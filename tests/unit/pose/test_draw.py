@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from builders import dancer
 
-from animcli.pose.draw import Kind, Strokes, draw_pose, recognise
+from animcli.pose.draw import ControlKind, Strokes, draw_pose, recognise
 from animcli.pose.keypoints import (
     BODY,
     FACE,
-    JOINTS,
+    KEYPOINTS,
     LEFT_ANKLE,
     LEFT_HAND,
     LEFT_KNEE,
@@ -23,8 +23,8 @@ SIZE = (512, 768)
 
 def golden_joints(goldens: Path, body: str = "full") -> tuple[np.ndarray, np.ndarray]:
     golden = np.load(goldens / "dwpose" / "draw_inputs.npz")
-    points = np.zeros((JOINTS, 2), np.float32)
-    scores = np.zeros(JOINTS, np.float32)
+    points = np.zeros((KEYPOINTS, 2), np.float32)
+    scores = np.zeros(KEYPOINTS, np.float32)
     points[BODY], scores[BODY] = golden["body18"], golden[f"score_{body}"]
     points[FACE], scores[FACE] = golden["face"], 1
     points[LEFT_HAND], scores[LEFT_HAND] = golden["left_hand"], 1
@@ -50,12 +50,12 @@ def golden_picture(goldens: Path, name: str) -> np.ndarray:
 def test_a_drawing_is_the_golden_one(
     goldens: Path, name: str, hands: bool, face: bool
 ) -> None:
-    joints = golden_joints(goldens, "missing" if name == "missing" else "full")
-    picture = draw_pose(*joints, SIZE, hands=hands, face=face)
+    keypoints = golden_joints(goldens, "missing" if name == "missing" else "full")
+    picture = draw_pose(*keypoints, SIZE, hands=hands, face=face)
     np.testing.assert_array_equal(picture, golden_picture(goldens, name))
 
 
-def test_a_hand_with_three_joints_unseen_is_the_golden_one(goldens: Path) -> None:
+def test_a_hand_with_three_keypoints_unseen_is_the_golden_one(goldens: Path) -> None:
     points, scores = golden_joints(goldens)
     scores[LEFT_HAND][[3, 4, 8]] = 0
     picture = draw_pose(points, scores, SIZE, body=False, face=False)
@@ -63,18 +63,18 @@ def test_a_hand_with_three_joints_unseen_is_the_golden_one(goldens: Path) -> Non
 
 
 def test_nobody_is_black() -> None:
-    picture = draw_pose(np.zeros((JOINTS, 2)), np.zeros(JOINTS), (64, 48))
+    picture = draw_pose(np.zeros((KEYPOINTS, 2)), np.zeros(KEYPOINTS), (64, 48))
     np.testing.assert_array_equal(picture, np.zeros((48, 64, 3), np.uint8))
 
 
 def test_a_score_of_the_threshold_itself_is_not_drawn() -> None:
-    points = np.full((JOINTS, 2), 100, np.float32)
-    scores = np.full(JOINTS, 0.5, np.float32)
+    points = np.full((KEYPOINTS, 2), 100, np.float32)
+    scores = np.full(KEYPOINTS, 0.5, np.float32)
     assert not draw_pose(points, scores, SIZE, threshold=0.5).any()
 
 
 def test_a_limb_reaches_in_from_outside() -> None:
-    points, scores = np.zeros((JOINTS, 2), np.float32), np.zeros(JOINTS, np.float32)
+    points, scores = np.zeros((KEYPOINTS, 2), np.float32), np.zeros(KEYPOINTS, np.float32)
     points[LEFT_KNEE], points[LEFT_ANKLE] = (-40, 300), (60, 300)
     scores[[LEFT_KNEE, LEFT_ANKLE]] = 1
     assert draw_pose(points, scores, SIZE)[300, 0].tolist() == [0, 51, 153]
@@ -82,8 +82,8 @@ def test_a_limb_reaches_in_from_outside() -> None:
 
 @pytest.mark.parametrize("place", [np.nan, np.inf, -1e30, 1e30])
 def test_a_joint_beyond_all_bounds_is_drawn_nowhere(place: float) -> None:
-    points = np.full((JOINTS, 2), place, np.float32)
-    assert not draw_pose(points, np.ones(JOINTS, np.float32), (64, 64))[2:, 2:].any()
+    points = np.full((KEYPOINTS, 2), place, np.float32)
+    assert not draw_pose(points, np.ones(KEYPOINTS, np.float32), (64, 64))[2:, 2:].any()
 
 
 @pytest.mark.parametrize(
@@ -119,16 +119,16 @@ def some_of(clip: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("skeleton_video.mp4", Kind.SKELETON),
-        ("densepose_dancing.mp4", Kind.DENSEPOSE),
-        ("densepose_running.mp4", Kind.DENSEPOSE),
-        ("dance_stage.mp4", Kind.FOOTAGE),  # on a black stage
-        ("talking_head_audio.mp4", Kind.FOOTAGE),
-        ("cinemo_people_walking_result.mp4", Kind.FOOTAGE),
-        ("street_walk_audio.avi", Kind.FOOTAGE),
+        ("skeleton_video.mp4", ControlKind.SKELETON),
+        ("densepose_dancing.mp4", ControlKind.DENSEPOSE),
+        ("densepose_running.mp4", ControlKind.DENSEPOSE),
+        ("dance_stage.mp4", ControlKind.FOOTAGE),  # on a black stage
+        ("talking_head_audio.mp4", ControlKind.FOOTAGE),
+        ("cinemo_people_walking_result.mp4", ControlKind.FOOTAGE),
+        ("street_walk_audio.avi", ControlKind.FOOTAGE),
     ],
 )
-def test_real_clips(media: Path, name: str, kind: Kind) -> None:
+def test_real_clips(media: Path, name: str, kind: ControlKind) -> None:
     assert recognise(some_of(media / name)) is kind
 
 
@@ -136,15 +136,15 @@ def test_our_own_drawings_are_skeletons() -> None:
     motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1)), dancer.STAGE)
     drawings = [draw_pose(motion.points[t], motion.scores[t], motion.size) for t in (0, 90)]
     blank = np.zeros((720, 1280, 3), np.uint8)
-    assert recognise([blank, *drawings]) is Kind.SKELETON
+    assert recognise([blank, *drawings]) is ControlKind.SKELETON
 
 
 def test_one_filmed_picture_makes_it_footage() -> None:
     motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1)), dancer.STAGE)
     drawing = draw_pose(motion.points[0], motion.scores[0], motion.size)
     filmed = np.random.default_rng(0).integers(60, 200, (720, 1280, 3), np.uint8)
-    assert recognise([drawing, filmed]) is Kind.FOOTAGE
+    assert recognise([drawing, filmed]) is ControlKind.FOOTAGE
 
 
 def test_black_pictures_alone_are_footage() -> None:
-    assert recognise([np.zeros((64, 64, 3), np.uint8)]) is Kind.FOOTAGE
+    assert recognise([np.zeros((64, 64, 3), np.uint8)]) is ControlKind.FOOTAGE

@@ -1,4 +1,4 @@
-"""DensePose's parts: their colours, and bodies drawn over joints."""
+"""DensePose's parts: their colours, and bodies drawn over keypoints."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -10,8 +10,8 @@ import pytest
 from builders import dancer
 
 from animcli.pose import keypoints as s
-from animcli.pose.draw import Kind, recognise
-from animcli.pose.draw_densepose import COLOURS, PARTS, draw_parts, paint, read_parts
+from animcli.pose.draw import ControlKind, recognise
+from animcli.pose.draw_densepose import PART_COLOURS, PARTS, draw_parts, paint, read_parts
 from animcli.pose.lifting import lift
 from animcli.pose.sequence import PoseSequence
 
@@ -36,11 +36,11 @@ def test_colours_are_opencvs_viridis_at_even_steps() -> None:
     steps = (np.arange(25) * np.float32(255 / 24)).astype(np.uint8)
     viridis = cv2.applyColorMap(steps, cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
     assert len(PARTS) == 25
-    np.testing.assert_array_equal(COLOURS, viridis)
+    np.testing.assert_array_equal(PART_COLOURS, viridis)
 
 
 def test_painted_parts_read_back() -> None:
-    np.testing.assert_array_equal(paint(ALL)[0], COLOURS)
+    np.testing.assert_array_equal(paint(ALL)[0], PART_COLOURS)
     np.testing.assert_array_equal(read_parts(paint(ALL)), ALL)
 
 
@@ -108,7 +108,7 @@ def test_what_is_unseen_is_not_drawn() -> None:
     missing = set(np.unique(parts_of(motion))) - set(np.unique(parts_of(no_arm)))
     assert missing >= {22} or missing >= {20}
     assert not {16, 18, 20, 22} & set(np.unique(parts_of(no_arm)))
-    nobody = dancer.without(motion, list(range(s.JOINTS)))
+    nobody = dancer.without(motion, list(range(s.KEYPOINTS)))
     assert not parts_of(nobody).any()
 
 
@@ -144,7 +144,7 @@ def test_drawings_are_known_for_densepose() -> None:
     motion = turned(30)
     bodies = lift(motion)
     pictures = [paint(draw_parts(bodies, frame, motion.size)) for frame in (0, 12)]
-    assert recognise(pictures) is Kind.DENSEPOSE
+    assert recognise(pictures) is ControlKind.DENSEPOSE
 
 
 def test_a_single_frame_is_enough() -> None:

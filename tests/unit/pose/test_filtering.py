@@ -1,4 +1,4 @@
-"""Cleaning brings joints nearer to the truth, invents little and says what it did."""
+"""Cleaning brings keypoints nearer to the truth, invents little and says what it did."""
 
 from dataclasses import replace
 
@@ -39,9 +39,9 @@ def spoil(motion: PoseSequence, seed: int) -> PoseSequence:
 
 
 def error(result: PoseSequence, true: PoseSequence) -> float:
-    """Mean distance in pixels of the body joints that are shown."""
+    """Mean distance in pixels of the body keypoints that are shown."""
     away = np.linalg.norm(result.points[:, :18] - true.points[:, :18], axis=2)
-    return float(away[result.seen[:, :18]].mean())
+    return float(away[result.visible[:, :18]].mean())
 
 
 def test_the_error_falls_by_two_fifths_at_least() -> None:
@@ -144,7 +144,7 @@ def test_a_long_gap_or_one_without_two_ends_stays(start: int, stop: int) -> None
 
 
 def test_nobody_at_all_stays_nobody() -> None:
-    motion = replace(truth(49), scores=np.zeros((180, s.JOINTS), np.float32))
+    motion = replace(truth(49), scores=np.zeros((180, s.KEYPOINTS), np.float32))
     result = clean(motion)
     assert not result.scores.any()
     assert result.origin.smoothing["empty_frames"] == 180

@@ -8,7 +8,7 @@ import pytest
 
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
-from animcli.pose.io_bvh import View, read_bvh, read_capture
+from animcli.pose.io_bvh import VirtualCamera, read_bvh, read_capture
 
 TURNS = "CHANNELS 3 Zrotation Xrotation Yrotation"
 
@@ -96,7 +96,7 @@ def test_a_turned_arm_carries_its_hand(file: Path) -> None:
 
 
 def test_a_dancer_who_faces_the_camera_has_her_left_on_the_right(file: Path) -> None:
-    motion = read_bvh(write(file, {}), View(above=0))
+    motion = read_bvh(write(file, {}), VirtualCamera(above=0))
     assert motion.rate == Fraction(30)
     points = motion.points[0]
     assert points[s.LEFT_WRIST, 0] > points[s.RIGHT_WRIST, 0]
@@ -111,13 +111,13 @@ def test_a_dancer_who_faces_the_camera_has_her_left_on_the_right(file: Path) -> 
 
 
 def test_a_camera_behind_sees_her_left_on_the_left(file: Path) -> None:
-    points = read_bvh(write(file, {}), View(around=180)).points[0]
+    points = read_bvh(write(file, {}), VirtualCamera(around=180)).points[0]
     assert points[s.LEFT_WRIST, 0] < points[s.RIGHT_WRIST, 0]
 
 
 def test_a_turned_head_takes_the_nose_along(file: Path) -> None:
-    straight = read_bvh(write(file, {}), View()).points[0]
-    turned = read_bvh(write(file, {"Head": (0, 0, 60)}), View()).points[0]
+    straight = read_bvh(write(file, {}), VirtualCamera()).points[0]
+    turned = read_bvh(write(file, {"Head": (0, 0, 60)}), VirtualCamera()).points[0]
     # About y, from z to x: to the dancer's left, which is the picture's right.
     assert turned[s.NOSE, 0] > straight[s.NOSE, 0] + 5
     # The camera stands a little nearer, now that the head takes less room.
@@ -126,9 +126,9 @@ def test_a_turned_head_takes_the_nose_along(file: Path) -> None:
 
 @pytest.mark.parametrize("around", [0, 37, 90, 200])
 def test_the_whole_motion_fits_into_the_picture(file: Path, around: float) -> None:
-    view = View(around=around, above=15, size=(512, 768))
+    view = VirtualCamera(around=around, above=15, size=(512, 768))
     motion = read_bvh(write(file, {"Hips": (40, 0, 30)}), view)
-    shown = motion.points[motion.seen]
+    shown = motion.points[motion.visible]
     room = np.array([512, 768]) * 0.1
     assert (shown >= room - 0.01).all()
     assert (shown <= np.array([512, 768]) - room + 0.01).all()
@@ -140,9 +140,9 @@ def test_prefixes_of_names_do_not_matter(file: Path, prefix: str) -> None:
         with pytest.raises(
             InputError, match="no joint is named as right shoulder usually is"
         ):
-            read_bvh(write(file, {}, prefix=prefix), View())
+            read_bvh(write(file, {}, prefix=prefix), VirtualCamera())
         return
-    assert read_bvh(write(file, {}, prefix=prefix), View()).seen[0, :18].all()
+    assert read_bvh(write(file, {}, prefix=prefix), VirtualCamera()).visible[0, :18].all()
 
 
 def test_older_names_are_known(file: Path) -> None:
@@ -157,7 +157,7 @@ def test_older_names_are_known(file: Path) -> None:
     old_file = file.with_name("old.bvh")
     old_file.write_text(text)
     np.testing.assert_array_equal(
-        read_bvh(old_file, View()).points, read_bvh(file, View()).points
+        read_bvh(old_file, VirtualCamera()).points, read_bvh(file, VirtualCamera()).points
     )
 
 
@@ -181,4 +181,4 @@ def test_what_is_wrong_is_named(file: Path, old: str, new: str, complaint: str) 
     assert old in text
     file.write_text(text.replace(old, new))
     with pytest.raises(InputError, match=complaint):
-        read_bvh(file, View())
+        read_bvh(file, VirtualCamera())

@@ -68,7 +68,7 @@ def test_openposes_own_files_are_read(media: Path) -> None:
     assert len(motion) == 69
     np.testing.assert_allclose(motion.points[0, s.NOSE], [498.128, 180.696], rtol=1e-6)
     np.testing.assert_allclose(motion.points[0, s.RIGHT_HIP], [562.772, 396.259], rtol=1e-6)
-    assert motion.seen[:, :14].mean() > 0.9
+    assert motion.visible[:, :14].mean() > 0.9
 
 
 def test_shares_of_the_canvas_become_pixels(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_frame_without_people_is_a_gap(tmp_path: Path) -> None:
     frames[2]["people"] = []
     (tmp_path / "a.json").write_text(json.dumps(frames))
     motion = read_openpose(tmp_path / "a.json", rate=RATE)
-    assert motion.seen.any(axis=1).tolist() == [True, True, False, True, True]
+    assert motion.visible.any(axis=1).tolist() == [True, True, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_frame_without_people_is_a_gap(tmp_path: Path) -> None:
         ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "three numbers a joint"),
         ('{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}', "three numbers a joint"),
         ('{"people": [{"pose_keypoints_2d": [NaN, 2, 3]}]}', "isn't a number"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "1 body joints; 18 or 25"),
+        ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "1 body keypoints; 18 or 25"),
         (
             '[{"people": [], "canvas_width": 0, "canvas_height": 5}]',
             "a canvas of 0 x 5 pixels can't be",

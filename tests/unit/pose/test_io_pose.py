@@ -39,10 +39,10 @@ def write_foreign(
     fps: float = 25.0,
     frames: int = 3,
 ) -> tuple[np.ndarray, np.ndarray]:
-    joints = sum(len(part.points) for part in components)
+    keypoints = sum(len(part.points) for part in components)
     random = np.random.default_rng(5)
-    points = random.random((frames, people, joints, 2)).astype(np.float32) * 100
-    scores = random.uniform(0.4, 1, (frames, people, joints)).astype(np.float32)
+    points = random.random((frames, people, keypoints, 2)).astype(np.float32) * 100
+    scores = random.uniform(0.4, 1, (frames, people, keypoints)).astype(np.float32)
     header = PoseHeader(0.2, PoseHeaderDimensions(640, 480), components)
     with path.open("wb") as file:
         Pose(header, NumPyPoseBody(fps, points, scores)).write(file)
@@ -125,7 +125,7 @@ def test_ten_thousand_frames_are_written_and_read_in_a_fifth_of_a_second(
     motion = random_pose(frames=10_000)
     times = []
     for act in (lambda: write_pose(file, motion), lambda: read_pose(file)) * 5:
-        start = time.process_time()  # of the processor: other work mustn't count
+        start = time.process_time()  # of the CPU: other work mustn't count
         act()
         times.append(time.process_time() - start)
     assert min(times[::2]) < 0.2
@@ -236,7 +236,7 @@ def test_a_file_cut_off_anywhere_is_refused(file: Path) -> None:
         error_of(file)
 
 
-def test_a_flipped_bit_never_gives_other_joints(file: Path) -> None:
+def test_a_flipped_bit_never_gives_other_keypoints(file: Path) -> None:
     motion = random_pose(frames=2)
     write_pose(file, motion)
     whole = file.read_bytes()
@@ -250,7 +250,7 @@ def test_a_flipped_bit_never_gives_other_joints(file: Path) -> None:
             assert_same(read_pose(file), motion)  # a colour or a name that nobody reads
         except InputError:
             refused += 1
-    assert refused > 150  # more than half of the file is joints
+    assert refused > 150  # more than half of the file is keypoints
 
 
 def test_a_changed_joint_is_noticed(file: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_changed_joint_is_noticed(file: Path) -> None:
     damaged = bytearray(file.read_bytes())
     damaged[-6] ^= 1
     file.write_bytes(damaged)
-    assert "its joints aren't those that its checksum is of" in error_of(file)
+    assert "its keypoints aren't those that its checksum is of" in error_of(file)
 
 
 def test_a_file_of_nobody_is_named(file: Path) -> None:
@@ -271,10 +271,10 @@ def test_a_file_without_frames_is_named(file: Path) -> None:
     assert error_of(file) == f"{file}: the pose file has no frames"
 
 
-def test_a_file_with_too_few_joints_is_named(file: Path) -> None:
+def test_a_file_with_too_few_keypoints_is_named(file: Path) -> None:
     points = [f"joint_{joint}" for joint in range(17)]
     write_foreign(file, [PoseHeaderComponent("BODY_17", points, [], [], "XYC")])
-    assert "17 joints in the parts BODY_17, a layout that anim doesn't know" in (
+    assert "17 keypoints in the parts BODY_17, a layout that anim doesn't know" in (
         error_of(file)
     )
 
@@ -362,9 +362,9 @@ def test_mediapipe_holistic_is_read(file: Path, face_points: int) -> None:
         ("POSE_WORLD_LANDMARKS", list(MEDIAPIPE_BODY)),
     ]
     components = [PoseHeaderComponent(name, names, [], [], "XYZC") for name, names in parts]
-    joints = sum(len(names) for _, names in parts)
-    points = np.random.default_rng(6).random((2, 1, joints, 3)).astype(np.float32)
-    scores = np.full((2, 1, joints), 0.9, np.float32)
+    keypoints = sum(len(names) for _, names in parts)
+    points = np.random.default_rng(6).random((2, 1, keypoints, 3)).astype(np.float32)
+    scores = np.full((2, 1, keypoints), 0.9, np.float32)
     header = PoseHeader(0.2, PoseHeaderDimensions(640, 480, 640), components)
     with file.open("wb") as out:
         Pose(header, NumPyPoseBody(30.0, points, scores)).write(out)

@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is an extr
 from animcli.pose.detectors import onnx  # noqa: E402
 from animcli.pose.detectors.onnx import (  # noqa: E402
     OnnxNetwork,
-    best_device,
+    best_onnx_device,
     identity_model,
     load_cuda_libraries,
 )
@@ -21,10 +21,10 @@ from animcli.pose.detectors.onnx import (  # noqa: E402
 @pytest.fixture(autouse=True)
 def anew() -> Iterator[None]:
     """What was tried is tried again."""
-    for remembered in (best_device, load_cuda_libraries):
+    for remembered in (best_onnx_device, load_cuda_libraries):
         remembered.cache_clear()
     yield
-    for remembered in (best_device, load_cuda_libraries):
+    for remembered in (best_onnx_device, load_cuda_libraries):
         remembered.cache_clear()
 
 
@@ -55,7 +55,7 @@ def test_the_smallest_model_gives_back_what_it_is_given() -> None:
 def test_a_build_for_cuda_that_does_not_run_there_is_not_the_best_device(
     claimed: list[str],
 ) -> None:
-    assert best_device() == "cpu"
+    assert best_onnx_device() == "cpu"
     assert claimed == ["preloaded"]  # libraries out of Python packages were tried
 
 
@@ -63,7 +63,7 @@ def test_where_cuda_runs_it_is_the_best_device(
     claimed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx, "provider_for", lambda wish: wish)
-    assert best_device() == "cuda"
+    assert best_onnx_device() == "cuda"
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
@@ -73,7 +73,7 @@ def test_cuda_that_was_asked_for_and_does_not_run_is_an_error_about_the_detector
     model = tmp_path / "model.onnx"
     model.write_bytes(identity_model())
     with pytest.raises(DeviceError, match="was to run on cuda") as caught:
-        OnnxNetwork(model, "cuda:0", 1).ask(np.array([1.5], np.float32))
+        OnnxNetwork(model, "cuda:0", 1).run_once(np.array([1.5], np.float32))
     assert "--detector-device cpu" in caught.value.hint
     assert claimed == ["preloaded"]
 

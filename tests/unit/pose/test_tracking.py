@@ -7,12 +7,14 @@ import pytest
 from builders import dancer
 
 from animcli.errors import InputError, UsageError
-from animcli.pose.tracking import PATIENCE, Person, Track, Tracker, choose
+from animcli.pose.tracking import PATIENCE, Detection, Track, Tracker, choose
 
 SIZE = (1280, 720)
 
 
-def dancer_at(seed: int, start_x: float, speed: float, frames: int = 120) -> list[Person]:
+def dancer_at(
+    seed: int, start_x: float, speed: float, frames: int = 120
+) -> list[Detection]:
     """A dancer whose place moves `speed` px a frame across the picture."""
     motion = dancer.film(
         dancer.perform(dancer.Body(), dancer.dance(seed, frames)), dancer.STAGE
@@ -20,10 +22,10 @@ def dancer_at(seed: int, start_x: float, speed: float, frames: int = 120) -> lis
     shift = np.zeros((frames, 1, 2), np.float32)
     shift[:, 0, 0] = start_x - 640 + speed * np.arange(frames)
     points = motion.points + shift * (motion.scores > 0)[..., None]
-    return [Person(*pair) for pair in zip(points, motion.scores, strict=True)]
+    return [Detection(*pair) for pair in zip(points, motion.scores, strict=True)]
 
 
-def run(people: list[list[Person]], hidden: set[tuple[int, int]] = frozenset()) -> list:
+def run(people: list[list[Detection]], hidden: set[tuple[int, int]] = frozenset()) -> list:
     """For each frame, the number of each person's track, None where hidden."""
     tracker = Tracker(0.3)
     random = np.random.default_rng(0)
@@ -70,7 +72,7 @@ def test_a_track_has_gaps_where_nobody_was_found() -> None:
     np.testing.assert_array_equal(points[2], person.points)
 
 
-def tracks_of(*people: list[Person]) -> list[Track]:
+def tracks_of(*people: list[Detection]) -> list[Track]:
     return [
         Track(number, list(range(len(person))), person)
         for number, person in enumerate(people, start=1)

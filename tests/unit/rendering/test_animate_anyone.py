@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from animcli.errors import DeviceError, PresetError, WeightsError
 from animcli.rendering.loading import load_autoencoder
-from animcli.rendering.renderer import FrameSource, RenderRequest
+from animcli.rendering.renderer import FrameFn, RenderRequest
 from animcli.rendering.vae import Autoencoder, to_shown
 
 CPU = torch.device("cpu")
@@ -95,10 +95,10 @@ def test_frames_differ_where_the_pose_does(weights: dict[str, Path]) -> None:
 def test_a_drawn_control_is_followed_instead_of_the_motion(
     weights: dict[str, Path],
 ) -> None:
-    from animcli.rendering.animate_anyone import drawn
+    from animcli.rendering.animate_anyone import pose_pictures
 
     asked = request(weights, 3)
-    picture = drawn(asked)
+    picture = pose_pictures(asked)
 
     def control(span: range):  # noqa: ANN202
         return (picture(index) for index in span)
@@ -171,7 +171,7 @@ def test_progress_ends_where_it_says(weights: dict[str, Path]) -> None:
     assert all(0 <= done <= total for _, done, total in said)
 
 
-def picture_source(seed: int) -> FrameSource:
+def picture_source(seed: int) -> FrameFn:
     """Frames of noise, always the same."""
 
     def frames(span: range) -> Iterator[NDArray[np.uint8]]:
@@ -221,7 +221,7 @@ def test_only_a_part_of_the_steps_is_done(
 
 def test_key_frames_are_started_from_their_own_frames(weights: dict[str, Path]) -> None:
     asked = started(weights, 0.5, frames=5)
-    asked = replace(asked, preset=replace(asked.preset, latent_spacing=2))
+    asked = replace(asked, preset=replace(asked.preset, keyframe_interval=2))
     seen: list[int] = []
     source = asked.start
     assert source is not None

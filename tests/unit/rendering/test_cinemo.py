@@ -24,7 +24,7 @@ SIZE = (40, 32)  # multiples of 8, and of no more
 PRESET = Preset(
     "tiny", renderer="cinemo", width=SIZE[0], height=SIZE[1], steps=2, window=5,
     overlap=2, windows="moving", guidance=2.0, prompt="people walking",
-    decoder="frame", refine=0.5, lengthen="continue",
+    decoder="frame", refine=0.5, extend="continue",
 )  # fmt: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -73,12 +73,12 @@ def test_a_picture_moves(weights: dict[str, Path]) -> None:
     assert len({frame.tobytes() for frame in frames}) == 6
 
 
-@pytest.mark.parametrize("lengthen", ["continue", "overlap"])
+@pytest.mark.parametrize("extend", ["continue", "overlap"])
 @pytest.mark.parametrize("decoder", ["temporal", "frame"])
 def test_a_longer_clip_has_its_frames_in_any_order(
-    weights: dict[str, Path], lengthen: str, decoder: str
+    weights: dict[str, Path], extend: str, decoder: str
 ) -> None:
-    asked = request(weights, 17, replace(PRESET, lengthen=lengthen, decoder=decoder))
+    asked = request(weights, 17, replace(PRESET, extend=extend, decoder=decoder))
     source = TINY_CINEMO.prepare(asked, Kept(), lambda what, done, total: None)
     whole = list(source(range(17)))
     assert len({frame.tobytes() for frame in whole}) == 17
@@ -122,10 +122,10 @@ def test_a_render_that_was_stopped_goes_on_with_the_same_bits(
         {"prompt": "a dog"},
         {"negative_prompt": "low quality"},
         {"motion_strength": 20},
-        {"motion_id": 8.0},
+        {"motion_bucket": 8.0},
         {"refine": 0.25},
         {"refine_timestep": 300},
-        {"lengthen": "overlap"},
+        {"extend": "overlap"},
         {"decoder": "temporal"},
     ],
     ids=lambda change: next(iter(change)),
@@ -144,7 +144,7 @@ def test_every_key_of_the_preset_is_heard(
 def test_keys_about_windows_are_heard_where_they_overlap(
     weights: dict[str, Path], change: dict[str, object]
 ) -> None:
-    overlapping = replace(PRESET, lengthen="overlap")
+    overlapping = replace(PRESET, extend="overlap")
     usual = render(request(weights, 12, overlapping))
     other = render(request(weights, 12, replace(overlapping, **change)))
     assert not np.array_equal(usual, other)
@@ -154,7 +154,7 @@ def test_a_strength_is_a_hundred_less_the_number_that_the_network_hears(
     weights: dict[str, Path],
 ) -> None:
     strength = render(request(weights, 3, replace(PRESET, motion_strength=15)))
-    number = render(request(weights, 3, replace(PRESET, motion_id=85.0)))
+    number = render(request(weights, 3, replace(PRESET, motion_bucket=85.0)))
     assert np.array_equal(strength, number)
 
 

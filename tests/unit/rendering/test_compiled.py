@@ -15,10 +15,10 @@ from animcli.networks.unet import UNet
 from animcli.rendering import compiling
 from animcli.rendering.animate_anyone import predictor
 from animcli.rendering.compiling import KEPT_IN, compile_blocks
-from animcli.rendering.context import Window
+from animcli.rendering.context import ContextWindow
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import FrameFeatures, check_compiler
-from animcli.rendering.memory import Thrift
+from animcli.rendering.loading import FeatureCache, check_compiler
+from animcli.rendering.memory import MemoryPlan
 
 CPU = torch.device("cpu")
 
@@ -52,17 +52,19 @@ def test_blocks_are_compiled_in_the_first_window_for_all_shapes_that_come() -> N
     interval = Guidance(2.0, stop=0.5)  # from the third step on one row is enough
     token, text = torch.randn(1, 1, 8), torch.randn(1, 4, 64, 16)
     shown = {
-        path: torch.randn(1, 64, 16) for path in unet.see(token) if path.startswith("up")
+        path: torch.randn(1, 64, 16)
+        for path in unet.cache_kv(token)
+        if path.startswith("up")
     }
-    start_step = predictor(
-        unet, token, shown, FrameFeatures(lambda frame: torch.zeros(16, 8, 8)), interval,
-        4, Thrift(together=True, warm=True),
+    step_fn = predictor(
+        unet, token, shown, FeatureCache(lambda frame: torch.zeros(16, 8, 8)), interval,
+        4, MemoryPlan(cfg_batch=True, warm=True),
     )  # fmt: skip
-    window = Window(tuple(range(5)), (1.0,) * 5)
+    window = ContextWindow(tuple(range(5)), (1.0,) * 5)
     counts = []
     with torch.inference_mode():
         for step in range(4):
-            start_step(step, torch.tensor(500), text)(torch.randn(5, 4, 8, 8), window)
+            step_fn(step, torch.tensor(500), text)(torch.randn(5, 4, 8, 8), window)
             counts.append(compiler.graphs)
     assert counts[0] > 3  # blocks of several kinds and shapes
     assert counts == [counts[0]] * 4  # and no other one later

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from animcli.rendering.context import (
     Blend,
-    Window,
+    ContextWindow,
     bit_reversed,
-    fill_between,
     gather,
-    key_frames,
+    interpolate,
+    keyframes,
     moving_windows,
-    only_frames,
+    select_frames,
     uniform_windows,
 )
 
@@ -52,7 +52,7 @@ def test_a_clip_that_fits_into_a_window_is_one_window_and_no_frame_is_seen_twice
 ) -> None:
     for size in (frames, 32):
         for overlap in {0, min(4, size - 1)}:
-            whole = [Window(tuple(range(frames)), (1.0,) * frames)]
+            whole = [ContextWindow(tuple(range(frames)), (1.0,) * frames)]
             assert uniform_windows(frames, size, overlap) == whole
             assert moving_windows(frames, size, overlap, step=step) == whole
 
@@ -124,7 +124,7 @@ def test_a_window_counts_less_near_its_seams() -> None:
 def test_of_a_frame_that_a_window_lists_twice_the_last_counts() -> None:
     blend = Blend(torch.zeros(2, 1, 1, 1))
     said = torch.tensor([1.0, 2.0, 5.0])[:, None, None, None]
-    blend.add(Window((0, 1, 0), (1.0, 1.0, 1.0)), said)
+    blend.add(ContextWindow((0, 1, 0), (1.0, 1.0, 1.0)), said)
     assert blend.mean().flatten().tolist() == [5.0, 2.0]
 
 
@@ -162,19 +162,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationW
 def test_the_first_and_the_last_frame_are_always_denoised(
     frames: int, spacing: int, chosen: list[int]
 ) -> None:
-    assert key_frames(frames, spacing) == chosen
+    assert keyframes(frames, spacing) == chosen
 
 
 def test_filling_keeps_what_is_there_and_goes_evenly_from_one_to_the_next() -> None:
     there = torch.tensor([0.0, 3.0, 4.0]).reshape(3, 1, 1, 1)
-    filled = fill_between(there, [0, 3, 5], "linear").flatten()
+    filled = interpolate(there, [0, 3, 5], "linear").flatten()
     torch.testing.assert_close(filled, torch.tensor([0, 1, 2, 3, 3.5, 4]))
 
 
 def test_an_arc_keeps_the_length_where_a_line_cuts_the_corner() -> None:
     there = torch.eye(2).reshape(2, 2, 1, 1) * 5
     arc, line = (
-        fill_between(there, [0, 4], filling).flatten(1).norm(dim=1)
+        interpolate(there, [0, 4], filling).flatten(1).norm(dim=1)
         for filling in ("spherical", "linear")
     )
     torch.testing.assert_close(arc, torch.full((5,), 5.0))
@@ -183,9 +183,9 @@ def test_an_arc_keeps_the_length_where_a_line_cuts_the_corner() -> None:
 
 def test_a_render_denoises_those_frames_as_if_there_were_no_others(tmp_path: Path) -> None:
     weights = write_tiny_weights(tmp_path)
-    asked = request(weights, 9, replace(PRESET, latent_spacing=3))
-    chosen = key_frames(9, 3)
-    alone = render(only_frames(replace(asked, preset=PRESET), chosen))
+    asked = request(weights, 9, replace(PRESET, keyframe_interval=3))
+    chosen = keyframes(9, 3)
+    alone = render(select_frames(replace(asked, preset=PRESET), chosen))
     filled = render(asked)
     assert len(filled) == 9
     assert np.array_equal(filled[chosen], alone)

@@ -7,7 +7,7 @@ import pytest
 from animcli.presets import Preset
 from animcli.rendering.animate_anyone import AnimateAnyone
 from animcli.rendering.cinemo import Cinemo
-from animcli.rendering.cost import Estimate, estimate
+from animcli.rendering.cost import Cost, estimate_cost
 from animcli.rendering.magic_animate import MagicAnimate
 
 PRESET = Preset(
@@ -17,8 +17,8 @@ PRESET = Preset(
 AUTOENCODER = 83.7  # millions of parameters, by the published file
 
 
-def cost(frames: int, preset: Preset = PRESET, **how: bool) -> Estimate:
-    return estimate(preset, frames, AnimateAnyone(), "cuda", **how)
+def cost(frames: int, preset: Preset = PRESET, **how: bool) -> Cost:
+    return estimate_cost(preset, frames, AnimateAnyone(), "cuda", **how)
 
 
 def test_the_published_render_in_numbers() -> None:
@@ -28,7 +28,7 @@ def test_the_published_render_in_numbers() -> None:
     # 859.5 M spatial and 453.2 M temporal parameters, by the published files' manifests.
     assert round(whole.networks / 4e6, 1) == round(859.5 + 453.2 + AUTOENCODER, 1)
     assert whole.latents == 240 * 4 * 64 * 98 * 4
-    assert whole.told().startswith(
+    assert whole.summary().startswith(
         "240 frames in 12 windows of 24, 30 steps, 720 calls of the network; about"
     )
 
@@ -56,13 +56,13 @@ def test_a_frame_is_decoded_when_the_other_networks_are_gone() -> None:
 def test_fourteen_frames_decoded_together_can_be_the_most_of_all() -> None:
     preset = Preset("c", renderer="cinemo", width=512, height=320, window=15, overlap=5)
     preset = replace(preset, dtype="float32")
-    together = estimate(preset, 16, Cinemo(), "cuda")
-    assert together.decoding == 4 * (97_742_847 + 14 * 1024 * 512 * 320)
-    assert together.memory == together.decoding
-    assert estimate(preset, 160, Cinemo(), "cuda").memory == together.memory
-    one_by_one = estimate(replace(preset, decoder="frame"), 16, Cinemo(), "cuda")
+    cfg_batch = estimate_cost(preset, 16, Cinemo(), "cuda")
+    assert cfg_batch.decoding == 4 * (97_742_847 + 14 * 1024 * 512 * 320)
+    assert cfg_batch.memory == cfg_batch.decoding
+    assert estimate_cost(preset, 160, Cinemo(), "cuda").memory == cfg_batch.memory
+    one_by_one = estimate_cost(replace(preset, decoder="frame"), 16, Cinemo(), "cuda")
     assert one_by_one.memory == one_by_one.networks + one_by_one.features
-    assert one_by_one.decoding < together.decoding / 8
+    assert one_by_one.decoding < cfg_batch.decoding / 8
 
 
 @pytest.mark.parametrize(
@@ -74,15 +74,15 @@ def test_what_was_resident_at_full_size_is_foreseen(
 ) -> None:
     name = "animate-anyone" if isinstance(renderer, AnimateAnyone) else "magic-animate"
     preset = replace(PRESET, renderer=name, width=256, height=256, steps=2, window=16)
-    foreseen = estimate(preset, frames, renderer, "cpu").memory
-    # What a process on one core of a processor had at most; docs/presets.md has the table.
+    foreseen = estimate_cost(preset, frames, renderer, "cpu").memory
+    # What a process on one core of a CPU had at most; docs/presets.md has the table.
     # Allocators keep some of what was freed, so it is a little more than is alive.
     assert 0.9 * measured < foreseen < measured
 
 
 def test_what_was_resident_while_fourteen_frames_were_decoded_is_foreseen() -> None:
     preset = Preset("c", renderer="cinemo", width=512, height=320, window=15, overlap=5)
-    foreseen = estimate(preset, 16, Cinemo(), "cpu").memory
+    foreseen = estimate_cost(preset, 16, Cinemo(), "cpu").memory
     assert 13.5e9 < foreseen < 1.05 * 13.5e9  # sampled every half second
 
 
@@ -96,23 +96,25 @@ def test_half_the_precision_is_half_the_memory() -> None:
     assert half.latents == full.latents
 
 
-def test_operations_are_counted_from_shapes_on_a_processor_only() -> None:
+def test_operations_are_counted_from_shapes_on_a_cpu_only() -> None:
     short = replace(PRESET, steps=2)
-    on_cpu = estimate(short, 24, AnimateAnyone(), "cpu")
+    on_cpu = estimate_cost(short, 24, AnimateAnyone(), "cpu")
     # Measured once with torch's counter: 91.7 TFLOP a guided window at 512x784, and a frame
     # decoded takes 3.88.
     assert on_cpu.flops is not None
     assert abs(on_cpu.flops / 1e12 - (2 * 91.7 + 24 * 3.88)) < 1
-    assert estimate(short, 24, AnimateAnyone(), "cuda").flops is None
-    half = estimate(replace(short, guidance_stop=0.5), 24, AnimateAnyone(), "cpu").flops
+    assert estimate_cost(short, 24, AnimateAnyone(), "cuda").flops is None
+    half = estimate_cost(
+        replace(short, guidance_stop=0.5), 24, AnimateAnyone(), "cpu"
+    ).flops
     assert half is not None
     assert 40e12 < on_cpu.flops - half < 46e12  # the half that looks at nothing, once
 
 
-def test_auto_is_half_the_memory_on_a_gpu_and_full_precision_on_a_processor() -> None:
+def test_auto_is_half_the_memory_on_a_gpu_and_full_precision_on_a_cpu() -> None:
     auto, half = replace(PRESET, dtype="auto"), replace(PRESET, dtype="float16")
     assert cost(48, auto) == cost(48, half)
-    on_cpu = [estimate(each, 48, AnimateAnyone(), "cpu") for each in (auto, PRESET)]
+    on_cpu = [estimate_cost(each, 48, AnimateAnyone(), "cpu") for each in (auto, PRESET)]
     assert on_cpu[0] == on_cpu[1]
     assert cost(48, auto).memory < 6.5e9  # fits an 8 GB card; 11.5 GB in float32
 
@@ -123,7 +125,7 @@ def test_calls_are_counted_where_guidance_works() -> None:
 
 
 def test_frames_that_are_filled_in_cost_no_calls() -> None:
-    every_other = cost(239, replace(PRESET, latent_spacing=2))
+    every_other = cost(239, replace(PRESET, keyframe_interval=2))
     assert every_other.calls == cost(120).calls
     assert every_other.latents == cost(120).latents
 
@@ -131,7 +133,7 @@ def test_frames_that_are_filled_in_cost_no_calls() -> None:
 def test_offloading_leaves_the_network_that_denoises_and_one_visitor() -> None:
     magic = replace(PRESET, renderer="magic-animate", window=16)
     all_there, offloaded = (
-        estimate(magic, 48, MagicAnimate(), "cuda", offload=offload)
+        estimate_cost(magic, 48, MagicAnimate(), "cuda", offload=offload)
         for offload in (False, True)
     )
     # ControlNet and the autoencoder go; the appearance encoder is larger.
@@ -144,7 +146,7 @@ def test_taking_a_motion_walks_back_first_without_guidance() -> None:
     preset = Preset(
         "c", renderer="cinemo", steps=10, guidance=7.5, window=15, overlap=3, prompt="waves"
     )
-    forth = estimate(preset, 16, Cinemo(), "cuda")
-    both_ways = estimate(preset, 16, Cinemo(), "cuda", inverted=True)
+    forth = estimate_cost(preset, 16, Cinemo(), "cuda")
+    both_ways = estimate_cost(preset, 16, Cinemo(), "cuda", inverted=True)
     assert (forth.runs, forth.calls) == (1, 20)
     assert (both_ways.runs, both_ways.calls) == (2, 30)

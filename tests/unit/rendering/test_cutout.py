@@ -29,7 +29,7 @@ from builders.paper_doll import (
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
 from animcli.rendering.cutout.renderer import Cutout
-from animcli.rendering.renderer import FrameSource, RenderRequest
+from animcli.rendering.renderer import FrameFn, RenderRequest
 
 RIGHT_ARM = (s.RIGHT_ELBOW, s.RIGHT_WRIST)
 LEFT_ARM = (s.LEFT_ELBOW, s.LEFT_WRIST)
@@ -46,7 +46,7 @@ class Nothing:
         raise AssertionError("cutout has nothing to save")
 
 
-def prepared(wanted: RenderRequest) -> FrameSource:
+def prepared(wanted: RenderRequest) -> FrameFn:
     return Cutout().prepare(wanted, Nothing(), lambda *_: None)
 
 

@@ -18,8 +18,8 @@ from animcli.rendering.cutout.motion import bone_transforms, draw_orders
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import rest_pose
 from animcli.rendering.cutout.skinning import bent_joints
-from animcli.synthetic.body import at_rest, stand
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.body import at_rest, pose_figure
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.draw import Drawing, draw
 
@@ -36,7 +36,7 @@ def in_sleeves(seed: int) -> Figure:
 def bent_to(shown: Drawing, wanted: Drawing) -> NDArray[np.uint8]:
     """`(h, w)`: the alpha of the figure of `shown`, moved as in `wanted`."""
     pose = motion(shown, off=EXACT)
-    rest = rest_pose(pose.points[0], pose.seen[0])
+    rest = rest_pose(pose.points[0], pose.visible[0])
     puppet = build_puppet(
         shown.picture, matte_from_alpha(shown.picture, shown.mask), rest, WHOLE
     )
@@ -55,7 +55,7 @@ def test_an_arm_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: i
     shown, out = posed(figure, ON_HIPS), posed(figure, OUT)
     alpha = bent_to(shown, out) / 255
     for elbow in (joint.RIGHT_ELBOW, joint.LEFT_ELBOW):
-        x, y = np.rint(out.joints[elbow]).astype(int)
+        x, y = np.rint(out.keypoints[elbow]).astype(int)
         # arms that are held out lie along a row: a column's alpha is their thickness
         near = np.s_[y - 30 : y + 30, x - 15 : x + 16]
         thick = alpha[near].sum(axis=0)
@@ -77,8 +77,8 @@ def standing(figure: Figure, drawn_up: float) -> Drawing:
         feet=np.array([[right, (0.2, 0, 0)]], np.float32),
         turns=np.array([[-np.pi / 2 if drawn_up else 0, 0]], np.float32),
     )
-    (pose,) = stand(angles, figure.proportions)
-    return draw(figure, pose, Shot(backdrop=figure.seed), SIZE)
+    (pose,) = pose_figure(angles, figure.proportions)
+    return draw(figure, pose, CameraShot(backdrop=figure.seed), SIZE)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 5])
@@ -87,7 +87,7 @@ def test_a_leg_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: in
     figure = replace(figure, outfit=replace(figure.outfit, bottom="leggings"))
     shown, straight = standing(figure, 0.35), standing(figure, 0)
     alpha = bent_to(shown, straight) / 255
-    x, y = np.rint(straight.joints[joint.RIGHT_KNEE]).astype(int)
+    x, y = np.rint(straight.keypoints[joint.RIGHT_KNEE]).astype(int)
     near = np.s_[y - 15 : y + 16, x - 30 : x + 30]
     thick = alpha[near].sum(axis=1)
     true = (straight.mask[near] / 255).sum(axis=1)
@@ -98,7 +98,7 @@ def test_a_leg_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: in
 def test_only_hinges_that_are_clearly_bent_have_a_tip() -> None:
     def found(arms: object) -> list[str]:
         pose = motion(posed(in_sleeves(1), arms), off=EXACT)
-        rest = rest_pose(pose.points[0], pose.seen[0])
+        rest = rest_pose(pose.points[0], pose.visible[0])
         return [hinge.far.name for hinge in bent_joints(rest)]
 
     assert found(ON_HIPS) == ["RIGHT_FOREARM", "LEFT_FOREARM"]

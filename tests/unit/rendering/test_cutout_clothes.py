@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from animcli.pose.keypoints import BODY, JOINTS
+from animcli.pose.keypoints import BODY, KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
 from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import RenderRequest
-from animcli.synthetic.body import at_rest, stand
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.body import at_rest, pose_figure
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.draw import Drawing, draw
 
@@ -53,15 +53,15 @@ def posed(figure: Figure, arms: tuple[Way, Way]) -> Drawing:
         return pair / np.linalg.norm(pair, axis=-1, keepdims=True)
 
     angles = replace(at_rest(), upper_arms=both(arms[0]), forearms=both(arms[1]))
-    (pose,) = stand(angles, figure.proportions)
-    return draw(figure, pose, Shot(backdrop=figure.seed), SIZE)
+    (pose,) = pose_figure(angles, figure.proportions)
+    return draw(figure, pose, CameraShot(backdrop=figure.seed), SIZE)
 
 
 def motion(*drawings: Drawing, off: NDArray[np.float32]) -> PoseSequence:
     """Their joints, all `off` by as much as a detector would be."""
-    points = np.zeros((len(drawings), JOINTS, 2), np.float32)
-    scores = np.zeros((len(drawings), JOINTS), np.float32)
-    points[:, BODY] = np.stack([drawing.joints for drawing in drawings]) + off
+    points = np.zeros((len(drawings), KEYPOINTS, 2), np.float32)
+    scores = np.zeros((len(drawings), KEYPOINTS), np.float32)
+    points[:, BODY] = np.stack([drawing.keypoints for drawing in drawings]) + off
     scores[:, BODY] = 1
     ticks, base = even_ticks(len(drawings), Fraction(24))
     return PoseSequence(points, scores, ticks, base, SIZE)

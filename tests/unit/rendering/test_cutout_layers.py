@@ -27,7 +27,7 @@ from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
 def standing() -> RestPose:
     shown = pose(STANDING)
-    return rest_pose(shown.points[0], shown.seen[0])
+    return rest_pose(shown.points[0], shown.visible[0])
 
 
 def skin() -> SkinnedMesh:
@@ -297,7 +297,7 @@ def test_what_the_room_beside_a_picture_repeats_is_no_part_of_the_figure() -> No
     )
     picture = np.pad(whole.picture[:240], (*around, (0, 0)), "edge")
     down = pose({joint: (x, y + 20) for joint, (x, y) in STANDING.items()})
-    lower = rest_pose(down.points[0], down.seen[0])
+    lower = rest_pose(down.points[0], down.visible[0])
     beside = build_puppet(picture, padded, lower, (rows, columns))
     alone = build_puppet(
         whole.picture[:240], cut, standing(), (slice(0, 240), slice(0, SIZE[0]))

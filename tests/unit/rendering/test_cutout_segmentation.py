@@ -18,7 +18,7 @@ def drawn(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_], RestPose]:
     """A drawn person: the picture, the true mask, the true keypoints."""
     drawing = next(Scene.from_seed(seed).drawings(1, (512, 768), start=10.0))
     points, visible = np.zeros((134, 2), np.float32), np.zeros(134, bool)
-    points[:18] = drawing.joints
+    points[:18] = drawing.keypoints
     visible[:18] = ((points[:18] > 0) & (points[:18] < (512, 768))).all(axis=1)
     return drawing.picture, drawing.mask > 127, rest_pose(points, visible)
 

@@ -26,7 +26,7 @@ def doll_mesh() -> Mesh:
 
 def bound(mesh: Mesh) -> SkinnedMesh:
     standing = doll(STANDING).pose
-    rest = rest_pose(standing.points[0], standing.seen[0])
+    rest = rest_pose(standing.points[0], standing.visible[0])
     return bind(mesh, rest, [tuple(Bone)], SPACING)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from animcli.presets import Preset
 from animcli.rendering import cinemo, context, pipeline
-from animcli.rendering.context import Window
+from animcli.rendering.context import ContextWindow
 from animcli.rendering.renderer import RenderRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -47,7 +47,7 @@ def test_mixing_devices_raises_as_cuda_does() -> None:
         lambda: torch.nn.functional.linear(there[None], torch.ones(2, 3)),
         lambda: here[torch.tensor([0]).to(FAR)],
     ):
-        with pytest.raises(RuntimeError, match=r"same device|on the processor"):
+        with pytest.raises(RuntimeError, match=r"same device|on the CPU"):
             mixed()
     with pytest.raises(RuntimeError, match="numpy"):
         there.numpy()
@@ -74,14 +74,14 @@ def render(name: str, folder: Path, **changes: object) -> tuple[RenderRequest, o
 
 
 CASES = [
-    ("animate-anyone", {"halves": "apart"}),
-    ("animate-anyone", {"halves": "together", "sampler": "dpmpp-2m"}),
+    ("animate-anyone", {"cfg_batch": "off"}),
+    ("animate-anyone", {"cfg_batch": "on", "sampler": "dpmpp-2m"}),
     ("animate-anyone", {"sampler": "unipc", "guidance_rescale": 0.7, "windows": "moving"}),
-    ("animate-anyone", {"latent_spacing": 2, "sampler": "lcm", "guidance_stop": 0.4}),
-    ("magic-animate", {"halves": "apart"}),
-    ("magic-animate", {"halves": "together", "sampler": "euler"}),
+    ("animate-anyone", {"keyframe_interval": 2, "sampler": "lcm", "guidance_stop": 0.4}),
+    ("magic-animate", {"cfg_batch": "off"}),
+    ("magic-animate", {"cfg_batch": "on", "sampler": "euler"}),
     ("cinemo", {"decoder": "temporal", "prompt": "hop"}),
-    ("cinemo", {"decoder": "frame", "prompt": "hop", "halves": "together"}),
+    ("cinemo", {"decoder": "frame", "prompt": "hop", "cfg_batch": "on"}),
 ]
 
 
@@ -105,7 +105,7 @@ def far_frames(
     devices: set[torch.device] = set()
     gather = context.gather
 
-    def watched(latents: torch.Tensor, window: Window) -> torch.Tensor:
+    def watched(latents: torch.Tensor, window: ContextWindow) -> torch.Tensor:
         devices.add(latents.device)
         return gather(latents, window)
 

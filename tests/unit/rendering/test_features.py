@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from animcli.rendering.context import uniform_windows
-from animcli.rendering.loading import FrameFeatures
+from animcli.rendering.loading import FeatureCache
 
 SIZE = 4 * 8  # bytes of a frame's features
 
@@ -20,7 +20,7 @@ class Guider:
         return torch.full((8,), float(frame))
 
 
-def steps_of(features: FrameFeatures, frames: int, steps: int) -> list[Tensor]:
+def steps_of(features: FeatureCache, frames: int, steps: int) -> list[Tensor]:
     windows = uniform_windows(frames, 24, 4)
     return [features.stack(w.frames) for _ in range(steps) for w in windows]
 
@@ -28,7 +28,7 @@ def steps_of(features: FrameFeatures, frames: int, steps: int) -> list[Tensor]:
 def test_of_a_clip_beyond_the_budget_only_the_rest_is_worked_out_in_each_step() -> None:
     frames, held = 270, 240
     guider = Guider()
-    features = FrameFeatures(guider, budget=held * SIZE)
+    features = FeatureCache(guider, budget=held * SIZE)
     steps_of(features, frames, 1)
     first = len(guider.asked)
     steps_of(features, frames, 2)
@@ -40,21 +40,19 @@ def test_of_a_clip_beyond_the_budget_only_the_rest_is_worked_out_in_each_step() 
 
 def test_a_clip_within_the_budget_is_worked_out_once() -> None:
     guider = Guider()
-    steps_of(FrameFeatures(guider, budget=240 * SIZE), 240, 3)
+    steps_of(FeatureCache(guider, budget=240 * SIZE), 240, 3)
     assert sorted(guider.asked) == list(range(240))
 
 
 def test_what_is_remembered_is_what_was_worked_out() -> None:
-    kept = steps_of(FrameFeatures(Guider()), 60, 2)
-    forgotten = steps_of(FrameFeatures(Guider(), budget=0), 60, 2)
+    kept = steps_of(FeatureCache(Guider()), 60, 2)
+    forgotten = steps_of(FeatureCache(Guider(), budget=0), 60, 2)
     assert all(torch.equal(a, b) for a, b in zip(kept, forgotten, strict=True))
 
 
 def test_features_stay_on_a_device_that_has_room_and_go_to_the_host_beyond_it() -> None:
     guider = Guider()
-    features = FrameFeatures(
-        lambda frame: guider(frame).to("meta"), budget=0, near=2 * SIZE
-    )
+    features = FeatureCache(lambda frame: guider(frame).to("meta"), budget=0, near=2 * SIZE)
     features.stack(range(5))
     features.stack(range(5))
     assert guider.asked == [0, 1, 2, 3, 4, 2, 3, 4]

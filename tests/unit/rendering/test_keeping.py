@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from animcli.rendering.context import PredictWindow, Window
+from animcli.rendering.context import ContextWindow, DenoiseFn
 from animcli.rendering.pipeline import Keeping
 
-WINDOW = Window((0,), (1.0,))
+WINDOW = ContextWindow((0,), (1.0,))
 
 
 class Slow:
@@ -59,7 +59,7 @@ def test_a_save_never_overtakes_the_one_before() -> None:
 def test_a_wish_to_stop_comes_up_at_the_next_window_after_the_step_was_kept() -> None:
     slow = Slow(stops_at=1)
 
-    def start(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def start(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         return lambda part, window: part
 
     part = torch.zeros(1, 4, 2, 2)
@@ -83,7 +83,7 @@ def test_a_stop_with_the_last_step_comes_up_at_the_end() -> None:
     assert slow.saved == [1]
 
 
-def test_on_a_processor_a_save_is_through_when_it_returns() -> None:
+def test_on_a_cpu_a_save_is_through_when_it_returns() -> None:
     slow = Slow()
     slow.go.release()
     with Keeping(slow, beside=False) as keep:

@@ -6,7 +6,7 @@ from builders.tiny_networks import VAE
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 from animcli.rendering import vae
-from animcli.rendering.vae import DECODED, TILE, WHOLE, Autoencoder
+from animcli.rendering.vae import DECODED, MAX_UNTILED, VAE_TILE, Autoencoder
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def tiles(monkeypatch: pytest.MonkeyPatch, network: AutoencoderKL, side: int) ->
     monkeypatch.setattr(network.decoder, "forward", counted)
     picture = Autoencoder(network).decode(torch.randn(4, side // 8, side // 8))
     assert picture.shape == (3, side, side)
-    assert all(size[-1] <= TILE // 8 or len(sizes) == 1 for size in sizes)
+    assert all(size[-1] <= VAE_TILE // 8 or len(sizes) == 1 for size in sizes)
     return len(sizes)
 
 
-def test_a_processor_takes_a_megapixel_whole_and_more_in_large_tiles(
+def test_a_cpu_takes_a_megapixel_whole_and_more_in_large_tiles(
     monkeypatch: pytest.MonkeyPatch, network: AutoencoderKL
 ) -> None:
     assert tiles(monkeypatch, network, 1024) == 1
@@ -47,4 +47,4 @@ def test_a_device_with_memory_takes_any_picture_whole(
     assert tiles(monkeypatch, network, 1280) == 1
     monkeypatch.setattr(vae, "free_on", lambda device: needed)
     assert tiles(monkeypatch, network, 1280) == 9
-    assert WHOLE < 1280**2
+    assert MAX_UNTILED < 1280**2

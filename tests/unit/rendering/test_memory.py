@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from animcli.networks import attention
 from animcli.networks.attention import FeedForward, works_in_parts
-from animcli.networks.unet import Sight, UNet
+from animcli.networks.unet import KVCache, UNet
 from animcli.rendering import memory
-from animcli.rendering.guidance import Guidance, Views
-from animcli.rendering.memory import Thrift, WindowCalls
+from animcli.rendering.guidance import CFGInputs, Guidance
+from animcli.rendering.memory import MemoryPlan, WindowCalls
 
 PART = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-VIEWS = Views({"plain": None}, {"shown": None}, {"both": None})  # type: ignore[dict-item]
+VIEWS = CFGInputs({"plain": None}, {"shown": None}, {"both": None})  # type: ignore[dict-item]
 
 
 class Card:
@@ -26,8 +26,8 @@ class Card:
         self.fits = fits
         self.calls: list[tuple[int, str]] = []
 
-    def ask(self, clips: Tensor, sight: Sight) -> Tensor:
-        self.calls.append((len(clips), *sight))
+    def ask(self, clips: Tensor, kv_cache: KVCache) -> Tensor:
+        self.calls.append((len(clips), *kv_cache))
         in_parts = any(
             module.rows
             for module in self.network.modules()
@@ -36,14 +36,14 @@ class Card:
         if not self.fits(len(clips), in_parts):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
         scale = torch.tensor(
-            [2.0] if "plain" in sight else [3.0] if "shown" in sight else [2.0, 3.0]
+            [2.0] if "plain" in kv_cache else [3.0] if "shown" in kv_cache else [2.0, 3.0]
         )
         return clips * scale[:, None, None, None, None]
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> nn.Module:
-    """One that isn't on a processor, as far as parts go."""
+    """One that isn't on a CPU, as far as parts go."""
     monkeypatch.setattr(
         memory,
         "works_in_parts",
@@ -62,12 +62,12 @@ EXPECTED = PART * 2 + 2.5 * (PART * 3 - PART * 2)
         (
             lambda rows, parts: rows == 1,
             [(2, "both"), (1, "plain"), (1, "shown")],
-            [memory.GO_APART],
+            [memory.SPLIT_CFG_BATCH],
         ),
         (
             lambda rows, parts: rows == 1 and parts,
             [(2, "both"), (1, "plain"), (1, "plain"), (1, "shown")],
-            [memory.GO_APART, memory.GO_IN_PARTS],
+            [memory.SPLIT_CFG_BATCH, memory.CHUNK_FEED_FORWARD],
         ),
     ],
 )
@@ -79,31 +79,33 @@ def test_less_is_tried_until_it_fits_and_is_remembered(
 ) -> None:
     said: list[str] = []
     card = Card(network, fits)
-    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True, note=said.append))
-    found = windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    windows = WindowCalls(
+        network, Guidance(2.5), MemoryPlan(cfg_batch=True, warn=said.append)
+    )
+    found = windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
     torch.testing.assert_close(found, EXPECTED)
     assert card.calls == calls
     assert said == notes
     before = len(card.calls)
-    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
     assert len(card.calls) - before == (2 if notes else 1)  # the first try fits now
 
 
 def test_where_nothing_is_left_to_save_the_error_comes_up(network: nn.Module) -> None:
     card = Card(network, lambda rows, parts: False)
-    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True))
+    windows = WindowCalls(network, Guidance(2.5), MemoryPlan(cfg_batch=True))
     with pytest.raises(torch.OutOfMemoryError):
-        windows.predict(PART, card.ask, guided=True, views=VIEWS)
+        windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
     assert len(card.calls) == 3
 
 
 def test_other_errors_are_not_tried_again(network: nn.Module) -> None:
-    def broken(clips: Tensor, sight: Sight) -> Tensor:
+    def broken(clips: Tensor, kv_cache: KVCache) -> Tensor:
         raise RuntimeError("device-side assert triggered")
 
-    windows = WindowCalls(network, Guidance(2.5), Thrift(together=True))
+    windows = WindowCalls(network, Guidance(2.5), MemoryPlan(cfg_batch=True))
     with pytest.raises(RuntimeError, match="assert"):
-        windows.predict(PART, broken, guided=True, views=VIEWS)
+        windows.predict(PART, broken, guided=True, inputs=VIEWS)
 
 
 def test_a_network_that_is_to_be_warm_meets_all_shapes_in_the_first_window(
@@ -111,10 +113,10 @@ def test_a_network_that_is_to_be_warm_meets_all_shapes_in_the_first_window(
 ) -> None:
     card = Card(network, lambda rows, parts: True)
     interval = Guidance(2.5, stop=0.8)
-    windows = WindowCalls(network, interval, Thrift(together=True, warm=True))
-    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    windows = WindowCalls(network, interval, MemoryPlan(cfg_batch=True, warm=True))
+    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
     assert card.calls == [(1, "shown"), (2, "both")]
-    windows.predict(PART, card.ask, guided=True, views=VIEWS)
+    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
     assert card.calls[2:] == [(2, "both")]
 
 

@@ -6,20 +6,27 @@ import torch
 from scipy.fft import dctn, idctn
 
 from animcli.rendering.cinemo import cut_parts
-from animcli.rendering.noise import SHARE, TILE, Kind, clip_noise, dct_matrix, refine
+from animcli.rendering.noise import (
+    SHARED_VARIANCE,
+    TILED_FRAMES,
+    NoiseKind,
+    clip_noise,
+    dct_matrix,
+    refine_noise,
+)
 
 SHAPE = (4, 8, 6)
 
 
 @pytest.mark.parametrize("kind", ["independent", "tiled", "shared"])
-def test_a_longer_clip_begins_like_a_shorter_one(kind: Kind) -> None:
+def test_a_longer_clip_begins_like_a_shorter_one(kind: NoiseKind) -> None:
     short, long = clip_noise(kind, 3, SHAPE, seed=5), clip_noise(kind, 40, SHAPE, seed=5)
     assert torch.equal(short, long[:3])
 
 
 @pytest.mark.parametrize("kind", ["independent", "tiled", "shared"])
-def test_noise_is_normal(kind: Kind) -> None:
-    noise = clip_noise(kind, TILE, (4, 64, 64), seed=1)
+def test_noise_is_normal(kind: NoiseKind) -> None:
+    noise = clip_noise(kind, TILED_FRAMES, (4, 64, 64), seed=1)
     # 262144 numbers: the standard error of the deviation is 0.0014; shared noise has fewer.
     assert float(noise.std()) == pytest.approx(1, abs=0.02)
     assert float(noise.mean()) == pytest.approx(0, abs=0.02)
@@ -32,16 +39,16 @@ def test_another_seed_is_another_noise() -> None:
 
 
 def test_tiled_noise_repeats() -> None:
-    noise = clip_noise("tiled", 2 * TILE + 3, SHAPE, seed=0)
-    assert torch.equal(noise[:TILE], noise[TILE : 2 * TILE])
-    assert torch.equal(noise[:3], noise[2 * TILE :])
+    noise = clip_noise("tiled", 2 * TILED_FRAMES + 3, SHAPE, seed=0)
+    assert torch.equal(noise[:TILED_FRAMES], noise[TILED_FRAMES : 2 * TILED_FRAMES])
+    assert torch.equal(noise[:3], noise[2 * TILED_FRAMES :])
     assert not torch.equal(noise[0], noise[1])
 
 
 def test_shared_noise_has_its_share_in_common() -> None:
     noise = clip_noise("shared", 2, (4, 64, 64), seed=3).flatten(1)
     # The correlation of 16384 pairs has a standard error of 0.006.
-    assert float(torch.corrcoef(noise)[0, 1]) == pytest.approx(SHARE, abs=0.03)
+    assert float(torch.corrcoef(noise)[0, 1]) == pytest.approx(SHARED_VARIANCE, abs=0.03)
 
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -65,13 +72,13 @@ def in_three_dimensions(signal: float, fraction: float) -> np.ndarray:
 @pytest.mark.parametrize("fraction", [0.0, 0.23, 0.5, 1.0])
 def test_frame_by_frame_it_is_the_same_as_in_three_dimensions(fraction: float) -> None:
     expected = torch.from_numpy(in_three_dimensions(0.1, fraction)).transpose(0, 1)
-    said = refine(NOISE, FIRST, 0.1, fraction)
+    said = refine_noise(NOISE, FIRST, 0.1, fraction)
     torch.testing.assert_close(said, expected, rtol=0, atol=1e-12)  # float64
 
 
 def test_a_frame_does_not_depend_on_the_others() -> None:
-    alone = refine(NOISE[3:4], FIRST, 0.1, 0.4)
-    assert torch.equal(alone[0], refine(NOISE, FIRST, 0.1, 0.4)[3])
+    alone = refine_noise(NOISE[3:4], FIRST, 0.1, 0.4)
+    assert torch.equal(alone[0], refine_noise(NOISE, FIRST, 0.1, 0.4)[3])
 
 
 def test_the_transform_keeps_lengths() -> None:

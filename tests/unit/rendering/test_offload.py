@@ -13,14 +13,14 @@ from builders.tiny_renders import render, request
 from torch import nn
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
 from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import visit
+from animcli.rendering.loading import on_device
 from animcli.rendering.magic_animate import predictor
-from animcli.rendering.pipeline import Workplace, denoise
-from animcli.rendering.schedulers import MAGIC_ANIMATE, Solver
+from animcli.rendering.pipeline import DenoisingContext, denoise
+from animcli.rendering.schedulers import MAGIC_ANIMATE_SCHEDULE, Scheduler
 from animcli.rendering.vae import Autoencoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -32,7 +32,7 @@ def test_a_visit_ends_at_home_even_after_a_failure() -> None:
     network = nn.Linear(2, 3)
     at_home = network.weight.data_ptr()
     seen: list[torch.device] = []
-    with pytest.raises(ZeroDivisionError), visit(FAR, network):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), on_device(FAR, network):  # noqa: PT012
         seen.append(network.weight.device)
         1 / 0  # noqa: B018
     assert seen == [FAR]
@@ -42,7 +42,7 @@ def test_a_visit_ends_at_home_even_after_a_failure() -> None:
 
 def test_a_visit_leaves_weights_that_do_not_learn_as_such() -> None:
     network = nn.Linear(2, 3).requires_grad_(False)
-    with visit(FAR, network):
+    with on_device(FAR, network):
         assert not network.weight.requires_grad
     assert not network.weight.requires_grad
 
@@ -56,10 +56,10 @@ def test_networks_travel_where_there_is_somewhere_to_go_and_it_was_asked_for(
 ) -> None:
     asked = replace(request(write_tiny_weights(tmp_path), 2), offload=offload)
     network = nn.Linear(2, 3)
-    place = Workplace(
+    place = DenoisingContext(
         asked, Autoencoder(network), device, torch.float32, lambda what, done, of: None
     )
-    with place.at_work(network):
+    with place.on_device(network):
         assert network.weight.device == there
     assert network.weight.device == CPU
     assert place.home == (CPU if offload else device)
@@ -73,7 +73,7 @@ class Roll:
         self.calls: set[tuple[str, frozenset[str]]] = set()
 
     @contextmanager
-    def at_work(self, network: nn.Module) -> Iterator[None]:
+    def on_device(self, network: nn.Module) -> Iterator[None]:
         self.here.add(type(network).__name__)
         yield
         self.here.remove(type(network).__name__)
@@ -95,11 +95,11 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
         roll.watch(random(network).eval().requires_grad_(False))
         for network in (
             UNet(TINY_MAGIC.unet),
-            ReferenceUNet(SPATIAL),
+            ReferenceNet(SPATIAL),
             ControlNet(SPATIAL, (4, 4, 4, 4)),
         )
     )
-    start_step = predictor(
+    step_fn = predictor(
         unet,
         encoder,
         controlnet,
@@ -108,21 +108,21 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
         lambda frame: np.full((64, 64, 3), frame, np.uint8),
         Guidance(2.0),
         2,
-        at_work=roll.at_work,
+        on_device=roll.on_device,
     )
     windows = uniform_windows(9, 6, 2)
     with torch.inference_mode():
         list(
             denoise(
                 torch.randn(9, 4, 8, 8),
-                Solver("ddim", MAGIC_ANIMATE, 2),
-                start_step,
+                Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 2),
+                step_fn,
                 lambda step: windows,
             )
         )
     assert roll.calls == {
         ("UNet", frozenset()),
-        ("ReferenceUNet", frozenset({"ReferenceUNet"})),
+        ("ReferenceNet", frozenset({"ReferenceNet"})),
         ("ControlNet", frozenset({"ControlNet"})),
     }
 

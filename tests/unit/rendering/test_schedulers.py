@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from animcli.rendering.context import PredictWindow, Window, uniform_windows
+from animcli.rendering.context import ContextWindow, DenoiseFn, uniform_windows
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.pipeline import clean_latents, denoise
+from animcli.rendering.pipeline import denoise, sample
 from animcli.rendering.schedulers import (
-    ANIMATE_ANYONE,
-    MAGIC_ANIMATE,
+    ANIMATE_ANYONE_SCHEDULE,
+    MAGIC_ANIMATE_SCHEDULE,
     SAMPLERS,
-    Schedule,
-    Solver,
+    NoiseSchedule,
+    Scheduler,
     make_scheduler,
 )
 
@@ -24,39 +24,43 @@ CLEAN = torch.linspace(-2, 2, FRAMES * 4 * 4 * 4).reshape(FRAMES, 4, 4, 4)
 
 every_sampler = pytest.mark.parametrize("sampler", list(SAMPLERS))
 both_schedules = pytest.mark.parametrize(
-    "schedule", [ANIMATE_ANYONE, MAGIC_ANIMATE], ids=["animate-anyone", "magic-animate"]
+    "schedule",
+    [ANIMATE_ANYONE_SCHEDULE, MAGIC_ANIMATE_SCHEDULE],
+    ids=["animate-anyone", "magic-animate"],
 )
 
 
-def knows(schedule: Schedule, sampler: str):  # noqa: ANN201
+def knows(schedule: NoiseSchedule, sampler: str):  # noqa: ANN201
     """A network that knows the clean clip, and predicts what leads there."""
     levels = make_scheduler("ddim", schedule).alphas_cumprod
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         signal, noise = levels[int(timestep)].sqrt(), (1 - levels[int(timestep)]).sqrt()
 
-        def predict(part: Tensor, window: Window) -> Tensor:
+        def predict(part: Tensor, window: ContextWindow) -> Tensor:
             clean = CLEAN[list(window.frames)]
             eps = (part - signal * clean) / noise
             return eps if schedule.prediction == "epsilon" else signal * eps - noise * clean
 
         return predict
 
-    return start_step
+    return step_fn
 
 
-def windows(step: int) -> list[Window]:
+def windows(step: int) -> list[ContextWindow]:
     return uniform_windows(FRAMES, 3, 1)
 
 
 @every_sampler
 @both_schedules
 def test_a_perfect_prediction_leads_to_the_clean_clip(
-    sampler: str, schedule: Schedule
+    sampler: str, schedule: NoiseSchedule
 ) -> None:
-    solver = Solver(sampler, schedule, STEPS)
-    noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0) * solver.start
-    *_, latents = denoise(noise, solver, knows(schedule, sampler), windows)
+    scheduler = Scheduler(sampler, schedule, STEPS)
+    noise = (
+        clip_noise("independent", FRAMES, (4, 4, 4), seed=0) * scheduler.init_noise_sigma
+    )
+    *_, latents = denoise(noise, scheduler, knows(schedule, sampler), windows)
     # Nothing but rounding is left, of velocities in which noise of 4096 was divided out.
     torch.testing.assert_close(latents, CLEAN, rtol=0, atol=2e-3)
 
@@ -77,10 +81,10 @@ class Memory:
             raise KeyboardInterrupt
 
 
-def render(sampler: str, schedule: Schedule, checkpoint: Memory) -> Tensor:
-    return clean_latents(
+def render(sampler: str, schedule: NoiseSchedule, checkpoint: Memory) -> Tensor:
+    return sample(
         lambda: clip_noise("independent", FRAMES, (4, 4, 4), seed=0),
-        Solver(sampler, schedule, STEPS),
+        Scheduler(sampler, schedule, STEPS),
         lambda: knows(schedule, sampler),
         windows,
         checkpoint,
@@ -90,7 +94,9 @@ def render(sampler: str, schedule: Schedule, checkpoint: Memory) -> Tensor:
 
 @every_sampler
 @both_schedules
-def test_a_stop_after_any_step_changes_no_bit(sampler: str, schedule: Schedule) -> None:
+def test_a_stop_after_any_step_changes_no_bit(
+    sampler: str, schedule: NoiseSchedule
+) -> None:
     unbroken = render(sampler, schedule, Memory(saves=-1))
     for stop in range(1, STEPS + 1):
         checkpoint = Memory(saves=stop)
@@ -102,23 +108,25 @@ def test_a_stop_after_any_step_changes_no_bit(sampler: str, schedule: Schedule) 
 
 @every_sampler
 def test_a_stop_after_every_step_changes_no_bit(sampler: str) -> None:
-    unbroken = render(sampler, ANIMATE_ANYONE, Memory(saves=-1))
+    unbroken = render(sampler, ANIMATE_ANYONE_SCHEDULE, Memory(saves=-1))
     checkpoint = Memory(saves=1)
     for _ in range(STEPS):
         checkpoint.saves = 1
         with pytest.raises(KeyboardInterrupt):
-            render(sampler, ANIMATE_ANYONE, checkpoint)
-    assert torch.equal(render(sampler, ANIMATE_ANYONE, checkpoint), unbroken)
+            render(sampler, ANIMATE_ANYONE_SCHEDULE, checkpoint)
+    assert torch.equal(render(sampler, ANIMATE_ANYONE_SCHEDULE, checkpoint), unbroken)
 
 
 def test_noise_that_a_sampler_adds_is_each_frame_s_own() -> None:
     noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
     said = torch.zeros_like(noise)
-    whole = Solver("lcm", MAGIC_ANIMATE, STEPS, seed=9).step(said, 0, noise)
-    part = Solver("lcm", MAGIC_ANIMATE, STEPS, seed=9).step(said[:2], 0, noise[:2])
+    whole = Scheduler("lcm", MAGIC_ANIMATE_SCHEDULE, STEPS, seed=9).step(said, 0, noise)
+    part = Scheduler("lcm", MAGIC_ANIMATE_SCHEDULE, STEPS, seed=9).step(
+        said[:2], 0, noise[:2]
+    )
     assert torch.equal(whole[:2], part)
     assert not torch.equal(
-        whole, Solver("lcm", MAGIC_ANIMATE, STEPS, seed=8).step(said, 0, noise)
+        whole, Scheduler("lcm", MAGIC_ANIMATE_SCHEDULE, STEPS, seed=8).step(said, 0, noise)
     )
 
 
@@ -126,19 +134,19 @@ def test_noise_that_a_sampler_adds_is_each_frame_s_own() -> None:
 @both_schedules
 @pytest.mark.parametrize("begin", [1, STEPS // 2, STEPS - 1])
 def test_a_network_that_knows_the_clip_finds_it_from_any_step_on(
-    sampler: str, schedule: Schedule, begin: int
+    sampler: str, schedule: NoiseSchedule, begin: int
 ) -> None:
     noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
-    solver = Solver(sampler, schedule, STEPS)
+    scheduler = Scheduler(sampler, schedule, STEPS)
     other = CLEAN + 0.3
     asked: list[int] = []
 
-    def start_step(step: int, timestep: Tensor, latents: Tensor) -> PredictWindow:
+    def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         asked.append(step)
         return knows(schedule, sampler)(step, timestep, latents)
 
-    found = clean_latents(
-        lambda: solver.noised(other, noise, begin), solver, lambda: start_step, windows,
+    found = sample(
+        lambda: scheduler.noised(other, noise, begin), scheduler, lambda: step_fn, windows,
         Memory(saves=-1), lambda what, done, total: None, begin=begin,
     )  # fmt: skip
     assert asked == list(range(begin, STEPS))
@@ -146,12 +154,12 @@ def test_a_network_that_knows_the_clip_finds_it_from_any_step_on(
 
 
 @both_schedules
-def test_frames_to_start_from_get_the_noise_of_their_step(schedule: Schedule) -> None:
+def test_frames_to_start_from_get_the_noise_of_their_step(schedule: NoiseSchedule) -> None:
     noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
-    solver = Solver("ddim", schedule, STEPS)
-    signal = make_scheduler("ddim", schedule).alphas_cumprod[solver.timesteps[2]]
+    scheduler = Scheduler("ddim", schedule, STEPS)
+    signal = make_scheduler("ddim", schedule).alphas_cumprod[scheduler.timesteps[2]]
     expected = signal.sqrt() * CLEAN + (1 - signal).sqrt() * noise
-    torch.testing.assert_close(solver.noised(CLEAN, noise, 2), expected)
+    torch.testing.assert_close(scheduler.noised(CLEAN, noise, 2), expected)
 
 
 @every_sampler
@@ -159,10 +167,10 @@ def test_a_start_from_frames_that_was_stopped_changes_no_bit(sampler: str) -> No
     noise = clip_noise("independent", FRAMES, (4, 4, 4), seed=0)
 
     def run(checkpoint: Memory) -> Tensor:
-        solver = Solver(sampler, ANIMATE_ANYONE, STEPS)
-        return clean_latents(
-            lambda: solver.noised(CLEAN + 0.3, noise, 2), solver,
-            lambda: knows(ANIMATE_ANYONE, sampler), windows, checkpoint,
+        scheduler = Scheduler(sampler, ANIMATE_ANYONE_SCHEDULE, STEPS)
+        return sample(
+            lambda: scheduler.noised(CLEAN + 0.3, noise, 2), scheduler,
+            lambda: knows(ANIMATE_ANYONE_SCHEDULE, sampler), windows, checkpoint,
             lambda what, done, total: None, begin=2,
         )  # fmt: skip
 

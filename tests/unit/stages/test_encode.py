@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from builders.stages import gradient_render, register, spot_motion, spot_pictures, workshop
+from builders.stages import executor, gradient_render, register, spot_motion, spot_pictures
 from builders.videos import clip_with_tone, tiny_clip
 
 from animcli.pose.io_pose import write_pose
@@ -33,5 +33,5 @@ def test_only_sound_that_is_there_is_missed(
     notes: list[str] = []
     frames = gradient_render(tmp_path / "ref.png", tmp_path / "dance.pose")
     stage = EncodeStage(frames, ".gif", sound=tmp_path / "dance.mp4")
-    workshop(tmp_path, note=notes.append).make(stage)
+    executor(tmp_path, warn=notes.append).make(stage)
     assert notes == told

@@ -9,9 +9,9 @@ import pytest
 from builders import two_dancers
 from builders.two_dancers import NEAR, Pair, typical_error
 
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
-from animcli.pose.detectors.blazepose.tracker import EVERY
+from animcli.pose.detectors.blazepose.tracker import BLAZEPOSE_DETECT_EVERY
 from animcli.pose.io_pose import read_pose
 from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence
@@ -22,7 +22,7 @@ from animcli.weights.store import WeightsStore, default_root
 
 pytestmark = [pytest.mark.blazepose, pytest.mark.usefixtures("blazepose_models")]
 
-FRAMES = 2 * EVERY + 4
+FRAMES = 2 * BLAZEPOSE_DETECT_EVERY + 4
 JOINS_AT = 4  # between the first look of the person detector and the second, at EVERY
 
 
@@ -38,7 +38,7 @@ def taken(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pos
     for index, picture in enumerate(pair.pictures):
         write_picture(video / f"{index:03d}.png", picture)
     folder = tmp_path_factory.mktemp("project")
-    at = Workshop(find_project(folder), WeightsStore(default_root(os.environ)))
+    at = Executor(find_project(folder), WeightsStore(default_root(os.environ)))
     return {person: read_pose(at.make(stage(video, person)).path) for person in ("1", "2")}
 
 
@@ -62,7 +62,7 @@ def test_who_joins_later_is_followed_from_the_next_look_on(
 ) -> None:
     there = {person: one.scores[:, BODY].any(axis=1) for person, one in taken.items()}
     assert there["1"].all()
-    np.testing.assert_array_equal(there["2"], np.arange(FRAMES) >= EVERY)
+    np.testing.assert_array_equal(there["2"], np.arange(FRAMES) >= BLAZEPOSE_DETECT_EVERY)
 
 
 def test_the_file_lists_two_people_by_number(taken: dict[str, PoseSequence]) -> None:
@@ -70,4 +70,7 @@ def test_the_file_lists_two_people_by_number(taken: dict[str, PoseSequence]) -> 
         assert found.origin.person["track"] == int(person)
         tracks = tracks_in(found.origin)
         assert [track["number"] for track in tracks] == [1, 2]
-        assert [track["frames"] for track in tracks] == [FRAMES, FRAMES - EVERY]
+        assert [track["frames"] for track in tracks] == [
+            FRAMES,
+            FRAMES - BLAZEPOSE_DETECT_EVERY,
+        ]

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from builders import dancer
 from builders.densepose_models import BandParts, figure, write_torchscript
-from builders.stages import gradient_preset, register, spot_motion, spot_pictures, workshop
+from builders.stages import executor, gradient_preset, register, spot_motion, spot_pictures
 
 from animcli.errors import WeightsError
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pose.detectors.densepose import FILE, DensePoseNetwork
-from animcli.pose.draw import Kind, draw_pose
+from animcli.pose.draw import ControlKind, draw_pose
 from animcli.pose.draw_densepose import BACKGROUND, draw_parts, paint
 from animcli.pose.io_pose import write_pose
 from animcli.pose.lifting import lift
-from animcli.rendering.renderer import RENDERERS, Entry
+from animcli.rendering.renderer import RENDERERS, RendererEntry
 from animcli.stages.detection import kind_of_clip
 from animcli.stages.extract import DensePoseStage
 from animcli.stages.fitting import Fit, fit_picture
@@ -46,16 +46,18 @@ def frames_in(folder: FrameFolder) -> np.ndarray:
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> Workshop:
+def at(tmp_path: Path) -> Executor:
     """A workshop whose store has a network that was put there by hand."""
     (tmp_path / "weights" / "densepose").mkdir(parents=True)
     write_torchscript(tmp_path / "weights" / "densepose" / FILE, BandParts())
-    return replace(workshop(tmp_path), weights=WeightsStore(tmp_path / "weights"))
+    return replace(executor(tmp_path), weights=WeightsStore(tmp_path / "weights"))
 
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RENDERERS, "echo", Entry("builders.stages:Echo", 1, ("numpy",)))
+    monkeypatch.setitem(
+        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+    )
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def reference(tmp_path: Path) -> Path:
 
 
 def test_the_parts_of_every_frame_are_found_and_painted(
-    at: Workshop, tmp_path: Path
+    at: Executor, tmp_path: Path
 ) -> None:
     video = folder_of(tmp_path / "dance", PICTURES)
     found = open_frames(at.make(DensePoseStage(video)).path)
@@ -79,14 +81,14 @@ def test_the_parts_of_every_frame_are_found_and_painted(
 
 def test_without_the_network_the_command_that_gets_it_is_named(tmp_path: Path) -> None:
     video = folder_of(tmp_path / "dance", PICTURES)
-    bare = replace(workshop(tmp_path), weights=WeightsStore(tmp_path / "empty"))
+    bare = replace(executor(tmp_path), weights=WeightsStore(tmp_path / "empty"))
     with pytest.raises(WeightsError) as raised:
         bare.make(DensePoseStage(video))
     assert "anim weights pull densepose" in raised.value.hint
 
 
 def test_frames_that_a_stage_made_are_fitted_like_a_video(
-    at: Workshop, tmp_path: Path
+    at: Executor, tmp_path: Path
 ) -> None:
     found = DensePoseStage(folder_of(tmp_path / "dance", PICTURES))
     fitted = open_frames(at.make(FitClip(found, (64, 96))).path)
@@ -97,8 +99,8 @@ def test_frames_that_a_stage_made_are_fitted_like_a_video(
     np.testing.assert_array_equal(frames_in(fitted), wanted)
 
 
-def test_a_renderer_of_densepose_gets_joints_drawn_as_parts(
-    at: Workshop, tmp_path: Path, reference: Path, echo: None
+def test_a_renderer_of_densepose_gets_keypoints_drawn_as_parts(
+    at: Executor, tmp_path: Path, reference: Path, echo: None
 ) -> None:
     motion = spot_motion(12)
     write_pose(tmp_path / "dance.pose", motion)
@@ -107,15 +109,15 @@ def test_a_renderer_of_densepose_gets_joints_drawn_as_parts(
     stage = RenderStage(
         reference, tmp_path / "dance.pose", preset, retarget=False, detector="bright-spot"
     )
-    made = open_frames(replace(at, note=notes.append).make(stage).path)
+    made = open_frames(replace(at, warn=notes.append).make(stage).path)
     bodies = lift(motion)
     wanted = [paint(draw_parts(bodies, index, (64, 96))) for index in range(12)]
     np.testing.assert_array_equal(frames_in(made), wanted)
-    assert sum("drawing DensePose parts over the joints" in line for line in notes) == 1
+    assert sum("drawing DensePose parts over the keypoints" in line for line in notes) == 1
 
 
 def test_a_drawn_clip_is_paced_like_a_motion(
-    at: Workshop, tmp_path: Path, reference: Path, echo: None
+    at: Executor, tmp_path: Path, reference: Path, echo: None
 ) -> None:
     clip = folder_of(tmp_path / "dense", list(spot_pictures(9)))  # at 24 a second
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
@@ -129,7 +131,7 @@ def test_a_drawn_clip_is_paced_like_a_motion(
 
 
 def test_the_comparison_shows_the_clip_at_the_pace_of_the_result(
-    at: Workshop, tmp_path: Path, reference: Path, echo: None
+    at: Executor, tmp_path: Path, reference: Path, echo: None
 ) -> None:
     clip = folder_of(tmp_path / "dense", list(spot_pictures(9)))
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
@@ -142,11 +144,13 @@ def test_clips_are_known_by_what_they_show(tmp_path: Path) -> None:
     motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1, 8)), dancer.STAGE)
     bodies = lift(motion)
     parts = [paint(draw_parts(bodies, index, motion.size)) for index in range(8)]
-    joints = [draw_pose(motion.points[i], motion.scores[i], motion.size) for i in range(8)]
+    keypoints = [
+        draw_pose(motion.points[i], motion.scores[i], motion.size) for i in range(8)
+    ]
     clips = {
-        Kind.DENSEPOSE: parts,
-        Kind.SKELETON: joints,
-        Kind.FOOTAGE: list(spot_pictures(8)),
+        ControlKind.DENSEPOSE: parts,
+        ControlKind.SKELETON: keypoints,
+        ControlKind.FOOTAGE: list(spot_pictures(8)),
     }
     for kind, pictures in clips.items():
         assert kind_of_clip(folder_of(tmp_path / kind.value, pictures)) is kind
@@ -155,18 +159,18 @@ def test_clips_are_known_by_what_they_show(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("densepose_dancing.mp4", Kind.DENSEPOSE),
-        ("densepose_running.mp4", Kind.DENSEPOSE),
-        ("skeleton_video.mp4", Kind.SKELETON),
-        ("dance_stage.mp4", Kind.FOOTAGE),
-        ("street_walk_audio.avi", Kind.FOOTAGE),
+        ("densepose_dancing.mp4", ControlKind.DENSEPOSE),
+        ("densepose_running.mp4", ControlKind.DENSEPOSE),
+        ("skeleton_video.mp4", ControlKind.SKELETON),
+        ("dance_stage.mp4", ControlKind.FOOTAGE),
+        ("street_walk_audio.avi", ControlKind.FOOTAGE),
     ],
 )
-def test_real_clips_are_known(media: Path, name: str, kind: Kind) -> None:
+def test_real_clips_are_known(media: Path, name: str, kind: ControlKind) -> None:
     assert kind_of_clip(media / name) is kind
 
 
 def test_what_cant_be_read_is_left_to_the_stage_that_reads_it(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"no video" * 50)
-    assert kind_of_clip(tmp_path / "broken.mp4") is Kind.FOOTAGE
-    assert kind_of_clip(tmp_path / "absent.mp4") is Kind.FOOTAGE
+    assert kind_of_clip(tmp_path / "broken.mp4") is ControlKind.FOOTAGE
+    assert kind_of_clip(tmp_path / "absent.mp4") is ControlKind.FOOTAGE

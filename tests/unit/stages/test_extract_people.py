@@ -9,11 +9,11 @@ import pytest
 from builders.figure_models import draw, figure, write_detector, write_models, write_pose
 
 from animcli.errors import DeviceError, InputError
-from animcli.pipeline.executor import Workshop
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
-from animcli.pipeline.stage import MayStop
+from animcli.pipeline.stage import CheckCancelled
 from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE
-from animcli.pose.detectors.registry import DETECTORS, Entry
+from animcli.pose.detectors.registry import DETECTORS, DetectorEntry
 from animcli.pose.io_pose import read_pose
 from animcli.pose.keypoints import NOSE
 from animcli.stages.extract import ExtractStage
@@ -75,19 +75,21 @@ def extraction(video: Path, person: str = "largest", device: str = "cpu") -> Ext
         picture_rate=Fraction(25),
         person=person,
         device=device,
-        every=5,
+        detect_every=5,
     )
 
 
-def workshop(folder: Path, weights: WeightsStore, stop: MayStop = lambda: None) -> Workshop:
+def executor(
+    folder: Path, weights: WeightsStore, stop: CheckCancelled = lambda: None
+) -> Executor:
     folder.mkdir(exist_ok=True)
-    return Workshop(find_project(folder), weights, may_stop=stop)
+    return Executor(find_project(folder), weights, check_cancelled=stop)
 
 
 def test_the_one_who_was_asked_for_is_taken_through_a_crossing(
     tmp_path: Path, weights: WeightsStore, crossing: Path
 ) -> None:
-    at = workshop(tmp_path, weights)
+    at = executor(tmp_path, weights)
     first = read_pose(at.make(extraction(crossing)).path)
     other = read_pose(at.make(extraction(crossing, "2")).path)
     there = first.scores[:, NOSE] > 0
@@ -111,17 +113,17 @@ def test_a_stopped_extraction_finds_the_same_people(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        workshop(tmp_path / "stopped", weights, stop).make(extraction(crossing))
+        executor(tmp_path / "stopped", weights, stop).make(extraction(crossing))
     assert len(list(tmp_path.glob("stopped/.anim/work/*/chunk-*"))) == 1
-    stopped = workshop(tmp_path / "stopped", weights).make(extraction(crossing))
-    unbroken = workshop(tmp_path / "unbroken", weights).make(extraction(crossing))
+    stopped = executor(tmp_path / "stopped", weights).make(extraction(crossing))
+    unbroken = executor(tmp_path / "unbroken", weights).make(extraction(crossing))
     assert stopped.digest == unbroken.digest
 
 
 def test_everybody_is_shown_where_they_were_largest(
     tmp_path: Path, weights: WeightsStore, crossing: Path
 ) -> None:
-    at = workshop(tmp_path, weights)
+    at = executor(tmp_path, weights)
     sheet = read_picture(at.make(PeopleStage(extraction(crossing), crossing)).path).pixels
     gap, tile = 8, 200  # px, of the sheet
     assert sheet.shape[1] == gap + 2 * (tile + gap)
@@ -143,10 +145,12 @@ def test_other_whole_body_models_want_a_catalog_entry_and_a_line(
     store = WeightsStore(tmp_path / "weights", catalog)
     store.import_files("rtmw", [models])
     monkeypatch.setitem(load_catalog(), "rtmw", catalog["rtmw"])
-    entry = Entry("animcli.pose.detectors.dwpose:DWPose", "rtmw", "onnxruntime", onnx=True)
+    entry = DetectorEntry(
+        "animcli.pose.detectors.dwpose:DWPose", "rtmw", "onnxruntime", onnx=True
+    )
     monkeypatch.setitem(DETECTORS, "rtmw", entry)
     stage = replace(extraction(crossing), detector="rtmw")
-    found = read_pose(workshop(tmp_path / "project", store).make(stage).path)
+    found = read_pose(executor(tmp_path / "project", store).make(stage).path)
     there = found.scores[:, NOSE] > 0
     assert there.mean() > 0.9
     truth = np.array([large(t)[NOSE] for t in range(FRAMES)])
@@ -161,7 +165,7 @@ def test_somebody_who_isnt_there_cant_be_taken(
     tmp_path: Path, weights: WeightsStore, crossing: Path
 ) -> None:
     with pytest.raises(InputError, match="there is no person 3: 2 were found"):
-        workshop(tmp_path, weights).make(extraction(crossing, "3"))
+        executor(tmp_path, weights).make(extraction(crossing, "3"))
 
 
 def test_cuda_that_isnt_there_is_an_error(
@@ -172,4 +176,4 @@ def test_cuda_that_isnt_there_is_an_error(
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime is made for CUDA")
     with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
-        workshop(tmp_path, weights).make(extraction(crossing, device="cuda"))
+        executor(tmp_path, weights).make(extraction(crossing, device="cuda"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.stages import spot_motion, workshop
+from builders.stages import executor, spot_motion
 from PIL import Image
 
 from animcli.errors import UsageError
@@ -15,7 +15,7 @@ from animcli.stages.fitting import (
     fit_motion,
     fit_picture,
     nominal_rate,
-    place,
+    placement,
     resample,
     take_frames,
 )
@@ -61,7 +61,7 @@ def test_padding_continues_the_border_and_is_no_part_of_the_figure() -> None:
 
 
 def test_cropping_fills_the_size_from_the_middle() -> None:
-    assert place((100, 50), (50, 50), Fit.CROP).left == -25
+    assert placement((100, 50), (50, 50), Fit.CROP).left == -25
     picture = np.zeros((50, 100, 3), np.uint8)
     picture[:, 25:75] = 255
     assert (fit_picture(picture, (50, 50), Fit.CROP) == 255).all()
@@ -139,7 +139,7 @@ def test_a_fitted_picture_says_what_is_room_beside_it(
 ) -> None:
     picture = tmp_path / "wide.png"
     write_picture(picture, np.full((20, 40, 3), 90, np.uint8))
-    fitted = workshop(tmp_path).make(FitPicture(picture, (64, 64), fit)).path
+    fitted = executor(tmp_path).make(FitPicture(picture, (64, 64), fit)).path
     with Image.open(fitted) as image:
         alpha = np.asarray(image.getchannel("A"))
     shown = np.full((64, 64), beside)

@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from builders.figure_models import FIGURE
 from builders.poses import random_pose
-from builders.stages import workshop
+from builders.stages import executor
 from builders.videos import moving_picture, tiny_clip
 
 from animcli.pose.io_pose import write_pose
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.stages.charts import GAP, PAPER, body_speed, contact_sheet, pose_curves
 from animcli.stages.frames import open_frames
 from animcli.stages.inspect import (
     FILLED,
+    SHEET_TILE,
     TALL,
-    TILE,
     CurvesStage,
     OverlayStage,
     ProportionsStage,
@@ -30,10 +30,10 @@ from animcli.video.images import read_picture
 
 def walking(frames: int, step_px: float) -> PoseSequence:
     """A stiff figure, 100 px high, that moves `step_px` to the right every frame."""
-    points = np.zeros((frames, JOINTS, 2), np.float32)
-    points[:, :, 1] = np.linspace(20, 120, 18)[np.arange(JOINTS) % 18]
+    points = np.zeros((frames, KEYPOINTS, 2), np.float32)
+    points[:, :, 1] = np.linspace(20, 120, 18)[np.arange(KEYPOINTS) % 18]
     points[:, :, 0] = 30 + step_px * np.arange(frames)[:, None]
-    scores = np.ones((frames, JOINTS), np.float32)
+    scores = np.ones((frames, KEYPOINTS), np.float32)
     ticks, base = even_ticks(frames, Fraction(25))
     return PoseSequence(points, scores, ticks, base, (200, 150))
 
@@ -87,13 +87,13 @@ def test_a_pose_is_drawn_on_its_video(tmp_path: Path) -> None:
     write_pose(tmp_path / "a.pose", walking(6, 1))
     clip = tiny_clip(tmp_path / "a.mp4", 6)
     stage = OverlayStage(tmp_path / "a.pose", clip)
-    folder = open_frames(workshop(tmp_path).make(stage).path)
+    folder = open_frames(executor(tmp_path).make(stage).path)
     assert (folder.frames, folder.size, folder.rate) == (6, (200, 150), 25)
     frames = list(folder.read())
     # Where no limb is, the video shows at three quarters of its light; H.264 is lossy.
     far = frames[0][140, 190].astype(int)
     np.testing.assert_allclose(far, moving_picture(0)[45, 61].astype(int) * 3 // 4, atol=12)
-    black = open_frames(workshop(tmp_path).make(OverlayStage(tmp_path / "a.pose")).path)
+    black = open_frames(executor(tmp_path).make(OverlayStage(tmp_path / "a.pose")).path)
     drawn = (next(black.read()) > 0).any(axis=2)
     same = frames[0][drawn] == next(black.read())[drawn]
     assert same.all()
@@ -102,7 +102,7 @@ def test_a_pose_is_drawn_on_its_video(tmp_path: Path) -> None:
 def test_a_sheet_of_a_clip_shows_its_first_and_last_frame(tmp_path: Path) -> None:
     clip = tiny_clip(tmp_path / "a.mp4", 9)
     stage = SheetStage(clip, tiles=3, columns=3, tile=64)
-    sheet = read_picture(workshop(tmp_path).make(stage).path).pixels
+    sheet = read_picture(executor(tmp_path).make(stage).path).pixels
     for column, index in enumerate((0, 4, 8)):
         tile = sheet[8:56, 8 + column * 72 : 72 + column * 72].astype(int)
         assert np.abs(tile - moving_picture(index)).mean() < 6  # of 255; H.264 is lossy
@@ -110,8 +110,8 @@ def test_a_sheet_of_a_clip_shows_its_first_and_last_frame(tmp_path: Path) -> Non
 
 def test_curves_are_made_once(tmp_path: Path) -> None:
     write_pose(tmp_path / "a.pose", random_pose(5))
-    made = workshop(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
-    again = workshop(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
+    made = executor(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
+    again = executor(tmp_path).make(CurvesStage(tmp_path / "a.pose", "a"))
     assert made.record == again.record
 
 
@@ -119,21 +119,21 @@ def test_skeletons_of_a_retargeting_are_shown_side_by_side(tmp_path: Path) -> No
     sizes = {"motion": (1920, 1080), "other": (300, 400)}
     for name, size in sizes.items():
         frames = 30 if name == "motion" else 1
-        points = np.zeros((frames, JOINTS, 2), np.float32)
+        points = np.zeros((frames, KEYPOINTS, 2), np.float32)
         points[:, :24] = FIGURE[:24] * (0.5 * size[1]) + (size[0] / 2, 0.9 * size[1])
-        scores = np.ones((frames, JOINTS), np.float32)
+        scores = np.ones((frames, KEYPOINTS), np.float32)
         scores[:, 24:] = 0
         ticks, base = even_ticks(frames, Fraction(25))
         pose = PoseSequence(points, scores, ticks, base, size)
         write_pose(tmp_path / f"{name}.pose", pose)
     fitted = RetargetStage(tmp_path / "motion.pose", tmp_path / "other.pose")
-    sheet = read_picture(workshop(tmp_path).make(ProportionsStage(fitted)).path).pixels
+    sheet = read_picture(executor(tmp_path).make(ProportionsStage(fitted)).path).pixels
     gap, label = 8, 20  # px, of the sheet
-    assert sheet.shape[1] == gap + 7 * (TILE + gap)
+    assert sheet.shape[1] == gap + 7 * (SHEET_TILE + gap)
     tall = []
     for row, column in ((0, 0), (0, 1), (1, 1)):  # reference, source, target
-        top, left = gap + row * (TALL + label + gap), gap + column * (TILE + gap)
-        tile = sheet[top : top + TALL, left : left + TILE]
+        top, left = gap + row * (TALL + label + gap), gap + column * (SHEET_TILE + gap)
+        tile = sheet[top : top + TALL, left : left + SHEET_TILE]
         tall.append(np.ptp(np.flatnonzero(tile.any(axis=(1, 2)))))
-    # 9 px: the dots of the outermost joints.
+    # 9 px: the dots of the outermost keypoints.
     np.testing.assert_allclose(tall, FILLED * TALL, atol=9)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from builders.small_files import files_up_to
-from builders.stages import gradient_render, register, spot_motion, spot_pictures, workshop
+from builders.stages import executor, gradient_render, register, spot_motion, spot_pictures
 
 from animcli.errors import StorageError
 from animcli.files import PART
@@ -47,7 +47,7 @@ def rendered(folder: Path) -> Stage:
 def test_a_refused_write_is_named_and_leaves_no_part(
     folder: Path, stage_in: Callable[[Path], Stage]
 ) -> None:
-    at, stage = workshop(folder), stage_in(folder)
+    at, stage = executor(folder), stage_in(folder)
     for source in stage.inputs().values():
         if not isinstance(source, Path):
             at.make(source)

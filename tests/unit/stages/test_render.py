@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from builders.stages import (
     Gradient,
+    executor,
     gradient_preset,
     gradient_render,
     register,
     spot_motion,
     spot_pictures,
-    workshop,
 )
 from numpy.typing import NDArray
 
@@ -23,7 +23,7 @@ from animcli.errors import InputError, PresetError, StorageError, UsageError
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.draw import draw_pose
 from animcli.pose.io_pose import read_pose, write_pose
-from animcli.rendering.renderer import RENDERERS, Entry, RenderRequest
+from animcli.rendering.renderer import RENDERERS, RendererEntry, RenderRequest
 from animcli.stages.extract import ExtractStage
 from animcli.stages.frames import SEGMENT, open_frames
 from animcli.stages.inspect import CompareStage
@@ -68,7 +68,7 @@ def drawn(tmp_path: Path, frames: int) -> Iterator[NDArray[np.uint8]]:
 def test_frames_come_back_bit_for_bit(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
-    made = workshop(tmp_path).make(gradient_render(reference, motion))
+    made = executor(tmp_path).make(gradient_render(reference, motion))
     folder = open_frames(made.path)
     assert (folder.size, folder.rate, folder.frames) == ((64, 96), 24, 100)
     assert len(folder.segments) == 3
@@ -78,7 +78,7 @@ def test_frames_come_back_bit_for_bit(
 
 def test_reading_may_begin_anywhere(tmp_path: Path, reference: Path, motion: Path) -> None:
     folder = open_frames(
-        workshop(tmp_path).make(gradient_render(reference, motion, frames=60)).path
+        executor(tmp_path).make(gradient_render(reference, motion, frames=60)).path
     )
     whole = list(folder.read())
     for start in (0, 1, SEGMENT - 1, SEGMENT, 59, 60):
@@ -87,7 +87,7 @@ def test_reading_may_begin_anywhere(tmp_path: Path, reference: Path, motion: Pat
 
 def test_progress_counts_frames(tmp_path: Path, reference: Path, motion: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    at = workshop(tmp_path, report=lambda *progress: told.append(progress))
+    at = executor(tmp_path, progress=lambda *progress: told.append(progress))
     at.make(gradient_render(reference, motion, frames=50))
     rendered = [done for what, done, of in told if (what, of) == ("rendering", 50)]
     assert rendered == sorted(rendered)
@@ -104,15 +104,15 @@ def test_a_presets_name_changes_nothing_and_its_seed_everything(
     assert reseeded.settings() != one.settings()
 
 
-def test_offloading_changes_no_frame_and_on_a_processor_says_so(
+def test_offloading_changes_no_frame_and_on_a_cpu_says_so(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     notes: list[str] = []
     usual = gradient_render(reference, motion, frames=3)
     offloaded = replace(usual, offload=True)
-    made = workshop(tmp_path, note=notes.append).make(offloaded)
+    made = executor(tmp_path, warn=notes.append).make(offloaded)
     assert notes == [OFFLOAD_ON_CPU]
-    assert workshop(tmp_path).make(usual).path == made.path
+    assert executor(tmp_path).make(usual).path == made.path
 
 
 def test_an_uneven_motion_is_resampled_and_it_is_said(
@@ -122,7 +122,7 @@ def test_an_uneven_motion_is_resampled_and_it_is_said(
     ticks = np.cumsum([0, *[40, 41, 39, 40, 40, 80] * 4]).astype(np.int64)
     write_pose(uneven, replace(spot_motion(25), ticks=ticks, time_base=Fraction(1, 1000)))
     notes: list[str] = []
-    made = workshop(tmp_path, note=notes.append).make(gradient_render(reference, uneven))
+    made = executor(tmp_path, warn=notes.append).make(gradient_render(reference, uneven))
     folder = open_frames(made.path)
     assert (folder.rate, folder.frames) == (25, 29)
     assert notes == ["the motion is unevenly spaced; it is resampled to 25 a second"]
@@ -132,7 +132,7 @@ def test_another_rate_keeps_the_length_in_seconds(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     stage = gradient_render(reference, motion, rate=Fraction(12))
-    folder = open_frames(workshop(tmp_path).make(stage).path)
+    folder = open_frames(executor(tmp_path).make(stage).path)
     assert (folder.rate, folder.frames) == (12, 50)
 
 
@@ -140,26 +140,26 @@ def test_too_many_frames_are_refused_after_the_motion_is_known(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     with pytest.raises(UsageError, match="has 100 frames, 101 were asked for"):
-        workshop(tmp_path).make(gradient_render(reference, motion, frames=101))
+        executor(tmp_path).make(gradient_render(reference, motion, frames=101))
 
 
 def test_a_renderer_that_wants_a_motion_says_so(tmp_path: Path, reference: Path) -> None:
     stage = RenderStage(reference, None, gradient_preset())
     with pytest.raises(UsageError, match="gradient wants a motion"):
-        workshop(tmp_path).make(stage)
+        executor(tmp_path).make(stage)
 
 
 def test_a_renderer_that_there_is_not_is_named(tmp_path: Path, reference: Path) -> None:
     preset = replace(gradient_preset(), renderer="magic")  # type: ignore[arg-type]
     with pytest.raises(PresetError, match="no renderer 'magic'"):
-        workshop(tmp_path).make(RenderStage(reference, None, preset))
+        executor(tmp_path).make(RenderStage(reference, None, preset))
 
 
 def test_a_comparison_shows_reference_motion_and_result(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     render = gradient_render(reference, motion, frames=3)
-    at = workshop(tmp_path)
+    at = executor(tmp_path)
     frames = list(open_frames(at.make(CompareStage(render)).path).read())
     result = list(open_frames(at.make(render).path).read())
     moves = spot_motion(100)
@@ -178,14 +178,16 @@ def test_a_comparison_shows_reference_motion_and_result(
 def test_a_drawn_video_reaches_its_renderer_at_the_size_of_the_result(
     tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RENDERERS, "echo", Entry("builders.stages:Echo", 1, ("numpy",)))
+    monkeypatch.setitem(
+        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+    )
     folder = tmp_path / "densepose"
     folder.mkdir()
     for number, picture in enumerate(spot_pictures(60)):
         write_picture(folder / f"{number:03d}.png", picture)
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
     stage = RenderStage(reference, None, preset, frames=70, loop=True, control=folder)
-    at = workshop(tmp_path)
+    at = executor(tmp_path)
     frames = list(open_frames(at.make(stage).path).read())
     wanted = [*spot_pictures(60), *spot_pictures(10)]
     np.testing.assert_array_equal(frames, wanted)
@@ -198,19 +200,21 @@ def test_a_drawn_video_reaches_its_renderer_at_the_size_of_the_result(
 def test_a_renderer_that_wants_densepose_says_so(
     tmp_path: Path, reference: Path, motion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RENDERERS, "echo", Entry("builders.stages:Echo", 1, ("numpy",)))
+    monkeypatch.setitem(
+        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+    )
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="echo wants a motion or a DensePose video"):
-        workshop(tmp_path).make(RenderStage(reference, None, preset))
+        executor(tmp_path).make(RenderStage(reference, None, preset))
     both = gradient_render(reference, motion, preset=preset, control=reference.parent)
     with pytest.raises(UsageError, match="a motion and a drawn video were given"):
-        both.check_drive()
+        both.check_conditioning()
 
 
 def test_a_full_disk_while_rendering_is_named_and_the_render_goes_on(
     tmp_path: Path, reference: Path, motion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at, stage = workshop(tmp_path), gradient_render(reference, motion)
+    at, stage = executor(tmp_path), gradient_render(reference, motion)
     for source in stage.inputs().values():
         if not isinstance(source, Path):
             at.make(source)
@@ -233,18 +237,18 @@ def test_damaged_frames_that_are_left_out_are_told(tmp_path: Path) -> None:
             path.write_bytes(path.read_bytes()[:-30])
     notes: list[str] = []
     stage = ExtractStage(folder, "bright-spot", keep_going=True)
-    found = read_pose(workshop(tmp_path, note=notes.append).make(stage).path)
+    found = read_pose(executor(tmp_path, warn=notes.append).make(stage).path)
     told = "left out 4 of 50 frames, which could not be decoded: 3, 10-11, 49"
     assert (len(found), told in notes) == (46, True)
 
 
-def test_extraction_gives_the_exact_times_and_joints(tmp_path: Path) -> None:
+def test_extraction_gives_the_exact_times_and_keypoints(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for number, picture in enumerate(spot_pictures(50)):
         write_picture(folder / f"{number:03d}.png", picture)
     stage = ExtractStage(folder, "bright-spot", clean=False, picture_rate=Fraction(25))
-    found = read_pose(workshop(tmp_path).make(stage).path)
+    found = read_pose(executor(tmp_path).make(stage).path)
     wanted = spot_motion(50, Fraction(25))
     np.testing.assert_array_equal(found.points, wanted.points)
     np.testing.assert_array_equal(found.scores, wanted.scores)
@@ -265,7 +269,7 @@ def test_a_clip_without_enough_of_a_person_is_refused(
         dark = picture // 2
         write_picture(folder / f"{number:03d}.png", picture if number < seen else dark)
     with pytest.raises(InputError, match=message):
-        workshop(tmp_path).make(ExtractStage(folder, "bright-spot"))
+        executor(tmp_path).make(ExtractStage(folder, "bright-spot"))
 
 
 def test_a_picture_without_a_person_is_named_as_the_user_knows_it(
@@ -274,4 +278,4 @@ def test_a_picture_without_a_person_is_named_as_the_user_knows_it(
     dark = tmp_path / "dark.png"
     write_picture(dark, np.zeros((96, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r"dark\.png: found 0 persons"):
-        workshop(tmp_path).make(gradient_render(dark, motion))
+        executor(tmp_path).make(gradient_render(dark, motion))

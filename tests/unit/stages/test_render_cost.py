@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.stages import spot_motion, workshop
+from builders.stages import executor, spot_motion
 
 from animcli.cli.main import main
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.io_pose import write_pose
 from animcli.presets import load_preset
-from animcli.stages.render import CHECKPOINT, RenderStage, foreseen, outlook
+from animcli.stages.render import RENDER_CHECKPOINT, RenderStage, foreseen, remaining
 from animcli.video.images import write_picture
 
 FRAMES = 60
@@ -37,43 +37,43 @@ def stage_of(reference: Path, motion: Path, **options: object) -> RenderStage:
 def test_a_render_of_all_the_motion_has_its_length(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
-    ahead = outlook(stage_of(reference, motion), workshop(tmp_path), None)
+    ahead = remaining(stage_of(reference, motion), executor(tmp_path), None)
     assert ahead is not None
     assert (ahead.cost.frames, ahead.cost.windows) == (FRAMES, 3)
     assert ahead.done == 0
     assert ahead.seconds == foreseen(ahead.cost)
-    assert ahead.told() == ahead.cost.told()
+    assert ahead.summary() == ahead.cost.summary()
 
 
 def test_the_time_left_follows_from_the_steps_that_were_kept(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
-    here = workshop(tmp_path)
+    here = executor(tmp_path)
     kept = {"done": np.asarray(7), "seconds": np.asarray(70.0)}
-    FileCheckpoint(here.store.work_folder("begun") / CHECKPOINT).save(kept)
-    ahead = outlook(stage_of(reference, motion), here, "begun")
+    FileCheckpoint(here.store.work_folder("begun") / RENDER_CHECKPOINT).save(kept)
+    ahead = remaining(stage_of(reference, motion), here, "begun")
     assert ahead is not None
     assert (ahead.done, ahead.seconds) == (7, 230.0)
-    assert ahead.told().endswith("; 7 of 30 steps are done")
+    assert ahead.summary().endswith("; 7 of 30 steps are done")
 
 
 def test_footage_that_was_not_looked_at_yet_leaves_the_length_open(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     later = stage_of(reference, motion).fitted_motion  # any stage that didn't run
-    ahead = outlook(RenderStage(reference, later, load_preset("animate-anyone")),
-                    workshop(tmp_path), None)  # fmt: skip
+    ahead = remaining(RenderStage(reference, later, load_preset("animate-anyone")),
+                    executor(tmp_path), None)  # fmt: skip
     assert ahead is not None
     assert not ahead.length_known
     assert "frames" not in ahead.data()
-    assert "windows of 24 frames, 30 steps" in ahead.told()
+    assert "windows of 24 frames, 30 steps" in ahead.summary()
 
 
 def test_a_renderer_that_does_not_denoise_has_no_such_cost(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
     stage = RenderStage(reference, motion, load_preset("cutout"))
-    assert outlook(stage, workshop(tmp_path), None) is None
+    assert remaining(stage, executor(tmp_path), None) is None
 
 
 def test_a_dry_run_prints_the_plan_below_the_render(
@@ -86,7 +86,7 @@ def test_a_dry_run_prints_the_plan_below_the_render(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ANIM_WEIGHTS", str(tmp_path / "weights"))
     words = ["render", "ref.png", "-m", "dance.pose", "--preset", "animate-anyone"]
-    words += ["--latent-spacing", "2", "--device", "cpu", "--dry-run"]
+    words += ["--keyframe-interval", "2", "--device", "cpu", "--dry-run"]
     assert main(words) == 0
     lines = capsys.readouterr().out.splitlines()
     place = next(i for i, text in enumerate(lines) if text.startswith("render "))
@@ -97,5 +97,5 @@ def test_a_dry_run_prints_the_plan_below_the_render(
     results = json.loads(capsys.readouterr().out)["results"]
     (cost,) = (each["cost"] for each in results if "cost" in each)
     assert (cost["frames"], cost["calls"]) == (60, 120)
-    assert cost["seconds_left"] > 3600  # on any processor
+    assert cost["seconds_left"] > 3600  # on any CPU
     assert cost["memory"] == max(cost["networks"] + cost["features"], cost["decoding"])

@@ -1,10 +1,10 @@
-"""Characters come from their seed alone, and their joints are where they are drawn."""
+"""Characters come from their seed alone, and their keypoints are where they are drawn."""
 
 import cv2
 import numpy as np
 import pytest
 
-from animcli.synthetic.camera import Shot
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.draw import draw
 from animcli.synthetic.scene import Scene, clip
@@ -15,7 +15,7 @@ def test_the_same_seed_gives_the_same_bytes(seed: int) -> None:
     for first, again in zip(clip(seed, 3), clip(seed, 3), strict=True):
         np.testing.assert_array_equal(first.picture, again.picture)
         np.testing.assert_array_equal(first.mask, again.mask)
-        np.testing.assert_array_equal(first.joints, again.joints)
+        np.testing.assert_array_equal(first.keypoints, again.keypoints)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -23,8 +23,8 @@ def test_joints_in_the_picture_lie_on_the_figure(seed: int) -> None:
     for drawing in clip(seed, 2, rate=1.0):
         # An eye in profile lies on the very edge: two pixels for the edge's softness.
         near = cv2.dilate(drawing.mask, np.ones((5, 5), np.uint8))
-        inside = ((drawing.joints >= 0) & (drawing.joints < 256)).all(-1)
-        x, y = drawing.joints[inside].astype(int).T
+        inside = ((drawing.keypoints >= 0) & (drawing.keypoints < 256)).all(-1)
+        x, y = drawing.keypoints[inside].astype(int).T
         assert (near[y, x] > 127).all()
 
 
@@ -45,8 +45,10 @@ def test_a_side_view_is_narrower_than_a_front_view() -> None:
     pose = scene.dance.pose(scene.figure, 0.0)
     wide = []
     for azimuth in (0.0, np.pi / 2):
-        joints = draw(scene.figure, pose, Shot(azimuth=azimuth), (256, 256)).joints
-        wide.append(abs(joints[2, 0] - joints[5, 0]))  # shoulder to shoulder
+        keypoints = draw(
+            scene.figure, pose, CameraShot(azimuth=azimuth), (256, 256)
+        ).keypoints
+        wide.append(abs(keypoints[2, 0] - keypoints[5, 0]))  # shoulder to shoulder
     assert wide[1] < 0.5 * wide[0]
 
 
@@ -68,6 +70,6 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
 
 def test_joints_without_pictures_are_those_of_the_pictures() -> None:
     scene = Scene.from_seed(11)
-    drawn = np.stack([drawing.joints for drawing in scene.drawings(4)])
+    drawn = np.stack([drawing.keypoints for drawing in scene.drawings(4)])
     # The picture's are found at twice the size.
-    np.testing.assert_allclose(scene.joints(4)[..., :2], drawn, atol=1e-3)
+    np.testing.assert_allclose(scene.keypoints(4)[..., :2], drawn, atol=1e-3)

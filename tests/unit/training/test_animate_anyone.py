@@ -11,9 +11,18 @@ from torch import Tensor
 
 from animcli.networks.attention import SpatialTransformer
 from animcli.networks.layers import ResnetBlock
-from animcli.networks.limb_maps import CHANNELS, limb_map
-from animcli.rendering.animate_anyone import AnimateAnyoneConfig, pose_features, show
-from animcli.training.animate_anyone import TINY, AnimateAnyone, Batch, Networks
+from animcli.networks.limb_maps import LIMB_MAP_CHANNELS, limb_map
+from animcli.rendering.animate_anyone import (
+    AnimateAnyoneConfig,
+    pose_features,
+    reference_features,
+)
+from animcli.training.animate_anyone import (
+    TINY,
+    AnimateAnyoneAdapter,
+    AnimateAnyoneBatch,
+    AnimateAnyoneNetworks,
+)
 from animcli.training.objective import Objective
 from animcli.training.samples import Tensors
 
@@ -39,13 +48,15 @@ def rows() -> Tensors:
     }
 
 
-def networks(config: AnimateAnyoneConfig = SMALL) -> Networks:
+def networks(config: AnimateAnyoneConfig = SMALL) -> AnimateAnyoneNetworks:
     """With random weights throughout, so that nothing is silent."""
     torch.manual_seed(0)
-    return random(Networks(config))
+    return random(AnimateAnyoneNetworks(config))
 
 
-def batch_of(model: Networks, conditioned: int = SAMPLES) -> Batch:
+def batch_of(
+    model: AnimateAnyoneNetworks, conditioned: int = SAMPLES
+) -> AnimateAnyoneBatch:
     """Without jitter, as in evaluation."""
     with torch.no_grad():
         return SYSTEM.batch(
@@ -55,7 +66,7 @@ def batch_of(model: Networks, conditioned: int = SAMPLES) -> Batch:
 
 
 @torch.no_grad()
-def predict(model: Networks, batch: Batch) -> Tensor:
+def predict(model: AnimateAnyoneNetworks, batch: AnimateAnyoneBatch) -> Tensor:
     return SYSTEM.predict(model, batch, batch.noise, checkpointing=False)
 
 
@@ -65,7 +76,7 @@ def changed_samples(one: Tensor, other: Tensor) -> list[bool]:
 
 def test_limb_maps_of_target_and_reference_come_from_their_keypoints() -> None:
     given, batch = rows(), batch_of(networks(), 2)
-    assert batch.pose.shape == (SAMPLES, CHANNELS, FRAMES, SIDE, SIDE)
+    assert batch.pose.shape == (SAMPLES, LIMB_MAP_CHANNELS, FRAMES, SIDE, SIDE)
     one = given["keypoints"][1, 1][None]
     wanted = limb_map(one[..., :2], one[..., 2] > 0, (SIDE, SIDE))
     torch.testing.assert_close(batch.pose[1, :, 1], wanted[0])
@@ -112,7 +123,7 @@ def test_the_learned_token_and_the_reference_pose_are_trained() -> None:
 def test_keypoints_are_jittered_in_training_alone() -> None:
     model = networks()
 
-    def pose(system: AnimateAnyone, seed: int = 1) -> Tensor:
+    def pose(system: AnimateAnyoneAdapter, seed: int = 1) -> Tensor:
         rng = torch.Generator().manual_seed(seed)
         return system.batch(model, rows(), SAMPLES, Objective("sample"), rng).pose
 
@@ -128,7 +139,7 @@ def test_keypoints_are_jittered_in_training_alone() -> None:
 def test_a_prediction_in_training_is_that_of_the_renderer() -> None:
     model = networks().eval()
     batch = batch_of(model, conditioned=SAMPLES)
-    one = Batch(
+    one = AnimateAnyoneBatch(
         latents=batch.latents[:1], noise=batch.noise[:1],
         timesteps=torch.tensor([700]), reference=batch.reference[:1],
         token=batch.token[:1], pose=batch.pose[:1], reference_pose=batch.reference_pose[:1],
@@ -137,20 +148,22 @@ def test_a_prediction_in_training_is_that_of_the_renderer() -> None:
     with torch.no_grad():
         token, cpu = model.image_token.detach(), torch.device("cpu")
         said = model.pose_guider(one.reference_pose[:, :, None])[:, :, 0]
-        features = show(model.reference_unet, one.reference, token, said)
+        features = reference_features(model.reference_unet, one.reference, token, said)
         frames = pose_features(
             model.pose_guider, lambda frame: one.pose[:, :, frame : frame + 1], cpu,
             torch.float32,
         )  # fmt: skip
         hint = frames.stack(range(FRAMES)).transpose(0, 1)[None]
         unet = model.denoising_unet
-        rendered = unet(one.noise, torch.tensor(700), unet.see(token, features), pose=hint)
+        rendered = unet(
+            one.noise, torch.tensor(700), unet.cache_kv(token, features), pose=hint
+        )
     torch.testing.assert_close(trained, rendered)
 
 
 def test_it_begins_anew_so_that_a_match_is_found() -> None:
     torch.manual_seed(0)
-    model = Networks(replace(SMALL, unet=replace(SMALL.unet, motion=None)))
+    model = AnimateAnyoneNetworks(replace(SMALL, unet=replace(SMALL.unet, motion=None)))
     model.start_anew()
     unet, reference = model.denoising_unet, model.reference_unet
     own = unet.state_dict()
@@ -177,7 +190,7 @@ def test_files_of_a_stage_are_what_the_next_one_and_the_renderer_read(
 ) -> None:
     torch.manual_seed(0)
     made = SYSTEM.networks(lambda name: tmp_path, tmp_path, "nothing", "1")
-    files = SYSTEM.files(made if stage == "1" else Networks(SMALL), stage)
+    files = SYSTEM.files(made if stage == "1" else AnimateAnyoneNetworks(SMALL), stage)
     config = AnimateAnyoneConfig.parse(files["config.json"])
     spatial = replace(SMALL, unet=replace(SMALL.unet, motion=None))
     assert config == (spatial if stage == "1" else SMALL)
@@ -195,5 +208,7 @@ def test_files_of_a_stage_are_what_the_next_one_and_the_renderer_read(
 
 def test_tiny_has_the_size_that_it_says() -> None:
     with torch.device("meta"):
-        count = sum(parameter.numel() for parameter in Networks(TINY).parameters())
+        count = sum(
+            parameter.numel() for parameter in AnimateAnyoneNetworks(TINY).parameters()
+        )
     assert round(count / 1e6, 1) == 8.7

@@ -11,24 +11,24 @@ from torch import Tensor, nn
 
 from animcli.errors import ProjectError
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import MotionUNet, UNet
-from animcli.rendering.schedulers import Solver
+from animcli.rendering.schedulers import Scheduler
 from animcli.training import animate_anyone, cinemo, magic_animate
 from animcli.training.denoising import (
     PROBES,
+    DenoisingRecipe,
     DenoisingTask,
-    Recipe,
     at,
-    compare,
     denoising_loss,
+    picture_metrics,
 )
 from animcli.training.objective import Objective
-from animcli.training.samples import Growth, SampleStore, Shares, Tensors
+from animcli.training.samples import SampleSchedule, SampleStore, Shares, Tensors
 from animcli.training.systems import SystemAdapter
 
 SAMPLES, FRAMES = 4, 3
-ANIMATE_ANYONE = animate_anyone.AnimateAnyone(TINY.config)
+ANIMATE_ANYONE = animate_anyone.AnimateAnyoneAdapter(TINY.config)
 
 
 @pytest.fixture
@@ -58,22 +58,22 @@ def generator(seed: int = 0) -> torch.Generator:
 def networks(system: SystemAdapter) -> nn.Module:
     """Of the system, small and random, with what it trains in its last stage."""
     torch.manual_seed(0)
-    if isinstance(system, animate_anyone.AnimateAnyone):
-        made: nn.Module = random(animate_anyone.Networks(TINY.config))
+    if isinstance(system, animate_anyone.AnimateAnyoneAdapter):
+        made: nn.Module = random(animate_anyone.AnimateAnyoneNetworks(TINY.config))
         for name, parameter in made.named_parameters():
             parameter.requires_grad_("motion_modules" in name)
         return made
-    if isinstance(system, magic_animate.MagicAnimate):
-        made = magic_animate.Networks(
+    if isinstance(system, magic_animate.MagicAnimateAdapter):
+        made = magic_animate.MagicAnimateNetworks(
             random(UNet(TINY_MAGIC.unet)),
-            random(ReferenceUNet(SPATIAL)),
-            random(ControlNet(SPATIAL, TINY_MAGIC.condition_widths)),
+            random(ReferenceNet(SPATIAL)),
+            random(ControlNet(SPATIAL, TINY_MAGIC.condition_channels)),
             torch.randn(1, 5, 8),
         )
         made.train_only("2")
         return made
-    unet = random(MotionUNet(TINY_CINEMO.unet, TINY_CINEMO.motion_waves))
-    return cinemo.Networks(unet, torch.full((1, 1, 8), -1.0))
+    unet = random(MotionUNet(TINY_CINEMO.unet, TINY_CINEMO.motion_embed_dim))
+    return cinemo.CinemoNetworks(unet, torch.full((1, 1, 8), -1.0))
 
 
 def decode(latents: Tensor) -> Tensor:
@@ -82,13 +82,13 @@ def decode(latents: Tensor) -> Tensor:
 
 def task_of(
     store: SampleStore,
-    recipe: Recipe = Recipe(batch=2, frames=FRAMES, dropped=0, steps=3),  # noqa: B008
+    recipe: DenoisingRecipe = DenoisingRecipe(batch=2, frames=FRAMES, dropped=0, steps=3),  # noqa: B008
     system: SystemAdapter = ANIMATE_ANYONE,
     **changes: object,
 ) -> DenoisingTask:
     task = DenoisingTask(
         networks(system), system, store, SampleStore(store.folder, 0), store, recipe,
-        Shares(), Growth(), Objective(), decode, seed=3,
+        Shares(), SampleSchedule(), Objective(), decode, seed=3,
     )  # fmt: skip
     return replace(task, **changes)
 
@@ -99,10 +99,10 @@ def losses(task: DenoisingTask, steps: range = range(2)) -> list[float]:
 
 SYSTEMS = {
     "animate-anyone": ANIMATE_ANYONE,
-    "magic-animate": magic_animate.MagicAnimate(
-        TINY_MAGIC.unet, TINY_MAGIC.condition_widths
+    "magic-animate": magic_animate.MagicAnimateAdapter(
+        TINY_MAGIC.unet, TINY_MAGIC.condition_channels
     ),
-    "cinemo": cinemo.Cinemo(TINY_CINEMO.unet, TINY_CINEMO.motion_waves),
+    "cinemo": cinemo.CinemoAdapter(TINY_CINEMO.unet, TINY_CINEMO.motion_embed_dim),
 }
 
 
@@ -146,24 +146,24 @@ def test_conditions_are_dropped_as_often_as_said(
 ) -> None:
     shown: list[int] = []
 
-    class Counting(animate_anyone.AnimateAnyone):
+    class Counting(animate_anyone.AnimateAnyoneAdapter):
         def batch(
             self, network: nn.Module, rows: Tensors, conditioned: int, *rest: object
-        ) -> animate_anyone.Batch:
+        ) -> animate_anyone.AnimateAnyoneBatch:
             shown.append(conditioned)
             return super().batch(network, rows, conditioned, *rest)
 
         def predict(
             self,
             network: nn.Module,
-            batch: animate_anyone.Batch,
+            batch: animate_anyone.AnimateAnyoneBatch,
             noisy: Tensor,
             *,
             checkpointing: bool,
         ) -> Tensor:
             return noisy
 
-    recipe = Recipe(batch=4, frames=1, dropped=dropped)
+    recipe = DenoisingRecipe(batch=4, frames=1, dropped=dropped)
     task = task_of(store, recipe, system=Counting(TINY.config))
     with torch.no_grad():
         losses(task, range(60))
@@ -172,12 +172,12 @@ def test_conditions_are_dropped_as_often_as_said(
 
 
 def test_a_dropped_sample_stays_with_its_own_frames(store: SampleStore) -> None:
-    batches: list[tuple[Tensor, animate_anyone.Batch, int]] = []
+    batches: list[tuple[Tensor, animate_anyone.AnimateAnyoneBatch, int]] = []
 
-    class Noting(animate_anyone.AnimateAnyone):
+    class Noting(animate_anyone.AnimateAnyoneAdapter):
         def batch(
             self, network: nn.Module, rows: Tensors, conditioned: int, *rest: object
-        ) -> animate_anyone.Batch:
+        ) -> animate_anyone.AnimateAnyoneBatch:
             made = super().batch(network, rows, conditioned, *rest)
             batches.append((rows["motion"], made, conditioned))
             return made
@@ -185,14 +185,14 @@ def test_a_dropped_sample_stays_with_its_own_frames(store: SampleStore) -> None:
         def predict(
             self,
             network: nn.Module,
-            batch: animate_anyone.Batch,
+            batch: animate_anyone.AnimateAnyoneBatch,
             noisy: Tensor,
             *,
             checkpointing: bool,
         ) -> Tensor:
             return noisy
 
-    recipe = Recipe(batch=4, frames=1, dropped=0.5)
+    recipe = DenoisingRecipe(batch=4, frames=1, dropped=0.5)
     task = task_of(store, recipe, system=Noting(TINY.config))
     with torch.no_grad():
         losses(task, range(5))
@@ -204,10 +204,10 @@ def test_a_dropped_sample_stays_with_its_own_frames(store: SampleStore) -> None:
 
 
 def test_sampling_finds_what_a_perfect_model_says(store: SampleStore) -> None:
-    class Perfect(animate_anyone.AnimateAnyone):
+    class Perfect(animate_anyone.AnimateAnyoneAdapter):
         def predict(
-            self, network: nn.Module, batch: animate_anyone.Batch, noisy: Tensor,
-            *, checkpointing: bool,
+            self, network: nn.Module, batch: animate_anyone.AnimateAnyoneBatch,
+            noisy: Tensor, *, checkpointing: bool,
         ) -> Tensor:  # fmt: skip
             return batch.latents
 
@@ -280,7 +280,9 @@ def test_a_wrong_reference_is_wrong_in_all_that_it_gives(
 def test_checkpointing_changes_no_gradient(name: str, store: SampleStore) -> None:
     gradients, found = [], []
     for checkpointing in (False, True):
-        recipe = Recipe(batch=2, frames=FRAMES, dropped=0, checkpointing=checkpointing)
+        recipe = DenoisingRecipe(
+            batch=2, frames=FRAMES, dropped=0, checkpointing=checkpointing
+        )
         task = task_of(store, recipe, SYSTEMS[name])
         loss = task.loss(task.dataset[0], generator())
         loss.backward()
@@ -325,10 +327,10 @@ def test_figures_of_pictures() -> None:
     right = torch.linspace(-1, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
     off = right * 0.9
     error = float((off - right).square().mean())
-    found = compare(off, right, "_x")
+    found = picture_metrics(off, right, "_x")
     assert found["psnr_x"] == pytest.approx(float(10 * torch.tensor(4 / error).log10()))
     assert 0 < found["ssim_x"] < 1
-    assert compare(right, right, "")["ssim"] == pytest.approx(1)
+    assert picture_metrics(right, right, "")["ssim"] == pytest.approx(1)
 
 
 def test_evaluation_samples_as_renders_do(store: SampleStore) -> None:
@@ -337,9 +339,9 @@ def test_evaluation_samples_as_renders_do(store: SampleStore) -> None:
         shown = task.evaluate().rows[-1]
         rows = store.first(3, FRAMES)
         batch = task.system.batch(task.model, rows, 3, task.objective, generator(1))
-        solver = Solver("ddim", task.objective.schedule, 3)
+        scheduler = Scheduler("ddim", task.objective.schedule, 3)
         noisy = batch.noise
-        for step, timestep in enumerate(solver.timesteps):
+        for step, timestep in enumerate(scheduler.timesteps):
             predicted = task.model(at(batch, int(timestep)), noisy, checkpointing=False)
-            noisy = solver.step(predicted, step, noisy)
+            noisy = scheduler.step(predicted, step, noisy)
     torch.testing.assert_close(shown, decode(noisy[:, :, 1]).clamp(-1, 1))

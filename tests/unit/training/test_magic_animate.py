@@ -9,39 +9,43 @@ from builders.tiny_networks import SPATIAL, TINY_MAGIC, random
 from torch import Tensor
 
 from animcli.networks.controlnet import ControlNet
-from animcli.networks.reference_net import ReferenceUNet
+from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
 from animcli.training.denoising import denoising_loss
-from animcli.training.magic_animate import Batch, MagicAnimate, Networks
+from animcli.training.magic_animate import (
+    MagicAnimateAdapter,
+    MagicAnimateBatch,
+    MagicAnimateNetworks,
+)
 from animcli.training.settings import MAGIC_OBJECTIVE
 
-SYSTEM = MagicAnimate(TINY_MAGIC.unet, TINY_MAGIC.condition_widths)
+SYSTEM = MagicAnimateAdapter(TINY_MAGIC.unet, TINY_MAGIC.condition_channels)
 TRAINED = {
     "1": {"appearance_encoder", "controlnet"},
     "2": {"unet"},
 }
 
 
-def networks(stage: Literal["1", "2"]) -> Networks:
+def networks(stage: Literal["1", "2"]) -> MagicAnimateNetworks:
     torch.manual_seed(0)
-    made = Networks(
+    made = MagicAnimateNetworks(
         random(UNet(TINY_MAGIC.unet)),
-        random(ReferenceUNet(SPATIAL)),
-        random(ControlNet(SPATIAL, TINY_MAGIC.condition_widths)),
+        random(ReferenceNet(SPATIAL)),
+        random(ControlNet(SPATIAL, TINY_MAGIC.condition_channels)),
         torch.zeros(1, 3, 8),
     )
     made.train_only(stage)
     return made
 
 
-def batch(frames: int, shown: int = 2) -> Batch:
+def batch(frames: int, shown: int = 2) -> MagicAnimateBatch:
     """Two clips, the last `shown` with a reference."""
     drawn = torch.Generator().manual_seed(frames)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=drawn)
 
-    return Batch(
+    return MagicAnimateBatch(
         latents=normal(2, 4, frames, 4, 6),
         noise=normal(2, 4, frames, 4, 6),
         timesteps=torch.tensor([20, 700]),
@@ -51,7 +55,7 @@ def batch(frames: int, shown: int = 2) -> Batch:
     )
 
 
-def plain_loss(net: Networks, given: Batch) -> Tensor:
+def plain_loss(net: MagicAnimateNetworks, given: MagicAnimateBatch) -> Tensor:
     """The paper's formula, one clip after the other."""
     errors = []
     for row, time in enumerate(given.timesteps):
@@ -63,12 +67,12 @@ def plain_loss(net: Networks, given: Batch) -> Tensor:
         number = row - (2 - len(given.reference))
         if number >= 0:
             reference = given.reference[number : number + 1]
-            features = encoder(reference, one, encoder.see(text))
+            features = encoder(reference, one, encoder.cache_kv(text))
             features = {k: v for k, v in features.items() if not k.startswith("down")}
         steer = net.controlnet(
-            noisy, one, net.controlnet.see(text), given.control[row : row + 1]
+            noisy, one, net.controlnet.cache_kv(text), given.control[row : row + 1]
         )
-        predicted = net.unet(noisy, one, net.unet.see(text, features), residuals=steer)
+        predicted = net.unet(noisy, one, net.unet.cache_kv(text, features), residuals=steer)
         errors.append(((predicted - given.noise[row : row + 1]) ** 2).mean())
     return torch.stack(errors).mean()
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from animcli.errors import ProjectError
 from animcli.rendering.schedulers import (
-    ANIMATE_ANYONE,
-    CINEMO,
-    MAGIC_ANIMATE,
+    ANIMATE_ANYONE_SCHEDULE,
+    CINEMO_SCHEDULE,
+    MAGIC_ANIMATE_SCHEDULE,
     make_scheduler,
 )
 from animcli.training.objective import TIMESTEPS, Objective
@@ -84,7 +84,7 @@ def test_sampling_and_training_have_one_schedule(name: str) -> None:
 
 def test_the_published_renderers_sample_by_the_schedules_of_training() -> None:
     for name, schedule in (
-        ("magic-animate", MAGIC_ANIMATE), ("cinemo", CINEMO),
+        ("magic-animate", MAGIC_ANIMATE_SCHEDULE), ("cinemo", CINEMO_SCHEDULE),
     ):  # fmt: skip
         trained = DEFAULTS[name].first.objective
         sampled = make_scheduler("ddim", schedule).alphas_cumprod
@@ -92,7 +92,7 @@ def test_the_published_renderers_sample_by_the_schedules_of_training() -> None:
     # Moore Threads train with scaled_linear betas and sample with linear ones.
     published = DEFAULTS["animate-anyone"].first.objective
     linear = shares(replace(published, beta_schedule="linear"))
-    sampled = make_scheduler("ddim", ANIMATE_ANYONE).alphas_cumprod
+    sampled = make_scheduler("ddim", ANIMATE_ANYONE_SCHEDULE).alphas_cumprod
     torch.testing.assert_close(sampled, linear, rtol=0, atol=0)
 
 

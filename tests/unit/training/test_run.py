@@ -21,21 +21,21 @@ from safetensors.torch import load_file
 
 from animcli.errors import InputError, ProjectError, WeightsError
 from animcli.rendering.loading import load_autoencoder
-from animcli.training.animate_anyone import AnimateAnyone
-from animcli.training.cinemo import Cinemo
+from animcli.training.animate_anyone import AnimateAnyoneAdapter
+from animcli.training.cinemo import CinemoAdapter
 from animcli.training.drawn import TRAINING_SEEDS, DrawnPeople
-from animcli.training.magic_animate import MagicAnimate
-from animcli.training.report import show
+from animcli.training.magic_animate import MagicAnimateAdapter
+from animcli.training.report import write_report
 from animcli.training.run import SYSTEMS, Made, SampleEncoder, TrainingRun
-from animcli.training.samples import Growth, Source
+from animcli.training.samples import SampleSchedule, TrainingSource
 from animcli.training.settings import DEFAULTS, RunSettings
 from animcli.training.systems import StageName, SystemAdapter
 from animcli.training.trainer import Progress
 
 SMALL: Mapping[str, SystemAdapter] = {
-    "animate-anyone": AnimateAnyone(TINY.config),
-    "magic-animate": MagicAnimate(TINY_MAGIC.unet, TINY_MAGIC.condition_widths),
-    "cinemo": Cinemo(TINY_CINEMO.unet, TINY_CINEMO.motion_waves),
+    "animate-anyone": AnimateAnyoneAdapter(TINY.config),
+    "magic-animate": MagicAnimateAdapter(TINY_MAGIC.unet, TINY_MAGIC.condition_channels),
+    "cinemo": CinemoAdapter(TINY_CINEMO.unet, TINY_CINEMO.motion_embed_dim),
     "tiny": SYSTEM,
 }
 FILES = {
@@ -72,7 +72,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def film(tmp_path_factory: pytest.TempPathFactory) -> TrainingSource:
     return write_film(tmp_path_factory.mktemp("film"))
 
 
@@ -83,21 +83,21 @@ class KilledError(Exception):
 def die_at(step: int) -> Progress:
     """A progress line at which a stage dies, before that update is saved."""
 
-    def report(task: str, done: int, total: int) -> None:
+    def progress(task: str, done: int, total: int) -> None:
         if task.startswith("training") and done == step:
             raise KilledError
 
-    return report
+    return progress
 
 
-def known(system: str, film: Source) -> tuple[Source, ...]:
+def known(system: str, film: TrainingSource) -> tuple[TrainingSource, ...]:
     """Sources, with what the system takes of a film."""
     if system == "tiny":
         return ()
     lacking = {
-        "animate-anyone": {"drawn": None},
+        "animate-anyone": {"densepose": None},
         "magic-animate": {"pose": None},
-        "cinemo": {"pose": None, "drawn": None},
+        "cinemo": {"pose": None, "densepose": None},
     }[system]
     return (replace(film, **lacking),)
 
@@ -134,20 +134,27 @@ def run_of(
     name: str,
     folder: Path,
     weights: Mapping[str, Path],
-    film: Source,
-    report: Progress = lambda task, done, total: None,
+    film: TrainingSource,
+    progress: Progress = lambda task, done, total: None,
     **changes: object,
 ) -> TrainingRun:
     entries: Callable[[str], Path] = weights.__getitem__
     made = TrainingRun(
-        folder, short(name), SMALL[name], known(name, film), (), entries, report, show
+        folder,
+        short(name),
+        SMALL[name],
+        known(name, film),
+        (),
+        entries,
+        progress,
+        write_report,
     )
     return replace(made, **changes)
 
 
 @pytest.mark.parametrize("name", list(SMALL))
 def test_stages_leave_what_renderers_load_and_survive_a_kill(
-    name: str, tmp_path: Path, weights: dict[str, Path], film: Source
+    name: str, tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     whole = run_of(name, tmp_path / "whole", weights, film)
     mortal = run_of(name, tmp_path / "broken", weights, film, die_at(2))
@@ -176,23 +183,23 @@ def test_stages_leave_what_renderers_load_and_survive_a_kill(
             assert (tmp_path / "whole" / stage / picture).is_file()
     if name == "tiny":
         config = json.loads((tmp_path / "whole" / "config.json").read_text())
-        assert config["unet"]["motion"]["positions"] == 8
+        assert config["unet"]["motion"]["max_frames"] == 8
 
 
 def test_a_stage_that_is_done_is_not_trained_again(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     run = run_of("animate-anyone", tmp_path, weights, film)
     run.stage("1")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    again = replace(run, report=die_at(1))
+    again = replace(run, progress=die_at(1))
     assert again.stage("1")
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
 
 
 def test_stage_two_leaves_frames_as_they_were(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     run = run_of("animate-anyone", tmp_path, weights, film)
     with pytest.raises(WeightsError, match=r"denoising_unet\.safetensors isn't there"):
@@ -204,7 +211,7 @@ def test_stage_two_leaves_frames_as_they_were(
 
 
 def test_a_system_has_the_stages_of_its_settings(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     with pytest.raises(ProjectError, match="animate-anyone has no stage autoencoder"):
         run_of("animate-anyone", tmp_path, weights, film).stage("autoencoder")
@@ -213,9 +220,9 @@ def test_a_system_has_the_stages_of_its_settings(
 
 
 def test_pictures_join_the_videos(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
-    picture = Source(film.footage / "03.png", drawn=film.drawn / "03.png")
+    picture = TrainingSource(film.footage / "03.png", densepose=film.densepose / "03.png")
     alone = run_of("magic-animate", tmp_path / "videos", weights, film)
     shares = replace(alone.settings.first.shares, single_pictures=0.5)
     settings = replace(alone.settings, first=replace(alone.settings.first, shares=shares))
@@ -232,7 +239,7 @@ def test_pictures_join_the_videos(
 
 
 def test_the_last_video_is_kept_for_validation(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     gone = replace(known("cinemo", film)[0], footage=tmp_path / "gone.mp4")
     run = run_of("cinemo", tmp_path, weights, film)
@@ -248,7 +255,7 @@ def test_the_last_video_is_kept_for_validation(
 
 @pytest.fixture(scope="module")
 def begun(
-    tmp_path_factory: pytest.TempPathFactory, weights: dict[str, Path], film: Source
+    tmp_path_factory: pytest.TempPathFactory, weights: dict[str, Path], film: TrainingSource
 ) -> TrainingRun:
     """A run of tiny with an autoencoder."""
     run = run_of("tiny", tmp_path_factory.mktemp("begun"), weights, film)
@@ -280,11 +287,13 @@ def test_samples_prepared_along_the_way_are_those_prepared_before(
             files = (along.folder / "samples-1").glob("*.safetensors")
             counts[done] = sum(1 for _ in files)
 
-    assert replace(along, report=count).stage("1")
+    assert replace(along, progress=count).stage("1")
     assert counts[1] == 2
-    before = with_first(beginning(begun, tmp_path / "before"), growth=Growth())
+    before = with_first(
+        beginning(begun, tmp_path / "before"), sample_schedule=SampleSchedule()
+    )
     with pytest.raises(KilledError):
-        replace(before, report=die_at(1)).stage("1")
+        replace(before, progress=die_at(1)).stage("1")
     there, here = (
         {path.name: path.read_bytes() for path in (run.folder / "samples-1").iterdir()}
         for run in (before, along)
@@ -318,10 +327,10 @@ def test_what_prepares_samples_can_be_sent_to_another_process(
 
 
 def test_systems_with_encoders_prepare_all_samples_before(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     run = run_of("animate-anyone", tmp_path, weights, film, die_at(1))
-    growing = with_first(run, growth=Growth(first_samples=1))
+    growing = with_first(run, sample_schedule=SampleSchedule(first_samples=1))
     with pytest.raises(KilledError):
         growing.stage("1")
     assert len(list((tmp_path / "samples-1").iterdir())) == 3
@@ -332,7 +341,7 @@ def test_samples_of_drawn_people_hold_what_tiny_is_led_by(
 ) -> None:
     run = beginning(begun, tmp_path)
     with pytest.raises(KilledError):
-        replace(run, report=die_at(1)).stage("1")
+        replace(run, progress=die_at(1)).stage("1")
     kept = load_file(tmp_path / "samples-1" / "000000.safetensors")
     assert {name: tuple(each.shape) for name, each in kept.items()} == {
         "latents": (3, 32, 8, 8), "reference": (32, 8, 8), "masks": (3, 1, 8, 8),
@@ -344,14 +353,14 @@ def test_samples_of_drawn_people_hold_what_tiny_is_led_by(
 
 
 def test_tiny_learns_from_videos_too(
-    begun: TrainingRun, tmp_path: Path, film: Source
+    begun: TrainingRun, tmp_path: Path, film: TrainingSource
 ) -> None:
     run = beginning(begun, tmp_path)
     data = replace(run.settings.data, width=32, height=40, every=1, every_most=2)
     filmed = replace(
         run,
         settings=replace(run.settings, data=data),
-        sources=(replace(film, drawn=None),),
+        sources=(replace(film, densepose=None),),
     )
     assert filmed.stage("1")
     assert filmed.stage("2")
@@ -370,7 +379,7 @@ def test_minutes_end_a_stage_before_it_is_done(begun: TrainingRun, tmp_path: Pat
 
 
 def test_tiny_wants_its_autoencoder_first(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     run = run_of("tiny", tmp_path, weights, film)
     with pytest.raises(WeightsError, match=r"vae isn't there"):
@@ -405,7 +414,7 @@ def test_training_the_decoder_alone_leaves_the_encoders_bits(
 
 
 def test_the_decoder_alone_wants_an_encoder(
-    tmp_path: Path, weights: dict[str, Path], film: Source
+    tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     run = only_decoder(run_of("tiny", tmp_path, weights, film))
     with pytest.raises(WeightsError, match=r"vae isn't there"):
@@ -424,8 +433,8 @@ def test_latents_of_the_autoencoder_are_scaled_to_a_deviation_of_one(
 def test_adapters_of_the_product_have_the_published_shapes() -> None:
     assert SYSTEMS.keys() == DEFAULTS.keys() == SMALL.keys()
     published = SYSTEMS["animate-anyone"]
-    assert isinstance(published, AnimateAnyone)
-    assert published.config.unet.widths == (320, 640, 1280, 1280)
+    assert isinstance(published, AnimateAnyoneAdapter)
+    assert published.config.unet.block_channels == (320, 640, 1280, 1280)
     assert published.entries("published") == (
         "animate-anyone", "sd-vae-ft-mse", "clip-image-encoder",
     )  # fmt: skip

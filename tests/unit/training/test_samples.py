@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from animcli.errors import InputError, ProjectError
-from animcli.pose.draw_densepose import COLOURS
+from animcli.pose.draw_densepose import PART_COLOURS
 from animcli.pose.io_pose import read_pose, write_pose
 from animcli.training.samples import (
-    APART,
-    Growth,
+    REFERENCE_DISTANCE,
     SampleCutter,
     SampleDataset,
+    SampleSchedule,
     SampleStore,
     Shares,
-    Source,
     Tensors,
+    TrainingSource,
     sample_latents,
 )
 from animcli.video.images import write_picture
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def film(tmp_path_factory: pytest.TempPathFactory) -> TrainingSource:
     return write_film(tmp_path_factory.mktemp("film"))
 
 
@@ -61,14 +61,16 @@ def store_in(folder: Path, count: int = 6) -> SampleStore:
 
 def dataset_in(folder: Path, **changes: object) -> SampleDataset:
     store, none = store_in(folder), SampleStore(folder / "none", 0)
-    usual = SampleDataset(store, none, Shares(), Growth(), batch=2, frames=3, seed=7)
+    usual = SampleDataset(
+        store, none, Shares(), SampleSchedule(), batch=2, frames=3, seed=7
+    )
     return replace(usual, **changes)
 
 
 # Samples of footage.
 
 
-def test_a_sample_is_a_function_of_its_number(film: Source) -> None:
+def test_a_sample_is_a_function_of_its_number(film: TrainingSource) -> None:
     cutter = SampleCutter((film,), (32, 40), 3, (1, 2))
     for number in range(3):
         # A process of its own would get the cutter by way of pickle.
@@ -78,19 +80,21 @@ def test_a_sample_is_a_function_of_its_number(film: Source) -> None:
     assert not np.array_equal(cutter(0).frames, cutter(1).frames)
 
 
-def test_samples_hold_the_frames_that_they_say(film: Source) -> None:
+def test_samples_hold_the_frames_that_they_say(film: TrainingSource) -> None:
     for number in range(4):
         sample = SampleCutter((film,), (32, 40), 4, (1, 2))(number)
         shown = [round(float(np.median(frame[..., 2])) / 20) for frame in sample.frames]
         assert set(np.diff(shown)) in ({1}, {2})
         assert sample.conditions.shape == sample.frames.shape == (4, 40, 32, 3)
         assert sample.whole.shape == (HEIGHT, WIDTH, 3)
-        assert all(drawn.any() for drawn in sample.conditions)
+        assert all(densepose.any() for densepose in sample.conditions)
     apart = SampleCutter((film,), (32, 40), 3, None)(0)
     assert apart.frames.shape == (3, 40, 32, 3)
 
 
-def test_skeletons_and_keypoints_lie_where_those_of_their_frames_do(film: Source) -> None:
+def test_skeletons_and_keypoints_lie_where_those_of_their_frames_do(
+    film: TrainingSource,
+) -> None:
     size = (96, 128)
     sample = SampleCutter((film,), size, 2, (1, 1))(1)
     pose = read_pose(film.pose)
@@ -112,7 +116,9 @@ def test_skeletons_and_keypoints_lie_where_those_of_their_frames_do(film: Source
             assert not lit.all()
 
 
-def test_keypoints_outside_of_the_cut_are_not_visible(film: Source, tmp_path: Path) -> None:
+def test_keypoints_outside_of_the_cut_are_not_visible(
+    film: TrainingSource, tmp_path: Path
+) -> None:
     pose = read_pose(film.pose)
     points = pose.points.copy()
     points[:, 4] = (WIDTH + 30, 20)
@@ -130,44 +136,46 @@ def test_keypoints_outside_of_the_cut_are_not_visible(film: Source, tmp_path: Pa
 def test_targets_are_far_from_the_reference(tmp_path: Path) -> None:
     for n in range(40):
         write_picture(tmp_path / f"{n:02}.png", np.full((32, 32, 3), 6 * n, np.uint8))
-    cutter = SampleCutter((Source(tmp_path),), (32, 32), 3, None)
+    cutter = SampleCutter((TrainingSource(tmp_path),), (32, 32), 3, None)
     for number in range(8):
         sample = cutter(number)
         reference = round(float(np.median(sample.reference)) / 6)
         shown = [round(float(np.median(frame)) / 6) for frame in sample.frames]
-        reachable = max(reference, 39 - reference) >= APART
-        assert all(abs(n - reference) >= APART for n in shown) or not reachable
+        reachable = max(reference, 39 - reference) >= REFERENCE_DISTANCE
+        assert all(abs(n - reference) >= REFERENCE_DISTANCE for n in shown) or not reachable
 
 
-def test_densepose_is_cut_with_its_frame_and_keeps_its_colours(film: Source) -> None:
+def test_densepose_is_cut_with_its_frame_and_keeps_its_colours(
+    film: TrainingSource,
+) -> None:
     sample = SampleCutter((replace(film, pose=None),), (96, 128), 2, (1, 1))(1)
     assert sample.keypoints is None
-    colours = {tuple(c) for c in COLOURS.astype(int).tolist()}
+    colours = {tuple(c) for c in PART_COLOURS.astype(int).tolist()}
     assert {tuple(c) for c in sample.conditions.reshape(-1, 3).tolist()} <= colours
     # Parts and red both change along the columns: four columns to a part.
     first = round(float(np.median(sample.frames[0][..., 2])) / 20)
     columns = np.round(sample.frames[0][64, :, 0].astype(float) / 5)
-    parts = COLOURS[((columns // 4).astype(int) + first) % 24]
+    parts = PART_COLOURS[((columns // 4).astype(int) + first) % 24]
     agree = (parts.astype(int) == sample.conditions[0][64]).all(axis=-1).mean()
     assert agree > 0.8  # all but the columns at the edges of parts
 
 
-def test_densepose_of_another_size_is_named(film: Source, tmp_path: Path) -> None:
+def test_densepose_of_another_size_is_named(film: TrainingSource, tmp_path: Path) -> None:
     for n in range(FRAMES):
         write_picture(tmp_path / f"{n:02}.png", np.zeros((32, 32, 3), np.uint8))
-    other = replace(film, pose=None, drawn=tmp_path)
+    other = replace(film, pose=None, densepose=tmp_path)
     with pytest.raises(InputError, match="is another size than"):
         SampleCutter((other,), (32, 40), 2, None)(0)
 
 
-def test_short_footage_is_named(film: Source) -> None:
+def test_short_footage_is_named(film: TrainingSource) -> None:
     cutter = SampleCutter((film,), (32, 40), 13, (1, 1))
     with pytest.raises(InputError, match="has 12 frames, samples of 13 are wanted"):
         cutter(0)
 
 
-def test_a_picture_is_its_own_reference(film: Source) -> None:
-    picture = Source(film.footage / "03.png", drawn=film.drawn / "03.png")
+def test_a_picture_is_its_own_reference(film: TrainingSource) -> None:
+    picture = TrainingSource(film.footage / "03.png", densepose=film.densepose / "03.png")
     sample = SampleCutter((picture,), (32, 40), 1, None)(0)
     np.testing.assert_array_equal(sample.frames[0], sample.reference)
 
@@ -178,18 +186,18 @@ def test_a_picture_is_its_own_reference(film: Source) -> None:
 def test_a_store_gives_consecutive_frames_of_different_samples(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     whole = store.first(6, 5)
-    drawn = store.draw([4, 1, 2], 2, np.random.default_rng(0))
-    assert drawn["motion"].tolist() == [4, 1, 2]
-    assert drawn["latents"].shape == (3, 2, 8, 4, 4)
+    densepose = store.draw([4, 1, 2], 2, np.random.default_rng(0))
+    assert densepose["motion"].tolist() == [4, 1, 2]
+    assert densepose["latents"].shape == (3, 2, 8, 4, 4)
     starts = set()
     for number, latents, masks in zip(
-        [4, 1, 2], drawn["latents"], drawn["masks"], strict=True
+        [4, 1, 2], densepose["latents"], densepose["masks"], strict=True
     ):
         start = int(masks.flatten()[0])
         starts.add(start)
         torch.testing.assert_close(latents, whole["latents"][number][start : start + 2])
     assert len(starts) > 1
-    torch.testing.assert_close(drawn["reference"], whole["reference"][[4, 1, 2]])
+    torch.testing.assert_close(densepose["reference"], whole["reference"][[4, 1, 2]])
     assert store.draw([0], 9, np.random.default_rng(0))["latents"].shape[1] == 5
 
 
@@ -269,8 +277,8 @@ def test_shares_above_one_are_refused() -> None:
 def test_data_grow_from_the_first_samples_to_all(
     first: int, each: float, count: int, step: int
 ) -> None:
-    growth = Growth(first, each)
-    now, next_one = growth.at(step, count), growth.at(step + 1, count)
+    sample_schedule = SampleSchedule(first, each)
+    now, next_one = sample_schedule.at(step, count), sample_schedule.at(step + 1, count)
     assert now <= next_one <= count
     if first == 0:
         assert now == count
@@ -279,13 +287,15 @@ def test_data_grow_from_the_first_samples_to_all(
 
 
 def test_samples_made_along_the_way_are_those_made_before(tmp_path: Path) -> None:
-    growth = Growth(first_samples=2, samples_per_update=0.5)
-    along = dataset_in(tmp_path / "along", growth=growth)
-    before = dataset_in(tmp_path / "before", growth=growth)
+    sample_schedule = SampleSchedule(first_samples=2, samples_per_update=0.5)
+    along = dataset_in(tmp_path / "along", sample_schedule=sample_schedule)
+    before = dataset_in(tmp_path / "before", sample_schedule=sample_schedule)
     for number in range(6):
         before.clips.prepare(number)
     for step in range(12):
         torch.testing.assert_close(along[step], before[step], rtol=0, atol=0)
         there = {int(path.stem) for path in along.clips.folder.glob("*.safetensors")}
-        assert there <= set(range(growth.at(step, 6)))  # no sooner than they are wanted
+        assert there <= set(
+            range(sample_schedule.at(step, 6))
+        )  # no sooner than they are wanted
     assert len(there) == 6

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from animcli.errors import ProjectError
-from animcli.settings import bounds_of, check, keys_of
-from animcli.training.settings import DEFAULTS, Model, parts_of, read_settings
+from animcli.settings import check, constraint_of, settings_in
+from animcli.training.settings import DEFAULTS, Model, read_settings, settings_parts
 
 
 def test_what_a_file_does_not_say_is_as_usual(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_what_a_file_does_not_say_is_as_usual(tmp_path: Path) -> None:
     assert settings.first.trainer.seed == usual.first.trainer.seed
     assert settings.first.recipe.batch == usual.first.recipe.batch
     assert settings.first.objective.prediction == usual.first.objective.prediction
-    assert settings.first.growth == usual.first.growth
+    assert settings.first.sample_schedule == usual.first.sample_schedule
     assert settings.second == usual.second
     assert settings.data == usual.data
     assert settings.autoencoder == usual.autoencoder
@@ -102,10 +102,10 @@ def test_defaults_are_within_their_own_bounds_and_keys_are_unambiguous(name: str
     settings = DEFAULTS[name]
     for field in settings.tables().values():
         names: Counter[str] = Counter()
-        for part in parts_of(getattr(settings, field)).values():
-            for key, each in keys_of(type(part)).items():
+        for part in settings_parts(getattr(settings, field)).values():
+            for key, each in settings_in(type(part)).items():
                 check(type(part), key, getattr(part, key))
-                assert bounds_of(each).help.endswith(".")
+                assert constraint_of(each).help.endswith(".")
                 names[key] += 1
         assert set(names.values()) == {1}
 

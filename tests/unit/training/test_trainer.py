@@ -26,11 +26,11 @@ class KilledError(Exception):
 def killer(step: int) -> Callable[[str, int, int], None]:
     """A progress line at which a run dies, between an update and its evaluation or save."""
 
-    def report(task: str, done: int, total: int) -> None:
+    def progress(task: str, done: int, total: int) -> None:
         if done == step:
             raise KilledError
 
-    return report
+    return progress
 
 
 class Noting(Line):
@@ -82,7 +82,7 @@ def test_a_killed_run_goes_on_with_the_same_losses_weights_and_ema(
 ) -> None:
     whole, losses = fitted(tmp_path / "whole")
     broken = trainer_of(
-        Noting(), tmp_path / "broken", report=killer(killed_at), workers=workers
+        Noting(), tmp_path / "broken", progress=killer(killed_at), workers=workers
     )
     with pytest.raises(KilledError):
         broken.fit()
@@ -337,11 +337,11 @@ def test_a_run_that_was_really_killed_goes_on_bit_for_bit(tmp_path: Path) -> Non
 
 
 def die_at(folder: Path, step: int) -> None:
-    def report(task: str, done: int, total: int) -> None:
+    def progress(task: str, done: int, total: int) -> None:
         if done == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trainer_of(Line(), folder, SHORT, report).fit()
+    trainer_of(Line(), folder, SHORT, progress).fit()
 
 
 if __name__ == "__main__":

@@ -136,6 +136,6 @@ def test_the_quick_conversion_is_about_right(tmp_path: Path) -> None:
     tiny_clip(tmp_path / "clip.mp4")
     with open_footage(tmp_path / "clip.mp4") as exact:
         right = np.stack([frame.picture for frame in exact.frames()]).astype(int)
-    with open_footage(tmp_path / "clip.mp4", quick=True) as quick:
-        about = np.stack([frame.picture for frame in quick.frames()]).astype(int)
+    with open_footage(tmp_path / "clip.mp4", fast_colour=True) as fast_colour:
+        about = np.stack([frame.picture for frame in fast_colour.frames()]).astype(int)
     assert np.abs(about - right).mean() < 1.5  # 0.6 on a photographed dance

@@ -4,14 +4,21 @@ import re
 
 import pytest
 
-from animcli.weights.catalog import Entry, Hub, Packaged, Wheel, load_catalog, read_catalog
+from animcli.weights.catalog import (
+    CatalogEntry,
+    Hub,
+    Packaged,
+    Wheel,
+    load_catalog,
+    read_catalog,
+)
 from animcli.weights.convert import NAMINGS
 
 ENTRIES = list(load_catalog().values())
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=[entry.name for entry in ENTRIES])
-def test_an_entry_is_sound(entry: Entry) -> None:
+def test_an_entry_is_sound(entry: CatalogEntry) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]*", entry.name)
     assert entry.files
     assert entry.needed_by

@@ -18,7 +18,7 @@ from builders import fake_hub
 from builders.weights import HUB, entry, file
 
 from animcli.errors import WeightsError
-from animcli.weights.hub import reason, telling
+from animcli.weights.hub import hub_message, telling
 
 MODEL = "unet/model.bin"
 CONTENT = fake_hub.FILES[MODEL]
@@ -155,7 +155,7 @@ def test_a_full_disk_is_the_stores_to_tell() -> None:
 
 
 def test_an_error_without_a_text_is_called_by_its_kind() -> None:
-    assert reason(TimeoutError()) == "TimeoutError"
+    assert hub_message(TimeoutError()) == "TimeoutError"
     silent = pytest.raises(WeightsError, match="can't be reached: ConnectionResetError")
     with silent, telling(TOY, HUB):
         raise ConnectionResetError

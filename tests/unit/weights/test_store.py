@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from animcli.errors import StorageError, WeightsError
 from animcli.weights import store as store_module
-from animcli.weights.catalog import Entry, Packaged
+from animcli.weights.catalog import CatalogEntry, Packaged
 from animcli.weights.fetched import Fetched
 from animcli.weights.inspect import sha256_of
 from animcli.weights.store import WeightsStore, default_root
@@ -23,7 +23,9 @@ TOY = entry(file("a.onnx", content=b"model a"), file("deep/b.json", "b.json"))
 CONTENTS = {"a.onnx": b"model a", "b.json": b"{}"}
 
 
-def store_of(root: Path, *entries: Entry, hub: FakeHub | None = None) -> WeightsStore:
+def store_of(
+    root: Path, *entries: CatalogEntry, hub: FakeHub | None = None
+) -> WeightsStore:
     catalog = {each.name: each for each in entries or (TOY,)}
     return WeightsStore(root / "store", catalog, hub or FakeHub(CONTENTS))
 
@@ -227,11 +229,11 @@ def test_a_second_pull_waits_for_the_first_and_finds_its_work_done(tmp_path: Pat
     first.acquire()
     waiting = threading.Event()
 
-    def report(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         said.append(what)
         waiting.set()
 
-    second = threading.Thread(target=store.pull, args=("toy", report))
+    second = threading.Thread(target=store.pull, args=("toy", progress))
     second.start()
     assert waiting.wait(10)
     assert not store.has("toy")

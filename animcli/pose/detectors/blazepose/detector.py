@@ -33,7 +33,7 @@ from animcli.errors import WeightsError
 
 
 @dataclass(frozen=True)
-class Roi:
+class ROI:
     """A rectangle of a picture, turned by `angle` (radians, clockwise on the screen).
 
     x, y is its centre; all lengths in pixels.
@@ -65,29 +65,31 @@ class Roi:
         matrix[:2, 2] = size / 2 - turn @ (self.x, self.y)
         return matrix
 
-    def grown(self, factor: float) -> "Roi":
+    def grown(self, factor: float) -> "ROI":
         """A square about the same centre, `factor` times the longer side wide."""
         side = max(self.width, self.height) * factor
-        return Roi(self.x, self.y, side, side, self.angle)
+        return ROI(self.x, self.y, side, side, self.angle)
 
-    def raised(self, share: float) -> "Roi":
+    def raised(self, share: float) -> "ROI":
         """The same rectangle, moved up its own vertical axis by a share of its height."""
         step = share * self.height
         x = self.x + step * math.sin(self.angle)
         y = self.y - step * math.cos(self.angle)
-        return Roi(x, y, self.width, self.height, self.angle)
+        return ROI(x, y, self.width, self.height, self.angle)
 
 
-def whole(picture: NDArray[np.uint8]) -> Roi:
+def whole(picture: NDArray[np.uint8]) -> ROI:
     """The square that holds all of a picture, in the middle."""
     height, width = picture.shape[:2]
     side = float(max(height, width))
-    return Roi(width / 2, height / 2, side, side)
+    return ROI(width / 2, height / 2, side, side)
 
 
-def turn(start: NDArray[np.floating], end: NDArray[np.floating], upright: float) -> float:
-    """How far a rectangle is turned in which the way from `start` to `end` has the
-    direction `upright` (radians, anticlockwise from the right); in -pi..pi.
+def rotation_of(
+    start: NDArray[np.floating], end: NDArray[np.floating], upright: float
+) -> float:
+    """Angle of a rectangle in which the way from `start` to `end` has the direction
+    `upright` (radians, anticlockwise from the right); in -pi..pi.
     """
     across, down = end - start
     angle = upright - math.atan2(-down, across)
@@ -95,14 +97,14 @@ def turn(start: NDArray[np.floating], end: NDArray[np.floating], upright: float)
 
 
 class Border(IntEnum):
-    """What a crop shows where it leaves the picture."""
+    """Fill of a crop where it leaves the picture."""
 
     BLACK = cv2.BORDER_CONSTANT
     EDGE = cv2.BORDER_REPLICATE
 
 
-def cut(
-    picture: NDArray[np.uint8], roi: Roi, size: int, border: Border
+def crop_roi(
+    picture: NDArray[np.uint8], roi: ROI, size: int, border: Border
 ) -> NDArray[np.uint8]:
     """The part of a picture in `roi`, turned upright, `(size, size, 3)`."""
     crop = cv2.warpPerspective(
@@ -120,7 +122,7 @@ PULL = "get the models with: anim weights pull blazepose"
 
 @dataclass(frozen=True)
 class Network:
-    """What one model takes and gives.
+    """Inputs and outputs of one model.
 
     size: side of its square input in pixels.
     outputs: shapes of the outputs that are wanted, without the leading 1s; the first
@@ -134,7 +136,7 @@ class Network:
     signed: bool = False
 
 
-class Looker:
+class LiteRTModel:
     """A model in memory, that looks at rectangles of pictures."""
 
     def __init__(self, network: Network, folder: Path, threads: int) -> None:
@@ -156,17 +158,17 @@ class Looker:
             for shape in network.outputs
         ]
 
-    def __call__(self, picture: NDArray[np.uint8], roi: Roi) -> list[NDArray[np.float32]]:
-        """What the model says about the picture inside `roi`, in the order of `outputs`."""
+    def __call__(self, picture: NDArray[np.uint8], roi: ROI) -> list[NDArray[np.float32]]:
+        """Run the model on the picture inside `roi`; outputs in the order of `outputs`."""
         signed = self._network.signed
-        crop = cut(
+        crop = crop_roi(
             picture, roi, self._network.size, Border.BLACK if signed else Border.EDGE
         )
-        seen = self._interpreter.tensor(self._input)()[0]
-        np.multiply(crop, np.float32(1 / 127.5 if signed else 1 / 255), out=seen)
+        visible = self._interpreter.tensor(self._input)()[0]
+        np.multiply(crop, np.float32(1 / 127.5 if signed else 1 / 255), out=visible)
         if signed:
-            seen -= 1
-        del seen  # LiteRT refuses to run while its memory is held
+            visible -= 1
+        del visible  # LiteRT refuses to run while its memory is held
         self._interpreter.invoke()
         return [
             self._interpreter.get_tensor(index).reshape(shape)
@@ -198,7 +200,7 @@ def _find(path: Path, tensors: Sequence[Mapping[str, Any]], wanted: tuple[int, .
     raise WeightsError(f"{path} has no tensor of shape {wanted}: another model?", PULL)
 
 
-OVERLAP = 0.3
+SSD_NMS_IOU = 0.3
 """Boxes that share more than this of their union are the same person."""
 
 PERSON_DETECTOR = Network(
@@ -216,7 +218,7 @@ BODY_MARGIN = 1.25  # of the circle about the body, in the published pipeline
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class BoxDetection:
     """Something that a detector found.
 
     box: `(2, 2)`, top left and bottom right in the crop that was searched, 0..1.
@@ -229,7 +231,7 @@ class Found:
     score: float
 
 
-class Detector:
+class SSDDetector:
     """One detector: `search` gives what it found in a part of a picture, best first."""
 
     def __init__(
@@ -239,18 +241,20 @@ class Detector:
         folder: Path,
         threads: int,
     ) -> None:
-        self._look = Looker(network, folder, threads)
+        self._look = LiteRTModel(network, folder, threads)
         self._size = network.size
         self._anchors = anchors(grids)
 
-    def search(self, picture: NDArray[np.uint8], roi: Roi, threshold: float) -> list[Found]:
-        """What is at least as sure as `threshold` within `roi`."""
+    def search(
+        self, picture: NDArray[np.uint8], roi: ROI, threshold: float
+    ) -> list[BoxDetection]:
+        """Detections within `roi` with a score of at least `threshold`."""
         rows, logits = self._look(picture, roi)
         boxes, keypoints, scores = decode(
             rows, logits[:, 0], self._anchors, self._size, threshold
         )
         return [
-            Found(box, roi.to_picture(points), score)
+            BoxDetection(box, roi.to_picture(points), score)
             for box, points, score in merge_overlapping(boxes, keypoints, scores)
         ]
 
@@ -295,7 +299,7 @@ def merge_overlapping(
     left = np.argsort(-scores, kind="stable")
     while len(left):
         best = left[0]
-        same = overlap(boxes[best], boxes[left]) > OVERLAP
+        same = overlap(boxes[best], boxes[left]) > SSD_NMS_IOU
         same[0] = True  # a box without area overlaps nothing, itself included
         group, left = left[same], left[~same]
         weights = scores[group] / scores[group].sum()
@@ -320,18 +324,18 @@ def overlap(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np
     return shares
 
 
-def body_roi(hips: NDArray[np.floating], rim: NDArray[np.floating]) -> Roi:
+def body_roi(hips: NDArray[np.floating], rim: NDArray[np.floating]) -> ROI:
     """The square about a body, from the middle of its hips and a point on the circle that
     holds it, straight above the head.
     """
     side = 2 * float(np.hypot(*(rim - hips)))
-    angle = turn(hips, rim, upright=math.pi / 2)
-    return Roi(float(hips[0]), float(hips[1]), side, side, angle).grown(BODY_MARGIN)
+    angle = rotation_of(hips, rim, upright=math.pi / 2)
+    return ROI(float(hips[0]), float(hips[1]), side, side, angle).grown(BODY_MARGIN)
 
 
 def find_people(
-    detector: Detector, picture: NDArray[np.uint8], region: Roi, threshold: float
-) -> list[Roi]:
+    detector: SSDDetector, picture: NDArray[np.uint8], region: ROI, threshold: float
+) -> list[ROI]:
     """The square about each person in a region of the picture, the surest first."""
     return [
         body_roi(found.keypoints[0], found.keypoints[1])

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 from animcli.pose.detectors.blazepose.detector import (
     FACE_DETECTOR,
     FACE_GRIDS,
-    Detector,
-    Looker,
+    ROI,
+    LiteRTModel,
     Network,
-    Roi,
-    turn,
+    SSDDetector,
+    rotation_of,
 )
-from animcli.pose.keypoints import BODY, FACE, FEET, JOINTS, LEFT_HAND, NECK, RIGHT_HAND
+from animcli.pose.keypoints import BODY, FACE, FEET, KEYPOINTS, LEFT_HAND, NECK, RIGHT_HAND
 
 BODY_NETWORK = Network(
     "pose_landmark_full.tflite",
@@ -40,7 +40,7 @@ BODY_NETWORK = Network(
 LANDMARKS = 33
 """Public landmarks; rows 33 and 34 are the hips' middle and the rim of the next square."""
 
-REACH = 4
+HEATMAP_REACH = 4
 """Cells of the heatmap on each side of a landmark. MediaPipe's published graph says 3; its
 program behaves as 4 (0.02 px from it; with 3 up to 1.4 px)."""
 
@@ -49,7 +49,7 @@ LIT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """What the network says about a body.
+    """Landmarks of a body, as the network gives them.
 
     points: `(33, 2)` float64, pixels of the picture.
     depth: `(33,)` the same unit, less is nearer, 0 at the hips.
@@ -57,7 +57,7 @@ class Body:
     world: `(33, 3)` metres, from the middle of the hips; x right, y down.
     sure: 0..1, that there is a body at all.
     hips, rim: `(2,)`, from which the next frame's square is made.
-    outline: `(256, 256)` float32 logits in the crop, positive where the figure is.
+    mask: `(256, 256)` float32 logits in the crop, positive where the figure is.
     """
 
     points: NDArray[np.float64]
@@ -68,20 +68,20 @@ class Body:
     sure: float
     hips: NDArray[np.float64]
     rim: NDArray[np.float64]
-    outline: NDArray[np.float32]
+    mask: NDArray[np.float32]
 
 
 class BodyNetwork:
     """The landmark network, and the reading of what it says."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._look = Looker(BODY_NETWORK, folder, threads)
+        self._look = LiteRTModel(BODY_NETWORK, folder, threads)
 
-    def read(self, picture: NDArray[np.uint8], roi: Roi) -> Body:
+    def read(self, picture: NDArray[np.uint8], roi: ROI) -> Body:
         """The body within `roi`, whether there is one or not: see `Body.sure`."""
         numbers, sure, outline, heatmap, world = self._look(picture, roi)
         rows = numbers.reshape(39, 5).astype(np.float64)
-        crop = refine(rows[: LANDMARKS + 2, :2] / BODY_NETWORK.size, heatmap)
+        crop = refine_by_heatmap(rows[: LANDMARKS + 2, :2] / BODY_NETWORK.size, heatmap)
         points = roi.to_picture(crop)
         in_space = world.reshape(39, 3)[:LANDMARKS].astype(np.float64)
         cos, sin = np.cos(roi.angle), np.sin(roi.angle)
@@ -95,11 +95,11 @@ class BodyNetwork:
             sure=float(sure[0]),
             hips=points[LANDMARKS],
             rim=points[LANDMARKS + 1],
-            outline=outline[..., 0],
+            mask=outline[..., 0],
         )
 
 
-def refine(
+def refine_by_heatmap(
     points: NDArray[np.float64], heatmap: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Points `(n, 2)`, 0..1, moved to the mean of what is lit around them.
@@ -111,7 +111,7 @@ def refine(
     count = len(points)
     cell = np.trunc(points * cells).astype(np.int64)
     inside = ((cell >= 0) & (cell < cells)).all(axis=1)
-    steps = np.arange(-REACH, REACH + 1)
+    steps = np.arange(-HEATMAP_REACH, HEATMAP_REACH + 1)
     rows = np.where(inside, cell[:, 1], 0)[:, None] + steps  # (n, 9)
     columns = np.where(inside, cell[:, 0], 0)[:, None] + steps
     on_map = ((rows >= 0) & (rows < cells))[:, :, None] & (
@@ -137,7 +137,7 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 RECROP = Network("hand_recrop.tflite", 256, ((4,),))
-HAND = Network("hand_landmark_full.tflite", 224, ((63,), (1,)))
+HAND_NETWORK = Network("hand_landmark_full.tflite", 224, ((63,), (1,)))
 
 LEFT_HAND_FROM = (15, 17, 19)
 RIGHT_HAND_FROM = (16, 18, 20)
@@ -158,11 +158,11 @@ class Hand:
 
 
 class HandNetwork:
-    """The two networks that find the joints of a hand."""
+    """The two networks that find the keypoints of a hand."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._straighten = Looker(RECROP, folder, threads)
-        self._look = Looker(HAND, folder, threads)
+        self._straighten = LiteRTModel(RECROP, folder, threads)
+        self._look = LiteRTModel(HAND_NETWORK, folder, threads)
 
     def read(
         self, picture: NDArray[np.uint8], body: Body, side: tuple[int, int, int]
@@ -179,10 +179,10 @@ class HandNetwork:
         width = 2 * float(np.hypot(*(top - centre)))
         if width < 1:
             return None
-        angle = turn(centre, top, upright=-math.pi / 2)
-        roi = Roi(float(centre[0]), float(centre[1]), width, width, angle).raised(0.1)
-        joints, sure = self._look(picture, roi)
-        points = joints.reshape(21, 3)[:, :2].astype(np.float64) / HAND.size
+        angle = rotation_of(centre, top, upright=-math.pi / 2)
+        roi = ROI(float(centre[0]), float(centre[1]), width, width, angle).raised(0.1)
+        keypoints, sure = self._look(picture, roi)
+        points = keypoints.reshape(21, 3)[:, :2].astype(np.float64) / HAND_NETWORK.size
         if sure[0] <= HAND_FOUND:
             return None
         return Hand(roi.to_picture(points), float(sure[0]))
@@ -190,18 +190,18 @@ class HandNetwork:
 
 def hand_roi(
     wrist: NDArray[np.float64], little: NDArray[np.float64], index: NDArray[np.float64]
-) -> Roi:
+) -> ROI:
     """The coarse square about a hand; the middle finger's root is its centre."""
     middle = (2 * index + little) / 3
     width = 2 * float(np.hypot(*(middle - wrist)))
-    angle = turn(wrist, middle, upright=math.pi / 2)
+    angle = rotation_of(wrist, middle, upright=math.pi / 2)
     return (
-        Roi(float(middle[0]), float(middle[1]), width, width, angle).raised(0.1).grown(2.7)
+        ROI(float(middle[0]), float(middle[1]), width, width, angle).raised(0.1).grown(2.7)
     )
 
 
 MESH = Network("face_landmark.tflite", 192, ((1404,), (1,)))
-HEAD = slice(0, 11)
+HEAD_LANDMARKS = slice(0, 11)
 RIGHT_EYE, LEFT_EYE = 5, 2
 FACE_FOUND = 0.5
 
@@ -220,12 +220,12 @@ class FaceNetwork:
     """A face detector that looks near the head, and the network for the points."""
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._detector = Detector(FACE_DETECTOR, FACE_GRIDS, folder, threads)
-        self._look = Looker(MESH, folder, threads)
+        self._detector = SSDDetector(FACE_DETECTOR, FACE_GRIDS, folder, threads)
+        self._look = LiteRTModel(MESH, folder, threads)
 
     def read(self, picture: NDArray[np.uint8], body: Body) -> Face | None:
         """The face of a body; None if it can't be seen, as from behind."""
-        head = body.points[HEAD]
+        head = body.points[HEAD_LANDMARKS]
         near = face_roi(head, head[RIGHT_EYE], head[LEFT_EYE]).grown(3)
         if near.width < 1:
             return None
@@ -246,20 +246,20 @@ def face_roi(
     points: NDArray[np.float64],
     right_eye: NDArray[np.float64],
     left_eye: NDArray[np.float64],
-) -> Roi:
+) -> ROI:
     """The upright box about some points of a face, turned so that the eyes are level."""
     low, high = points.min(axis=0), points.max(axis=0)
     x, y = (low + high) / 2
     width, height = high - low
-    angle = turn(right_eye, left_eye, upright=0)
-    return Roi(float(x), float(y), float(width), float(height), angle)
+    angle = rotation_of(right_eye, left_eye, upright=0)
+    return ROI(float(x), float(y), float(width), float(height), angle)
 
 
 LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12
 LEFT_WRIST, RIGHT_WRIST = 15, 16
 LEFT_HIP, RIGHT_HIP = 23, 24
 
-FAR = 0.3
+HAND_DISTANCE = 0.3
 """Trunk lengths between a body's wrist and its hand's own: in a dance they are 0.02 apart,
 in 1 frame of 100 by 0.16. What was 0.34 to 0.53 away was never the hand."""
 
@@ -288,11 +288,12 @@ INNER_FROM: Final = (
 """Points of the mesh for rows 17 to 67 of the face. Eyes, nose and mouth agree with points
 set by hand on real faces within 4 % of the distance of the eyes, brows within 6 %."""
 
-OUTSIDE = 0.02
-"""Joints further out of the picture than this share of its sides are guesses: score 0."""
+OUTSIDE_MARGIN = 0.02
+"""Keypoints further out of the picture than this share of its sides are guesses: score
+0."""
 
 
-def to_skeleton(
+def to_keypoints(
     body: Body,
     face: Face | None,
     left: Hand | None,
@@ -303,8 +304,8 @@ def to_skeleton(
 
     A body joint's score is visibility times presence; a face or a hand has one for all.
     """
-    points = np.zeros((JOINTS, 2))
-    scores = np.zeros(JOINTS)
+    points = np.zeros((KEYPOINTS, 2))
+    scores = np.zeros(KEYPOINTS)
     sure = body.visibility * body.presence
     points[BODY] = body.points[list(BODY_FROM)]
     scores[BODY] = sure[list(BODY_FROM)]
@@ -321,17 +322,17 @@ def to_skeleton(
     if right is not None and belongs(right, body, RIGHT_WRIST):
         points[RIGHT_HAND], scores[RIGHT_HAND] = right.points, right.sure
     sides = np.array(size)
-    outside = (points < -OUTSIDE * sides) | (points > (1 + OUTSIDE) * sides)
+    outside = (points < -OUTSIDE_MARGIN * sides) | (points > (1 + OUTSIDE_MARGIN) * sides)
     scores[outside.any(axis=1)] = 0
     return points.astype(np.float32), scores.astype(np.float32)
 
 
 def belongs(hand: Hand, body: Body, wrist: int) -> bool:
-    """Whether a hand is where the body's landmark `wrist` is; else it is another's, or a
+    """Tell if a hand is at the body's landmark `wrist`; else it is another's, or a
     sleeve.
     """
     away = float(np.hypot(*(hand.points[0] - body.points[wrist])))
-    return away <= FAR * trunk_length(body)
+    return away <= HAND_DISTANCE * trunk_length(body)
 
 
 def trunk_length(body: Body) -> float:
@@ -341,8 +342,8 @@ def trunk_length(body: Body) -> float:
         - places[[LEFT_HIP, RIGHT_HIP]].mean(axis=0)
         for places in (body.points, body.world)
     )
-    seen = max(float(np.hypot(*deep[:2])), 1e-6)
-    return float(np.hypot(*flat)) * float(np.linalg.norm(deep)) / seen
+    visible = max(float(np.hypot(*deep[:2])), 1e-6)
+    return float(np.hypot(*flat)) * float(np.linalg.norm(deep)) / visible
 
 
 def to_68(mesh: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.pose.detectors.blazepose.detector import Roi
+from animcli.pose.detectors.blazepose.detector import ROI
 from animcli.pose.detectors.blazepose.landmarks import BODY_NETWORK, BodyNetwork
 
 TURNS: Final = (-0.35, -0.12, 0.0, 0.12, 0.35)  # radians
@@ -25,35 +25,35 @@ SHIFTS: Final = (-0.12, 0.0, 0.12)  # of the same, along the body
 WHOLE_WEIGHT: Final = 0.4
 """Of a look at the whole figure; a closer one counts 1 where it reaches."""
 
-SURE: Final = 0.9
+MIN_VIEW_SCORE: Final = 0.9
 """Closer looks at less than a body give nonsense, and say so."""
 
-MOST: Final = 8.0
+MAX_LOGIT: Final = 8.0
 """Logits are clipped to this: the network's run up to 1700 and would outvote all others."""
 
-FADE: Final = 32
+BORDER_FADE: Final = 32
 """Pixels of the crop over which a closer look fades out towards its border."""
 
 
 @dataclass(frozen=True)
-class Look:
+class CropView:
     """A square to look into, and whether it holds all of the figure."""
 
-    roi: Roi
+    roi: ROI
     whole: bool
 
 
-def outline(
-    network: BodyNetwork, picture: NDArray[np.uint8], roi: Roi
+def person_mask(
+    network: BodyNetwork, picture: NDArray[np.uint8], roi: ROI
 ) -> NDArray[np.float32]:
-    """Probability `(h, w)`, 0..1, that a pixel belongs to the figure within `roi`."""
+    """Probability that each pixel `(h, w)` belongs to the figure within `roi`, 0..1."""
     mean, _ = outline_logits(network, picture, roi)
     figure: NDArray[np.float32] = 0.5 * (1 + np.tanh(0.5 * mean))
     return figure
 
 
 def outline_logits(
-    network: BodyNetwork, picture: NDArray[np.uint8], roi: Roi
+    network: BodyNetwork, picture: NDArray[np.uint8], roi: ROI
 ) -> tuple[NDArray[np.float32], float]:
     """The outline within `roi` as logits `(h, w)`, and how sure the looks were of a body,
     0..1 in the mean.
@@ -62,14 +62,14 @@ def outline_logits(
     total = np.zeros((height, width), np.float32)
     weight = np.zeros((height, width), np.float32)
     sure = []
-    for look in looks(roi):
+    for look in crop_views(roi):
         body = network.read(picture, look.roi)
         sure.append(body.sure)
-        if not look.whole and body.sure < SURE:
+        if not look.whole and body.sure < MIN_VIEW_SCORE:
             continue
-        logits = np.clip(body.outline, -MOST, MOST)
+        logits = np.clip(body.mask, -MAX_LOGIT, MAX_LOGIT)
         if look.whole:  # there is no figure outside of it
-            total += WHOLE_WEIGHT * _back(logits, look.roi, (width, height), -MOST)
+            total += WHOLE_WEIGHT * _back(logits, look.roi, (width, height), -MAX_LOGIT)
             weight += WHOLE_WEIGHT
         else:
             reach = _back(_FADING, look.roi, (width, height), 0)
@@ -78,22 +78,22 @@ def outline_logits(
     return total / weight, float(np.mean(sure))
 
 
-def looks(roi: Roi) -> Iterator[Look]:
+def crop_views(roi: ROI) -> Iterator[CropView]:
     """Every square to look into, each as it is and mirrored."""
     for mirror in (1, -1):
         for turn in TURNS:
-            yield Look(
-                Roi(roi.x, roi.y, mirror * roi.width, roi.height, roi.angle + turn), True
+            yield CropView(
+                ROI(roi.x, roi.y, mirror * roi.width, roi.height, roi.angle + turn), True
             )
         for closer in CLOSER:
             for shift in SHIFTS:
                 near = roi.raised(shift)
                 side = roi.width * closer
-                yield Look(Roi(near.x, near.y, mirror * side, side, roi.angle), False)
+                yield CropView(ROI(near.x, near.y, mirror * side, side, roi.angle), False)
 
 
 def _back(
-    crop: NDArray[np.float32], roi: Roi, size: tuple[int, int], outside: float
+    crop: NDArray[np.float32], roi: ROI, size: tuple[int, int], outside: float
 ) -> NDArray[np.float32]:
     """Values of a crop where they lie in a picture of `size` (w, h)."""
     back = cv2.warpPerspective(
@@ -109,7 +109,7 @@ def _back(
 
 def _fading() -> NDArray[np.float32]:
     step = np.arange(BODY_NETWORK.size, dtype=np.float32)
-    edge = np.minimum(1, np.minimum(step, step[::-1]) / FADE)
+    edge = np.minimum(1, np.minimum(step, step[::-1]) / BORDER_FADE)
     return np.minimum(edge[:, None], edge)
 
 

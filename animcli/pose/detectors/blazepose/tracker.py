@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from animcli.pose.detectors.blazepose.detector import (
     PERSON_DETECTOR,
     PERSON_GRIDS,
-    Detector,
-    Roi,
+    ROI,
+    SSDDetector,
     body_roi,
     find_people,
     whole,
@@ -35,27 +35,28 @@ from animcli.pose.detectors.blazepose.landmarks import (
     FaceNetwork,
     Hand,
     HandNetwork,
-    to_skeleton,
+    to_keypoints,
 )
-from animcli.pose.detectors.blazepose.segmentation import outline, outline_logits
+from animcli.pose.detectors.blazepose.segmentation import outline_logits, person_mask
 
 DRAW_THRESHOLD = 0.5
-"""BlazePose guesses hidden joints, with low scores; up to this one they aren't drawn."""
+"""BlazePose guesses hidden keypoints, with low scores; up to this one they aren't drawn."""
 
 BODY_FOUND = 0.5
 PERSON_FOUND = (0.5, 0.3)
 """First the published threshold; then one that also finds drawn half figures (0.39)."""
 
-DOUBT = 0.9
+LEAST_BODY_SCORE = 0.9
 """A square that slides from one person to another, as they touch, shows in a body less sure
 than this (0.72 to 0.85 where all others of a clip had 0.98); the detector then decides."""
 
-NEAR = 1.5
-"""How far around its last square a lost person is searched before the whole picture is."""
+SEARCH_SCALE = 1.5
+"""Size of the region around its last ROI in which a lost person is searched before the
+whole picture is."""
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class BlazePoseDetection:
     """One person in one picture.
 
     points: `(134, 2)` float32 pixels, in the order of `keypoints`.
@@ -82,11 +83,11 @@ class BlazePose:
     def __init__(
         self, models: Path, *, hands: bool = True, face: bool = True, threads: int = 1
     ) -> None:
-        self._detector = Detector(PERSON_DETECTOR, PERSON_GRIDS, models, threads)
+        self._detector = SSDDetector(PERSON_DETECTOR, PERSON_GRIDS, models, threads)
         self._body = BodyNetwork(models, threads)
         self._hands = HandNetwork(models, threads) if hands else None
         self._face = FaceNetwork(models, threads) if face else None
-        self._roi: Roi | None = None
+        self._roi: ROI | None = None
 
     @property
     def state(self) -> tuple[float, ...]:
@@ -102,7 +103,7 @@ class BlazePose:
             self._roi = None
             return
         x, y, side, angle = state
-        self._roi = Roi(x, y, side, side, angle)
+        self._roi = ROI(x, y, side, side, angle)
 
     def reset(self) -> None:
         """Forget whom to follow; the next frame is searched."""
@@ -115,7 +116,7 @@ class BlazePose:
         left, top, right, bottom = box
         if right <= left or bottom <= top:
             raise ValueError(f"a box wants left < right and top < bottom, got {box}")
-        region = Roi((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
+        region = ROI((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
         region = region.grown(1.25)
         for threshold in PERSON_FOUND:
             people = find_people(self._detector, picture, region, threshold)
@@ -124,7 +125,7 @@ class BlazePose:
                 return
         self._roi = region
 
-    def detect(self, picture: NDArray[np.uint8]) -> Detection | None:
+    def detect(self, picture: NDArray[np.uint8]) -> BlazePoseDetection | None:
         """The person in a picture `(h, w, 3)` RGB, or None if there's none to be found."""
         body = None if self._roi is None else self.body_near(picture, self._roi)
         if body is None:
@@ -135,7 +136,7 @@ class BlazePose:
         self._roi = body_roi(body.hips, body.rim)
         return self.detail(picture, body)
 
-    def detail(self, picture: NDArray[np.uint8], body: Body) -> Detection:
+    def detail(self, picture: NDArray[np.uint8], body: Body) -> BlazePoseDetection:
         """A body with its hands and face, where they are wanted."""
         left = right = face = None
         if self._hands is not None:
@@ -144,45 +145,47 @@ class BlazePose:
         if self._face is not None:
             face = self._face.read(picture, body)
         height, width = picture.shape[:2]
-        points, scores = to_skeleton(body, face, left, right, (width, height))
-        return Detection(points, scores, body, face, left, right)
+        points, scores = to_keypoints(body, face, left, right, (width, height))
+        return BlazePoseDetection(points, scores, body, face, left, right)
 
-    def squares(self, picture: NDArray[np.uint8]) -> list[Roi]:
+    def rois(self, picture: NDArray[np.uint8]) -> list[ROI]:
         """The square about each person whom a picture shows for sure."""
         return find_people(self._detector, picture, whole(picture), PERSON_FOUND[0])
 
     def count(self, picture: NDArray[np.uint8]) -> int:
-        """How many people a still picture shows for sure; `detect` may find one more."""
-        return len(self.squares(picture))
+        """Number of people whom a still picture shows for sure; `detect` may find one
+        more.
+        """
+        return len(self.rois(picture))
 
     def segment(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """How surely each pixel `(h, w)` of a still picture belongs to the person in it,
-        0..1, or None if there's nobody. Whom `detect` follows isn't touched.
+        """Probability that each pixel `(h, w)` of a still picture belongs to the person in
+        it, 0..1, or None if there's nobody. Whom `detect` follows isn't touched.
         """
         body = self.body_anywhere(picture)
         if body is None:
             return None
-        return outline(self._body, picture, body_roi(body.hips, body.rim))
+        return person_mask(self._body, picture, body_roi(body.hips, body.rim))
 
     def segment_in(
-        self, picture: NDArray[np.uint8], roi: Roi
+        self, picture: NDArray[np.uint8], roi: ROI
     ) -> tuple[NDArray[np.float32], float]:
         """The outline of whoever is in a square, as logits `(h, w)`, and how sure it is
         that there is a body, 0..1.
         """
         return outline_logits(self._body, picture, roi)
 
-    def body_in(self, picture: NDArray[np.uint8], roi: Roi) -> Body | None:
+    def body_in(self, picture: NDArray[np.uint8], roi: ROI) -> Body | None:
         """The body in a square, or None if there is none."""
         body = self._body.read(picture, roi)
         return body if body.sure > BODY_FOUND else None
 
-    def body_near(self, picture: NDArray[np.uint8], roi: Roi) -> Body | None:
+    def body_near(self, picture: NDArray[np.uint8], roi: ROI) -> Body | None:
         """The body where the last one was, or a surer one around there."""
         body = self.body_in(picture, roi)
-        if body is not None and body.sure > DOUBT:
+        if body is not None and body.sure > LEAST_BODY_SCORE:
             return body
-        other = self._body_within(picture, replace(roi.grown(NEAR), angle=0.0))
+        other = self._body_within(picture, replace(roi.grown(SEARCH_SCALE), angle=0.0))
         if body is None or (other is not None and other.sure > body.sure):
             return other
         return body
@@ -193,7 +196,7 @@ class BlazePose:
         body = self._body_within(picture, everywhere)
         return self.body_in(picture, everywhere) if body is None else body
 
-    def _body_within(self, picture: NDArray[np.uint8], region: Roi) -> Body | None:
+    def _body_within(self, picture: NDArray[np.uint8], region: ROI) -> Body | None:
         """The surest body that the detector finds in a region."""
         for threshold in PERSON_FOUND:
             people = find_people(self._detector, picture, region, threshold)
@@ -202,38 +205,42 @@ class BlazePose:
         return None
 
 
-EVERY: Final = 10  # frames between looks of the person detector; a look is 10 ms
-MOST: Final = 6  # people; each costs as much as the first, and those left out are smaller
-SAME_SQUARE: Final = 0.15  # of its side: a find whose middle is nearer is followed already
+BLAZEPOSE_DETECT_EVERY: Final = (
+    10  # frames between looks of the person detector; a look is 10 ms
+)
+MAX_PEOPLE: Final = (
+    6  # people; each costs as much as the first, and those left out are smaller
+)
+SAME_ROI: Final = 0.15  # of its side: a find whose middle is nearer is followed already
 SAME_BODY: Final = 0.1  # of its size, mean over landmarks: two nearer to each other are one
 
 
 @dataclass(frozen=True)
-class State:
+class BlazePoseState:
     """All that the next frame depends on.
 
-    squares: where to look for each body. since: frames since the detector looked; None
+    rois: where to look for each body. since: frames since the detector looked; None
     before it ever did.
     """
 
-    squares: tuple[Roi, ...] = ()
+    rois: tuple[ROI, ...] = ()
     since: int | None = None
 
     def to_numbers(self) -> tuple[float, ...]:
-        """The same, to be kept with the joints of a part of a clip."""
-        squares = [(roi.x, roi.y, roi.width, roi.angle) for roi in self.squares]
+        """The same, to be kept with the keypoints of a part of a clip."""
+        rois = [(roi.x, roi.y, roi.width, roi.angle) for roi in self.rois]
         since = -1 if self.since is None else self.since
-        return (float(since), *(number for square in squares for number in square))
+        return (float(since), *(number for roi in rois for number in roi))
 
     @classmethod
-    def from_numbers(cls, numbers: Sequence[float]) -> "State":
-        """What `to_numbers` gave."""
+    def from_numbers(cls, numbers: Sequence[float]) -> "BlazePoseState":
+        """Inverse of `to_numbers`."""
         since = int(numbers[0])
-        squares = tuple(
-            Roi(x, y, side, side, angle)
+        rois = tuple(
+            ROI(x, y, side, side, angle)
             for x, y, side, angle in zip(*[iter(numbers[1:])] * 4, strict=True)
         )
-        return cls(squares, None if since < 0 else since)
+        return cls(rois, None if since < 0 else since)
 
 
 class BlazePeople:
@@ -246,7 +253,7 @@ class BlazePeople:
         self, models: Path, *, hands: bool = True, face: bool = True, threads: int = 1
     ) -> None:
         self._look = BlazePose(models, hands=hands, face=face, threads=threads)
-        self._state = State()
+        self._state = BlazePoseState()
 
     @property
     def state(self) -> tuple[float, ...]:
@@ -259,47 +266,49 @@ class BlazePeople:
 
     def restore(self, state: Sequence[float]) -> None:
         """Go on as after the frame that left `state`; `(-1,)` is before any frame."""
-        self._state = State.from_numbers(state)
+        self._state = BlazePoseState.from_numbers(state)
 
     def count(self, picture: NDArray[np.uint8]) -> int:
-        """How many people a still picture shows for sure; `people` may find one more."""
+        """Number of people whom a still picture shows for sure; `people` may find one
+        more.
+        """
         return self._look.count(picture)
 
-    def people(self, picture: NDArray[np.uint8]) -> tuple[Detection, ...]:
+    def people(self, picture: NDArray[np.uint8]) -> tuple[BlazePoseDetection, ...]:
         """The people of the next frame, nobody being an empty tuple.
 
         picture: `(h, w, 3)` uint8 RGB.
         """
         state = self._state
-        followed = [self._look.body_near(picture, roi) for roi in state.squares]
+        followed = [self._look.body_near(picture, roi) for roi in state.rois]
         bodies = [body for body in followed if body is not None]
-        due = state.since is None or state.since + 1 >= EVERY
+        due = state.since is None or state.since + 1 >= BLAZEPOSE_DETECT_EVERY
         looked = due or len(bodies) < len(followed) or not bodies
         if looked:
             near = [body_roi(body.hips, body.rim) for body in bodies]
-            for roi in self._look.squares(picture):
-                if any(is_same_square(roi, other) for other in near):
+            for roi in self._look.rois(picture):
+                if any(is_same_roi(roi, other) for other in near):
                     continue
                 body = self._look.body_in(picture, roi)
                 if body is not None:
                     bodies.append(body)
         if not bodies and (body := self._look.body_anywhere(picture)) is not None:
             bodies = [body]
-        bodies = the_largest(distinct(bodies), MOST)
-        self._state = State(
+        bodies = the_largest(distinct_bodies(bodies), MAX_PEOPLE)
+        self._state = BlazePoseState(
             tuple(body_roi(body.hips, body.rim) for body in bodies),
             0 if looked else (state.since or 0) + 1,
         )
         return tuple(self._look.detail(picture, body) for body in bodies)
 
 
-def is_same_square(one: Roi, other: Roi) -> bool:
-    """Whether two squares are about one body."""
+def is_same_roi(one: ROI, other: ROI) -> bool:
+    """Tell if two ROIs are about one body."""
     away = float(np.hypot(one.x - other.x, one.y - other.y))
-    return away < SAME_SQUARE * max(one.width, other.width)
+    return away < SAME_ROI * max(one.width, other.width)
 
 
-def distinct(bodies: Sequence[Body]) -> list[Body]:
+def distinct_bodies(bodies: Sequence[Body]) -> list[Body]:
     """Those who stand for themselves: two squares can come to lie on one body.
 
     Of two the surer one stays.

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from animcli.errors import DeviceError, WeightsError
 from animcli.pose import keypoints as s
-from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE, Channels, DWPose
-from animcli.pose.tracking import Person, Tracker
+from animcli.pose.detectors.dwpose import DETECTOR_FILE, POSE_FILE, DWPose
+from animcli.pose.tracking import Detection, Tracker
 
 SIZE = (1280, 720)
 DOTS = range(24)
@@ -29,7 +29,7 @@ def middle_neck(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points
 
 
-def assert_found(person: Person, points: NDArray[np.float64]) -> None:
+def assert_found(person: Detection, points: NDArray[np.float64]) -> None:
     # 1 px: half a class is 0.4 px of this picture, and dots are drawn to 1/16 px.
     away = np.abs(person.points - middle_neck(points))[DOTS]
     assert away.max() < 1
@@ -64,7 +64,7 @@ def test_pictures_of_any_size_will_do(models: Path, size: tuple[int, int]) -> No
 def test_two_who_cross_are_found_and_keep_their_tracks(models: Path) -> None:
     pairs = [(figure(300 + 14 * t, t), figure(980 - 14 * t, t, 380, 1)) for t in range(48)]
     tracker = Tracker(0.3)
-    detector = DWPose(models, every=5)
+    detector = DWPose(models, detect_every=5)
     numbers = []
     for t, pair in enumerate(pairs):
         people = detector.people(figure_models.draw(list(pair), SIZE))
@@ -99,7 +99,7 @@ def test_nobody_is_nobody(models: Path) -> None:
 def test_somebody_who_goes_and_comes_back_leaves_a_gap(models: Path) -> None:
     here = figure_models.draw([figure(640, 0)], SIZE)
     empty = figure_models.draw([], SIZE)
-    detector = DWPose(models, every=4)
+    detector = DWPose(models, detect_every=4)
     counts = [
         len(detector.people(frame)) for frame in [here] * 3 + [empty] * 5 + [here] * 5
     ]
@@ -107,7 +107,7 @@ def test_somebody_who_goes_and_comes_back_leaves_a_gap(models: Path) -> None:
 
 
 def test_a_person_who_leaps_out_of_the_box_is_looked_for(models: Path) -> None:
-    detector = DWPose(models, every=100)
+    detector = DWPose(models, detect_every=100)
     detector.people(figure_models.draw([figure(200, 0)], SIZE))
     far = figure(1000, 0)
     [person] = detector.people(figure_models.draw([far], SIZE))
@@ -116,7 +116,7 @@ def test_a_person_who_leaps_out_of_the_box_is_looked_for(models: Path) -> None:
 
 
 def test_the_detector_looks_at_every_nth_frame(models: Path) -> None:
-    detector = DWPose(models, every=3)
+    detector = DWPose(models, detect_every=3)
     frame = figure_models.draw([figure(640, 0)], SIZE)
     looked = []
     for _ in range(7):
@@ -140,7 +140,7 @@ def test_a_clip_can_be_stopped_and_gone_on_with(models: Path) -> None:
 def test_the_published_order_gives_the_joint_network_blue_first(models: Path) -> None:
     frame = figure_models.draw([figure(640, 0)], SIZE)
     # The stand-in knows its dots by their colours, and knows none of them in this order.
-    assert DWPose(models, channels=Channels.PUBLISHED).people(frame) == ()
+    assert DWPose(models, bgr_input=True).people(frame) == ()
 
 
 def test_a_model_made_for_one_crop_at_a_time_gives_the_same(

@@ -1,4 +1,4 @@
-"""Boxes, crops and joints are those of the published pipeline."""
+"""Boxes, crops and keypoints are those of the published pipeline."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A person in a still picture is looked at until the joints stay."""
+"""A person in a still picture is looked at until the keypoints stay."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,16 @@ import pytest
 from builders.stages import Spot
 from numpy.typing import NDArray
 
-from animcli.pose.detectors.registry import LOOKS, find_in_picture
-from animcli.pose.keypoints import JOINTS
+from animcli.pose.detectors.registry import STILL_RUNS, find_in_picture
+from animcli.pose.keypoints import KEYPOINTS
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
 
 class Settling:
-    """Has the joints of a figure 100 px high nearer to their places with every look.
+    """Has the keypoints of a figure 100 px high nearer to their places with every look.
 
-    away: how many pixels to the right the joints are at each look, the last for ever.
+    away: how many pixels to the right the keypoints are at each look, the last for ever.
     """
 
     def __init__(self, *away: float) -> None:
@@ -31,11 +31,11 @@ class Settling:
         return 1
 
     def people(self, picture: NDArray[np.uint8]) -> Sequence[Spot]:
-        points = np.zeros((JOINTS, 2), np.float32)
-        points[:, 1] = np.linspace(0, 100 * (JOINTS - 1) / 17, JOINTS)
+        points = np.zeros((KEYPOINTS, 2), np.float32)
+        points[:, 1] = np.linspace(0, 100 * (KEYPOINTS - 1) / 17, KEYPOINTS)
         points[:, 0] = self.away[min(self.looks, len(self.away) - 1)]
         self.looks += 1
-        return [Spot(points, np.ones(JOINTS, np.float32))]
+        return [Spot(points, np.ones(KEYPOINTS, np.float32))]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ class Settling:
     [
         ((3.0,), 2, 3.0),
         ((50.0, 8.0, 1.0, 0.5), 4, 0.5),
-        ((0.0, 9.0, 0.0, 9.0, 0.0, 9.0, 0.0), LOOKS, 9.0),
+        ((0.0, 9.0, 0.0, 9.0, 0.0, 9.0, 0.0), STILL_RUNS, 9.0),
     ],
 )
-def test_a_still_picture_is_looked_at_until_joints_stay(
+def test_a_still_picture_is_looked_at_until_keypoints_stay(
     away: tuple[float, ...], looks: int, last: float
 ) -> None:
     detector = Settling(*away)

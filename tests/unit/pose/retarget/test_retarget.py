@@ -146,7 +146,7 @@ def test_jumps_are_kept() -> None:
     take = dancer.perform(USUAL, dancer.dance(22))
     motion = dancer.film(take, dancer.STAGE)
     result = retarget(motion, dancer.portrait(USUAL))
-    highest = take.joints[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE], 1].min(axis=1).argmax()
+    highest = take.keypoints[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE], 1].min(axis=1).argmax()
     lowest = result.points[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE], 1].max(axis=1)
     jumped = (np.percentile(lowest, 90) - lowest[highest]) / dancer.PORTRAIT.height_px(
         USUAL
@@ -297,7 +297,7 @@ def test_a_figure_that_leaves_the_picture_is_told_and_shrunk_on_demand() -> None
     small = replace(reference, size=(300, 700))
     told = retarget(motion, small)
     assert any("leave the picture" in note for note in told.origin.retarget["notes"])
-    fitted = retarget(motion, small, fit=True)
+    fitted = retarget(motion, small, keep_in_frame=True)
     assert fitted.origin.retarget["shrunk"] < 1
 
 
@@ -305,7 +305,7 @@ def test_a_figure_that_walks_out_of_the_picture_is_shrunk_into_it() -> None:
     motion, reference = filmed(21), dancer.portrait(USUAL)
     nearer = np.linspace(0, 400, len(motion), dtype=np.float32)  # px farther down
     points = motion.points + np.stack([0 * nearer, nearer], axis=1)[:, None]
-    fitted = retarget(replace(motion, points=points), reference, fit=True)
+    fitted = retarget(replace(motion, points=points), reference, keep_in_frame=True)
     assert 0.4 < fitted.origin.retarget["shrunk"] < 1
 
 
@@ -317,7 +317,7 @@ def with_room(reference: PoseSequence) -> PoseSequence:
 
 def cut_at(reference: PoseSequence, motion: PoseSequence, share: float) -> PoseSequence:
     """The picture so narrow that a share of the motion's body lies right of it."""
-    plain = retarget(motion, reference).points[:, s.BODY, 0][motion.seen[:, s.BODY]]
+    plain = retarget(motion, reference).points[:, s.BODY, 0][motion.visible[:, s.BODY]]
     edge = int(np.percentile(plain, 100 * (1 - share)))
     return replace(reference, size=(edge, reference.size[1]))
 
@@ -325,7 +325,7 @@ def cut_at(reference: PoseSequence, motion: PoseSequence, share: float) -> PoseS
 def test_a_figure_that_wanders_off_is_moved_aside_on_demand() -> None:
     motion = filmed(23)
     narrow = cut_at(with_room(dancer.portrait(USUAL)), motion, 0.2)
-    fitted = retarget(motion, narrow, fit=True)
+    fitted = retarget(motion, narrow, keep_in_frame=True)
     moved = fitted.points - retarget(motion, narrow).points
     across = fitted.origin.retarget["moved_aside_px"]
     np.testing.assert_allclose(moved[..., 0], across, atol=0.06)  # it is rounded to 0.1
@@ -334,20 +334,23 @@ def test_a_figure_that_wanders_off_is_moved_aside_on_demand() -> None:
     assert fitted.origin.retarget["notes"][-1] == (
         f"moved {-across:.0f} px to the left to stay in the picture"
     )
-    out = fitted.points[:, s.BODY, 0][motion.seen[:, s.BODY]] >= narrow.size[0]
+    out = fitted.points[:, s.BODY, 0][motion.visible[:, s.BODY]] >= narrow.size[0]
     assert 0.045 < out.mean() <= 0.05  # no farther than it must
 
 
 def test_a_character_stays_in_its_place_for_a_hand_that_reaches_out() -> None:
     motion = filmed(23)
     narrow = cut_at(with_room(dancer.portrait(USUAL)), motion, 0.04)
-    assert retarget(motion, narrow, fit=True).origin.retarget["moved_aside_px"] == 0
+    assert (
+        retarget(motion, narrow, keep_in_frame=True).origin.retarget["moved_aside_px"] == 0
+    )
 
 
 def test_a_figure_that_stays_in_the_picture_is_not_moved() -> None:
     motion, reference = filmed(23), with_room(dancer.portrait(USUAL))
     np.testing.assert_array_equal(
-        retarget(motion, reference, fit=True).points, retarget(motion, reference).points
+        retarget(motion, reference, keep_in_frame=True).points,
+        retarget(motion, reference).points,
     )
 
 

@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from animcli.pose import keypoints
 from animcli.pose.detectors.blazepose.landmarks import (
+    HEATMAP_REACH,
     LEFT_HAND_FROM,
-    REACH,
     RIGHT_HAND_FROM,
     Body,
     Face,
     Hand,
     evenly,
-    refine,
+    refine_by_heatmap,
     sigmoid,
     to_68,
-    to_skeleton,
+    to_keypoints,
     trunk_length,
 )
 
@@ -37,34 +37,36 @@ def test_a_point_goes_to_the_one_cell_that_is_lit(x: int, y: int, dx: int, dy: i
     lit = (min(max(x + dx, 0), 63), min(max(y + dy, 0), 63))
     point = np.array([[(x + 0.5) / 64, (y + 0.5) / 64]])
     np.testing.assert_allclose(
-        refine(point, heatmap(lit)), [np.array(lit) / 64], atol=1e-12
+        refine_by_heatmap(point, heatmap(lit)), [np.array(lit) / 64], atol=1e-12
     )
 
 
 def test_light_further_away_doesnt_count() -> None:
     point = np.array([[0.5, 0.5]])
-    lit = heatmap((32 + REACH + 1, 32))
-    np.testing.assert_array_equal(refine(point, lit), point)
+    lit = heatmap((32 + HEATMAP_REACH + 1, 32))
+    np.testing.assert_array_equal(refine_by_heatmap(point, lit), point)
 
 
 def test_between_two_lit_cells_a_point_goes_to_their_middle() -> None:
     point = np.array([[0.5, 0.5]])
     np.testing.assert_allclose(
-        refine(point, heatmap((31, 32), (34, 32))), [[32.5 / 64, 0.5]], atol=1e-12
+        refine_by_heatmap(point, heatmap((31, 32), (34, 32))),
+        [[32.5 / 64, 0.5]],
+        atol=1e-12,
     )
 
 
 @given(st.floats(-3, 4), st.floats(-3, 4))
 def test_a_point_in_the_dark_or_outside_stays(x: float, y: float) -> None:
     point = np.array([[x, y]])
-    np.testing.assert_array_equal(refine(point, heatmap()), point)
+    np.testing.assert_array_equal(refine_by_heatmap(point, heatmap()), point)
 
 
 def test_each_point_has_its_own_channel() -> None:
     light = np.concatenate([heatmap((10, 10)), heatmap(), heatmap((12, 11))], axis=2)
     points = np.full((2, 2), 11 / 64)
     expected = [[10 / 64, 10 / 64], [11 / 64, 11 / 64]]
-    np.testing.assert_allclose(refine(points, light), expected, atol=1e-12)
+    np.testing.assert_allclose(refine_by_heatmap(points, light), expected, atol=1e-12)
 
 
 def test_extreme_logits_dont_overflow() -> None:
@@ -98,12 +100,12 @@ def body(visibility: float = 1.0) -> Body:
         sure=1.0,
         hips=points[23],
         rim=points[0],
-        outline=np.zeros((256, 256), np.float32),
+        mask=np.zeros((256, 256), np.float32),
     )
 
 
-def test_body_joints_come_from_landmarks_of_the_same_name() -> None:
-    points, scores = to_skeleton(body(), None, None, None, (400, 400))
+def test_body_keypoints_come_from_landmarks_of_the_same_name() -> None:
+    points, scores = to_keypoints(body(), None, None, None, (400, 400))
     for row, name in enumerate(keypoints.BODY_NAMES):
         if name != "neck":
             landmark = NAMES.index(name)
@@ -112,7 +114,7 @@ def test_body_joints_come_from_landmarks_of_the_same_name() -> None:
 
 
 def test_feet_come_from_landmarks_and_small_toes_from_nowhere() -> None:
-    points, scores = to_skeleton(body(), None, None, None, (400, 400))
+    points, scores = to_keypoints(body(), None, None, None, (400, 400))
     meant = {"left_big_toe": "left_foot_index", "right_big_toe": "right_foot_index"}
     for row, name in enumerate(keypoints.FEET_NAMES, start=keypoints.FEET.start):
         if name.endswith("small_toe"):
@@ -123,32 +125,32 @@ def test_feet_come_from_landmarks_and_small_toes_from_nowhere() -> None:
 
 
 def test_the_neck_is_between_the_shoulders_and_as_sure_as_the_worse() -> None:
-    points, scores = to_skeleton(body(), None, None, None, (400, 400))
+    points, scores = to_keypoints(body(), None, None, None, (400, 400))
     np.testing.assert_array_equal(points[keypoints.NECK], [115, 57.5])
     assert scores[keypoints.NECK] == scores[keypoints.LEFT_SHOULDER]
 
 
 def test_a_hidden_joint_scores_visibility_times_presence() -> None:
-    full = to_skeleton(body(1.0), None, None, None, (400, 400))[1]
-    half = to_skeleton(body(0.5), None, None, None, (400, 400))[1]
+    full = to_keypoints(body(1.0), None, None, None, (400, 400))[1]
+    half = to_keypoints(body(0.5), None, None, None, (400, 400))[1]
     np.testing.assert_allclose(half, full / 2)
 
 
 def test_joints_more_than_two_percent_outside_score_nothing() -> None:
-    _, scores = to_skeleton(body(), None, None, None, (100, 400))
+    _, scores = to_keypoints(body(), None, None, None, (100, 400))
     seen = {
         name for name, score in zip(keypoints.BODY_NAMES, scores, strict=False) if score
     }
     assert seen == {"nose", "right_eye", "left_eye", "right_ear", "left_ear"}
-    assert to_skeleton(body(), None, None, None, (79, 400))[1][keypoints.RIGHT_EAR] > 0
-    assert to_skeleton(body(), None, None, None, (78, 400))[1][keypoints.RIGHT_EAR] == 0
+    assert to_keypoints(body(), None, None, None, (79, 400))[1][keypoints.RIGHT_EAR] > 0
+    assert to_keypoints(body(), None, None, None, (78, 400))[1][keypoints.RIGHT_EAR] == 0
 
 
 def test_hands_and_face_take_their_rows() -> None:
     left, right = Hand(np.full((21, 2), 140.0), 0.75), Hand(np.full((21, 2), 150.0), 0.875)
     left.points[:, 1], right.points[:, 1] = 70, 90
     face = Face(np.full((468, 2), 3.0), 0.625)
-    points, scores = to_skeleton(body(), face, left, right, (400, 400))
+    points, scores = to_keypoints(body(), face, left, right, (400, 400))
     for rows, value, score in (
         (keypoints.LEFT_HAND, (140, 70), 0.75),
         (keypoints.RIGHT_HAND, (150, 90), 0.875),
@@ -164,7 +166,7 @@ def test_hands_and_face_take_their_rows() -> None:
 def test_a_hand_far_from_its_wrist_is_not_taken(away: float, score: float) -> None:
     wrist = np.array([150.0, 75.0])  # and 0.3 trunk lengths are 40.2 px
     hand = Hand(np.tile(wrist + np.array([0, away]), (21, 1)), 0.75)
-    _, scores = to_skeleton(body(), None, hand, None, (400, 400))
+    _, scores = to_keypoints(body(), None, hand, None, (400, 400))
     np.testing.assert_array_equal(scores[keypoints.LEFT_HAND], score)
 
 
@@ -175,7 +177,7 @@ def test_a_trunk_that_points_at_us_is_longer_than_it_looks() -> None:
 
 
 def test_without_hands_and_face_their_rows_score_nothing() -> None:
-    _, scores = to_skeleton(body(), None, None, None, (400, 400))
+    _, scores = to_keypoints(body(), None, None, None, (400, 400))
     assert not scores[keypoints.FACE.start :].any()
 
 

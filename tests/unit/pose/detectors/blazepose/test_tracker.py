@@ -8,15 +8,15 @@ from builders import two_dancers
 from numpy.typing import NDArray
 
 from animcli.errors import WeightsError
-from animcli.pose.detectors.blazepose.detector import Looker, Network, Roi
+from animcli.pose.detectors.blazepose.detector import ROI, LiteRTModel, Network
 from animcli.pose.detectors.blazepose.landmarks import Body
 from animcli.pose.detectors.blazepose.tracker import (
+    BLAZEPOSE_DETECT_EVERY,
     DRAW_THRESHOLD,
-    EVERY,
     BlazePeople,
     BlazePose,
-    State,
-    distinct,
+    BlazePoseState,
+    distinct_bodies,
     the_largest,
 )
 from animcli.pose.keypoints import NECK
@@ -30,7 +30,7 @@ SEED, SIZE = 1, (256, 384)
 
 @pytest.fixture(scope="module")
 def drawings() -> list[Drawing]:
-    """Eight frames of a drawn dancer, with the true joints and figure."""
+    """Eight frames of a drawn dancer, with the true keypoints and figure."""
     return list(clip(SEED, 8, SIZE, rate=12.0))
 
 
@@ -49,7 +49,7 @@ def test_a_drawn_dancer_is_found_where_it_was_drawn(
     for drawing in drawings:
         found = blazepose.detect(drawing.picture)
         assert found is not None
-        truth = drawing.joints[limbs, :2]
+        truth = drawing.keypoints[limbs, :2]
         errors.append(np.linalg.norm(found.points[limbs] - truth, axis=1))
     # 5 % of the picture's height: twice what was measured on drawn figures (2.2 %)
     assert np.median(errors) < 0.05 * SIZE[1]
@@ -147,13 +147,15 @@ def test_a_missing_model_is_named_with_the_command_that_gets_it(tmp_path: Path) 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(b"<html>" * 100)
     with pytest.raises(WeightsError, match=r"a\.tflite isn't a LiteRT model"):
-        Looker(Network("a.tflite", 8, ((1,),)), tmp_path, threads=1)
+        LiteRTModel(Network("a.tflite", 8, ((1,),)), tmp_path, threads=1)
 
 
 @pytest.mark.blazepose
 def test_a_model_of_another_shape_is_named(blazepose_models: Path) -> None:
     with pytest.raises(WeightsError, match=r"no tensor of shape \(7,\)"):
-        Looker(Network("hand_recrop.tflite", 256, ((7,),)), blazepose_models, threads=1)
+        LiteRTModel(
+            Network("hand_recrop.tflite", 256, ((7,),)), blazepose_models, threads=1
+        )
 
 
 @pytest.mark.blazepose
@@ -180,14 +182,16 @@ def body(x: float, size: float = 100, sure: float = 1) -> Body:
 
 
 def test_a_state_survives_as_numbers() -> None:
-    squares = (Roi(1.5, 2, 30, 30, 0.1), Roi(4, 5, 60, 60, -2))
-    assert State.from_numbers(State(squares, 3).to_numbers()) == State(squares, 3)
-    assert State.from_numbers(State().to_numbers()) == State()
+    squares = (ROI(1.5, 2, 30, 30, 0.1), ROI(4, 5, 60, 60, -2))
+    assert BlazePoseState.from_numbers(
+        BlazePoseState(squares, 3).to_numbers()
+    ) == BlazePoseState(squares, 3)
+    assert BlazePoseState.from_numbers(BlazePoseState().to_numbers()) == BlazePoseState()
 
 
 def test_of_two_squares_on_one_body_the_surer_stays() -> None:
     less, other, more = body(3, sure=0.8), body(60), body(0)
-    assert distinct([less, other, more]) == [other, more]
+    assert distinct_bodies([less, other, more]) == [other, more]
 
 
 def test_the_largest_stay_in_their_order() -> None:
@@ -203,7 +207,10 @@ def people(blazepose_models: Path) -> BlazePeople:
 @pytest.fixture(scope="module")
 def pairs() -> list[NDArray[np.uint8]]:
     """Frames with a dancer on the left, and from the fourth on one on the right too."""
-    alone = [drawing.picture for drawing in clip(1, EVERY + 4, FILM_SIZE, rate=12.0)]
+    alone = [
+        drawing.picture
+        for drawing in clip(1, BLAZEPOSE_DETECT_EVERY + 4, FILM_SIZE, rate=12.0)
+    ]
     wall = np.full_like(alone[0], alone[0][0, 0])
     return [
         np.concatenate([picture, picture if index > 2 else wall], axis=1)
@@ -218,12 +225,16 @@ def test_going_on_from_a_state_finds_the_same_people(
     people.restore((-1,))
     unbroken = [people.people(picture) for picture in pairs]
     people.restore((-1,))
-    for picture in pairs[: EVERY + 2]:
+    for picture in pairs[: BLAZEPOSE_DETECT_EVERY + 2]:
         people.people(picture)
     kept = people.state
     people.people(pairs[0])
     people.restore(kept)
-    for picture, expected in zip(pairs[EVERY + 2 :], unbroken[EVERY + 2 :], strict=True):
+    for picture, expected in zip(
+        pairs[BLAZEPOSE_DETECT_EVERY + 2 :],
+        unbroken[BLAZEPOSE_DETECT_EVERY + 2 :],
+        strict=True,
+    ):
         for one, other in zip(people.people(picture), expected, strict=True):
             np.testing.assert_array_equal(one.points, other.points)
             np.testing.assert_array_equal(one.scores, other.scores)
@@ -231,7 +242,7 @@ def test_going_on_from_a_state_finds_the_same_people(
 
 @pytest.mark.blazepose
 def test_two_far_apart_are_followed_and_keep_their_numbers(people: BlazePeople) -> None:
-    pair = two_dancers.dance(EVERY + 2)
+    pair = two_dancers.dance(BLAZEPOSE_DETECT_EVERY + 2)
     people.restore((-1,))
     tracker = Tracker(DRAW_THRESHOLD)
     for index, picture in enumerate(pair.pictures):
@@ -255,7 +266,7 @@ def test_a_square_does_not_slide_to_somebody_who_is_touched(
     people: BlazePeople, media: Path
 ) -> None:
     people.restore((-1,))
-    with open_footage(media / "street_walk_audio.avi", quick=True) as reader:
+    with open_footage(media / "street_walk_audio.avi", fast_colour=True) as reader:
         necks = [
             people.people(frame.picture)[0].points[NECK, 0]
             for frame in reader.frames(125, 150)
