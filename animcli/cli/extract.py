@@ -7,8 +7,9 @@ choices mean something to the detector that looks for it.
 from __future__ import annotations
 
 import glob
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from animcli.cli.config import Options, flag
-from animcli.cli.options import Output, Overrides, options, read_view
+from animcli.cli.options import (
+    EachNth,
+    End,
+    Output,
+    Overrides,
+    Part,
+    Start,
+    options,
+    read_part,
+    read_view,
+)
 from animcli.cli.plan import (
     Command,
     Context,
@@ -72,6 +83,9 @@ def extract_pose(
     kind: Annotated[
         ExtractKind, typer.Option("--kind", help="Keypoints, or DensePose body parts.")
     ] = ExtractKind.KEYPOINTS,
+    start: Start = None,
+    end: End = None,
+    every: EachNth = None,
     *,
     overrides: Overrides,
 ) -> Command:
@@ -84,11 +98,16 @@ def extract_pose(
     `-o NAME_keypoints` the former, `-o NAME.mp4` a video of the skeleton. Of several
     videos, each is done even if another can't be; the exit code is then 9.
     """
+    part = read_part(start, end, every)
     if kind is ExtractKind.DENSEPOSE:
+        if part:
+            raise UsageError(
+                f"--{next(iter(part))} is about keypoints, and these have none"
+            )
         if view is not None:
             raise UsageError("--view is for motion capture, which --kind densepose isn't")
         return ExtractDensePose(tuple(videos), output, keep_going, overrides)
-    return ExtractPose(tuple(videos), output, keep_going, overrides, read_view(view))
+    return ExtractPose(tuple(videos), output, keep_going, overrides, read_view(view), part)
 
 
 @options("detector", "person", "camera", "keep_in_frame")
@@ -130,6 +149,7 @@ class ExtractPose:
     keep_going: bool
     overrides: Mapping[str, object]
     view: tuple[float, float] | None = None
+    part: Part = field(default_factory=dict)
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """A `.pose` for each video; one alone is handed on."""
@@ -145,7 +165,8 @@ class ExtractPose:
                 "give a folder that exists",
             )
         motions = [
-            read_motion(video, options, self.keep_going, self.view) for video in self.videos
+            read_motion(video, options, self.keep_going, self.view, part=self.part)
+            for video in self.videos
         ]
         for motion in motions:
             check_keypoints(motion)
@@ -174,6 +195,7 @@ class Retarget:
         from animcli.stages.retarget import RetargetStage
 
         options = context.config.options(self.overrides)
+        check_order(self.reference, self.motion, "anim retarget {motion} --to {picture}")
         motion = chosen_motion(
             self.motion, state, options, "anim retarget MOTION --to PICTURE"
         )
@@ -197,20 +219,48 @@ def chosen_motion(
     options: Options,
     usage: str,
     keep_going: bool = False,
+    follows: str | None = None,
+    part: Part | None = None,
 ) -> Motion:
     """The motion that a command names, or else the one that the line made before.
 
-    Raises UsageError where there is neither; `usage` shows how it is said.
+    follows, part: see `read_motion`. Raises UsageError where there is neither; `usage`
+    shows how it is said.
     """
     if said is not None:
-        return read_motion(said, options, keep_going)
+        return read_motion(said, options, keep_going, follows=follows, part=part)
+    if part:
+        raise UsageError(
+            f"--{next(iter(part))} is for footage, and the motion was made before",
+            "say it where the pose is found",
+        )
     if state.motion is None:
         raise UsageError("there is no motion", f"say which: {usage}")
     return state.motion
 
 
+VIDEOS: Final = frozenset(
+    {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".ts", ".mpg", ".pose", ".bvh"}
+)
+PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".heic"})
+
+
+def check_order(picture: Path, motion: Path | None, usage: str) -> None:
+    """Raise UsageError where a picture and a motion were exchanged; `usage` is the line."""
+    if motion is None or motion.suffix.lower() not in PICTURES:
+        return
+    if picture.suffix.lower() in VIDEOS - {POSE}:
+        right = usage.format(
+            picture=shlex.quote(str(motion)), motion=shlex.quote(str(picture))
+        )
+        raise UsageError(
+            f"{motion} is a picture and {picture} a motion: they are the wrong way round",
+            right,
+        )
+
+
 def check_keypoints(motion: Motion) -> None:
-    """Raise UsageError for a drawn video, in which nobody's keypoints can be found."""
+    """Raise UsageError for frames that were drawn without keypoints."""
     if motion.drawn is not None:
         preset = next(name for name, kind in DRAWINGS.items() if kind == motion.drawn)
         raise UsageError(
@@ -233,11 +283,15 @@ def read_motion(
     options: Options,
     keep_going: bool = False,
     view: tuple[float, float] | None = None,
+    follows: str | None = None,
+    part: Part | None = None,
 ) -> Motion:
     """The motion in a pose file, in keypoints or in motion capture, or the one to be found
     in footage.
 
     view: from where motion capture is seen: degrees around and above.
+    follows: `densepose` or `skeleton`: a video that looks so is followed as it is.
+    part: of footage, the one that is meant.
     """
     from animcli.stages.convert import ReadBvh, ReadOpenPose
     from animcli.stages.extract import ExtractStage
@@ -245,15 +299,20 @@ def read_motion(
     is_pose = path.suffix.lower() == POSE
     if keep_going and (is_pose or is_keypoints(path) or is_capture(path)):
         raise UsageError(f"--keep-going is for footage, and {path} holds keypoints already")
+    if part and (is_pose or is_keypoints(path) or is_capture(path)):
+        raise UsageError(
+            f"--{next(iter(part))} is for footage, and {path} holds keypoints already"
+        )
     if is_pose:
-        return Motion(path, name_of(path), video=video_of(path))
+        video, begins = video_of(path)
+        return Motion(path, name_of(path), video=video, begins=begins)
     rate = options.fps or USUAL_RATE
     if is_keypoints(path):
         return Motion(ReadOpenPose(path, rate), name_of(path))
     if is_capture(path):
         return Motion(ReadBvh(path, *(view or ())), name_of(path))
-    if (drawn := control_kind(path)) is not None:
-        return Motion(path, name_of(path), video=path, drawn=drawn)
+    if follows is not None and not part and control_kind(path) == follows:
+        return Motion(path, name_of(path), video=path, drawn=follows)
     check_detector(options)
     usual = ExtractStage(path)
     stage = replace(
@@ -268,8 +327,10 @@ def read_motion(
         device=detector_device(options),
         detect_every=options.detect_every or usual.detect_every,
         bgr_input=options.bgr_input or usual.bgr_input,
+        **(part or {}),  # type: ignore[arg-type]  # fields of it, by name
     )
-    return Motion(stage, name_of(path), video=None if path.is_dir() else path)
+    there = None if path.is_dir() else path
+    return Motion(stage, name_of(path), video=there, begins=stage.start)
 
 
 def motion_step(motion: Motion, out: Path | None, name: str) -> Step:
@@ -322,8 +383,9 @@ def has_no_rate(path: Path) -> bool:
     return path.is_dir() or is_keypoints(path)
 
 
-def video_of(pose: Path) -> Path | None:
-    """The video that a pose was taken from, if it still lies beside it under its name.
+def video_of(pose: Path) -> tuple[Path | None, Fraction]:
+    """The video that a pose was taken from, if it still lies beside it under its name; and
+    at how many seconds of it the pose begins.
 
     A pose file names its video by what is in it, not by where it is.
     """
@@ -332,12 +394,17 @@ def video_of(pose: Path) -> Path | None:
     namesakes = pose.parent.glob(f"{glob.escape(pose.stem)}.*")
     beside = [each for each in namesakes if each != pose]
     if not beside or not pose.is_file():
-        return None
+        return None, Fraction(0)
     from animcli.pose.io_pose import read_pose
 
-    digest = read_pose(pose).origin.source.get("sha256")
+    source = read_pose(pose).origin.source
+    digest = source.get("sha256")
     found = (each for each in beside if each.is_file() and hash_file(each) == digest)
-    return next(found, None)
+    try:
+        begins = Fraction(str(source.get("start", 0)))
+    except (ValueError, ZeroDivisionError):
+        begins = Fraction(0)
+    return next(found, None), begins
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def origin_steps(
         return ()
     origin = read_pose(pose).origin
     steps = []
-    video = video or video_of(pose)
+    video = video or video_of(pose)[0]
     if video is not None and len(tracks_in(origin)) > 1:
         steps.append(Step(PeopleStage(pose, video), place / f"{name}-people.png"))
     if "reference" in origin.retarget:

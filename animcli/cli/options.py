@@ -3,6 +3,7 @@
 import inspect
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -26,8 +27,13 @@ def read_output(word: str) -> Path:
     """Path of a result; a slash at the end says that it is a folder.
 
     A `Path` forgets the slash, and a name without a suffix that isn't there is one to make.
-    Raises UsageError where there is no such folder.
+    Raises UsageError where there is no such folder, and for `-`.
     """
+    if word == "-":
+        raise UsageError(
+            "-o -: results are files, and don't go to the standard output",
+            "-o NAME, or -o ./- for a file that is called so",
+        )
     if word.endswith(("/", os.sep)) and not Path(word).is_dir():
         raise UsageError(f"{word}: no such folder", "make it first, or leave out the slash")
     return Path(word)
@@ -164,6 +170,51 @@ def read_view(word: str | None) -> tuple[float, float] | None:
             "such as --view 30,5: from the dancer's left, a little from above",
         )
     return around, above
+
+
+def read_time(spelled: str, word: str | None) -> Fraction | None:
+    """Seconds from `12.5`, `1:02.5` or `1:00:02`. Raises UsageError."""
+    if word is None:
+        return None
+    parts = word.split(":")
+    if len(parts) > 3 or not all(
+        re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})?", p) for p in parts
+    ):
+        raise UsageError(
+            f"{spelled} {word}: a time is in seconds, or HOURS:MINUTES:SECONDS",
+            f"such as {spelled} 62.5, or {spelled} 1:02.5",
+        )
+    return sum(
+        (Fraction(part) * 60**place for place, part in enumerate(reversed(parts))),
+        Fraction(0),
+    )
+
+
+Part: TypeAlias = Mapping[str, Fraction | int]
+"""What was said of the part of a video, by the names of `ExtractStage`."""
+
+
+def read_part(start: str | None, end: str | None, every: int | None) -> Part:
+    """The part of a video that is meant. Raises UsageError."""
+    begin, until = read_time("--start", start), read_time("--end", end)
+    if until is not None and until <= (begin or 0):
+        raise UsageError(f"--end {end} is not after --start {start or 0}")
+    step = read_count("--every", every, 1000)
+    said = {"start": begin, "end": until, "step": step}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+Start = Annotated[
+    str | None,
+    typer.Option("--start", metavar="TIME", help="Of the video: from here, as 1:02.5."),
+]
+End = Annotated[
+    str | None, typer.Option("--end", metavar="TIME", help="Of the video: up to here.")
+]
+EachNth = Annotated[
+    int | None,
+    typer.Option("--every", metavar="N", help="Of the video: each Nth frame only."),
+]
 
 
 def read_count(spelled: str, value: int | None, high: int, *, low: int = 1) -> int | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -118,6 +119,7 @@ class Motion:
     name: what results made of it are called after.
     video: where its sound is, if that is known.
     fitted_to: the picture whose character it was retargeted to.
+    begins: seconds into the video at which it does.
     drawn: `densepose` or `skeleton` where it is a drawn video, or frames of one; such a
         motion has no keypoints, and is followed as it is.
     """
@@ -127,15 +129,22 @@ class Motion:
     video: Path | None = None
     fitted_to: Path | None = None
     drawn: str | None = None
+    begins: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Frames that a stage makes, and the video whose sound goes along."""
+    """Frames that a stage makes, and the video whose sound goes along.
+
+    sound_start: seconds into the sound at which the first frame is shown.
+    looped: the motion that starts again where it ends, and its sound with it.
+    """
 
     frames: Source
     name: str
     sound: Path | None = None
+    sound_start: Fraction = Fraction(0)
+    looped: Source | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,34 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from animcli.cli.config import Settings, flag
-from animcli.cli.extract import check_keypoints, check_person, chosen_motion, detector_note
-from animcli.cli.options import Output, Overrides, options, read_count, read_size
+from animcli.cli.extract import (
+    POSE,
+    check_keypoints,
+    check_order,
+    check_person,
+    chosen_motion,
+    detector_note,
+)
+from animcli.cli.options import (
+    EachNth,
+    End,
+    Output,
+    Overrides,
+    Part,
+    Start,
+    options,
+    read_count,
+    read_part,
+    read_size,
+)
 from animcli.cli.plan import (
     Command,
     Context,
@@ -97,6 +116,9 @@ def render(
     engine: Annotated[
         Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
     ] = "here",
+    start: Start = None,
+    end: End = None,
+    every: EachNth = None,
     *,
     overrides: Overrides,
 ) -> Command:
@@ -113,6 +135,7 @@ def render(
         reference, motion, output, count, loop, not no_retarget, compare, keep_going,
         motion_from, motion_like, overrides, start_from,
         Split(engine, shared) if (shared := read_count("--slots", slots, 64)) else None,
+        read_part(start, end, every),
     )  # fmt: skip
 
 
@@ -165,17 +188,39 @@ def own_size(picture: Path) -> tuple[int, int]:
     return width, height
 
 
+SILENT: Final = (
+    "{}: a pose has no sound, and its video isn't beside it; "
+    "anim encode RESULT --sound VIDEO adds one"
+)
+
+
+def check_sound(video: Path | None) -> None:
+    """Raise UsageError for an `--audio` that could do nothing: the video has no sound."""
+    from animcli.video.audio import has_sound
+
+    if video is not None and video.exists() and not has_sound(video):
+        raise UsageError(f"--audio: {video} has no sound", "leave --audio out")
+
+
+FOLLOWED: Final = (
+    "{}: looks like a drawn video, and is followed as it is; where it is footage, "
+    "--detector NAME has the person looked for"
+)
+
+
 @dataclass(frozen=True)
 class Rendering:
     """Frames of a render, their name, and the video whose sound goes along.
 
     note: what is worth knowing before it starts.
+    sound_start: seconds into the sound at which the first frame is shown.
     """
 
     stage: RenderStage
     name: str
     sound: Path | None
     note: str = ""
+    sound_start: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -195,6 +240,7 @@ class Render:
     overrides: Mapping[str, object]
     start_from: str | None = None
     split: Split | None = None
+    part: Part = field(default_factory=dict)
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
@@ -202,6 +248,7 @@ class Render:
         from animcli.pipeline.output import Step
         from animcli.stages.inspect import CompareStage
 
+        check_order(self.reference, self.motion, "anim render {picture} --motion {motion}")
         usual, note = usual_preset(context, context.config.options(self.overrides).device)
         settings = context.config.resolve(self.overrides, usual)
         options, renderer = settings.options, settings.preset.renderer
@@ -214,14 +261,15 @@ class Render:
             made = self.prompted(settings, state)
         else:
             made = self.driven(settings, state)
-        source = FrameSource(made.stage, made.name, made.sound)
+        looped = made.stage.motion if self.loop and made.sound else None
+        source = FrameSource(made.stage, made.name, made.sound, made.sound_start, looped)
         out = video_path(source, self.out, options, context.project)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
             row = replace(source, frames=CompareStage(made.stage))
             beside = out.with_name(f"{out.stem}-compare{out.suffix}")
             steps.append(Step(encode_stage(row, beside, options), beside, manifest=True))
-        notes = (made.note if options.preset else note, detector_note(options))
+        notes = (note if not options.preset else "", made.note, detector_note(options))
         note = "; ".join(each for each in notes if each)
         return Plan(
             tuple(steps), replace(state, source=source), note=note, split=self.split
@@ -240,15 +288,19 @@ class Render:
                 f"{settings.preset.name} doesn't",
                 "--preset cinemo",
             )
+        follows = DRAWINGS.get(settings.preset.renderer)
         motion = chosen_motion(
             self.motion,
             state,
             options,
             "anim render PICTURE --motion FILE",
             self.keep_going,
+            None if "detector" in self.overrides else follows,
+            self.part,
         )
-        if motion.drawn != DRAWINGS.get(settings.preset.renderer):
+        if motion.drawn != follows:
             check_keypoints(motion)
+        note = FOLLOWED.format(self.motion) if motion.drawn and self.motion else ""
         check_person(self.overrides, motion.source, motion.name)
         retarget = self.retarget and motion.fitted_to != self.reference
         preset, fit = settings.preset, Fit(options.fit or Fit.PAD)
@@ -274,7 +326,18 @@ class Render:
         )
         stage = replace(stage, start=self.start_of(stage))
         name = f"{name_of(self.reference)}-{motion.name}"
-        return Rendering(stage, name, motion.video if options.audio else None)
+        if motion.video is None and motion.drawn is None:
+            if self.overrides.get("audio"):
+                raise UsageError(
+                    f"--audio: {motion.name} has no sound, and its video isn't beside it",
+                    "anim encode RESULT --sound VIDEO adds one",
+                )
+            if options.audio and self.motion is not None and self.motion.suffix == POSE:
+                note = "; ".join(filter(None, (note, SILENT.format(self.motion))))
+        elif self.overrides.get("audio"):
+            check_sound(motion.video)
+        sound = motion.video if options.audio else None
+        return Rendering(stage, name, sound, note, motion.begins)
 
     def start_of(self, stage: RenderStage) -> Source | None:
         """The frames that denoising starts from: a video's, or the cut-out's.
@@ -314,6 +377,11 @@ class Render:
             raise UsageError(
                 f"the preset {preset.name} follows words, and no --motion",
                 "leave --motion out; --motion-from FILE takes the motion of a clip",
+            )
+        if self.part:
+            raise UsageError(
+                f"--{next(iter(self.part))} is about a motion, and the preset "
+                f"{preset.name} follows none"
             )
         if self.start_from is not None:
             raise UsageError(

@@ -38,6 +38,8 @@ def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStag
         options.codec,
         options.quality,
         sound=source.sound,
+        sound_start=source.sound_start,
+        looped=source.looped,
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from animcli.cli.plan import (
     Session,
 )
 from animcli.cli.signals import Stop
-from animcli.errors import BatchError, DeviceError, InputError, WeightsError
+from animcli.errors import BatchError, DeviceError, InputError, UsageError, WeightsError
 from animcli.files import disk_errors
 from animcli.pipeline.executor import DryRun, Executor, StageState
 from animcli.pipeline.output import Step, check_steps, publish
@@ -74,12 +74,20 @@ def _do_at(
         stop.check_cancelled, done, context.options.wait,
     )  # fmt: skip
     runner = Runner(context, executor, console, stop, tuple(words))
-    runner.prepare(plans)
-    return max([runner.run(plan) for plan in plans], default=0)
+    try:
+        runner.prepare(plans)
+        return max([runner.run(plan) for plan in plans], default=0)
+    finally:
+        runner.remove_empty()
 
 
 def open_context(options: GlobalOptions, progress: Progress) -> Context:
-    """The project, its settings and the weights; nothing is written."""
+    """The project, its settings and the weights; nothing is written.
+
+    Raises UsageError for a project whose folder isn't there.
+    """
+    if options.project is not None and not options.project.is_dir():
+        raise UsageError(f"--project {options.project}: no such folder", "make it first")
     project = find_project(options.project or Path.cwd(), options.cache)
     sources = read_sources(project.root, project.settings, os.environ)
     weights = WeightsStore(default_root(os.environ))
@@ -109,6 +117,7 @@ class Runner:
     stop: Stop
     words: tuple[str, ...]
     _listed: list[Stage] = field(default_factory=list, init=False)
+    _made: list[Path] = field(default_factory=list, init=False)
 
     def prepare(self, plans: Sequence[Plan]) -> None:
         """Refuse what can't end well, and get what all of it needs, before any work."""
@@ -121,8 +130,7 @@ class Runner:
             ]
         else:
             for folder in folders:
-                with disk_errors(folder):
-                    folder.mkdir(parents=True, exist_ok=True)
+                self.make_folder(folder)
         check_steps(self.executor, steps, force=self.context.options.force)
         for plan in plans:
             if not plan.independent:  # there, the others are done all the same
@@ -135,6 +143,19 @@ class Runner:
             self.check_weights(dict.fromkeys(needed))
             for name in dict.fromkeys(needed):
                 self.get_weights(name)
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder for results, and remember which ones weren't there."""
+        absent = [each for each in (folder, *folder.parents) if not each.exists()]
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._made.extend(absent)
+
+    def remove_empty(self) -> None:
+        """Take away the folders that were made for results, where none came."""
+        for folder in self._made:
+            with suppress(OSError):  # there is something in it
+                folder.rmdir()
 
     def check_weights(self, names: Iterable[str]) -> None:
         """Raise WeightsError where several must be asked for: once for all of them."""

@@ -180,7 +180,7 @@ class Inputs:
         with _reading(path):
             stamp = _stamp(place)
             if place not in self._known or self._known[place][0] != stamp:
-                self._known[place] = (stamp, digest_of(files_of(place)))
+                self._known[place] = (stamp, digest_of(_read_parts(place)))
         return self._known[place][1]
 
     def check_there(self, path: Path) -> None:
@@ -213,9 +213,42 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
 
 
+def _read_parts(path: Path) -> tuple[Part, ...]:
+    """The parts of a file, or of what is read of a folder."""
+    if not path.is_dir():
+        return files_of(path)
+    names = sorted(file.relative_to(path).as_posix() for file in _files_read(path))
+    return tuple(
+        Part(name, (path / name).stat().st_size, hash_file(path / name)) for name in names
+    )
+
+
+def _files_read(path: Path) -> list[Path]:
+    """The file, or those of a folder that are read: of one with pictures these alone.
+
+    What else is in such a folder, such as a cache, or a result that was put there, is none
+    of them.
+    """
+    if not path.is_dir():
+        return [path]
+    from animcli.video.images import IMAGE_SUFFIXES  # loads numpy and Pillow
+
+    shown = [file for file in path.iterdir() if not file.name.startswith(".")]
+    pictures = [file for file in shown if file.suffix.lower() in IMAGE_SUFFIXES]
+    if pictures:
+        return sorted(pictures)
+    inside = (each for top in shown for each in (top, *top.rglob("*")))
+    return sorted(
+        file
+        for file in inside
+        if file.is_file()
+        and not any(piece.startswith(".") for piece in file.relative_to(path).parts)
+    )
+
+
 def _stamp(path: Path) -> FileTimes:
     """Metadata of each file that the system knows without reading it."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = _files_read(path)
     stats = ((str(file), file.stat()) for file in files)
     return tuple(
         (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)

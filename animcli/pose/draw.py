@@ -6,9 +6,10 @@ ControlNet share. Its strokes are in pixels of a picture whose short side is 512
 grow and shrink with the short side. Feet are known and not drawn, as there.
 
 Clips that somebody drew are told from clips that somebody filmed by their colours. A
-skeleton clip is black with few, saturated strokes; a DensePose clip has the darkest purple
-of the palette viridis behind bodies in its other colours. Such clips are conditions
-already: nobody has to be looked for in them.
+skeleton clip is black with thin, saturated strokes of many hues: people on a dark stage are
+broad, and the light on them has few. A DensePose clip has the darkest purple of the palette
+viridis behind bodies in its other colours. Such clips are conditions already: a renderer
+that follows them needs nobody to be looked for.
 """
 
 import colorsys
@@ -157,6 +158,10 @@ BRIGHT: Final = 60  # level of the strongest channel from which a pixel is a str
 PLAIN: Final = 0.6  # of the picture's pixels are background
 SATURATED: Final = 0.5  # of the other pixels have the colours; soft edges, white faces not
 STEP: Final = 4  # px: every fourth pixel across and down is looked at
+BROAD: Final = 0.045  # of the short side; strokes are narrower, two thirds of a body not
+THIN: Final = 0.2  # of what is lit may be in the middle of something broad
+HUES: Final = 5  # of twelve; drawn limbs have 8 to 10, a stage in coloured light 1 to 3
+SHARE: Final = 0.02  # of the saturated pixels, for a hue to count
 
 
 class ControlKind(Enum):
@@ -183,7 +188,7 @@ def kind_of_picture(picture: NDArray[np.uint8]) -> ControlKind | None:
     black = strongest < COLOUR_TOLERANCE
     if black.all():
         return None
-    if black.mean() >= PLAIN and saturation(pixels[strongest >= BRIGHT]) >= SATURATED:
+    if black.mean() >= PLAIN and has_strokes(picture):
         return ControlKind.SKELETON
     off = np.abs(pixels[:, None] - VIRIDIS).max(axis=2)
     purple = off[:, 0] < COLOUR_TOLERANCE
@@ -193,12 +198,16 @@ def kind_of_picture(picture: NDArray[np.uint8]) -> ControlKind | None:
     return ControlKind.FOOTAGE
 
 
-def saturation(pixels: NDArray[np.int16]) -> float:
-    """The share of pixels whose weakest channel is under a quarter of their strongest.
-
-    1 where there are no pixels.
-    """
-    if not len(pixels):
-        return 1.0
-    strongest = pixels.max(axis=1)
-    return float((strongest - pixels.min(axis=1) > 0.75 * strongest).mean())
+def has_strokes(picture: NDArray[np.uint8]) -> bool:
+    """Whether what is lit in `(h, w, 3)` is thin, saturated and of many hues."""
+    strongest = picture.max(axis=2)
+    lit = strongest >= BRIGHT
+    saturated = lit & (strongest - picture.min(axis=2) > 0.75 * strongest)
+    if not lit.any() or saturated.sum() < SATURATED * lit.sum():
+        return False
+    side = max(3, round(min(lit.shape) * BROAD))
+    broad = cv2.erode(lit.astype(np.uint8), np.ones((side, side), np.uint8))
+    hues = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)[..., 0][saturated] // 15
+    shares = np.bincount(hues, minlength=12) / len(hues)
+    thin = broad.sum() < THIN * lit.sum()
+    return bool(thin and (shares > SHARE).sum() >= HUES)

@@ -18,6 +18,7 @@ noise: the intersection of confidence intervals (Katkovnik, "A new method for va
 adaptive bandwidth selection", 1999). A motion without noise comes out as it went in.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Final
@@ -31,6 +32,7 @@ from animcli.pose import keypoints as s
 from animcli.pose.bones import complete
 from animcli.pose.retarget.bone_lengths import estimate_lengths, observed_lengths
 from animcli.pose.sequence import PoseSequence
+from animcli.pose.shots import by_shot, joined
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -184,9 +186,17 @@ def clean(
 ) -> PoseSequence:
     """The sequence repaired; what was done is in the result's `origin.smoothing`.
 
+    Nothing is filled, smoothed or compared across a cut between two shots.
     longest_gap: up to so many frames without a joint are filled, if it is seen before and
     after; longer gaps stay as they are. A filled joint has the lower score of the two.
     """
+    if sequence.cuts:
+        parts = by_shot(
+            sequence, lambda shot: clean(shot, longest_gap=longest_gap, smoothing=smoothing)
+        )
+        told = _told_of_all(sequence, parts)
+        whole_clip = joined(sequence, parts)
+        return replace(whole_clip, origin=replace(sequence.origin, smoothing=told))
     points = sequence.points.astype(np.float64)
     scores = sequence.scores.copy()
     visible = sequence.visible.copy()
@@ -236,6 +246,35 @@ def clean(
             },
         ),
     )
+
+
+COUNTED: Final = ("swapped_frames", "jumps", "filled_joints", "filled_frames")
+"""What of the shots of a clip adds up."""
+
+
+def _told_of_all(
+    sequence: PoseSequence, parts: Sequence[PoseSequence]
+) -> dict[str, object]:
+    """Smoothing record of the shots of a clip, as if they were one."""
+    each = [part.origin.smoothing for part in parts]
+    first: dict[str, object] = next((told for told in each if told), {})
+    counts: dict[str, object] = {
+        name: sum(int(str(told.get(name, 0))) for told in each)
+        for name in COUNTED
+        if name in first
+    }
+    moved = [
+        float(str(told.get("moved_px", 0))) * len(part)
+        for told, part in zip(each, parts, strict=True)
+    ]
+    nobody = np.concatenate([~part.visible[:, s.BODY].any(axis=1) for part in parts])
+    return {
+        **first,
+        **counts,
+        "moved_px": round(sum(moved) / len(sequence), 3),
+        "empty_frames": int(nobody.sum()),
+        "gaps": runs(nobody).tolist(),
+    }
 
 
 def height_of(points: NDArray[np.float64], visible: NDArray[np.bool_]) -> float:

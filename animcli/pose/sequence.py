@@ -1,7 +1,8 @@
 """A motion: where each joint is in each frame."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,8 @@ from animcli.pose.keypoints import KEYPOINTS
 class Origin:
     """Provenance of a motion, and what was done to it; the META of a pose file.
 
-    source: digest, name, size, rate and frames of the video.
+    source: digest, name, size, rate and frames of the video, and the frames that begin
+        another shot (`cuts`).
     detector: backend, digests of its models, what its score is, from which score to draw.
     person, smoothing, retarget: what was chosen, repaired and fitted, and how much of it.
     """
@@ -68,6 +70,35 @@ class PoseSequence:
         if len(steps) == 0 or (steps != steps[0]).any() or steps[0] <= 0:
             return None
         return 1 / (self.time_base * int(steps[0]))
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The frames that begin another shot, in order, the first aside."""
+        told = self.origin.source.get("cuts")
+        cuts = (
+            {each for each in told if isinstance(each, int)}
+            if isinstance(told, list)
+            else ()
+        )
+        return tuple(sorted(each for each in cuts if 0 < each < len(self)))
+
+    @property
+    def shots(self) -> tuple[range, ...]:
+        """The frames of each shot; all of them where there is no cut."""
+        ends = (0, *self.cuts, len(self))
+        return tuple(range(*pair) for pair in pairwise(ends))
+
+    def part(self, span: range) -> "PoseSequence":
+        """Some of the frames, as a motion without cuts."""
+        frames = slice(span.start, span.stop)
+        source = {name: told for name, told in self.origin.source.items() if name != "cuts"}
+        return replace(
+            self,
+            points=self.points[frames],
+            scores=self.scores[frames],
+            ticks=self.ticks[frames],
+            origin=replace(self.origin, source=source),
+        )
 
     @property
     def visible(self) -> NDArray[np.bool_]:

@@ -10,11 +10,13 @@ Detectors and tracks are code of `animcli.pose`, which counts by itself. What is
 here, and how a chunk is written, is known by `ExtractStage.revision` alone.
 """
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from fractions import Fraction
+from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -33,7 +35,9 @@ from animcli.pose.detectors.registry import (
 from animcli.pose.draw import ControlKind, recognise
 from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import Origin, PoseSequence
+from animcli.pose.shots import find_cuts, thumbnail
 from animcli.pose.tracking import Detection, Track, choose, tracks_of
+from animcli.presets import DRAWINGS
 from animcli.video.footage import Frame
 from animcli.video.reader import Reader, open_footage
 from animcli.weights.catalog import load_catalog
@@ -57,6 +61,7 @@ class Chunk:
     indices: `(frames,)` int64, their places in the clip. ticks: `(frames,)` int64.
     people: `(frames,)` int64, how many were found in each.
     points: `(all of them, 134, 2)` float32 pixels. scores: `(all of them, 134)` float32.
+    thumbnails: `(frames, 18, 32, 3)` uint8, the pictures.
     state: what the detector remembers after the last of them.
     """
 
@@ -65,7 +70,32 @@ class Chunk:
     people: NDArray[np.int64]
     points: NDArray[np.float32]
     scores: NDArray[np.float32]
+    thumbnails: NDArray[np.uint8]
     state: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a clip: from `start` to before `end`, in seconds, each `step`th frame."""
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    step: int = 1
+
+    def frames(self, reader: Reader, begin: int) -> Iterator[Frame]:
+        """Those of its frames that come at place `begin` of the clip or later."""
+        info = reader.info
+        first = math.ceil(self.start * info.rate) if info.even else 0
+        stop = math.ceil(self.end * info.rate) if info.even and self.end else None
+        for frame in reader.frames(max(first, begin), stop):
+            seconds = frame.tick * info.time_base
+            if self.end is not None and seconds >= self.end:
+                return
+            if seconds >= self.start and (frame.index - first) % self.step == 0:
+                yield frame
+
+
+WHOLE: Final = Span()
 
 
 def open_for(context: RunContext, name: str, options: DetectorOptions) -> Detector:
@@ -77,21 +107,28 @@ def open_for(context: RunContext, name: str, options: DetectorOptions) -> Detect
 
 
 def find_motion(
-    context: RunContext, reader: Reader, detector: Detector, person: str, threshold: float
+    context: RunContext,
+    reader: Reader,
+    detector: Detector,
+    person: str,
+    threshold: float,
+    span: Span = WHOLE,
 ) -> PoseSequence:
-    """One person's keypoints in every frame of a clip, and who there was to choose from.
+    """One person's keypoints in every frame of a span, and who there was to choose from.
 
     person: `largest`, `center`, or a number from 1. threshold: from which score a joint
     counts. Raises InputError where too little of the person was seen.
     """
-    chunks = list(_chunks(context, reader, detector))
+    chunks = list(_chunks(context, reader, detector, span))
     if not chunks:
-        raise InputError(f"{reader.info.path}: has no frames that can be read")
-    absent = _left_out(chunks, reader)
+        between = "" if span == WHOLE else " between --start and --end"
+        raise InputError(f"{reader.info.path}: has no frames that can be read{between}")
+    absent = _left_out(chunks, reader, span.step)
     if any(absent):
+        there = sum(len(chunk.indices) for chunk in chunks)
         context.warn(
-            f"left out {sum(absent)} of {len(absent)} frames, which could not be decoded: "
-            f"{shown_spans(absent)}"
+            f"left out {sum(absent)} of {there + sum(absent)} frames, which could not be "
+            f"decoded: {shown_spans(absent)}"
         )
     found = [group for chunk in chunks for group in _people(chunk)]
     if not any(found):
@@ -103,6 +140,13 @@ def find_motion(
     tracks = tracks_of(found, threshold)
     chosen = choose(tracks, person, size, threshold)
     points, scores = chosen.sequence_of(len(found))
+    ticks = np.concatenate([chunk.ticks for chunk in chunks])
+    begins = int(ticks[0]) * reader.info.time_base
+    pictures = np.concatenate([chunk.thumbnails for chunk in chunks])
+    if cuts := find_cuts(pictures, found, threshold):
+        context.warn(_told_cuts(cuts, ticks, reader))
+    if cuts and not person.isdecimal():
+        points, scores = _of_each_shot(found, cuts, person, size, threshold)
     visible = int(scores.any(axis=1).sum())
     if visible < LEAST_SEEN * len(scores):
         raise InputError(
@@ -112,18 +156,50 @@ def find_motion(
     return PoseSequence(
         points=points,
         scores=scores,
-        ticks=np.concatenate([chunk.ticks for chunk in chunks]),
+        ticks=ticks - ticks[0],
         time_base=reader.info.time_base,
         size=size,
         origin=Origin(
+            source={
+                **({"cuts": list(cuts)} if cuts else {}),
+                **({"start": str(begins)} if begins else {}),
+            },
             person={
                 "policy": person,
                 "track": chosen.number,
                 "of": len(tracks),
                 "tracks": describe_tracks(tracks, threshold),
-            }
+            },
         ),
     )
+
+
+def _told_cuts(cuts: Sequence[int], ticks: NDArray[np.int64], reader: Reader) -> str:
+    """How many shots there are, and when each but the first begins."""
+    seconds = [float(int(ticks[cut]) * reader.info.time_base) for cut in cuts[:TOLD]]
+    when = ", ".join(f"{each:.2f}" for each in seconds)
+    more = ", ..." if len(cuts) > TOLD else ""
+    return (
+        f"{len(cuts) + 1} shots, cut at {when}{more} s: each is cleaned and fitted by "
+        "itself"
+    )
+
+
+def _of_each_shot(
+    found: Sequence[Sequence[Detection]],
+    cuts: Sequence[int],
+    person: str,
+    size: tuple[int, int],
+    threshold: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The keypoints of the one who is the largest, or in the middle, in each shot."""
+    parts = []
+    for begin, end in pairwise((0, *cuts, len(found))):
+        tracks = tracks_of(found[begin:end], threshold)
+        track = choose(tracks, person, size, threshold) if tracks else Track(1)
+        parts.append(track.sequence_of(end - begin))
+    points, scores = zip(*parts, strict=True)
+    return np.concatenate(points), np.concatenate(scores)
 
 
 def describe_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str, object]]:
@@ -161,14 +237,17 @@ def shown_spans(flags: Sequence[bool]) -> str:
     return ", ".join(spans)
 
 
-def _left_out(chunks: Sequence[Chunk], reader: Reader) -> list[bool]:
+def _left_out(chunks: Sequence[Chunk], reader: Reader, step: int) -> list[bool]:
     """Flags of the frames of a clip that were left out, now or in the run before."""
     read = {int(index) for chunk in chunks for index in chunk.indices}
     met = read | {lost.index for lost in reader.damaged}
-    return [index not in read for index in range(max(met) + 1)]
+    wanted = set(range(min(read) if step > 1 else min(met), max(met) + 1, step))
+    return [index in wanted - read for index in range(max(met) + 1)]
 
 
-def _chunks(context: RunContext, reader: Reader, detector: Detector) -> Iterator[Chunk]:
+def _chunks(
+    context: RunContext, reader: Reader, detector: Detector, span: Span
+) -> Iterator[Chunk]:
     """The chunks that were kept, then those that are left."""
     total = reader.info.frames or 0
     number = start = 0
@@ -179,7 +258,7 @@ def _chunks(context: RunContext, reader: Reader, detector: Detector) -> Iterator
         yield chunk
         detector.restore([float(value) for value in chunk.state])
     # Frames are decoded by another thread while the networks run.
-    with closing(prefetch(reader.frames(start))) as frames:
+    with closing(prefetch(span.frames(reader, start))) as frames:
         for first in frames:
             some = chain([first], islice(frames, FRAMES_PER_SAVE - 1))
             chunk = _found(context, detector, some, total)
@@ -192,12 +271,13 @@ def _chunks(context: RunContext, reader: Reader, detector: Detector) -> Iterator
 def _found(
     context: RunContext, detector: Detector, frames: Iterator[Frame], total: int
 ) -> Chunk:
-    indices, ticks, people, points, scores = [], [], [], [], []
+    indices, ticks, people, points, scores, thumbnails = [], [], [], [], [], []
     for frame in frames:
         found = detector.people(frame.picture)
         indices.append(frame.index)
         ticks.append(frame.tick)
         people.append(len(found))
+        thumbnails.append(thumbnail(frame.picture))
         points += [person.points for person in found]
         scores += [person.scores for person in found]
         context.progress(WHAT, frame.index + 1, total)
@@ -207,6 +287,7 @@ def _found(
         np.array(people, dtype=np.int64),
         np.array(points, dtype=np.float32).reshape(-1, KEYPOINTS, 2),
         np.array(scores, dtype=np.float32).reshape(-1, KEYPOINTS),
+        np.stack(thumbnails),
         np.array(detector.state, dtype=np.float64),
     )
 
@@ -232,12 +313,25 @@ def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
         arrays["people"].astype(np.int64),
         arrays["points"].astype(np.float32),
         arrays["scores"].astype(np.float32),
+        arrays["thumbnails"].astype(np.uint8),
         arrays["state"].astype(np.float64),
     )
 
 
 PROBED_FRAMES: Final = 3
 """Frames that are looked at: the first, and others evenly further on."""
+
+
+def doubt_of_clip(path: Path) -> str:
+    """A line where a clip that is read as footage looks drawn; else empty."""
+    kind = kind_of_clip(path)
+    if kind is ControlKind.FOOTAGE:
+        return ""
+    preset = next(name for name, drawing in DRAWINGS.items() if drawing == kind.value)
+    return (
+        f"looks like a drawn video ({kind.value}), in which nobody can be found; --preset "
+        f"{preset} follows such a video as it is"
+    )
 
 
 def kind_of_clip(path: Path) -> ControlKind:

@@ -23,6 +23,7 @@ class EncodeStage:
     sound: a video whose sound goes along, cut to the length of the frames; one without
         sound is fine.
     sound_start: seconds into the sound at which the first frame is shown.
+    looped: the motion that the frames start again with where it ends; so does its sound.
     """
 
     name: ClassVar[str] = "encode"
@@ -37,19 +38,22 @@ class EncodeStage:
     rate: Fraction | None = None
     sound: Source | None = None
     sound_start: Fraction = Fraction(0)
+    looped: Source | None = None
 
     @property
     def suffix(self) -> str:
         return self.container
 
     def inputs(self) -> Mapping[str, Source]:
-        sound = {} if self.sound is None else {"sound": self.sound}
-        return {"frames": self.frames, **sound}
+        given = {"sound": self.sound, "looped": self.looped}
+        return {"frames": self.frames, **{name: x for name, x in given.items() if x}}
 
     def settings(self) -> Mapping[str, object]:
         return settings_of(self)
 
     def run(self, context: RunContext) -> None:
+        from animcli.pose.io_pose import read_pose
+        from animcli.stages.fitting import resample
         from animcli.stages.frames import open_frames
         from animcli.video.audio import Sound, has_sound
         from animcli.video.codecs import encoding_for
@@ -71,7 +75,11 @@ class EncodeStage:
             context.check_cancelled()
         sound = None
         if "sound" in context.inputs and encoding.carries_sound:
-            sound = Sound(context.inputs["sound"], self.sound_start, frames.frames / rate)
+            length, period = frames.frames / rate, None
+            if "looped" in context.inputs:
+                motion = resample(read_pose(context.inputs["looped"]), frames.rate)
+                period = len(motion) / rate
+            sound = Sound(context.inputs["sound"], self.sound_start, length, period)
         elif "sound" in context.inputs and has_sound(context.inputs["sound"]):
             context.warn(f"{self.container or 'pictures'}: there is no room for the sound")
         with temp_path(context.out) as part:

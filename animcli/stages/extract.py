@@ -24,11 +24,13 @@ class ExtractStage:
     keep_going: leave damaged frames out instead of stopping at them.
     picture_rate: frames per second of a folder of pictures, which doesn't say.
     person: `largest`, `center`, or a number from 1.
+    start, end: the part of the video in seconds, without its end; None for all of it.
+    step: each so manyth frame of it is looked at.
     device, detect_every, bgr_input: see `DWPose`; other detectors know none of them.
     """
 
     name: ClassVar[str] = "extract-pose"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".pose"
 
     video: Source
@@ -42,6 +44,9 @@ class ExtractStage:
     device: str = "cpu"
     detect_every: int = 10
     bgr_input: bool = False
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    step: int = 1
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -67,7 +72,13 @@ class ExtractStage:
         from animcli.pose.detectors.registry import DetectorOptions, draw_threshold
         from animcli.pose.filtering import clean
         from animcli.pose.io_pose import write_pose
-        from animcli.stages.detection import find_motion, open_for, shown_spans
+        from animcli.stages.detection import (
+            Span,
+            doubt_of_clip,
+            find_motion,
+            open_for,
+            shown_spans,
+        )
         from animcli.video.limits import Limits
         from animcli.video.reader import open_footage
 
@@ -76,6 +87,7 @@ class ExtractStage:
         )
         detector = open_for(context, self.detector, options)
         threshold = draw_threshold(self.detector)
+        span = Span(self.start, self.end, self.step)
         with open_footage(
             context.inputs["video"],
             keep_going=self.keep_going,
@@ -85,7 +97,9 @@ class ExtractStage:
         ) as reader:
             for line in reader.info.notes:
                 context.warn(line)
-            found = find_motion(context, reader, detector, self.person, threshold)
+            if doubt := doubt_of_clip(context.inputs["video"]):
+                context.warn(doubt)
+            found = find_motion(context, reader, detector, self.person, threshold, span)
             empty = [not scores.any() for scores in found.scores]
             if any(empty):
                 context.warn(
@@ -102,6 +116,7 @@ class ExtractStage:
             found.origin,
             # Without its name: the same video under another name gives the same bytes.
             source={
+                **found.origin.source,
                 "sha256": context.cache_key.inputs["video"],
                 "size_px": list(found.size),
                 "rate": str(rate),

@@ -167,7 +167,7 @@ def resample(motion: PoseSequence, rate: Fraction) -> PoseSequence:
     """The motion at an even rate, from its first frame to its last.
 
     A joint lies on the line between its places in the frames before and after; one that is
-    seen in only one of them is taken from the nearer frame.
+    seen in only one of them, or lies in two shots, is taken from the nearer frame.
     """
     if motion.rate == rate or len(motion) < 2:
         ticks, time_base = even_ticks(len(motion), rate)
@@ -182,11 +182,18 @@ def resample(motion: PoseSequence, rate: Fraction) -> PoseSequence:
     part = np.clip((at - seconds[before]) / step, 0, 1).astype(np.float32)
     nearer = np.where(part < 0.5, before, after)
     both = (motion.scores[before] > 0) & (motion.scores[after] > 0)
+    shot = np.searchsorted(motion.cuts, np.arange(len(motion)), side="right")
+    both &= (shot[before] == shot[after])[:, None]
     mixed_points = _mix(motion.points[before], motion.points[after], part[:, None, None])
     mixed_scores = _mix(motion.scores[before], motion.scores[after], part[:, None])
     ticks, time_base = even_ticks(frames, rate)
+    cuts = (np.flatnonzero(np.diff(shot[nearer])) + 1).tolist()
+    origin = motion.origin
+    if cuts or motion.cuts:
+        origin = replace(origin, source={**origin.source, "cuts": cuts})
     return replace(
         motion,
+        origin=origin,
         points=np.where(both[..., None], mixed_points, motion.points[nearer]),
         scores=np.where(both, mixed_scores, motion.scores[nearer]),
         ticks=ticks,

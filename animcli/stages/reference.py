@@ -1,26 +1,40 @@
-"""The picture of the character: brought to the size of the result, and its keypoints
-found."""
+"""The picture of the character: brought to the size of the result, and its keypoints found.
+
+Keypoints are looked for in the whole picture, however small the figure is in it, and
+brought to the size of the result together with it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import InputError, UsageError
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
 from animcli.stages.fitting import Fit
 
+if TYPE_CHECKING:
+    from animcli.pose.sequence import PoseSequence
+
+LONGEST: Final = 768
+"""Pixels of the longer side of a result that takes its shape from the picture."""
+ALIKE: Final = 1.1
+"""How much longer a side may be than the shape of the result wants, and nothing is said."""
+
 
 @dataclass(frozen=True)
 class FitPicture:
     """Brings a picture to a size. Room beside it has an alpha of 0.
 
+    What lies under its own alpha is laid on white, as videos are, so that nothing sees what
+    the picture hides.
+
     size: `(width, height)`, multiples of 8; None keeps the picture's own.
     """
 
     name: ClassVar[str] = "fit-picture"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".png"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
@@ -39,7 +53,7 @@ class FitPicture:
         import numpy as np
 
         from animcli.stages.fitting import fit_picture
-        from animcli.video.images import read_picture, write_picture
+        from animcli.video.images import on_white, read_picture, write_picture
 
         picture = read_picture(context.inputs["picture"])
         for line in picture.notes:
@@ -47,9 +61,12 @@ class FitPicture:
         alpha = picture.alpha
         if alpha is None:
             alpha = np.full(picture.pixels.shape[:2], 255, np.uint8)
-        pixels = np.dstack([picture.pixels, alpha])
+        pixels = np.dstack([on_white(picture), alpha])
         if self.size is not None:
             check_size(self.size)
+            own = (alpha.shape[1], alpha.shape[0])
+            if self.fit is Fit.PAD and (line := of_another_shape(own, self.size)):
+                context.warn(f"{display_name(self.picture)}: {line}")
             pixels = fit_picture(pixels, self.size, self.fit)
         with atomic_path(context.out) as part:
             write_picture(part, pixels)
@@ -128,14 +145,20 @@ class FitClip:
 
 @dataclass(frozen=True)
 class FindPose:
-    """Finds the keypoints of the one person in a picture: a motion of one frame."""
+    """Finds the keypoints of the one person in a picture: a motion of one frame.
+
+    size, fit: of the result, in whose pixels the keypoints are then told; None: in those of
+        the picture.
+    """
 
     name: ClassVar[str] = "find-pose"
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".pose"
 
     picture: Source
     detector: str = "blazepose"
+    size: tuple[int, int] | None = None
+    fit: Fit = Fit.PAD
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -164,15 +187,19 @@ class FindPose:
         from animcli.pose.io_pose import write_pose
         from animcli.pose.sequence import Origin, PoseSequence, even_ticks
         from animcli.stages.detection import open_for
-        from animcli.video.images import read_picture
+        from animcli.stages.doubt import doubt_of_figure
+        from animcli.stages.fitting import fit_motion
+        from animcli.video.images import on_white, read_picture
 
-        pixels = read_picture(context.inputs["picture"]).pixels
+        picture = read_picture(context.inputs["picture"])
+        pixels = on_white(picture)
         detector = open_for(context, self.detector, DetectorOptions())
         found = find_in_picture(detector, pixels)
         if found is None:
             raise InputError(
                 f"{display_name(self.picture)}: found 0 persons",
-                "use a full-body, front-facing picture on a plain background",
+                "use a full-body, front-facing picture on a plain background, "
+                "and at least a quarter of the picture high",
             )
         people = detector.count(pixels)
         if people > 1:
@@ -196,8 +223,45 @@ class FindPose:
                 },
             ),
         )
+        doubts = [doubt_of_figure(sequence, pixels, picture.alpha)]
+        if self.size is not None:
+            sequence = fit_motion(sequence, self.size, self.fit)
+            doubts.append(_cut_off(sequence))
+        for doubt in filter(None, doubts):
+            context.warn(f"{display_name(self.picture)}: {doubt}")
         with atomic_path(context.out) as part:
             write_pose(part, sequence)
+
+
+def _cut_off(fitted: "PoseSequence") -> str:
+    """A line where keypoints of a picture's figure lie outside of the result."""
+    from animcli.pose.keypoints import BODY
+
+    body, visible = fitted.points[0, BODY], fitted.visible[0, BODY]
+    outside = ((body < 0) | (body > fitted.size)).any(axis=1) & visible
+    if not outside.any():
+        return ""
+    return (
+        f"the result cuts off {outside.sum()} of the figure's {visible.sum()} keypoints; "
+        "--fit pad shows the whole picture"
+    )
+
+
+def of_another_shape(own: tuple[int, int], size: tuple[int, int]) -> str:
+    """A line where a picture leaves much room beside it in the result; else empty."""
+    ratio = own[0] / own[1] / (size[0] / size[1])
+    if 1 / ALIKE < ratio < ALIKE:
+        return ""
+    scale = (size[0] * size[1] / (own[0] * own[1])) ** 0.5
+    return (
+        f"is {own[0]}x{own[1]}, of another shape than the result of {size[0]}x{size[1]}: "
+        "its border goes on beside it; --size {}x{} has none".format(*_of_shape(own, scale))
+    )
+
+
+def _of_shape(own: tuple[int, int], scale: float) -> tuple[int, int]:
+    width, height = (max(64, round(side * scale / 8) * 8) for side in own)
+    return width, height
 
 
 def check_size(size: tuple[int, int]) -> None:

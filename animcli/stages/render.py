@@ -121,8 +121,13 @@ class RenderStage:
         if self.motion is None or not self.retarget:
             return self.motion
         return RetargetStage(
-            self.motion, self.picture, self.detector, self.camera, self.keep_in_frame
+            self.motion, self.pose, self.detector, self.camera, self.keep_in_frame
         )
+
+    @property
+    def pose(self) -> FindPose:
+        """The keypoints in the reference, in pixels of the result."""
+        return FindPose(self.reference, self.detector, self.size, self.fit)
 
     @property
     def fitted_control(self) -> FitClip | None:
@@ -134,8 +139,7 @@ class RenderStage:
     def inputs(self) -> Mapping[str, Source]:
         sources: dict[str, Source] = {"reference": self.picture}
         if (motion := self.fitted_motion) is not None:
-            pose = FindPose(self.picture, self.detector)
-            sources.update(pose=pose, motion=motion)
+            sources.update(pose=self.pose, motion=motion)
         if (control := self.fitted_control) is not None:
             sources["control"] = control
         if self.like is not None:

@@ -15,13 +15,14 @@ class RetargetStage:
     """Fits a motion to a character; the result lies in the pixels of the picture.
 
     motion: a `.pose` file, or the stage that makes one.
-    reference: the picture of the character, or a `.pose` whose first frame shows it.
+    reference: the picture of the character, the stage that finds its keypoints, or a
+        `.pose` whose first frame shows it.
     camera: what moves or enlarges the figure: one of `animcli.pose.retarget.camera.Camera`.
     keep_in_frame: keep the figure in the picture, moved aside or smaller if it must be.
     """
 
     name: ClassVar[str] = "retarget"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
@@ -34,7 +35,7 @@ class RetargetStage:
 
     def inputs(self) -> Mapping[str, Source]:
         reference: Source = self.reference
-        if not (isinstance(reference, Path) and reference.suffix.lower() == ".pose"):
+        if isinstance(reference, Path) and reference.suffix.lower() != ".pose":
             reference = FindPose(reference, self.detector)
         return {"motion": self.motion, "reference": reference}
 

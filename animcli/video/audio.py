@@ -7,7 +7,7 @@ encoded again.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -50,11 +50,18 @@ class Sound:
     """A span of the sound of a video.
 
     start: seconds after the video's first frame. duration: seconds.
+    period: seconds after which it starts again, if it does.
     """
 
     source: Path
     start: Fraction
     duration: Fraction
+    period: Fraction | None = None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it starts again before its end."""
+        return self.period is not None and self.period < self.duration
 
 
 def has_sound(source: Path) -> bool:
@@ -93,7 +100,7 @@ def add_sound(
         if track is None:
             return iter(())
         stream = source.streams.audio[track]
-        if _can_be_copied(source, stream, container, begin):
+        if not sound.repeats and _can_be_copied(source, stream, container, begin):
             copy = output.add_stream_from_template(stream)
             return _copied(sound, path, track, copy, begin)
         channels = min(stream.channels, 2)
@@ -148,7 +155,7 @@ def _encoded(
     rate = encoder.codec_context.sample_rate
     layout = encoder.codec_context.layout.name
     written = 0
-    for samples in _cut(sound, path, track, begin, rate, layout):
+    for samples in _repeated(sound, path, track, begin, rate, layout):
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         frame.pts = written
@@ -156,6 +163,30 @@ def _encoded(
         yield from encoder.encode(frame)
     if written:
         yield from encoder.encode(None)
+
+
+def _repeated(
+    sound: Sound, path: Path, track: int, begin: Fraction, rate: int, layout: str
+) -> Iterator[NDArray[np.float32]]:
+    """The samples `(channels, n)` of the span, from its start again after each period.
+
+    Where the sound is shorter than that, there is silence.
+    """
+    if not sound.repeats or sound.period is None:
+        yield from _cut(sound, path, track, begin, rate, layout)
+        return
+    total, done, number = round(sound.duration * rate), 0, 0
+    while done < total:
+        number += 1
+        until = min(round(number * sound.period * rate), total)
+        part = replace(sound, duration=Fraction(until - done, rate))
+        channels = 1
+        for samples in _cut(part, path, track, begin, rate, layout):
+            channels, done = len(samples), done + samples.shape[1]
+            yield samples
+        if done < until:
+            yield np.zeros((channels, until - done), np.float32)
+            done = until
 
 
 def _cut(

@@ -162,9 +162,13 @@ class Timeline:
     even: whether the frames are evenly spaced, up to the rounding of the container.
     exact: whether `ticks` tells which frame is which.
     counted: whether each packet is one frame, so that it is known how many must come out.
-    stored: how many of `ticks` are in the file; the rest was cut off.
+    stored: how many pictures are in the file.
     keys: ascending pairs (tick of a frame that decoding can start at, where to seek).
     skipped: frames before the first that can be decoded.
+    places: `(stored,)`: which of the frames each picture in the file is; an AVI has frames
+        without one, through which the picture before stays.
+    numbered: whether the times of pictures follow from their numbers, as in AVI.
+    cut_off: frames at the end that are known to be missing.
     """
 
     ticks: NDArray[np.int64]
@@ -176,9 +180,27 @@ class Timeline:
     stored: int
     keys: tuple[tuple[int, int], ...]
     skipped: int
+    places: NDArray[np.int64]
+    numbered: bool
+    cut_off: int
 
     def __len__(self) -> int:
         return len(self.ticks)
+
+    def place(self, number: int) -> int:
+        """Which frame the picture of that number is, from 0."""
+        if number < self.stored:
+            return int(self.places[number])
+        return int(self.places[-1]) + 1 + number - self.stored
+
+    def pictures_before(self, frame: int) -> int:
+        """How many pictures come before a frame."""
+        return int(np.searchsorted(self.places, frame))
+
+    @property
+    def held(self) -> int:
+        """How many frames have no picture of their own."""
+        return int(self.places[-1]) + 1 - len(self.places)
 
     @property
     def duration(self) -> Fraction:
@@ -195,7 +217,7 @@ class Timeline:
         One key frame further back than needed: some files mark as key frames what takes a
         few frames to become whole.
         """
-        if not self.exact or frame >= self.stored:
+        if not self.exact or self.held or frame >= self.stored:
             return None
         before = bisect_right(self.keys, int(self.ticks[frame]), key=lambda key: key[0])
         return self.keys[before - 2][1] if before > 2 else None
@@ -209,6 +231,7 @@ def read_timeline(
     if time_base is None:
         raise InputError(f"{source}: has no times for its frames")
     pts: list[int | None] = []
+    dts: list[int | None] = []
     keys: list[tuple[int, int]] = []
     cut_off = packets = 0
     try:
@@ -216,11 +239,13 @@ def read_timeline(
             if packet.size == 0:
                 continue
             packets += 1
-            if packet.is_discard:  # an edit list leaves it out
+            if packet.is_keyframe and packet.pts is not None:
+                # One that an edit list leaves out is still where decoding can start.
+                keys.append((packet.pts, min(packet.pts, packet.dts or packet.pts)))
+            if packet.is_discard:
                 continue
             pts.append(packet.pts)
-            if packet.is_keyframe and packet.pts is not None:
-                keys.append((packet.pts, min(packet.pts, packet.dts or packet.pts)))
+            dts.append(packet.dts)
             limits.check_length(source, max(len(pts), limits.least_frames), None)
     except FFMPEG_ERRORS:
         cut_off = 1  # the rest can't even be found; at least one frame is gone
@@ -230,14 +255,19 @@ def read_timeline(
     known = sorted(tick for tick in pts if tick is not None)
     codec = stream.codec_context.name
     counted = codec in ONE_FRAME_A_PACKET
+    is_avi = container.format.name == "avi"
     # AVI stores no times, and what FFmpeg guesses for B-frames isn't what the decoder says.
-    clocked = container.format.name != "avi" or codec in KEY_FRAMES_ONLY
+    clocked = not is_avi or codec in KEY_FRAMES_ONLY
     exact = counted and clocked and bool(keys) and len(known) == len(pts) == len(set(known))
-    start = keys[0][0] if exact else 0
+    start = min(keys)[0] if exact else 0
     kept = [tick for tick in known if tick >= start] if exact else known
     ticks = np.array(kept or range(len(pts)), np.int64)
-    if container.format.name == "avi" and stream.average_rate:
-        ticks = np.arange(len(pts), dtype=np.int64)  # frames of an AVI are evenly spaced
+    if is_avi and (counts := [tick for tick in dts if tick is not None]):
+        ticks = np.unique(np.array(counts, np.int64))  # it stores pictures by their number
+    places = _places(ticks) if is_avi else np.arange(len(ticks))
+    limits.check_length(source, int(places[-1]) + 1, None)
+    if places[-1] >= len(places):
+        ticks = np.interp(np.arange(places[-1] + 1), places, ticks).astype(np.int64)
     if container.format.name.startswith("mov"):
         cut_off = max(len(stream.index_entries) - packets, cut_off)
     rate, even = _rate(ticks, time_base, stream)
@@ -247,15 +277,35 @@ def read_timeline(
         ticks=np.concatenate([ticks, beyond]) if exact else ticks,
         time_base=time_base,
         rate=rate,
-        even=(even and exact) or container.format.name == "avi",
+        even=even and (exact or is_avi),
         exact=exact,
         counted=counted,
-        stored=len(ticks),
+        stored=len(places),
         keys=tuple(sorted(keys)) if container.format.name.startswith(INDEXED) else (),
         skipped=len(pts) - len(kept) if exact else 0,
+        places=places,
+        numbered=is_avi,
+        cut_off=cut_off,
     )
     limits.check_length(source, len(timeline), timeline.duration)
     return timeline
+
+
+def _places(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which frame each picture of an AVI is, by the usual step between two of them.
+
+    A gap of several steps is as many frames, in which the picture before stays: capture
+    programs write frames without data where nothing came. Where gaps are no whole steps,
+    pictures are all the frames there are, and their times uneven.
+    """
+    steps = np.diff(ticks)
+    if not len(steps):
+        return np.arange(len(ticks))
+    usual = int(np.bincount(steps.clip(0, 10_000)).argmax())
+    if usual < 1 or (steps % usual).any():
+        return np.arange(len(ticks))
+    places: NDArray[np.int64] = (ticks - ticks[0]) // usual
+    return places
 
 
 def _rate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -112,50 +112,71 @@ class Clip:
 
     def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from frame `start` on, in order, and the same for every `start`."""
-        if not self._timeline.exact:
-            yield from (item for item in self._by_count() if item.index >= start)
+        if self._timeline.exact and not self._timeline.held:
+            yield from self._by_time(start)
             return
-        yield from self._by_time(start)
+        found = self._by_time(0) if self._timeline.exact else self._by_count()
+        yield from (item for item in self._holding(found) if item.index >= start)
+
+    def _holding(
+        self, items: Iterator[Frame | DamagedFrame]
+    ) -> Iterator[Frame | DamagedFrame]:
+        """The items, with those in between that have no picture of their own."""
+        last: Frame | DamagedFrame | None = None
+        for item in items:
+            for index in range(last.index + 1 if last else item.index, item.index):
+                tick = self._tick(index)
+                held = DamagedFrame(index, tick)
+                yield replace(last, index=index, tick=tick) if last else held
+            last = item
+            yield item
 
     def _by_time(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Frames numbered by their times, so that what is missing shows."""
         timeline = self._timeline
-        places = {int(tick): index for index, tick in enumerate(timeline.ticks)}
-        due = start
+        due = timeline.pictures_before(start)
+        numbers = {
+            int(timeline.ticks[timeline.place(n)]): n for n in range(timeline.stored)
+        }
         for frame in self._decoded(timeline.seek_for(start)):
-            index = places.get(frame.pts) if frame and frame.pts is not None else None
-            if frame is None or index is None or index < due:
+            number = numbers.get(frame.pts) if frame and frame.pts is not None else None
+            if frame is None or number is None or number < due:
                 continue
-            yield from (self._lost(missing) for missing in range(due, index))
-            due = index + 1
+            yield from (self._lost(timeline.place(n)) for n in range(due, number))
+            due = number + 1
+            index = timeline.place(number)
             if frame.is_corrupt:
                 yield self._lost(index)
             else:
                 yield Frame(index, self._tick(index), self._upright(frame))
-        yield from (self._lost(missing) for missing in range(due, len(timeline)))
+        rest = range(due, timeline.stored + timeline.cut_off)
+        yield from (self._lost(timeline.place(n)) for n in rest)
 
     def _by_count(self) -> Iterator[Frame | DamagedFrame]:
         """Frames numbered as they come, where packets and frames don't match."""
         timeline = self._timeline
         first: int | None = None
-        index = due = 0
-        for index, frame in enumerate(self._decoded(None), 1):
+        due = count = 0
+        for count, frame in enumerate(self._decoded(None), 1):
             self._limits.check_length(
-                self._source, max(index, self._limits.least_frames), None
+                self._source, max(count, self._limits.least_frames), None
             )
-            if frame is None or frame.is_corrupt:
-                yield DamagedFrame(index - 1, due)
-            else:
+            index = timeline.place(count - 1)
+            if timeline.numbered:
+                due = self._tick(index)
+            elif frame is not None and not frame.is_corrupt:
                 shown = frame.pts if frame.pts is not None else frame.dts
-                if not timeline.even and shown is not None:
+                if shown is not None:
                     first = shown if first is None else first
                     due = max(due, shown - first)
-                yield Frame(index - 1, due, self._upright(frame))
+            if frame is None or frame.is_corrupt:
+                yield DamagedFrame(index, due)
+            else:
+                yield Frame(index, due, self._upright(frame))
             due += 1
         if timeline.counted:
-            yield from (
-                DamagedFrame(k, due + k - index) for k in range(index, len(timeline))
-            )
+            rest = range(count, timeline.stored + timeline.cut_off)
+            yield from (DamagedFrame(timeline.place(n), due + n - count) for n in rest)
 
     def _decoded(self, seek: int | None) -> Iterator[av.VideoFrame | None]:
         """Frames from there on as the decoder gives them; None for each error."""
@@ -246,7 +267,10 @@ class Clip:
 
     def _tick(self, index: int) -> int:
         ticks = self._timeline.ticks
-        return index if self._timeline.even else int(ticks[index] - ticks[0])
+        if self._timeline.even:
+            return index
+        beyond = max(index - len(ticks) + 1, 0)
+        return int(ticks[min(index, len(ticks) - 1)] - ticks[0]) + beyond
 
     def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         look = self._look
@@ -256,9 +280,13 @@ class Clip:
                 f"{self._source}: its pictures change size from {old} to {new}",
                 "cut it where the size changes",
             )
-        return look.orientation.apply(
-            to_rgb(frame, look.colours, *look.square, fast_colour=self._fast_colour)
-        )
+        try:
+            picture = to_rgb(
+                frame, look.colours, *look.square, fast_colour=self._fast_colour
+            )
+        except InputError as error:
+            raise InputError(f"{self._source}: {error.message}", error.hint) from error
+        return look.orientation.apply(picture)
 
 
 def _turn(frame: av.VideoFrame) -> Orientation:

@@ -115,11 +115,12 @@ def local_path(source: Path, kind: str) -> Path:
 def refuse_address(source: Path) -> None:
     """Raise InputError for the address of something that is elsewhere.
 
-    As a path it has lost a slash: `https:/a/b.mp4`.
+    As a path it has lost a slash, which is put back: `https:/a/b.mp4`.
     """
     name = str(source)
     if "://" in name or re.match(r"(https?|ftp|rtsp|rtmp|data|file):", name):
-        raise InputError(f"{name}: is an address, not a file", "download it first")
+        whole = re.sub(r"^(\w+):/(?!/)", r"\1://", name)
+        raise InputError(f"{whole}: is an address, not a file", "download it first")
 
 
 def regular_file(source: Path, kind: str) -> Path:

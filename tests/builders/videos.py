@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from numpy.typing import NDArray
 
@@ -142,3 +143,58 @@ def heard_onset(path: Path) -> float:
                     float(frame.pts * frame.time_base) + loud.argmax() / frame.sample_rate
                 )
     raise ValueError(f"{path} is silent")
+
+
+def losslessly_trimmed(path: Path, clip: Path, start: Fraction) -> Path:
+    """The clip from `start` seconds on, without a new encoding: what is needed from the key
+    frame before is there, and an edit list hides it.
+    """
+    with av.open(str(clip)) as source, av.open(str(path), "w") as output:
+        streams = {
+            each.index: output.add_stream_from_template(each)
+            for each in (*source.streams.video, *source.streams.audio)
+        }
+        for packet in source.demux():
+            if packet.dts is None or packet.pts is None or packet.time_base is None:
+                continue
+            shift = round(start / packet.time_base)
+            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+            packet.stream = streams[packet.stream.index]
+            output.mux(packet)
+    return path
+
+
+def avi_with_gaps(
+    path: Path,
+    shown: Sequence[int],
+    *,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """An AVI with a picture in the frames of `shown`, and nothing in those between."""
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream(codec, rate=24)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pixel_format
+        stream.codec_context.options = options or {}
+        stream.codec_context.time_base = Fraction(1, 24)
+        for index in shown:
+            frame = to_video(moving_picture(index), pixel_format)
+            frame.pts, frame.time_base = index, Fraction(1, 24)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def copied_to_avi(path: Path, clip: Path) -> Path:
+    """The pictures of an .mp4 of H.264 in an .avi, without a new encoding."""
+    with av.open(str(clip)) as source, av.open(str(path), "w") as output:
+        stream = source.streams.video[0]
+        copy = output.add_stream_from_template(stream)
+        convert = BitStreamFilterContext("h264_mp4toannexb", stream)
+        for packet in source.demux(stream):
+            for changed in convert.filter(packet if packet.dts is not None else None):
+                changed.stream = copy
+                output.mux(changed)
+    return path

@@ -61,26 +61,24 @@ def test_the_parts_go_on_to_a_render_in_the_same_line(here: Path, echo: None) ->
     assert kind_of_clip(here / "ref-dance.mp4") is ControlKind.DENSEPOSE
 
 
-def test_a_skeleton_renderer_refuses_a_densepose_video(here: Path, capsys: Capture) -> None:
-    assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mp4"]) == 0
-    for words in (
-        "render ref.png -m parts.mp4 --preset cutout",
-        "extract-pose parts.mp4",
-        "retarget parts.mp4 --to ref.png",
-    ):
-        capsys.readouterr()
-        assert main(words.split()) == 2
-        said = capsys.readouterr().err
-        assert "parts is a drawn video (densepose), which has no keypoints" in said
-        assert "--preset magic-animate" in said
-
-
-def test_a_skeleton_video_is_not_taken_for_densepose(media: Path, capsys: Capture) -> None:
-    clip = str(media / "skeleton_video.mp4")
-    assert main(["render", "ref.png", "-m", clip, PRESET]) == 2
+def test_what_was_made_without_keypoints_is_refused_by_what_follows_joints(
+    capsys: Capture,
+) -> None:
+    words = "extract-pose dance --kind densepose then render ref.png --preset cutout"
+    assert main(words.split()) == 2
     said = capsys.readouterr().err
-    assert "a drawn video (skeleton)" in said
-    assert "--preset animate-anyone" in said
+    assert "dance is a drawn video (densepose), which has no keypoints" in said
+    assert "--preset magic-animate" in said
+
+
+def test_a_video_that_looks_drawn_is_followed_and_it_is_said(
+    here: Path, echo: None, capsys: Capture
+) -> None:
+    assert main(["extract-pose", "dance", "--kind", "densepose", "-o", "parts.mkv"]) == 0
+    assert main(["render", "ref.png", "-m", "parts.mkv", PRESET, "--frames", "2"]) == 0
+    said = capsys.readouterr().err
+    assert "parts.mkv: looks like a drawn video, and is followed as it is" in said
+    assert "--detector NAME" in said
 
 
 def test_options_about_keypoints_mean_nothing_to_parts(capsys: Capture) -> None:

@@ -170,6 +170,19 @@ def test_the_sound_of_the_dance_goes_along_unless_told_otherwise(
     assert found == [False, True, False]
 
 
+def test_a_sound_that_is_not_there_is_told_or_refused(capsys: Capture, here: Path) -> None:
+    (here / "alone").mkdir()
+    copy = here / "alone" / "moves.pose"
+    copy.write_bytes((here / "dance.pose").read_bytes())
+    line = f"render ref.png --motion {copy} --frames 2 -o silent.mp4"
+    assert main(line.split()) == 0
+    assert "its video isn't beside it" in capsys.readouterr().err
+    assert main([*line.split(), "--audio", "--force"]) == 2
+    assert "--audio: moves has no sound" in capsys.readouterr().err
+    assert main(["render", "ref.png", "--motion", "ref-dance.mp4", "--audio"]) == 2
+    assert "--audio: ref-dance.mp4 has no sound" in capsys.readouterr().err
+
+
 def test_the_pose_of_a_result_is_inspected(capsys: Capture) -> None:
     results = answer(["inspect", "ref-dance.mp4", "--pose", "-o", "look"], capsys)[
         "results"

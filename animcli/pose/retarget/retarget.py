@@ -27,6 +27,7 @@ from animcli.pose.retarget.bone_lengths import (
 from animcli.pose.retarget.camera import Camera, steady
 from animcli.pose.retarget.foot_contact import ANKLES, find_contacts, root_path
 from animcli.pose.sequence import PoseSequence
+from animcli.pose.shots import by_shot, joined
 
 
 def name_bones() -> tuple[str, ...]:
@@ -70,9 +71,12 @@ def retarget(
     keep_in_frame: keep the figure in the picture: move it aside as a whole, and if more of
     it still leaves than OUTSIDE says, shrink it towards the ground, unless it is half a
     figure. What was measured and guessed is in the result's `origin.retarget`, what a user
-    should know of it under `notes`. Raises InputError if one of the two shows no figure, or
-    the reference less of one than can be moved.
+    should know of it under `notes`. Each shot of a motion with cuts is fitted by itself;
+    what is told is then that of the first one, and the notes of all. Raises InputError if
+    one of the two shows no figure, or the reference less of one than can be moved.
     """
+    if motion.cuts and motion.visible[:, s.BODY].any():
+        return _each_shot(motion, reference, camera, fit=keep_in_frame)
     if not len(motion) or not motion.visible[:, s.BODY].any():
         raise InputError("the motion shows nobody", "see it with `anim inspect`")
     if not len(reference) or not reference.visible[0, s.BODY].any():
@@ -151,6 +155,32 @@ def retarget(
             },
         ),
     )
+
+
+def _each_shot(
+    motion: PoseSequence, reference: PoseSequence, camera: Camera, *, fit: bool
+) -> PoseSequence:
+    """Every shot of the motion fitted by itself. Raises InputError, naming the shot."""
+
+    def fitted(shot: PoseSequence) -> PoseSequence:
+        try:
+            return retarget(shot, reference, camera=camera, keep_in_frame=fit)
+        except InputError as error:
+            begin = float((shot.ticks[0] - motion.ticks[0]) * motion.time_base)
+            raise InputError(
+                f"the shot from {begin:.2f} s on: {error.message}", error.hint
+            ) from error
+
+    parts = by_shot(motion, fitted)
+    told = [part.origin.retarget for part in parts]
+    notes = [
+        f"shot {number}: {line}"
+        for number, each in enumerate(told, 1)
+        for line in list(each.get("notes") or [])  # type: ignore[call-overload]
+    ]
+    first = next(each for each in told if each)
+    origin = replace(motion.origin, retarget={**first, "notes": notes})
+    return replace(joined(motion, parts), size=reference.size, origin=origin)
 
 
 def is_bust(visible: NDArray[np.bool_]) -> bool:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
+from builders import dancer
 from builders.videos import tiny_clip
 
 from animcli.cli.config import ConfigSources
@@ -15,7 +17,9 @@ from animcli.cli.render import Render
 from animcli.errors import UsageError
 from animcli.pipeline.output import Step
 from animcli.pipeline.project import find_project
+from animcli.pose.draw import draw_pose
 from animcli.stages.encode import EncodeStage
+from animcli.stages.extract import ExtractStage
 from animcli.stages.fitting import Fit
 from animcli.stages.render import RenderStage
 from animcli.video.ssim import motion_bucket, motion_strength
@@ -50,6 +54,37 @@ def plan(
     assert isinstance(step.stage, EncodeStage)
     assert isinstance(step.stage.frames, RenderStage)
     return step.stage.frames, step.out
+
+
+@pytest.fixture
+def skeletons(tmp_path: Path) -> Path:
+    """A video of drawn skeletons."""
+    motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1)), dancer.STAGE)
+    drawing = draw_pose(motion.points[0], motion.scores[0], motion.size)
+    picture = cv2.resize(drawing, (320, 180), interpolation=cv2.INTER_AREA)
+    return tiny_clip(tmp_path / "a.mp4", width=320, height=180, picture=lambda *_: picture)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "followed"),
+    [
+        ({"preset": "animate-anyone"}, True),
+        ({"preset": "animate-anyone", "detector": "dwpose"}, False),
+        ({"preset": "magic-animate"}, False),
+        ({"preset": "cutout"}, False),
+    ],
+)
+def test_drawings_are_followed_by_what_follows_such_unless_called_footage(
+    context: Context, skeletons: Path, overrides: dict[str, object], followed: bool
+) -> None:
+    asked = rendering({**overrides, "device": "cpu"}, motion=skeletons)
+    step = asked.plan(context, PipelineState()).tasks[0]
+    assert isinstance(step, Step)
+    assert isinstance(step.stage, EncodeStage)
+    stage = step.stage.frames
+    assert isinstance(stage, RenderStage)
+    assert (stage.control == skeletons) is followed
+    assert isinstance(stage.motion, ExtractStage) is not followed
 
 
 def test_a_prompt_and_a_strength_need_no_motion(context: Context) -> None:

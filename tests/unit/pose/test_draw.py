@@ -146,5 +146,52 @@ def test_one_filmed_picture_makes_it_footage() -> None:
     assert recognise([drawing, filmed]) is ControlKind.FOOTAGE
 
 
+def lit(colour: tuple[float, float, float], grain: int = 0) -> np.ndarray:
+    """Somebody broad on a black stage, in light of one colour that falls off downwards."""
+    light = np.zeros((240, 320), np.uint8)
+    cv2.circle(light, (160, 50), 18, 220, -1)
+    cv2.line(light, (160, 75), (160, 150), 200, 50)
+    for foot in (130, 190):
+        cv2.line(light, (160, 150), (foot, 225), 160, 24)
+        cv2.line(light, (160, 90), (foot * 3 - 320, 110), 180, 18)
+    light = (light * np.linspace(1, 0.6, 240)[:, None]).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, grain + 1, (240, 320, 3))
+    return (light[..., None] * np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("grain", [0, 12])
+@pytest.mark.parametrize(
+    "colour", [(1, 0, 0), (0.05, 0.05, 1), (0.9, 0.02, 1), (1, 0.6, 0.1), (0.1, 1, 0.2)]
+)
+def test_people_in_coloured_light_on_a_dark_stage_are_footage(
+    colour: tuple[float, float, float], grain: int
+) -> None:
+    assert recognise([lit(colour, grain)] * 3) is ControlKind.FOOTAGE
+
+
+@pytest.mark.parametrize("saturation", [1.2, 1.5, 3.0])
+def test_a_stage_in_strong_colours_is_footage(media: Path, saturation: float) -> None:
+    for picture in some_of(media / "dance_stage.mp4")[:3]:
+        grey = picture @ np.array([0.299, 0.587, 0.114])
+        strong = grey[..., None] + saturation * (picture - grey[..., None])
+        for size in ((1280, 720), (320, 180)):
+            small = cv2.resize(strong.clip(0, 255).astype(np.uint8), size)
+            assert recognise([small]) is ControlKind.FOOTAGE
+
+
+@pytest.mark.parametrize("quality", [100, 30])
+@pytest.mark.parametrize("size", [(1280, 720), (320, 180)])
+def test_a_small_and_badly_compressed_drawing_is_a_skeleton(
+    size: tuple[int, int], quality: int
+) -> None:
+    motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1)), dancer.STAGE)
+    drawing = draw_pose(motion.points[0], motion.scores[0], motion.size)
+    small = cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
+    told = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    assert (
+        recognise([cv2.imdecode(told, cv2.IMREAD_COLOR)[..., ::-1]]) is ControlKind.SKELETON
+    )
+
+
 def test_black_pictures_alone_are_footage() -> None:
     assert recognise([np.zeros((64, 64, 3), np.uint8)]) is ControlKind.FOOTAGE

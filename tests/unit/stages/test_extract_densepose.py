@@ -15,11 +15,11 @@ from animcli.pipeline.executor import Executor
 from animcli.pose.detectors.densepose import FILE, DensePoseNetwork
 from animcli.pose.draw import ControlKind, draw_pose
 from animcli.pose.draw_densepose import BACKGROUND, draw_parts, paint
-from animcli.pose.io_pose import write_pose
+from animcli.pose.io_pose import read_pose, write_pose
 from animcli.pose.lifting import lift
 from animcli.rendering.renderer import RENDERERS, RendererEntry
 from animcli.stages.detection import kind_of_clip
-from animcli.stages.extract import DensePoseStage
+from animcli.stages.extract import DensePoseStage, ExtractStage
 from animcli.stages.fitting import Fit, fit_picture
 from animcli.stages.frames import FrameFolder, open_frames
 from animcli.stages.inspect import CompareStage
@@ -154,6 +154,21 @@ def test_clips_are_known_by_what_they_show(tmp_path: Path) -> None:
     }
     for kind, pictures in clips.items():
         assert kind_of_clip(folder_of(tmp_path / kind.value, pictures)) is kind
+
+
+def test_footage_that_looks_drawn_is_doubted_and_read(tmp_path: Path) -> None:
+    motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1, 4)), dancer.STAGE)
+    drawings = [
+        draw_pose(motion.points[i], motion.scores[i], motion.size) for i in range(4)
+    ]
+    for drawing in drawings:
+        drawing[4:8, 4:8] = 250  # somebody, to the detector
+    clip = folder_of(tmp_path / "skeleton", drawings)
+    notes: list[str] = []
+    made = executor(tmp_path, warn=notes.append).make(ExtractStage(clip, "bright-spot"))
+    assert len(read_pose(made.path)) == 4
+    (doubt,) = [warn for warn in notes if "looks like a drawn video (skeleton)" in warn]
+    assert "--preset animate-anyone" in doubt
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_offloading_changes_no_frame_and_on_a_cpu_says_so(
     usual = gradient_render(reference, motion, frames=3)
     offloaded = replace(usual, offload=True)
     made = executor(tmp_path, warn=notes.append).make(offloaded)
-    assert notes == [OFFLOAD_ON_CPU]
+    assert OFFLOAD_ON_CPU in notes
     assert executor(tmp_path).make(usual).path == made.path
 
 
@@ -125,7 +125,7 @@ def test_an_uneven_motion_is_resampled_and_it_is_said(
     made = executor(tmp_path, warn=notes.append).make(gradient_render(reference, uneven))
     folder = open_frames(made.path)
     assert (folder.rate, folder.frames) == (25, 29)
-    assert notes == ["the motion is unevenly spaced; it is resampled to 25 a second"]
+    assert "the motion is unevenly spaced; it is resampled to 25 a second" in notes
 
 
 def test_another_rate_keeps_the_length_in_seconds(

@@ -6,7 +6,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from builders.videos import clip_with_tone, heard_onset, moving_picture, tiny_clip
+from builders.videos import (
+    clip_with_tone,
+    heard_onset,
+    losslessly_trimmed,
+    moving_picture,
+    tiny_clip,
+)
 
 from animcli.errors import StorageError
 from animcli.video.audio import Sound
@@ -154,6 +160,27 @@ def test_a_tone_starts_where_it_started_in_the_source(
         samples = sum(frame.samples for frame in container.decode(audio=0))
         rate = container.streams.audio[0].rate
     assert abs(samples / rate - float(12 / NTSC)) <= 2 * 1024 / 44100  # packets at the ends
+
+
+def test_a_sound_that_starts_again_is_heard_again(tmp_path: Path) -> None:
+    source = clip_with_tone(tmp_path / "source.mp4", Fraction(1, 10), frames=4)
+    sound = Sound(source, Fraction(0), 12 / NTSC, 4 / NTSC)
+    with av.open(str(joined(tmp_path, "a.mov", None, sound))) as container:
+        frames = list(container.decode(audio=0))
+        rate = container.streams.audio[0].rate
+    wave = np.abs(np.concatenate([frame.to_ndarray() for frame in frames], axis=1)[0])
+    steps = 40  # windows of 10 ms over the 0.4 s
+    loud = wave[: steps * rate // 100].reshape(steps, -1).max(axis=1) > 0.1
+    onsets = np.flatnonzero(loud[1:] & ~loud[:-1]) / 100
+    wanted = 0.1 + np.arange(3) * float(4 / NTSC)
+    assert np.abs(onsets - wanted).max() <= 0.021
+
+
+def test_sound_of_a_losslessly_trimmed_clip_stays_in_step(tmp_path: Path) -> None:
+    whole = clip_with_tone(tmp_path / "whole.mp4", Fraction(5, 8))
+    trimmed = losslessly_trimmed(tmp_path / "trimmed.mp4", whole, Fraction(10, 24))
+    out = joined(tmp_path, "a.mp4", None, Sound(trimmed, Fraction(0), 12 / NTSC))
+    assert abs(heard_onset(out) - float(Fraction(5, 8) - Fraction(10, 24))) <= 0.011
 
 
 def test_footage_without_sound_gives_none_and_no_error(tmp_path: Path) -> None:

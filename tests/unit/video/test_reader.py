@@ -10,9 +10,12 @@ import psutil
 import pytest
 from builders.videos import (
     INTERLACED,
+    avi_with_gaps,
     clip_of_tracks,
     clip_of_unknown_codec,
     clip_of_unknown_letters,
+    copied_to_avi,
+    losslessly_trimmed,
     moving_picture,
     tiny_clip,
 )
@@ -98,6 +101,76 @@ def test_what_the_file_says_is_up_is_up(
     assert any(np.array_equal(found.picture, wanted) for wanted in flipped)
     if not mirrored:
         assert info.rotation == -degrees % 360
+
+
+@pytest.mark.parametrize("options", [{"g": "48", "bf": "2"}, {"g": "48", "bf": "0"}])
+def test_what_an_edit_list_hides_is_not_shown_and_all_the_rest_is(
+    tmp_path: Path, options: dict[str, str]
+) -> None:
+    clip = tiny_clip(tmp_path / "a.mp4", 60, options=options)
+    with open_footage(clip) as reader:
+        whole = [frame.picture for frame in reader.frames()]
+    trimmed = losslessly_trimmed(tmp_path / "trimmed.mp4", clip, Fraction(10, 24))
+    with open_footage(trimmed) as reader:
+        info = reader.info
+        found = list(reader.frames())
+        later = next(reader.frames(41))
+    assert (info.frames, info.rate, info.notes) == (50, 24, ())
+    assert [frame.tick for frame in found] == list(range(50))
+    assert all(
+        np.array_equal(frame.picture, picture)
+        for frame, picture in zip(found, whole[10:], strict=True)
+    )
+    assert np.array_equal(later.picture, whole[51])
+
+
+GAP = [index for index in range(48) if not 10 <= index < 34]
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "options"),
+    [
+        ("mjpeg", "yuvj420p", {}),
+        ("libx264", "yuv420p", {"bf": "0"}),
+        ("mpeg4", "yuv420p", {"bf": "0"}),
+    ],
+)
+def test_the_last_picture_stays_through_frames_of_an_avi_without_data(
+    tmp_path: Path, codec: str, pixel_format: str, options: dict[str, str]
+) -> None:
+    clip = avi_with_gaps(
+        tmp_path / "a.avi", GAP, codec=codec, pixel_format=pixel_format, options=options
+    )
+    with open_footage(clip) as reader:
+        assert (reader.info.rate, reader.info.duration) == (24, 2)
+        found = list(reader.frames())
+        inside = list(reader.frames(20, 36))
+    assert [frame.index for frame in found] == [frame.tick for frame in found]
+    assert len(found) == 48
+    same = [np.array_equal(found[9].picture, frame.picture) for frame in found]
+    assert [index for index, like in enumerate(same) if like] == list(range(9, 34))
+    assert [frame.index for frame in inside] == list(range(20, 36))
+    assert np.array_equal(inside[0].picture, found[9].picture)
+    assert np.array_equal(inside[-1].picture, found[35].picture)
+
+
+def test_pictures_that_were_copied_into_an_avi_keep_their_rate(tmp_path: Path) -> None:
+    clip = tiny_clip(tmp_path / "a.mp4", 24)
+    with open_footage(clip) as reader:
+        wanted = [frame.picture for frame in reader.frames()]
+    with open_footage(copied_to_avi(tmp_path / "a.avi", clip)) as reader:
+        assert (reader.info.rate, reader.info.duration, reader.info.even) == (24, 1, True)
+        found = [frame.picture for frame in reader.frames()]
+    assert np.array_equal(found, wanted)
+
+
+def test_frames_of_an_avi_at_no_steady_step_keep_their_times(tmp_path: Path) -> None:
+    shown = [index for index in range(48) if index % 5 in (0, 2)]  # steps of 2 and 3
+    clip = avi_with_gaps(tmp_path / "a.avi", shown, options={"bf": "0"})
+    with open_footage(clip) as reader:
+        assert not reader.info.even
+        seconds = [frame.tick * reader.info.time_base for frame in reader.frames()]
+    assert seconds == [Fraction(index, 24) for index in shown]
 
 
 def test_a_clip_that_was_cut_off_says_how_much_is_gone(tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""The reference: found in the whole picture, without what its alpha hides, and doubted."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders.stages import executor, register
+from numpy.typing import NDArray
+from PIL import Image
+
+from animcli.pose import keypoints as s
+from animcli.pose.io_pose import read_pose
+from animcli.pose.sequence import PoseSequence, even_ticks
+from animcli.stages.doubt import doubt_of_figure
+from animcli.stages.fitting import Fit
+from animcli.stages.reference import FindPose, FitPicture
+from animcli.video.images import read_picture, write_picture
+
+register()
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A landscape with somebody small near its right side."""
+    picture = np.full((288, 768, 3), 40, np.uint8)
+    picture[100:104, 700:704] = 250
+    write_picture(tmp_path / "wide.png", picture)
+    return tmp_path / "wide.png"
+
+
+@pytest.mark.parametrize(
+    ("fit", "x", "y"),
+    [
+        # 64 / 768 of the size, 36 rows of room above
+        (Fit.PAD, 701.5 / 12, 101.5 / 12 + 36),
+        # 96 / 288 of the size, of which the middle 64 columns of 256 stay
+        (Fit.CROP, 701.5 / 3 - 96, 101.5 / 3),
+    ],
+)
+def test_somebody_small_at_the_side_is_found_before_the_picture_is_fitted(
+    tmp_path: Path, wide: Path, fit: Fit, x: float, y: float
+) -> None:
+    notes: list[str] = []
+    at = executor(tmp_path, warn=notes.append)
+    made = at.make(FindPose(wide, "bright-spot", (64, 96), fit))
+    pose = read_pose(made.path)
+    assert pose.size == (64, 96)
+    assert np.abs(pose.points[0].mean(axis=0) - (x, y)).max() < 0.6
+    cut = [note for note in notes if "the result cuts off" in note]
+    assert bool(cut) is (fit is Fit.CROP)
+
+
+def test_a_picture_of_another_shape_is_told_with_a_size_that_fits(
+    tmp_path: Path, wide: Path
+) -> None:
+    notes: list[str] = []
+    at = executor(tmp_path, warn=notes.append)
+    at.make(FitPicture(wide, (512, 768)))
+    assert "768x288" in notes[0]
+    assert "--size 1024x384" in notes[0]
+    at.make(FitPicture(wide, (1024, 384)))
+    assert len(notes) == 1
+
+
+def test_what_lies_under_alpha_is_white_to_everybody(tmp_path: Path) -> None:
+    checker = (np.indices((96, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    hidden = np.dstack([checker] * 3 + [np.zeros_like(checker)])
+    hidden[30:60, 20:40] = (200, 30, 60, 255)
+    hidden[60:70, 20:40] = (200, 30, 60, 128)
+    Image.fromarray(hidden).save(tmp_path / "ref.png")
+    fitted = read_picture(executor(tmp_path).make(FitPicture(tmp_path / "ref.png")).path)
+    assert fitted.alpha is not None
+    np.testing.assert_array_equal(fitted.alpha, hidden[..., 3])
+    assert (fitted.pixels[fitted.alpha == 0] == 255).all()
+    assert (fitted.pixels[30:60, 20:40] == (200, 30, 60)).all()
+    assert np.abs(fitted.pixels[60:70, 20:40].astype(int) - (227, 142, 157)).max() <= 1
+
+
+GROUND = (240, 235, 225)
+LENGTHS = {s.NOSE: 0, s.NECK: 0.2, s.RIGHT_HIP: 0.5, s.LEFT_HIP: 0.5, s.LEFT_ANKLE: 1}
+
+
+def drawing() -> NDArray[np.uint8]:
+    """A figure that fills 260 of 300 rows of a plain picture."""
+    picture = np.full((300, 200, 3), GROUND, np.uint8)
+    cv2.ellipse(picture, (100, 150), (40, 130), 0, 0, 360, (200, 90, 40), -1)
+    return picture
+
+
+def standing(head: float, feet: float) -> PoseSequence:
+    """Somebody in the middle of it, from one row to the other."""
+    points = np.zeros((1, s.KEYPOINTS, 2), np.float32)
+    scores = np.zeros((1, s.KEYPOINTS), np.float32)
+    for joint, part in LENGTHS.items():
+        points[0, joint], scores[0, joint] = (100, head + part * (feet - head)), 1
+    ticks, time_base = even_ticks(1, Fraction(1))
+    return PoseSequence(points, scores, ticks, time_base, (200, 300))
+
+
+def test_a_figure_that_stands_in_its_drawing_is_not_doubted() -> None:
+    assert doubt_of_figure(standing(40, 260), drawing(), None) == ""
+
+
+def test_a_figure_upside_down_is_doubted() -> None:
+    assert "upside down" in doubt_of_figure(standing(260, 40), drawing(), None)
+
+
+@pytest.mark.parametrize("by_alpha", [False, True])
+def test_a_figure_in_a_part_of_a_drawing_is_doubted(by_alpha: bool) -> None:
+    picture = drawing()
+    alpha = ((picture != GROUND).any(axis=2) * 255).astype(np.uint8)
+    doubt = doubt_of_figure(standing(160, 220), picture, alpha if by_alpha else None)
+    assert "spans 22%" in doubt or "spans 23%" in doubt
+    assert "is that the character?" in doubt
+
+
+def test_a_busy_picture_gives_no_ground_for_doubt() -> None:
+    busy = np.random.default_rng(0).integers(0, 255, (300, 200, 3)).astype(np.uint8)
+    assert doubt_of_figure(standing(160, 220), busy, None) == ""
