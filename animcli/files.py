@@ -15,6 +15,7 @@ absent, and some network file systems have none.
 """
 
 import errno
+import glob
 import hashlib
 import os
 import shutil
@@ -31,7 +32,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from animcli.errors import StorageError
+from animcli.errors import OutputError, StorageError
 
 FAULT_VARIABLE = "ANIM_FAULT"
 
@@ -60,11 +61,14 @@ class Fault:
 
 
 def planned_fault(text: str | None) -> Fault | None:
-    """The fault that `operation:n:how` describes, or None."""
+    """The fault that `operation:n:how` describes; None for other words."""
     if not text:
         return None
-    operation, count, how = text.split(":")
-    return Fault(operation, int(count), how)
+    try:
+        operation, count, how = text.split(":")
+        return Fault(operation, int(count), how)
+    except ValueError:
+        return None
 
 
 planned: Fault | None = planned_fault(os.environ.get(FAULT_VARIABLE))
@@ -77,6 +81,8 @@ def strike(operation: str, tear: Callable[[], object] = lambda: None) -> None:
 
 
 PART: Final = ".part-"
+LONGEST_NAME: Final = 255  # bytes, on nearly every file system
+LONGEST_PREFIX: Final = 48  # of part_beside
 IO_CHUNK: Final = (
     1 << 20
 )  # bytes; large enough that calls don't count, small enough to tear
@@ -90,8 +96,10 @@ HINTS: Final = {
     errno.EDQUOT: "free some space, then give the same command again",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
     errno.EROFS: "write to another folder; --cache-dir moves the cache",
-    errno.EACCES: "write to another folder; --cache-dir moves the cache",
+    errno.EACCES: "its owner may let you in; --cache-dir moves the cache",
+    errno.EPERM: "its owner may let you in; --cache-dir moves the cache",
     errno.ENOENT: "make the folder first",
+    errno.ENAMETOOLONG: "give a shorter name",
 }
 
 
@@ -132,12 +140,14 @@ def _free_space(path: Path) -> str:
 class AtomicFile:
     """A file being written beside its place; leaving the block puts it there.
 
+    exclusive: put it there only if nothing is; else OutputError.
+
     Leaving by an exception removes it. It is written from front to back: what is given to
     `write` is on its way to the disk, and counted into `sha256`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, exclusive: bool = False) -> None:
+        self.path, self.exclusive = path, exclusive
         self.part = temp_name(path)
         self.sha256 = hashlib.sha256()
         self._held = bytearray()  # many small pieces become one operation
@@ -194,12 +204,25 @@ class AtomicFile:
         if kind is not None:
             self.part.unlink(missing_ok=True)
         else:
-            put_in_place(self.part, self.path)
+            put_in_place(self.part, self.path, exclusive=self.exclusive)
 
 
 def temp_name(path: Path) -> Path:
     """A name in the folder of `path` that no other process and no other call uses."""
-    return path.with_name(f"{PART}{_host}-{os.getpid()}-{next(_serial)}.{path.name}")
+    return path.with_name(f"{PART}{_host}-{os.getpid()}-{next(_serial)}.{_tail(path)}")
+
+
+def parts_beside(path: Path) -> Iterator[Path]:
+    """Files that `temp_name` named for the same path and that are still there."""
+    return path.parent.glob(f"{PART}*.{glob.escape(_tail(path))}")
+
+
+def _tail(path: Path) -> str:
+    """The end of the names of parts: the file's own where there is room beside ours."""
+    if len(os.fsencode(path.name)) <= LONGEST_NAME - LONGEST_PREFIX:
+        return path.name
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return digest + path.suffix[:LONGEST_PREFIX]
 
 
 @contextmanager
@@ -225,21 +248,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
     put_in_place(part, path)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all."""
-    with AtomicFile(path) as file:
+def write_file(path: Path, data: bytes, *, exclusive: bool = False) -> None:
+    """Write `data`, whole or not at all; if `exclusive`, only where nothing is."""
+    with AtomicFile(path, exclusive=exclusive) as file:
         file.write(data)
 
 
-def put_in_place(part: Path, path: Path) -> None:
-    """Flush a finished file to the disk and rename it to `path`, or remove it."""
+def put_in_place(part: Path, path: Path, *, exclusive: bool = False) -> None:
+    """Flush a finished file to the disk and rename it to `path`, or remove it.
+
+    exclusive: raise OutputError if something is there, also if it came this moment.
+    """
     try:
         with disk_errors(path):
             strike("fsync", lambda: os.truncate(part, part.stat().st_size // 2))
             fsync(part)
             strike("replace")
-            part.replace(path)
-    except StorageError:
+            _take_name(part, path) if exclusive else part.replace(path)
+    except (StorageError, OutputError):
         part.unlink(missing_ok=True)
         raise
     with disk_errors(path):
@@ -247,14 +273,42 @@ def put_in_place(part: Path, path: Path) -> None:
         fsync(path.parent)
 
 
+def _take_name(part: Path, path: Path) -> None:
+    """Rename a file unless its new name is taken, in one operation of the system."""
+    try:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # no links on this file system; the name is ours from here on
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            part.replace(path)
+    except FileExistsError:
+        raise taken(path) from None
+    part.unlink(missing_ok=True)
+
+
+def taken(path: Path) -> OutputError:
+    """The refusal to replace what isn't ours."""
+    return OutputError(f"{path} exists already", "--force replaces it")
+
+
 def put_folder_in_place(part: Path, path: Path) -> None:
-    """Flush a finished folder to the disk and rename it to `path`, which isn't there."""
+    """Flush a finished folder to the disk and rename it to `path`, which isn't there.
+
+    Raises OutputError if something came there meanwhile.
+    """
     with disk_errors(path):
         strike("fsync")
         for item in [*part.rglob("*"), part]:
             fsync(item)
         strike("replace")
-        part.replace(path)
+        try:
+            part.replace(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise taken(path) from error
+            raise
         strike("fsync")
         fsync(path.parent)
 
@@ -264,7 +318,8 @@ def make_folder(path: Path) -> Path:
     with disk_errors(path):
         if not path.is_dir():
             strike("mkdir")
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
+            path.mkdir(mode=0o700, exist_ok=True)
     return path
 
 
@@ -321,7 +376,8 @@ def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[bool]
     while not free and wait is not None:
         wait()
         time.sleep(PAUSE_S)
-        free = _acquire(lock)
+        with disk_errors(path):
+            free = _acquire(lock)
     try:
         yield free
     finally:

@@ -184,10 +184,10 @@ def read_toml(path: Path, error: type[ProjectError]) -> tuple[dict[str, object],
 
 
 def line_of(text: str, name: str) -> int:
-    """The line, from 1, on which TOML `text` sets `name`; 0 if it can't be told."""
-    found = re.search(
-        rf"^[ \t]*[\"']?{re.escape(name)}[\"']?[ \t]*[=.]", text, re.MULTILINE
-    )
+    """The line, from 1, on which TOML `text` sets `name`, or begins a table of that name; 0
+    if it can't be told."""
+    key = rf"[\"']?{re.escape(name)}[\"']?[ \t]*"
+    found = re.search(rf"^[ \t]*(\[\[?[ \t]*{key}[\].]|{key}[=.])", text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 0
 
 

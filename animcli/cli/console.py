@@ -347,4 +347,12 @@ def _deliver(line: str) -> None:
 
 
 def _print(stream: TextIO, line: str) -> None:
-    stream.write(line + "\n")
+    try:
+        stream.write(line + "\n")
+        if stream is sys.stderr:
+            stream.flush()
+    except OSError:
+        if stream is not sys.stderr:
+            raise
+        # Nobody hears a complaint about that; the exit code says what went wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -23,9 +23,10 @@ from animcli.cli.options import (
     End,
     Output,
     Overrides,
-    Part,
-    Start,
+    PartStart,
+    VideoPart,
     options,
+    read_canvas,
     read_part,
     read_view,
 )
@@ -54,6 +55,15 @@ class ExtractKind(str, Enum):
     DENSEPOSE = "densepose"
 
 
+class UpAxis(str, Enum):
+    """The axis that points up in motion capture."""
+
+    AUTO = "auto"
+    X = "x"
+    Y = "y"
+    Z = "z"
+
+
 @options(
     "detector",
     "person",
@@ -80,10 +90,26 @@ def extract_pose(
             help="For motion capture: direction of the camera in degrees.",
         ),
     ] = None,
+    up: Annotated[
+        UpAxis, typer.Option("--up", help="For motion capture: the axis that points up.")
+    ] = UpAxis.AUTO,
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TOML",
+            help='For motion capture: names of keypoints, as left_knee = "Bone 7".',
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WxH", help="For keypoints that don't say it: the picture's size."
+        ),
+    ] = None,
     kind: Annotated[
         ExtractKind, typer.Option("--kind", help="Keypoints, or DensePose body parts.")
     ] = ExtractKind.KEYPOINTS,
-    start: Start = None,
+    start: PartStart = None,
     end: End = None,
     every: EachNth = None,
     *,
@@ -104,10 +130,16 @@ def extract_pose(
             raise UsageError(
                 f"--{next(iter(part))} is about keypoints, and these have none"
             )
-        if view is not None:
-            raise UsageError("--view is for motion capture, which --kind densepose isn't")
+        for name, given in (("--view", view), ("--names", names), ("--size", size)):
+            if given is not None:
+                raise UsageError(
+                    f"{name} is for keypoints, which --kind densepose has none of"
+                )
         return ExtractDensePose(tuple(videos), output, keep_going, overrides)
-    return ExtractPose(tuple(videos), output, keep_going, overrides, read_view(view), part)
+    return ExtractPose(
+        tuple(videos), output, keep_going, overrides, read_view(view), part, up, names,
+        read_canvas(size),
+    )  # fmt: skip
 
 
 @options("detector", "person", "camera", "keep_in_frame")
@@ -136,8 +168,6 @@ JSON: Final = ".json"
 BVH: Final = ".bvh"
 KEYPOINTS_FOLDER: Final = "_keypoints"
 SKELETON_VIDEOS: Final = (".mp4", ".mov", ".mkv", ".webm", ".gif", ".webp")
-USUAL_RATE: Final = Fraction(24)
-"""Frames per second of what doesn't say."""
 
 
 @dataclass(frozen=True)
@@ -149,13 +179,24 @@ class ExtractPose:
     keep_going: bool
     overrides: Mapping[str, object]
     view: tuple[float, float] | None = None
-    part: Part = field(default_factory=dict)
+    part: VideoPart = field(default_factory=dict)
+    up: UpAxis = UpAxis.AUTO
+    names: Path | None = None
+    size: tuple[int, int] | None = None
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """A `.pose` for each video; one alone is handed on."""
         options = context.config.options(self.overrides)
-        if self.view and not all(is_capture(video) for video in self.videos):
+        captured = all(is_capture(video) for video in self.videos)
+        if self.view and not captured:
             raise UsageError("--view is for motion capture; a video has its own")
+        if (self.names or self.up is not UpAxis.AUTO) and not captured:
+            name = "--names" if self.names else "--up"
+            raise UsageError(
+                f"{name} is for motion capture (BVH), which has names and axes"
+            )
+        if self.size and not all(is_keypoints(video) for video in self.videos):
+            raise UsageError("--size is for keypoints; a video has its own")
         check_device(self.overrides, options)
         if "fps" in self.overrides and not all(has_no_rate(video) for video in self.videos):
             raise UsageError("--fps is for pictures and keypoints; a video has its own")
@@ -164,10 +205,7 @@ class ExtractPose:
                 f"{self.out} can't hold the poses of {len(self.videos)} videos",
                 "give a folder that exists",
             )
-        motions = [
-            read_motion(video, options, self.keep_going, self.view, part=self.part)
-            for video in self.videos
-        ]
+        motions = [self.motion(video, options) for video in self.videos]
         for motion in motions:
             check_keypoints(motion)
             check_person(self.overrides, motion.source, motion.name)
@@ -179,6 +217,23 @@ class ExtractPose:
             independent=len(steps) > 1,
             note=detector_note(options),
         )
+
+    def motion(self, video: Path, options: Options) -> Motion:
+        """The motion in one of them."""
+        from animcli.pose.bone_names import read_names
+        from animcli.stages.convert import ReadBvh, ReadOpenPose
+
+        motion = read_motion(video, options, self.keep_going)
+        match motion.source:
+            case ReadBvh():
+                names = () if self.names is None else read_names(self.names).items()
+                source = replace(motion.source, names=tuple(names), up=self.up.value)
+                if self.view:
+                    source = replace(source, around=self.view[0], above=self.view[1])
+                return replace(motion, source=source)
+            case ReadOpenPose():
+                return replace(motion, source=replace(motion.source, size=self.size))
+        return motion
 
 
 @dataclass(frozen=True)
@@ -220,7 +275,7 @@ def chosen_motion(
     usage: str,
     keep_going: bool = False,
     follows: str | None = None,
-    part: Part | None = None,
+    part: VideoPart | None = None,
 ) -> Motion:
     """The motion that a command names, or else the one that the line made before.
 
@@ -282,18 +337,16 @@ def read_motion(
     path: Path,
     options: Options,
     keep_going: bool = False,
-    view: tuple[float, float] | None = None,
     follows: str | None = None,
-    part: Part | None = None,
+    part: VideoPart | None = None,
 ) -> Motion:
     """The motion in a pose file, in keypoints or in motion capture, or the one to be found
     in footage.
 
-    view: from where motion capture is seen: degrees around and above.
     follows: `densepose` or `skeleton`: a video that looks so is followed as it is.
     part: of footage, the one that is meant.
     """
-    from animcli.stages.convert import ReadBvh, ReadOpenPose
+    from animcli.stages.convert import USUAL_RATE, ReadBvh, ReadOpenPose
     from animcli.stages.extract import ExtractStage
 
     is_pose = path.suffix.lower() == POSE
@@ -308,9 +361,9 @@ def read_motion(
         return Motion(path, name_of(path), video=video, begins=begins)
     rate = options.fps or USUAL_RATE
     if is_keypoints(path):
-        return Motion(ReadOpenPose(path, rate), name_of(path))
+        return Motion(ReadOpenPose(path, options.fps), name_of(path))
     if is_capture(path):
-        return Motion(ReadBvh(path, *(view or ())), name_of(path))
+        return Motion(ReadBvh(path), name_of(path))
     if follows is not None and not part and control_kind(path) == follows:
         return Motion(path, name_of(path), video=path, drawn=follows)
     check_detector(options)
@@ -370,7 +423,12 @@ def motion_step(motion: Motion, out: Path | None, name: str) -> Step:
 
 def is_keypoints(path: Path) -> bool:
     """Tell OpenPose's JSON, in one file or in a file for each frame."""
-    return path.suffix.lower() == JSON or any(path.glob("*_keypoints.json"))
+    if not path.is_dir():
+        return path.suffix.lower() == JSON
+    inside = [each for each in path.iterdir() if not each.name.startswith(".")]
+    return any(each.name.endswith("_keypoints.json") for each in inside) or (
+        bool(inside) and all(each.suffix.lower() == JSON for each in inside)
+    )
 
 
 def is_capture(path: Path) -> bool:

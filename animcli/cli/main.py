@@ -5,6 +5,7 @@ render ref.png --json` as well as `anim --json render ref.png`: what is about th
 may stand anywhere in it, up to a `--`. What goes wrong is caught here and nowhere else.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
@@ -18,7 +19,7 @@ from typer.exceptions import TyperException
 from animcli.cli.app import app
 from animcli.cli.console import Console, answering, open_streams
 from animcli.cli.plan import Command, GlobalOptions
-from animcli.cli.signals import Stop, Stopped, listening
+from animcli.cli.signals import LastAct, Stop, Stopped, listening
 from animcli.errors import AnimError, DeviceError, StorageError, UsageError
 from animcli.settings import suggest
 
@@ -41,12 +42,15 @@ class CommandLine:
 
 
 def run_console() -> None:
-    """The console command `anim`."""
+    """Do what the words of the process say, and end with the exit code, or by the signal
+    that ended the work."""
+    last_act = LastAct()
     open_streams()
     if hasattr(sys.stdout, "reconfigure"):  # names of files may hold bytes of any kind
         sys.stdout.reconfigure(errors="surrogateescape")
     complete_last_command()
-    sys.exit(main(sys.argv[1:]))
+    last_act.exit_code = main(sys.argv[1:])
+    sys.exit(last_act.exit_code)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,12 +61,21 @@ def main(argv: Sequence[str]) -> int:
     """
     try:
         with answering():
-            line = parse_line(argv or ["--help"])
-            if line.shown:
-                return 0 if argv else UsageError.exit_code
-            options = line.options
-            console = Console(options.quiet, options.verbosity, options.as_json)
-            exit_code = obey(line, argv, console)
+            console = Console(quiet="-q" in argv or "--quiet" in argv)
+            stop = Stop(lambda exit_code: console.stopping())
+            try:
+                with listening(stop):
+                    line = parse_line(argv or ["--help"])
+                    if line.shown:
+                        return 0 if argv else UsageError.exit_code
+                    options = line.options
+                    console = Console(options.quiet, options.verbosity, options.as_json)
+                    exit_code = _obey(line, argv, console, stop)
+            except (Stopped, KeyboardInterrupt):  # the latter where nobody listens
+                exit_code = stop.exit_code or 130
+            if stop.exit_code:
+                exit_code = stop.exit_code
+                console.stopped(exit_code)
             console.close()
             return exit_code
     except BrokenPipeError:  # who read the answer went away, as `head` does
@@ -116,6 +129,25 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
 
 
 def obey(line: CommandLine, words: Sequence[str], console: Console) -> int:
+    """Plan a line and do it, stopped by signals; failures go to the console."""
+    return guarded(lambda stop: _obey(line, words, console, stop), console)
+
+
+def guarded(work: Callable[[Stop], int], console: Console) -> int:
+    """Exit code of some work, which signals may stop; failures go to the console."""
+    stop = Stop(lambda exit_code: console.stopping())
+    try:
+        with listening(stop):
+            exit_code = _caught(work, console, stop)
+    except (Stopped, KeyboardInterrupt):  # the latter where nobody listens
+        exit_code = stop.exit_code or 130
+    if stop.exit_code:
+        exit_code = stop.exit_code
+        console.stopped(exit_code)
+    return exit_code
+
+
+def _obey(line: CommandLine, argv: Sequence[str], console: Console, stop: Stop) -> int:
     """Plan a line and do it; every failure becomes lines on the screen and an exit code."""
     for mistake in line.mistakes:
         console.failure(mistake)
@@ -127,35 +159,73 @@ def obey(line: CommandLine, words: Sequence[str], console: Console) -> int:
             run_commands,  # which loads what `--help` doesn't need
         )
 
-        return run_commands(line.commands, line.options, words, console, stop)
+        return run_commands(line.commands, line.options, argv, console, stop)
 
-    return guarded(work, console)
+    return _caught(work, console, stop)
 
 
-def guarded(work: Callable[[Stop], int], console: Console) -> int:
-    """Exit code of some work, which signals may stop; failures go to the console."""
-    stop = Stop(lambda exit_code: console.stopping())
+def _caught(work: Callable[[Stop], int], console: Console, stop: Stop) -> int:
+    """Exit code of some work; every failure becomes lines on the screen.
+
+    Whatever goes wrong after a signal goes wrong because of it: a child process had it
+    first, or a library made something else of what `Stop` raised.
+    """
     try:
-        with listening(stop):
-            return work(stop)
-    except Stopped as stopped:
-        console.stopped(stopped.exit_code)
-        return stopped.exit_code
-    except AnimError as error:
-        if stop.exit_code:  # the signal reached a child process first
-            console.stopped(stop.exit_code)
-            return stop.exit_code
-        console.failure(error)
-        return error.exit_code
-    except MemoryError:
-        failure = DeviceError("out of memory", "a smaller --size or --window takes less")
-        console.failure(failure)
-        return failure.exit_code
+        return work(stop)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # the very top: a bug is shown as a bug
-        console.bug(error)
-        return 1
+        if stop.exit_code:
+            return stop.exit_code
+        failure = error if isinstance(error, AnimError) else as_failure(error)
+        if failure is None:
+            console.bug(error)
+            return 1
+        console.failure(failure)
+        return failure.exit_code
+
+
+NO_MEMORY: Final = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "failed to map segment",
+    "std::bad_alloc",
+    "out of memory",
+    "mmap",
+)
+"""Parts of what libraries say when memory ends, in small letters."""
+
+
+REFUSALS: Final = {
+    errno.EACCES: "it belongs to somebody else; its owner may let you in",
+    errno.EPERM: "it belongs to somebody else; its owner may let you in",
+    errno.EROFS: "write to another folder; --cache-dir moves the cache",
+    errno.EIO: "the disk has a fault; keep what is on it elsewhere",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs",
+}
+"""Error numbers of the system for any file, where nobody said it better -> the hint."""
+
+
+def as_failure(error: BaseException) -> AnimError | None:
+    """Failure that an error of Python's or a library's is to the user; None for a bug.
+
+    Memory ends anywhere, also while a library is being loaded, and the system may refuse
+    any file at any time.
+    """
+    if isinstance(error, OSError) and error.errno in REFUSALS and error.filename:
+        return StorageError(f"{error.filename}: {error.strerror}", REFUSALS[error.errno])
+    cause: BaseException | None = error
+    while cause is not None:
+        said = str(cause).lower()
+        if isinstance(cause, MemoryError) or (
+            isinstance(cause, ImportError | OSError | RuntimeError | SystemError)
+            and any(each in said for each in NO_MEMORY)
+        ):
+            return DeviceError("out of memory", "a smaller --size or --window takes less")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 THEN: Final = "then"

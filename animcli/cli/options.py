@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Final, Literal, TypeAlias, get_args, get_origin
 
 import typer
 
@@ -111,6 +111,25 @@ def read_size(word: str | None) -> dict[str, int]:
     return overrides
 
 
+def read_canvas(word: str | None) -> tuple[int, int] | None:
+    """Width and height of any picture from `1280x720`, or none. Raises UsageError."""
+    sides = [] if word is None else word.lower().split("x")
+    if len(sides) == 2 and all(side.isascii() and side.isdigit() for side in sides):
+        width, height = int(sides[0]), int(sides[1])
+        if min(width, height) > 0 and max(width, height) <= LARGEST_CANVAS:
+            return width, height
+    if word is None:
+        return None
+    raise UsageError(
+        f"--size {word}: it is WIDTHxHEIGHT in pixels, up to {LARGEST_CANVAS}",
+        "such as --size 1280x720",
+    )
+
+
+LARGEST_CANVAS: Final = 65535
+"""Pixels: what a `.pose` can say."""
+
+
 def _parameter(name: str) -> inspect.Parameter:
     kind, constraint = (
         type_of(HOMES[name], name),
@@ -190,11 +209,11 @@ def read_time(spelled: str, word: str | None) -> Fraction | None:
     )
 
 
-Part: TypeAlias = Mapping[str, Fraction | int]
-"""What was said of the part of a video, by the names of `ExtractStage`."""
+VideoPart: TypeAlias = Mapping[str, Fraction | int]
+"""Part of a video that was asked for, by the names of `ExtractStage`."""
 
 
-def read_part(start: str | None, end: str | None, every: int | None) -> Part:
+def read_part(start: str | None, end: str | None, every: int | None) -> VideoPart:
     """The part of a video that is meant. Raises UsageError."""
     begin, until = read_time("--start", start), read_time("--end", end)
     if until is not None and until <= (begin or 0):
@@ -204,7 +223,7 @@ def read_part(start: str | None, end: str | None, every: int | None) -> Part:
     return {name: value for name, value in said.items() if value is not None}
 
 
-Start = Annotated[
+PartStart = Annotated[
     str | None,
     typer.Option("--start", metavar="TIME", help="Of the video: from here, as 1:02.5."),
 ]

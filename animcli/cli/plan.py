@@ -134,7 +134,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Frames that a stage makes, and the video whose sound goes along.
+    """Frames that a stage makes, and the video whose sound goes along, as fast as they.
 
     sound_start: seconds into the sound at which the first frame is shown.
     looped: the motion that starts again where it ends, and its sound with it.
@@ -145,6 +145,7 @@ class FrameSource:
     sound: Path | None = None
     sound_start: Fraction = Fraction(0)
     looped: Source | None = None
+    speed: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from animcli.cli import following
 from animcli.cli.config import Settings, flag
 from animcli.cli.extract import (
     POSE,
@@ -24,13 +25,14 @@ from animcli.cli.extract import (
     chosen_motion,
     detector_note,
 )
+from animcli.cli.following import AS_IT_IS, FollowOptions, OnlyPart
 from animcli.cli.options import (
     EachNth,
     End,
     Output,
     Overrides,
-    Part,
-    Start,
+    PartStart,
+    VideoPart,
     options,
     read_count,
     read_part,
@@ -102,6 +104,10 @@ def render(
         Path | None,
         typer.Option(metavar="FILE", help="With Cinemo: a clip with as much motion."),
     ] = None,
+    speed: following.Speed = 1.0,
+    only: following.Only = OnlyPart.ALL,
+    reference_pose: following.ReferencePose = None,
+    reference_person: following.ReferencePerson = None,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +122,7 @@ def render(
     engine: Annotated[
         Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
     ] = "here",
-    start: Start = None,
+    start: PartStart = None,
     end: End = None,
     every: EachNth = None,
     *,
@@ -136,6 +142,9 @@ def render(
         motion_from, motion_like, overrides, start_from,
         Split(engine, shared) if (shared := read_count("--slots", slots, 64)) else None,
         read_part(start, end, every),
+        FollowOptions(
+            Fraction(speed).limit_denominator(1000), only, reference_pose, reference_person
+        ),
     )  # fmt: skip
 
 
@@ -240,7 +249,8 @@ class Render:
     overrides: Mapping[str, object]
     start_from: str | None = None
     split: Split | None = None
-    part: Part = field(default_factory=dict)
+    part: VideoPart = field(default_factory=dict)
+    follow: FollowOptions = AS_IT_IS
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
@@ -262,7 +272,9 @@ class Render:
         else:
             made = self.driven(settings, state)
         looped = made.stage.motion if self.loop and made.sound else None
-        source = FrameSource(made.stage, made.name, made.sound, made.sound_start, looped)
+        source = FrameSource(
+            made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed
+        )
         out = video_path(source, self.out, options, context.project)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
@@ -323,7 +335,13 @@ class Render:
             camera=options.camera,
             keep_in_frame=options.keep_in_frame,
             offload=options.offload,
+            keypoints=self.follow.keypoints(),
+            person=self.follow.reference_person,
+            only=self.follow.only.value,
+            speed=self.follow.speed,
         )
+        if motion.drawn is not None:
+            self.follow.check(settings.preset.name, "with a drawn video", motion.source)
         stage = replace(stage, start=self.start_of(stage))
         name = f"{name_of(self.reference)}-{motion.name}"
         if motion.video is None and motion.drawn is None:
@@ -396,6 +414,7 @@ class Render:
             loop=self.loop,
             retarget=self.retarget,
         )
+        self.follow.check(preset.name, "which follows words", self.motion_from)
         stage = RenderStage(
             self.reference,
             None,
@@ -408,6 +427,7 @@ class Render:
             control=self.motion_from,
             like=self.motion_like,
             offload=options.offload,
+            speed=self.follow.speed,
         )
         other = name_of(self.motion_from) if self.motion_from else preset.name
         sound = self.motion_from if options.audio else None

@@ -40,6 +40,7 @@ def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStag
         sound=source.sound,
         sound_start=source.sound_start,
         looped=source.looped,
+        speed=source.speed,
     )
 
 

@@ -2,10 +2,15 @@
 
 A stage asks `check_cancelled` between two units of work (some frames, a denoising step). A
 second signal doesn't wait for that.
+
+A process that a signal asked to end dies of that signal when it has cleaned up. The shell
+shows 128 and its number all the same, and only so a loop of the shell ends with it.
 """
 
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,7 +60,7 @@ class Stop:
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Ask the work to stop; the second time, end the process as it stands."""
         if self.exit_code:
-            os._exit(self.exit_code)  # every write is whole or absent, so nothing is torn
+            die_of(self.exit_code)  # every write is whole or absent, so nothing is torn
         self.exit_code = EXIT_CODES[signal.Signals(number)]
         if not self.working:
             raise Stopped(self.exit_code)
@@ -77,3 +82,30 @@ def listening(stop: Stop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if stop.exit_code else handler)
+
+
+def die_of(exit_code: int) -> None:
+    """End the process by the signal that an exit code stands for."""
+    number = exit_code - 128
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(exit_code)  # where the signal is blocked, or means nothing to the system
+
+
+class LastAct:
+    """End of the process once all that libraries left to do was done.
+
+    exit_code: 130 or 143, where it is to end by that signal.
+    """
+
+    exit_code = 0
+
+    def __init__(self) -> None:
+        atexit.register(self)  # the first to be registered is the last to be called
+
+    def __call__(self) -> None:
+        """Flush what was said, and end by the signal if one asked for it."""
+        if self.exit_code in EXIT_CODES.values():
+            sys.stdout.flush()
+            sys.stderr.flush()
+            die_of(self.exit_code)

@@ -101,7 +101,7 @@ ROTARY_DIM: Final = 32
 BUCKETS: Final = 32
 """Distances that have a bias of their own: half of them back, half forward."""
 
-FARTHEST: Final = 32
+_FARTHEST: Final = 32
 """Frames from which on all distances share the last bucket."""
 
 
@@ -204,13 +204,13 @@ def distance_buckets(frames: int) -> Tensor:
     """The bucket of every frame's distance from every other, (frames, frames) int64.
 
     Rows ask, columns answer. Of the half that is for one direction, half is for the
-    smallest distances, one each; the rest is spaced by logarithm up to `FARTHEST`.
+    smallest distances, one each; the rest is spaced by logarithm up to `_FARTHEST`.
     """
     place = torch.arange(frames)
     distance = place[None, :] - place[:, None]
     half, exact = BUCKETS // 2, BUCKETS // 4
     far = distance.abs().clamp(min=1).float()
-    spaced = torch.log(far / exact) / math.log(FARTHEST / exact) * (half - exact)
+    spaced = torch.log(far / exact) / math.log(_FARTHEST / exact) * (half - exact)
     spaced = (exact + spaced.long()).clamp(max=half - 1)
     near = distance.abs() < exact
     return half * (distance > 0) + torch.where(near, distance.abs(), spaced)

@@ -17,12 +17,12 @@ step.
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from animcli.errors import StorageError
+from animcli.errors import OutputError, StorageError
 from animcli.files import (
     PART,
     disk_errors,
@@ -34,10 +34,19 @@ from animcli.files import (
     temp_name,
     write_file,
 )
-from animcli.pipeline.record import Artifact, CacheKey, Part, Record, files_of, hash_file
+from animcli.pipeline.record import (
+    Artifact,
+    CacheKey,
+    Part,
+    Record,
+    files_of,
+    go_on,
+    hash_file,
+)
 
 RECORD: Final = "record.json"
 ENTRY: Final = "entry"
+IGNORE: Final = ".gitignore"
 CORRUPT: Final = ".corrupt-"
 
 
@@ -61,10 +70,12 @@ class Store:
     """Artifacts by key in the cache folder `root`, whole or absent.
 
     warn: told of every entry that was found damaged.
+    check_cancelled: asked while much is read.
     """
 
     root: Path
     warn: Callable[[str], None] = lambda line: None
+    check_cancelled: Callable[[], None] = go_on
 
     def find(self, key: str) -> Artifact | None:
         """The artifact with this key, its record checked and its bytes not read yet.
@@ -72,7 +83,8 @@ class Store:
         One whose record is damaged or gone is set aside, and None.
         """
         try:
-            record = _record_of(self._entry(key))
+            with disk_errors(self._entry(key)):
+                record = _record_of(self._entry(key))
         except ValueError:
             self.quarantine(key)
             return None
@@ -80,7 +92,11 @@ class Store:
 
     def is_whole(self, artifact: Artifact) -> bool:
         """Compare every byte of an artifact with its record; reads all of it."""
-        return all(_is_whole(artifact.path, part) for part in artifact.record.parts)
+        with disk_errors(artifact.path):
+            return all(
+                _is_whole(artifact.path, part, self.check_cancelled)
+                for part in artifact.record.parts
+            )
 
     def quarantine(self, key: str) -> None:
         """Take a damaged entry out of the way, and say so."""
@@ -97,12 +113,18 @@ class Store:
 
     def work_folder(self, key: str) -> Path:
         """The folder for what helps to go on with `key`; made if it isn't there."""
-        if not self.root.is_dir():
-            make_folder(self.root)
-            write_file(self.root / ".gitignore", b"*\n")
+        self.make_root()
         work = make_folder(self.work_of(key))
         remove_abandoned(work.rglob(f"{PART}*"))
         return work
+
+    def make_root(self) -> None:
+        """Make the cache's folder, which only its owner enters and git leaves out."""
+        make_folder(self.root)
+        with disk_errors(self.root):
+            ignored = (self.root / IGNORE).exists()
+        if not ignored:
+            write_file(self.root / IGNORE, b"*\n")
 
     def is_started(self, key: str) -> bool:
         """Tell if an earlier run left something to go on from."""
@@ -128,7 +150,7 @@ class Store:
         make_folder(entry.parent)
         try:
             put_folder_in_place(made.parent, entry)
-        except StorageError:
+        except (StorageError, OutputError):
             # Where locks aren't seen by all, another process may have been faster.
             there = self.find(key)
             if there is None or not self.is_whole(there):
@@ -172,13 +194,24 @@ class Store:
         freed = 0
         for kind in ("work",) if unfinished_only else ("work", "store"):
             for folder in self._folders(kind):
-                with locked(self.lock_of(folder.name)) as free:
+                with self.locked(folder.name) as free:
                     if free:
                         freed += _remove(folder)
+        for lock in self._folders("locks"):
+            with self.locked(lock.name) as free:
+                if free:  # who opened it before this finds another one in its place
+                    lock.unlink(missing_ok=True)
         return freed
 
+    @contextmanager
+    def locked(self, key: str, wait: Callable[[], None] | None = None) -> Iterator[bool]:
+        """Hold what the process holds that works on `key`; see `animcli.files.locked`."""
+        self.make_root()
+        with locked(self.lock_of(key), wait) as free:
+            yield free
+
     def lock_of(self, key: str) -> Path:
-        """The file whose lock the process holds that works on `key`."""
+        """The file that `locked` locks."""
         return self.root / "locks" / key
 
     def _listed(self, entry: Path, *, read: bool = False) -> Listing | None:
@@ -188,7 +221,8 @@ class Store:
         """
         size = _size(entry)
         try:
-            record = _record_of(entry)
+            with disk_errors(entry):
+                record = _record_of(entry)
         except ValueError:
             return Listing(entry.name, "", "damaged", size)
         if record is None:
@@ -207,7 +241,8 @@ class Store:
 
     def _folders(self, kind: str) -> list[Path]:
         folder = self.root / kind
-        return list(folder.iterdir()) if folder.is_dir() else []
+        with disk_errors(folder):
+            return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _record_of(entry: Path) -> Record | None:
@@ -227,10 +262,11 @@ def _record_of(entry: Path) -> Record | None:
     return record
 
 
-def _is_whole(artifact: Path, part: Part) -> bool:
+def _is_whole(artifact: Path, part: Part, check_cancelled: Callable[[], None]) -> bool:
     path = artifact / part.name if part.name else artifact
     try:
-        return path.stat().st_size == part.bytes and hash_file(path) == part.sha256
+        held = path.stat().st_size
+        return held == part.bytes and hash_file(path, check_cancelled) == part.sha256
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
 
@@ -239,17 +275,29 @@ def _remove(folder: Path) -> int:
     size = _size(folder)
     gone = temp_name(folder)  # half removed, it must not be taken for an entry
     with disk_errors(folder):
-        folder.replace(gone)
+        try:
+            folder.replace(gone)
+        except FileNotFoundError:  # another process has just removed it
+            return 0
         shutil.rmtree(gone)
     return size
 
 
 def _size(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+    """Bytes of the files in it, of those that are still there."""
+    size = 0
+    with disk_errors(folder):
+        for file in folder.rglob("*"):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                size += file.lstat().st_size if file.is_file() else 0
+    return size
 
 
 def _age(path: Path) -> int:
-    return path.stat().st_mtime_ns
+    """Time at which it was written; 0 where another process has removed it."""
+    with disk_errors(path), suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def keep_segment(part: Path, folder: Path, stem: str) -> Path:
@@ -265,9 +313,11 @@ def find_segment(folder: Path, stem: str) -> Path | None:
     """The unit that an earlier run left, if it is whole; a damaged one is removed."""
     whole = None
     for path in sorted(folder.glob(f"{stem}-*")):
-        if whole is None and path.stem == f"{stem}-{hash_file(path)}":
-            whole = path
-        else:
-            with disk_errors(path):
+        with disk_errors(path):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif whole is None and path.stem == f"{stem}-{hash_file(path)}":
+                whole = path
+            else:
                 path.unlink(missing_ok=True)
     return whole

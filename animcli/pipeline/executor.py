@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from animcli.errors import InputError, OutputError, StorageError
-from animcli.files import locked
+from animcli.errors import AnimError, InputError, OutputError, StorageError
 from animcli.pipeline.cache import Store
 from animcli.pipeline.project import Project
 from animcli.pipeline.record import Artifact, CacheKey, Inputs, code_of
@@ -25,6 +25,25 @@ from animcli.pipeline.stage import (
 from animcli.weights.store import WeightsStore
 
 PACKAGE_PREFIX: Final = "animcli."
+CLEARINGS: Final = 5
+"""Times that work is done again because another process cleared what it needs."""
+
+
+class ClearedError(Exception):
+    """An input of a stage left the store while the stage was reading it."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def folder_id(folder: Path) -> tuple[int, int] | None:
+    """Identity of a folder on this machine; None where there is none."""
+    try:
+        held = folder.stat()
+    except OSError:
+        return None
+    return held.st_dev, held.st_ino
 
 
 class StageState(Enum):
@@ -72,17 +91,54 @@ class Executor:
     @property
     def store(self) -> Store:
         """The project's artifacts; damaged ones are told to the user."""
-        return Store(self.project.cache, self.warn)
+        return Store(self.project.cache, self.warn, self.check_cancelled)
+
+    @cached_property
+    def _home(self) -> tuple[int, int] | None:
+        """Folder of the project, whatever it is called."""
+        return folder_id(self.project.root)
+
+    def check_home(self) -> None:
+        """Raise StorageError once the project isn't where it was at the first call."""
+        if self._home != folder_id(self.project.root):
+            raise StorageError(
+                f"{self.project.root} was moved or replaced while anim was at work in it",
+                "give the same command again where it is now",
+            )
 
     def make(self, stage: Stage) -> Artifact:
         """Artifact of a stage, whole and checked; made now if it isn't there.
 
         Raises OutputError where another process holds it and `wait` is off.
         """
+        self.check_home()
         while not self._is_whole(artifact := self._found_or_made(stage)):
             self.store.quarantine(artifact.record.cache_key.digest)
         self._report_cached(stage, artifact)
         return artifact
+
+    def used(self, stage: Stage, use: Callable[[Artifact], None]) -> Artifact:
+        """Artifact of a stage, after `use` had its files.
+
+        It is made again where another process clears the cache at that moment.
+        """
+        for _ in range(CLEARINGS):
+            artifact = self.make(stage)
+            try:
+                use(artifact)
+            except (OSError, AnimError):
+                if artifact.path.exists():
+                    raise
+                self._whole.discard(artifact.record.cache_key.digest)
+                continue
+            return artifact
+        raise self._cleared()
+
+    def _cleared(self) -> StorageError:
+        return StorageError(
+            f"{self.project.cache} is being cleared by another process all the time",
+            "give the same command again once that has ended",
+        )
 
     def dry_run(self, stage: Stage) -> list[DryRun]:
         """Steps of `make`, inputs first, without doing them."""
@@ -109,7 +165,7 @@ class Executor:
         digests = {}
         for name, source in stage.inputs().items():
             if isinstance(source, Path):
-                digests[name] = self._inputs.digest(source)
+                digests[name] = self._inputs.digest(source, self.check_cancelled)
             else:
                 made = self._found_or_made(source)
                 digests[name] = made.digest
@@ -125,12 +181,24 @@ class Executor:
         return found
 
     def _made(self, stage: Stage) -> Artifact:
-        """The artifact, made now from inputs that are whole, or by another process."""
+        """The artifact, made now from inputs that are whole, or by another process.
+
+        Inputs that another process clears away meanwhile are made again.
+        """
+        for _ in range(CLEARINGS):
+            try:
+                return self._made_once(stage)
+            except ClearedError as gone:
+                self._whole.discard(gone.key)
+        raise self._cleared()
+
+    def _made_once(self, stage: Stage) -> Artifact:
         sources = {name: self._source(source) for name, source in stage.inputs().items()}
         digests = {name: digest for name, (_, digest) in sources.items()}
         cache_key = self._cache_key(stage, digests)
         wait = self._while_waiting(stage) if self.wait else None
-        with locked(self.store.lock_of(cache_key.digest), wait) as free:
+        self.check_home()
+        with self.store.locked(cache_key.digest, wait) as free:
             if not free:
                 raise OutputError(
                     f"another anim process is busy with the same {stage.name}",
@@ -153,6 +221,7 @@ class Executor:
         self, stage: Stage, cache_key: CacheKey, paths: Mapping[str, Path]
     ) -> Artifact:
         def between_units() -> None:
+            self.check_home()
             self._check_inputs(stage, cache_key)
             self.check_cancelled()
 
@@ -167,8 +236,21 @@ class Executor:
             warn=self.warn,
             check_cancelled=between_units,
         )
-        stage.run(context)
+        try:
+            stage.run(context)
+        except (OSError, AnimError):
+            self.check_home()
+            self._check_inputs(
+                stage, cache_key
+            )  # a file that changes reads as a damaged one
+            for path in paths.values():
+                if path.is_relative_to(self.store.root) and not path.exists():
+                    raise ClearedError(path.parent.name) from None
+            raise
+        self.check_home()
         self._check_inputs(stage, cache_key)
+        for name in stage.weights:
+            self.weights.check_unchanged(name)
         seconds = time.perf_counter() - started
         artifact = self.store.commit(cache_key, stage.suffix, seconds)
         self._whole.add(cache_key.digest)  # its digests have just been taken
@@ -195,7 +277,7 @@ class Executor:
 
     def _source(self, source: Source) -> tuple[Path, str]:
         if isinstance(source, Path):
-            return source.absolute(), self._inputs.digest(source)
+            return source.absolute(), self._inputs.digest(source, self.check_cancelled)
         artifact = self.make(source)
         return artifact.path, artifact.digest
 
@@ -240,7 +322,7 @@ class Executor:
         waits = False
         for name, source in stage.inputs().items():
             if isinstance(source, Path):
-                digests[name] = self._inputs.digest(source)
+                digests[name] = self._inputs.digest(source, self.check_cancelled)
             elif digest := self._dry_run(source, lines):
                 digests[name] = digest
             else:

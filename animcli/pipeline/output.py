@@ -4,34 +4,34 @@ What anim has put outside its cache is remembered there, as the reason why it ma
 it. A manifest beside each video says how to make it again.
 """
 
-import glob
 import hashlib
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import animcli
-from animcli.errors import OutputError, StorageError, UsageError
+from animcli.errors import StorageError, UsageError
 from animcli.files import (
-    PART,
     AtomicFile,
     disk_errors,
     make_folder,
+    parts_beside,
     put_folder_in_place,
     remove_abandoned,
+    taken,
     temp_name,
     write_file,
 )
 from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import Project
-from animcli.pipeline.record import Artifact, canonical, digest_of, files_of
+from animcli.pipeline.record import Artifact, canonical, digest_of, files_of, go_on
 from animcli.pipeline.stage import Source, Stage
 
 KEPT: Final = 8
@@ -64,6 +64,9 @@ def read_output_record(cache: Path, name: str) -> OutputRecord | None:
         return None
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # damaged: then nothing is known, and nothing gets replaced
+    except OSError as error:
+        with disk_errors(_path(cache, name)):
+            raise error
 
 
 def write_output_record(cache: Path, name: str, plan: str, artifact: Artifact) -> None:
@@ -104,8 +107,10 @@ def write_manifest(
     stage: Stage,
     executor: Executor,
     command: Sequence[str],
+    *,
+    exclusive: bool = False,
 ) -> None:
-    """Write the manifest of a delivered video.
+    """Write the manifest of a delivered video; if `exclusive`, only where nothing is.
 
     It names the command, the digest of the result, and for every stage on the way its
     settings (seed and preset values among them), the digests of inputs and weights, the
@@ -128,7 +133,7 @@ def write_manifest(
         ],
     }
     text = json.dumps(manifest, indent=2)  # in ASCII: names may hold what UTF-8 can't
-    write_file(manifest_path(video), f"{text}\n".encode())
+    write_file(manifest_path(video), f"{text}\n".encode(), exclusive=exclusive)
 
 
 @dataclass(frozen=True)
@@ -179,12 +184,11 @@ def check_steps(executor: Executor, steps: Sequence[Step], *, force: bool) -> No
     for step in steps:
         if step.out is not None:
             _check_folder(step.out)
-            taken = not force and os.path.lexists(step.out)
-            if taken and not _is_there(executor, step.stage, step.out):
+            is_taken = not force and _is_taken(step.out)
+            if is_taken and not _is_there(executor, step.stage, step.out):
                 _check_ours(executor, step.stage, step.out)
-            beside = manifest_path(step.out)
-            if step.manifest and not force and beside.exists() and not is_manifest(beside):
-                raise OutputError(f"{beside} exists already", "--force replaces it")
+            if step.manifest and not force:
+                _check_manifest(step.out)
 
 
 def is_published(project: Project, path: Path) -> bool:
@@ -201,44 +205,92 @@ def publish(
     command: the words of the command line, for the manifest.
     """
     started = time.perf_counter()
-    artifact = executor.make(step.stage)
-    path = artifact.path
-    if step.out is not None:
-        path = step.out
-        _put(executor, artifact, step.stage, path, force=force)
-        if step.manifest:
-            write_manifest(path, artifact, step.stage, executor, command)
-    return Published(step, artifact, path, time.perf_counter() - started)
+    out = step.out
+    if out is None:
+        artifact = executor.make(step.stage)
+        return Published(step, artifact, artifact.path, time.perf_counter() - started)
+
+    def put(artifact: Artifact) -> None:
+        """In this project, one process at a time; what others do is met by `exclusive`."""
+        executor.check_home()
+        name = f"result-{hashlib.sha256(os.fsencode(out.name)).hexdigest()}"
+        with executor.store.locked(name, executor.check_cancelled):
+            if step.manifest and not force:
+                _check_manifest(out)
+            _put(executor, artifact, step.stage, out, force=force)
+            if step.manifest:
+                new = not force and not _is_taken(manifest_path(out))
+                write_manifest(out, artifact, step.stage, executor, command, exclusive=new)
+
+    artifact = executor.used(step.stage, put)
+    return Published(step, artifact, out, time.perf_counter() - started)
 
 
 def _put(
     executor: Executor, artifact: Artifact, stage: Stage, out: Path, *, force: bool
 ) -> None:
-    for name in (out.name, manifest_path(out).name):
-        remove_abandoned(out.parent.glob(f"{PART}*.{glob.escape(name)}"))
-    taken = os.path.lexists(out)
-    if taken and _digest(out) == artifact.digest:
+    """Copy an artifact to its place, over what this plan put there and nothing else.
+
+    What the user puts there in the microseconds between the last look at our own file and
+    the rename over it is lost; where nothing was, not even that can happen.
+    """
+    for path in (out, manifest_path(out)):
+        remove_abandoned(parts_beside(path))
+    is_taken = _is_taken(out)
+    if is_taken and _digest(out) == artifact.digest:
         return
-    if taken and not force:
+    seen = _stamp(out)
+    if is_taken and not force:
         _check_ours(executor, stage, out)
     # Said before it is done: after a kill in between, the same command may finish it.
     cache = executor.project.cache
     write_output_record(
         cache, _name(executor.project, out), _plan(executor, stage), artifact
     )
+
+    def check() -> None:
+        if not force and _stamp(out) != seen:
+            raise taken(out)
+
     if artifact.path.is_dir():
-        _copy_folder(artifact.path, out)
+        _copy_folder(artifact.path, out, check)
     else:
-        _copy_file(artifact.path, out)
+        _copy_file(artifact.path, out, check, exclusive=not is_taken and not force)
 
 
-def _copy_file(source: Path, out: Path) -> None:
-    with source.open("rb") as file, AtomicFile(out) as copy:
+def _stamp(out: Path) -> tuple[int, int, int, int] | None:
+    """Stamp of a file or folder as the system has it; None where there is none."""
+    try:
+        held = out.lstat()
+    except FileNotFoundError:
+        return None
+    return held.st_ino, held.st_size, held.st_mtime_ns, held.st_ctime_ns
+
+
+def _is_taken(out: Path) -> bool:
+    """True if there is anything at a path, a link that leads nowhere among it."""
+    with disk_errors(out):
+        return _stamp(out) is not None
+
+
+def _check_manifest(out: Path) -> None:
+    """Raise OutputError where something else is in the place of a result's manifest."""
+    beside = manifest_path(out)
+    if _is_taken(beside) and (beside.is_symlink() or not is_manifest(beside)):
+        raise taken(beside)
+
+
+def _copy_file(
+    source: Path, out: Path, check: Callable[[], None] = go_on, *, exclusive: bool = False
+) -> None:
+    """A copy of a file; `check` is asked right before it takes its place."""
+    with source.open("rb") as file, AtomicFile(out, exclusive=exclusive) as copy:
         while piece := file.read(1 << 20):
             copy.write(piece)
+        check()
 
 
-def _copy_folder(source: Path, out: Path) -> None:
+def _copy_folder(source: Path, out: Path, check: Callable[[], None]) -> None:
     part, old = temp_name(out), temp_name(out)
     try:
         make_folder(part)
@@ -249,6 +301,7 @@ def _copy_folder(source: Path, out: Path) -> None:
                 make_folder(target)
             else:
                 _copy_file(file, target)
+        check()
         if out.is_dir() and not out.is_symlink():
             with disk_errors(out):
                 out.replace(old)  # a folder takes the place of an empty one only
@@ -276,7 +329,7 @@ def _check_ours(executor: Executor, stage: Stage, out: Path) -> None:
         or record.plan != _plan(executor, stage)
         or _digest(out) not in record.digests
     ):
-        raise OutputError(f"{out} exists already", "--force replaces it")
+        raise taken(out)
 
 
 def _is_there(executor: Executor, stage: Stage, out: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from animcli.errors import ProjectError
+from animcli.files import disk_errors
 from animcli.pipeline.cache import Store
 
 SETTINGS: Final = "anim.toml"
@@ -41,14 +42,16 @@ def find_project(start: Path, cache: Path | None = None) -> Project:
 
     cache: another place for the cache than `.anim` in the project.
 
-    Raises ProjectError where everybody may write to the cache. Nothing is written.
+    Raises ProjectError where everybody may write to the cache, StorageError where the
+    system lets nobody look. Nothing is written.
     """
-    start = start.resolve()
-    above = (folder for folder in (start, *start.parents) if (folder / SETTINGS).is_file())
-    root = next(above, start)
-    place = root / CACHE if cache is None else cache.resolve()
-    if place.exists():
-        _check_owner_only(place)
+    with disk_errors(start):
+        start = start.resolve()
+        above = (each for each in (start, *start.parents) if (each / SETTINGS).is_file())
+        root = next(above, start)
+        place = root / CACHE if cache is None else cache.resolve()
+        if place.exists():
+            _check_owner_only(place)
     return Project(root, place)
 
 

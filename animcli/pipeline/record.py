@@ -14,7 +14,7 @@ made again, followed another than before.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -131,16 +131,20 @@ def canonical(value: object) -> bytes:
     ).encode()
 
 
-def files_of(path: Path) -> tuple[Part, ...]:
+def go_on() -> None:
+    """Stop nothing, where nobody may ask for it."""
+
+
+def files_of(path: Path, check_cancelled: Callable[[], None] = go_on) -> tuple[Part, ...]:
     """The files of an artifact, read from beginning to end; names starting with a dot are
     not part of it."""
     if path.is_file():
-        return (Part("", path.stat().st_size, hash_file(path)),)
+        return (Part("", path.stat().st_size, hash_file(path, check_cancelled)),)
     names = sorted(
         file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()
     )
     return tuple(
-        Part(name, (path / name).stat().st_size, hash_file(path / name))
+        Part(name, (path / name).stat().st_size, hash_file(path / name, check_cancelled))
         for name in names
         if not any(piece.startswith(".") for piece in name.split("/"))
     )
@@ -153,12 +157,13 @@ def digest_of(parts: tuple[Part, ...]) -> str:
     return hashlib.sha256(canonical([[p.name, p.sha256] for p in parts])).hexdigest()
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+def hash_file(path: Path, check_cancelled: Callable[[], None] = go_on) -> str:
+    """SHA-256 of a file's bytes, in hex; `check_cancelled` is asked now and then."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        while piece := file.read(1 << 20):
+        while piece := file.read(1 << 22):
             digest.update(piece)
+            check_cancelled()
     return digest.hexdigest()
 
 
@@ -171,7 +176,7 @@ class Inputs:
 
     _known: dict[Path, tuple[FileTimes, str]] = field(default_factory=dict, init=False)
 
-    def digest(self, path: Path) -> str:
+    def digest(self, path: Path, check_cancelled: Callable[[], None] = go_on) -> str:
         """SHA-256 of a file, or of the list of a folder's files, in hex.
 
         Raises InputError where there is nothing, or it can't be read.
@@ -180,7 +185,7 @@ class Inputs:
         with _reading(path):
             stamp = _stamp(place)
             if place not in self._known or self._known[place][0] != stamp:
-                self._known[place] = (stamp, digest_of(_read_parts(place)))
+                self._known[place] = (stamp, digest_of(_read_parts(place, check_cancelled)))
         return self._known[place][1]
 
     def check_there(self, path: Path) -> None:
@@ -213,13 +218,14 @@ def _reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {reason[:1].lower()}{reason[1:]}") from error
 
 
-def _read_parts(path: Path) -> tuple[Part, ...]:
+def _read_parts(path: Path, check_cancelled: Callable[[], None]) -> tuple[Part, ...]:
     """The parts of a file, or of what is read of a folder."""
     if not path.is_dir():
-        return files_of(path)
+        return files_of(path, check_cancelled)
     names = sorted(file.relative_to(path).as_posix() for file in _files_read(path))
     return tuple(
-        Part(name, (path / name).stat().st_size, hash_file(path / name)) for name in names
+        Part(name, (path / name).stat().st_size, hash_file(path / name, check_cancelled))
+        for name in names
     )
 
 

@@ -199,7 +199,7 @@ def kind_of_picture(picture: NDArray[np.uint8]) -> ControlKind | None:
 
 
 def has_strokes(picture: NDArray[np.uint8]) -> bool:
-    """Whether what is lit in `(h, w, 3)` is thin, saturated and of many hues."""
+    """True if what is lit in `(h, w, 3)` is thin, saturated and of many hues."""
     strongest = picture.max(axis=2)
     lit = strongest >= BRIGHT
     saturated = lit & (strongest - picture.min(axis=2) > 0.75 * strongest)

@@ -88,7 +88,7 @@ def read_parts(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return parts
 
 
-HANDS: Final = (s.RIGHT_HAND, s.LEFT_HAND)
+_HANDS: Final = (s.RIGHT_HAND, s.LEFT_HAND)
 FIXED_POINT_BITS: Final = 4  # bits: places are drawn in sixteenths of a pixel
 OFF_PICTURE: Final = (
     8000.0  # px; nothing out there is seen, and OpenCV counts in fixed point
@@ -335,7 +335,7 @@ def hand(bodies: Bodies, frame: int, side: int) -> Outline:
     elbow, wrist = BODY_SIDES[side].elbow, BODY_SIDES[side].wrist
     shape = SHAPES[side].hand
     depth = float(bodies.depth[frame, wrist]) + 2 * OVER * height
-    fingers = places[HANDS[side]][visible[HANDS[side]]]
+    fingers = places[_HANDS[side]][visible[_HANDS[side]]]
     if len(fingers) > 8:
         hull = cv2.convexHull(fingers.astype(np.float32))[:, 0].astype(np.float64)
         middle = hull.mean(axis=0)

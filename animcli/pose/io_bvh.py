@@ -1,24 +1,27 @@
 """Motion capture in BVH files, and a camera that stands still to film it.
 
 A file holds a tree of joints, and their angles in every frame; joints are known by their
-usual names. The format is Biovision's: offsets in the parent's frame, angles in degrees, in
-the order of the channels. The kept libraries don't serve: pybvh 0.9 refuses files whose
-inner joints have positions, as many exporters write them, and brings matplotlib; bvhio 1.5
-brings two libraries of 3D transforms. What is needed here is small.
+names (`animcli.pose.bone_names`). The format is Biovision's: offsets in the parent's frame,
+angles in degrees, in the order of the channels. Which axis points up it doesn't say: it is
+the one along which heads are above feet. The kept libraries don't serve: pybvh 0.9 refuses
+files whose inner joints have positions, as many exporters write them, and wants matplotlib;
+bvhio 1.5 wants two libraries of 3D transforms. What is needed here is small.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
+from animcli.pose.bone_names import find_bones
 from animcli.pose.io_pose import likely_rate, read_bytes
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
@@ -64,13 +67,16 @@ class Capture:
 
 def read_capture(path: Path) -> Capture:
     """The motion in a BVH file. Raises InputError naming what is wrong with it."""
-    raw = read_bytes(path)
-    head, separator, tail = raw.partition(b"MOTION")
-    if not head.lstrip().upper().startswith(b"HIERARCHY") or not separator:
+    text = read_bytes(path).decode("utf-8-sig", "replace")
+    lines = [line.strip() for line in text.splitlines()]
+    start = next((at for at, line in enumerate(lines) if line.upper() == "MOTION"), None)
+    first = next((line for line in lines if line), "")
+    if not first.upper().startswith("HIERARCHY") or start is None:
         raise InputError(f"{path}: isn't a BVH file: HIERARCHY and MOTION are expected")
     try:
-        bones = read_tree(iter(head.decode("utf-8", "replace").split()[1:]))
-        words = tail.decode("ascii").replace(":", " ").split()
+        bones = read_tree(words_of(lines[:start]))
+        # Some programs write numbers with the comma of their user's country.
+        words = " ".join(lines[start:]).replace(":", " ").replace(",", ".").split()
         frames = int(words[words.index("Frames") + 1])
         frame_time = float(words[words.index("Time") + 1])
         numbers = np.array(words[words.index("Time") + 2 :], np.float64)
@@ -93,8 +99,23 @@ def read_capture(path: Path) -> Capture:
     return Capture(bones, places, turns, likely_rate(1 / frame_time))
 
 
+def words_of(lines: Sequence[str]) -> Iterator[str]:
+    """The words of the HIERARCHY part; the name of a joint is the rest of its line."""
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind.upper() in ("ROOT", "JOINT"):
+            name, brace, rest = rest.partition("{")
+            yield from (kind, name.strip(), *brace)
+            line = rest
+        yield from line.replace(",", ".").split()
+
+
 def read_tree(words: Iterator[str]) -> tuple[CapturedJoint, ...]:
-    """The bones of the HIERARCHY part. Raises ValueError or StopIteration over nonsense."""
+    """The bones of the HIERARCHY part, from behind that word on.
+
+    Raises ValueError or StopIteration over nonsense.
+    """
+    next(words)  # HIERARCHY
     bones: list[CapturedJoint] = []
     open_bones: list[int] = []
     name, parent = "", -1
@@ -167,18 +188,6 @@ def rotation_matrix(axis: int, angle: NDArray[np.float64]) -> NDArray[np.float64
     return turn
 
 
-SIDE_NAMES: Final = (
-    # joints on the right and on the left, and what they are called after "right", "left"
-    ((s.RIGHT_SHOULDER, s.LEFT_SHOULDER), ("arm", "uparm", "upperarm", "shoulder")),
-    ((s.RIGHT_ELBOW, s.LEFT_ELBOW), ("forearm", "lowerarm", "lowarm", "elbow")),
-    ((s.RIGHT_WRIST, s.LEFT_WRIST), ("hand", "wrist")),
-    ((s.RIGHT_HIP, s.LEFT_HIP), ("upleg", "thigh", "upperleg", "hip")),
-    ((s.RIGHT_KNEE, s.LEFT_KNEE), ("leg", "shin", "lowerleg", "lowleg", "knee")),
-    ((s.RIGHT_ANKLE, s.LEFT_ANKLE), ("foot", "ankle")),
-    ((s.RIGHT_BIG_TOE, s.LEFT_BIG_TOE), ("toebase", "toe", "toes")),
-)
-"""Mixamo, CMU, Rokoko, and older files in which `LeftShoulder` is the arm's own joint."""
-
 HEAD_PLACES: Final = {
     # from the head's joint, in lengths of the head: up, forward, to its left
     s.NOSE: (0.45, 0.55, 0.0),
@@ -207,10 +216,25 @@ class VirtualCamera:
     fill: float = 0.8
 
 
-def read_bvh(path: Path, view: VirtualCamera) -> PoseSequence:
-    """The motion in a BVH file as a camera sees it; joints behind others are seen, too."""
+Up = Literal["auto", "x", "y", "z"]
+
+
+def read_bvh(
+    path: Path,
+    view: VirtualCamera,
+    names: Mapping[str, str] = MappingProxyType({}),
+    up: Up = "auto",
+) -> PoseSequence:
+    """The motion in a BVH file as a camera sees it; joints behind others are seen, too.
+
+    names: keypoint -> joint of the file, where its names aren't known.
+    up: the axis that points up; `auto` is the one along which heads are above feet.
+    """
     capture = read_capture(path)
-    joints, known = to_body(path, capture)
+    found = find_bones(path, [bone.name for bone in capture.bones], names)
+    axis = highest_axis(capture, found) if up == "auto" else AXES[up.upper()]
+    capture = turned_up(capture, axis)
+    joints, known = to_body(capture, found)
     points = film(joints, known, view)
     frames = len(points)
     scores = np.zeros((frames, s.KEYPOINTS), np.float32)
@@ -226,53 +250,70 @@ def read_bvh(path: Path, view: VirtualCamera) -> PoseSequence:
         view.size,
         origin=Origin(
             source={"name": path.name, "frames": frames},
-            detector={"backend": "bvh", "around": view.around, "above": view.above},
+            detector={
+                "backend": "bvh",
+                "around": view.around,
+                "above": view.above,
+                "up": "xyz"[axis],
+            },
         ),
     )
 
 
-def to_body(path: Path, capture: Capture) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def highest_axis(capture: Capture, found: Mapping[int, int]) -> int:
+    """The axis, 0 to 2, along which shoulders are above ankles in the mean of the motion.
+
+    It is y as long as that is nearly so: who lies or hangs has other axes, too.
+    """
+    shoulders, ankles = (
+        capture.places[:, [found[joint] for joint in pair]].mean(axis=(0, 1))
+        for pair in (
+            (s.RIGHT_SHOULDER, s.LEFT_SHOULDER),
+            (s.RIGHT_ANKLE, s.LEFT_ANKLE),
+        )
+    )
+    height = shoulders - ankles
+    highest = int(np.argmax(height))
+    return highest if height[highest] > 1.5 * np.abs(height[AXES["Y"]]) else AXES["Y"]
+
+
+def turned_up(capture: Capture, axis: int) -> Capture:
+    """The capture with the axis that points up made its y, and the two others with it."""
+    if axis == AXES["Y"]:
+        return capture
+    turn = rotation_matrix(2, np.radians([90.0]))[0]  # x becomes y
+    if axis == AXES["Z"]:
+        turn = rotation_matrix(0, np.radians([-90.0]))[0]
+    bones = tuple(replace(bone, offset=turn @ bone.offset) for bone in capture.bones)
+    places = capture.places @ turn.T
+    return replace(capture, bones=bones, places=places, turns=turn @ capture.turns @ turn.T)
+
+
+def to_body(
+    capture: Capture, found: Mapping[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Body and feet `(frames, 24, 3)` in the file's unit, and which of them there are."""
-    names = {
-        plain_name(bone.name): index
-        for index, bone in reversed([*enumerate(capture.bones)])
-    }
     joints = np.zeros((len(capture.places), s.FEET.stop, 3))
     known = np.zeros(s.FEET.stop, bool)
-    for sides, words in SIDE_NAMES:
-        for joint, side in zip(sides, ("right", "left"), strict=True):
-            found = [names[side + word] for word in words if side + word in names]
-            if found:
-                joints[:, joint], known[joint] = capture.places[:, found[0]], True
-    absent = [s.BODY_NAMES[joint] for joint in range(2, 14) if not known[joint]]
-    if absent:
-        raise InputError(
-            f"{path}: no joint is named as {absent[0].replace('_', ' ')} usually is",
-            "names as in files of Mixamo, CMU and Rokoko are known",
-        )
+    for joint, bone in found.items():
+        if joint != s.NOSE:
+            joints[:, joint], known[joint] = capture.places[:, bone], True
     shoulders = [s.RIGHT_SHOULDER, s.LEFT_SHOULDER]
     joints[:, s.NECK], known[s.NECK] = joints[:, shoulders].mean(axis=1), True
-    if "head" in names:
-        add_head(capture, names["head"], joints, known)
+    if s.NOSE in found:
+        add_head(capture, found, joints, known)
     return joints, known
 
 
 def add_head(
     capture: Capture,
-    head: int,
+    found: Mapping[int, int],
     joints: NDArray[np.float64],
     known: NDArray[np.bool_],
 ) -> None:
     """Nose, eyes and ears in place: the file has the head's joint and how it is turned."""
-    rest = capture.rest
-    names = [plain_name(bone.name) for bone in capture.bones]
-    right, left = (
-        next(index for index, name in enumerate(names) if name in hips)
-        for hips in (
-            {f"{side}{word}" for word in SIDE_NAMES[3][1]} for side in ("right", "left")
-        )
-    )
-    sideways = rest[left] - rest[right]
+    rest, head = capture.rest, found[s.NOSE]
+    sideways = rest[found[s.LEFT_HIP]] - rest[found[s.RIGHT_HIP]]
     sideways /= np.linalg.norm(sideways)
     children = [i for i, bone in enumerate(capture.bones) if bone.parent == head]
     upward = np.array([0.0, 1.0, 0.0])
@@ -308,9 +349,3 @@ def film(
     distance = max(distance, float(near[..., 2].max() + np.ptp(near[..., 1])))
     scale = focal / (distance - turned[..., 2:])
     return np.asarray(size / 2 + turned[..., :2] * scale * (1, -1))
-
-
-def plain_name(name: str) -> str:
-    """`mixamorig:LeftUpLeg` and `left_up_leg` as `leftupleg`."""
-    last = name.rpartition(":")[2].lower().removeprefix("mixamorig")
-    return "".join(letter for letter in last if letter.isalnum())

@@ -22,8 +22,10 @@ LEAST: Final = (
     5.0  # levels, the mean change of a thumbnail; people alone make 2, and up to 8
 )
 SUDDEN: Final = 3.0  # times the strongest change in the frames around
-AROUND: Final = 3  # frames before and after; no shot is shorter than these
-JUMP: Final = 0.15  # of a person's size, the median over the keypoints, from frame to frame
+_AROUND: Final = 3  # frames before and after; no shot is shorter than these
+_JUMP: Final = (
+    0.15  # of a person's size, the median over the keypoints, from frame to frame
+)
 
 
 def thumbnail(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -46,8 +48,8 @@ def find_cuts(
     changes = np.concatenate([[0.0], moved])
     cuts = []
     for frame in np.flatnonzero(changes > LEAST).tolist():
-        near = changes[max(frame - AROUND, 1) : frame + AROUND + 1].copy()
-        near[frame - max(frame - AROUND, 1)] = 0
+        near = changes[max(frame - _AROUND, 1) : frame + _AROUND + 1].copy()
+        near[frame - max(frame - _AROUND, 1)] = 0
         sudden = changes[frame] > SUDDEN * near.max(initial=0)
         if sudden and _all_jump(people[frame - 1], people[frame], threshold):
             cuts.append(frame)
@@ -57,7 +59,7 @@ def find_cuts(
 def _all_jump(
     before: Sequence[Detection], after: Sequence[Detection], threshold: float
 ) -> bool:
-    """Whether nobody after is where somebody was before."""
+    """True if nobody after is where somebody was before."""
     return not any(_stays(one, other, threshold) for one in before for other in after)
 
 
@@ -68,7 +70,7 @@ def _stays(one: Detection, other: Detection, threshold: float) -> bool:
     first, second = one.points[BODY][visible], other.points[BODY][visible]
     size = max(size_of(first, visible[visible]), size_of(second, visible[visible]), 1.0)
     away = np.linalg.norm(first - second, axis=1)
-    return bool(np.median(away) < JUMP * size)
+    return bool(np.median(away) < _JUMP * size)
 
 
 def by_shot(

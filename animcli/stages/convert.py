@@ -3,27 +3,36 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path, disk_errors
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
+
+if TYPE_CHECKING:  # numpy
+    from animcli.pose.io_bvh import Up
+
+
+USUAL_RATE: Final = Fraction(24)
+"""Frames per second of what doesn't say."""
 
 
 @dataclass(frozen=True)
 class ReadOpenPose:
-    """Makes a `.pose` of a folder of OpenPose's, or of one file with a list of frames.
+    """Makes a `.pose` of a folder with a file for each frame, or of one file with all.
 
-    rate: frames per second, which neither says.
+    rate: frames per second, which neither says; None is 24, and that is told.
+    size: of the picture, `(width, height)`, where the file doesn't say it.
     """
 
     name: ClassVar[str] = "read-openpose"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
 
     keypoints: Source
-    rate: Fraction = Fraction(24)
+    rate: Fraction | None = None
+    size: tuple[int, int] | None = None
 
     def inputs(self) -> Mapping[str, Source]:
         return {"keypoints": self.keypoints}
@@ -35,7 +44,12 @@ class ReadOpenPose:
         from animcli.pose.io_openpose import read_openpose
         from animcli.pose.io_pose import write_pose
 
-        motion = read_openpose(context.inputs["keypoints"], rate=self.rate)
+        keypoints = context.inputs["keypoints"]
+        motion = read_openpose(
+            keypoints, rate=self.rate or USUAL_RATE, size=self.size, warn=context.warn
+        )
+        if self.rate is None:
+            context.warn(f"{USUAL_RATE} frames a second are assumed; --fps says otherwise")
         with atomic_path(context.out) as part:
             write_pose(part, motion)
 
@@ -103,10 +117,12 @@ class ReadBvh:
     """Makes a `.pose` of a BVH file.
 
     around, above: where the camera stands, degrees; see `animcli.pose.io_bvh.View`.
+    names: pairs of a keypoint and the joint of the file, where its names aren't known.
+    up: the axis that points up, or `auto`.
     """
 
     name: ClassVar[str] = "read-bvh"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
     weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
@@ -114,6 +130,8 @@ class ReadBvh:
     capture: Source
     around: float = 0.0
     above: float = 5.0
+    names: tuple[tuple[str, str], ...] = ()
+    up: "Up" = "auto"
 
     def inputs(self) -> Mapping[str, Source]:
         return {"capture": self.capture}
@@ -126,6 +144,11 @@ class ReadBvh:
         from animcli.pose.io_pose import write_pose
 
         view = VirtualCamera(around=self.around, above=self.above)
-        motion = read_bvh(context.inputs["capture"], view)
+        motion = read_bvh(context.inputs["capture"], view, dict(self.names), self.up)
+        if (up := motion.origin.detector["up"]) != "y" and self.up == "auto":
+            context.warn(
+                f"{up} points up in {display_name(self.capture)}, so the motion is turned "
+                "upright; --up y leaves it as it is"
+            )
         with atomic_path(context.out) as part:
             write_pose(part, motion)

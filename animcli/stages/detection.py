@@ -175,7 +175,7 @@ def find_motion(
 
 
 def _told_cuts(cuts: Sequence[int], ticks: NDArray[np.int64], reader: Reader) -> str:
-    """How many shots there are, and when each but the first begins."""
+    """Number of shots there are, and when each but the first begins."""
     seconds = [float(int(ticks[cut]) * reader.info.time_base) for cut in cuts[:TOLD]]
     when = ", ".join(f"{each:.2f}" for each in seconds)
     more = ", ..." if len(cuts) > TOLD else ""

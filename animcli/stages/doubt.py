@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from animcli.pose import keypoints as s
 from animcli.pose.sequence import PoseSequence
 
-PLAIN: Final = 0.9  # of the picture's border has one colour: the rest is the figure
+_PLAIN: Final = 0.9  # of the picture's border has one colour: the rest is the figure
 NEAR: Final = 24  # levels that a plain ground may vary by
 APART: Final = 40  # levels from the ground, from which a pixel is the figure's
 SPECK: Final = 0.002  # of the picture: smaller things aren't part of the figure
 FRAGMENT: Final = 0.5  # of the figure's diagonal; people's keypoints span 0.8 and more
-HEAD: Final = (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR)
+_HEAD: Final = (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR)
 HIPS: Final = (s.RIGHT_HIP, s.LEFT_HIP)
 
 
@@ -31,7 +31,7 @@ def doubt_of_figure(
     pose: of one frame, in pixels of the picture. alpha: `(h, w)`, where the picture has it.
     """
     points, visible = pose.points[0, s.BODY], pose.visible[0, s.BODY]
-    head = [joint for joint in HEAD if visible[joint]]
+    head = [joint for joint in _HEAD if visible[joint]]
     hips = [joint for joint in HIPS if visible[joint]]
     if head and hips and points[head, 1].mean() > points[hips, 1].mean():
         return (
@@ -60,7 +60,7 @@ def figure_box(
     else:
         around = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
         ground = np.median(around, axis=0)
-        if (np.abs(around - ground).max(axis=1) < NEAR).mean() < PLAIN:
+        if (np.abs(around - ground).max(axis=1) < NEAR).mean() < _PLAIN:
             return None
         figure = np.abs(picture - ground).max(axis=2) > APART
     count, _, stats, _ = cv2.connectedComponentsWithStats(figure.astype(np.uint8))

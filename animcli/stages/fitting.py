@@ -163,6 +163,11 @@ def nominal_rate(motion: PoseSequence) -> Fraction:
     return nearest if abs(nearest - rate) < rate / 200 else rate.limit_denominator(1001)
 
 
+def at_speed(motion: PoseSequence, speed: Fraction) -> PoseSequence:
+    """The same frames `speed` times as fast."""
+    return replace(motion, time_base=motion.time_base / speed)
+
+
 def resample(motion: PoseSequence, rate: Fraction) -> PoseSequence:
     """The motion at an even rate, from its first frame to its last.
 

@@ -208,6 +208,7 @@ class CompareStage:
         between = {
             "motion": self.render.fitted_motion,
             "control": self.render.fitted_control,
+            "pose": self.render.reference_pose if self.render.only != "all" else None,
         }
         given = {name: source for name, source in between.items() if source is not None}
         return {"reference": self.render.picture, **given, "frames": self.render}

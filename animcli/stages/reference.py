@@ -17,10 +17,10 @@ from animcli.stages.fitting import Fit
 if TYPE_CHECKING:
     from animcli.pose.sequence import PoseSequence
 
-LONGEST: Final = 768
+_LONGEST: Final = 768
 """Pixels of the longer side of a result that takes its shape from the picture."""
 ALIKE: Final = 1.1
-"""How much longer a side may be than the shape of the result wants, and nothing is said."""
+"""Factor by which a side may be longer than in the result, and nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,12 @@ class FitClip:
 
 @dataclass(frozen=True)
 class FindPose:
-    """Finds the keypoints of the one person in a picture: a motion of one frame.
+    """Finds the keypoints of a person in a picture: a motion of one frame.
 
     size, fit: of the result, in whose pixels the keypoints are then told; None: in those of
         the picture.
+    person: `largest`, `center`, or a number from 1, counted from the left; None where there
+        is to be one alone.
     """
 
     name: ClassVar[str] = "find-pose"
@@ -159,6 +161,7 @@ class FindPose:
     detector: str = "blazepose"
     size: tuple[int, int] | None = None
     fit: Fit = Fit.PAD
+    person: str | None = None
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -180,12 +183,14 @@ class FindPose:
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.registry import (
+            DetectedPerson,
             DetectorOptions,
             draw_threshold,
             find_in_picture,
         )
         from animcli.pose.io_pose import write_pose
         from animcli.pose.sequence import Origin, PoseSequence, even_ticks
+        from animcli.pose.tracking import Detection, choose, tracks_of
         from animcli.stages.detection import open_for
         from animcli.stages.doubt import doubt_of_figure
         from animcli.stages.fitting import fit_motion
@@ -194,18 +199,26 @@ class FindPose:
         picture = read_picture(context.inputs["picture"])
         pixels = on_white(picture)
         detector = open_for(context, self.detector, DetectorOptions())
-        found = find_in_picture(detector, pixels)
+        size = (pixels.shape[1], pixels.shape[0])
+        if self.person is not None:
+            people = [Detection(one.points, one.scores) for one in detector.people(pixels)]
+            threshold = draw_threshold(self.detector)
+            found: DetectedPerson | None = None
+            if tracks := tracks_of([people], threshold):  # numbered from the left
+                found = choose(tracks, self.person, size, threshold).people[0]
+        else:
+            found = find_in_picture(detector, pixels)
         if found is None:
             raise InputError(
                 f"{display_name(self.picture)}: found 0 persons",
                 "use a full-body, front-facing picture on a plain background, "
                 "and at least a quarter of the picture high",
             )
-        people = detector.count(pixels)
-        if people > 1:
+        count = detector.count(pixels) if self.person is None else 1
+        if count > 1:
             raise InputError(
-                f"{display_name(self.picture)}: found {people} persons",
-                "cut the picture to the one character",
+                f"{display_name(self.picture)}: found {count} persons",
+                "--reference-person largest, center or N from the left says who is meant",
             )
         ticks, time_base = even_ticks(1, Fraction(1))
         sequence = PoseSequence(
@@ -213,7 +226,7 @@ class FindPose:
             scores=found.scores[None],
             ticks=ticks,
             time_base=time_base,
-            size=(pixels.shape[1], pixels.shape[0]),
+            size=size,
             draw_threshold=draw_threshold(self.detector),
             origin=Origin(
                 source={"sha256": context.cache_key.inputs["picture"]},
@@ -262,6 +275,53 @@ def of_another_shape(own: tuple[int, int], size: tuple[int, int]) -> str:
 def _of_shape(own: tuple[int, int], scale: float) -> tuple[int, int]:
     width, height = (max(64, round(side * scale / 8) * 8) for side in own)
     return width, height
+
+
+@dataclass(frozen=True)
+class FitKeypoints:
+    """Brings keypoints given by hand to where `FitPicture` brings the picture.
+
+    keypoints: a `.pose`, of which the first frame counts. picture: what they lie in.
+    """
+
+    name: ClassVar[str] = "fit-keypoints"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+    weights: ClassVar[tuple[str, ...]] = ()
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "pillow")
+
+    keypoints: Source
+    picture: Source
+    size: tuple[int, int]
+    fit: Fit = Fit.PAD
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"keypoints": self.keypoints, "picture": self.picture}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, context: RunContext) -> None:
+        from dataclasses import replace
+
+        from animcli.pose.io_pose import read_pose, write_pose
+        from animcli.stages.fitting import fit_motion
+        from animcli.video.images import read_picture
+
+        said = read_pose(context.inputs["keypoints"])
+        height, width, _ = read_picture(context.inputs["picture"]).pixels.shape
+        if said.size != (width, height):
+            raise InputError(
+                f"{display_name(self.keypoints)} has places in a picture of "
+                f"{said.size[0]}x{said.size[1]}, and {display_name(self.picture)} is "
+                f"{width}x{height}",
+                "give keypoints in pixels of the picture, with its size as their canvas",
+            )
+        first = replace(
+            said, points=said.points[:1], scores=said.scores[:1], ticks=said.ticks[:1]
+        )
+        with atomic_path(context.out) as part:
+            write_pose(part, fit_motion(first, self.size, self.fit))
 
 
 def check_size(size: tuple[int, int]) -> None:

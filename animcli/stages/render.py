@@ -18,8 +18,8 @@ from animcli.files import write_file
 from animcli.pipeline.record import canonical
 from animcli.pipeline.stage import RunContext, Source, display_name, settings_of, to_json
 from animcli.presets import PROMPTED, Preset
-from animcli.stages.fitting import Fit, nominal_rate, resample
-from animcli.stages.reference import FindPose, FitClip, FitPicture
+from animcli.stages.fitting import Fit, at_speed, nominal_rate, resample
+from animcli.stages.reference import FindPose, FitClip, FitKeypoints, FitPicture
 from animcli.stages.retarget import RetargetStage
 from animcli.video.ssim import motion_bucket
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from animcli.pipeline.executor import Executor
+    from animcli.pose.partial import MovingPart
     from animcli.pose.sequence import PoseSequence
     from animcli.rendering.cost import Cost
 
@@ -70,6 +71,9 @@ class RenderStage:
     camera, keep_in_frame: see `RetargetStage`, whose `fit` the latter is.
     offload: keep networks off the device while others work; the frames are the same.
     start: frames to start denoising from: a video, or another render of the same motion.
+    keypoints: a `.pose` in pixels of the reference picture, where nobody needs to be found.
+    person: who in the reference is meant: see `FindPose`.
+    only: the part of the body that moves. speed: of the motion; 2 takes half of the time.
     """
 
     name: ClassVar[str] = "render"
@@ -92,6 +96,10 @@ class RenderStage:
     keep_in_frame: bool = True
     offload: bool = False
     start: Source | None = None
+    keypoints: Source | None = None
+    person: str | None = None
+    only: MovingPart = "all"
+    speed: Fraction = Fraction(1)
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -121,13 +129,15 @@ class RenderStage:
         if self.motion is None or not self.retarget:
             return self.motion
         return RetargetStage(
-            self.motion, self.pose, self.detector, self.camera, self.keep_in_frame
+            self.motion, self.reference_pose, self.detector, self.camera, self.keep_in_frame
         )
 
     @property
-    def pose(self) -> FindPose:
-        """The keypoints in the reference, in pixels of the result."""
-        return FindPose(self.reference, self.detector, self.size, self.fit)
+    def reference_pose(self) -> Source:
+        """The keypoints of the reference, in pixels of the result: found, or as said."""
+        if self.keypoints is not None:
+            return FitKeypoints(self.keypoints, self.reference, self.size, self.fit)
+        return FindPose(self.reference, self.detector, self.size, self.fit, self.person)
 
     @property
     def fitted_control(self) -> FitClip | None:
@@ -139,7 +149,7 @@ class RenderStage:
     def inputs(self) -> Mapping[str, Source]:
         sources: dict[str, Source] = {"reference": self.picture}
         if (motion := self.fitted_motion) is not None:
-            sources.update(pose=self.pose, motion=motion)
+            sources.update(pose=self.reference_pose, motion=motion)
         if (control := self.fitted_control) is not None:
             sources["control"] = control
         if self.like is not None:
@@ -167,7 +177,14 @@ class RenderStage:
     def moves(self, context: RunContext) -> PoseSequence:
         """The keypoints of every frame of the result, in its pixels and at its rate."""
         from animcli.pose.io_pose import read_pose
-        from animcli.stages.fitting import fit_motion, nominal_rate, resample, take_frames
+        from animcli.pose.partial import only
+        from animcli.stages.fitting import (
+            at_speed,
+            fit_motion,
+            nominal_rate,
+            resample,
+            take_frames,
+        )
 
         motion = read_pose(context.inputs["motion"])
         usual = nominal_rate(motion)
@@ -175,10 +192,13 @@ class RenderStage:
             context.warn(
                 f"the motion is unevenly spaced; it is resampled to {usual} a second"
             )
-        motion = resample(motion, self.rate or usual)
-        return take_frames(
+        motion = resample(at_speed(motion, self.speed), self.rate or usual)
+        motion = take_frames(
             fit_motion(motion, self.size, self.fit), self.frames, loop=self.loop
         )
+        if self.only == "all":
+            return motion
+        return only(motion, read_pose(context.inputs["pose"]), self.only)
 
     def run(self, context: RunContext) -> None:
         from animcli.pipeline.checkpoint import FileCheckpoint
@@ -202,7 +222,7 @@ class RenderStage:
         if self.control is not None:
             clip = open_frames(context.inputs["control"])
             rate = self.rate or clip.rate
-            control, there = looped(clip, rate)
+            control, there = looped(clip, rate / self.speed)
             frames = self.frames or there
             check_frames(frames, there, loop=self.loop)
         if self.motion is not None:
@@ -441,10 +461,14 @@ def frame_count(stage: RenderStage, executor: Executor) -> int | None:
         if path is None:
             return None
         motion = read_pose(path)
-        return len(resample(motion, stage.rate or nominal_rate(motion)))
+        fast_colour = at_speed(motion, stage.speed)
+        return len(resample(fast_colour, stage.rate or nominal_rate(motion)))
     if stage.fitted_control is not None:
         path = path_of(stage.fitted_control, executor)
-        return None if path is None else looped(open_frames(path), stage.rate)[1]
+        if path is None:
+            return None
+        clip = open_frames(path)
+        return looped(clip, (stage.rate or clip.rate) / stage.speed)[1]
     return DEFAULT_FRAMES
 
 

@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.filter import Graph
 from av.packet import Packet
 from numpy.typing import NDArray
 
@@ -49,18 +50,20 @@ LONGEST_PRIMING_S: Final = Fraction(1, 10)  # AAC's is 21 to 48 ms
 class Sound:
     """A span of the sound of a video.
 
-    start: seconds after the video's first frame. duration: seconds.
-    period: seconds after which it starts again, if it does.
+    start: seconds after the video's first frame. duration: seconds of the result.
+    period: seconds of the result after which it starts again, if it does.
+    speed: how much faster it is than in the video, its pitch kept; 1/2 to 2.
     """
 
     source: Path
     start: Fraction
     duration: Fraction
     period: Fraction | None = None
+    speed: Fraction = Fraction(1)
 
     @property
     def repeats(self) -> bool:
-        """Whether it starts again before its end."""
+        """True if it starts again before its end."""
         return self.period is not None and self.period < self.duration
 
 
@@ -100,7 +103,8 @@ def add_sound(
         if track is None:
             return iter(())
         stream = source.streams.audio[track]
-        if not sound.repeats and _can_be_copied(source, stream, container, begin):
+        changed = sound.repeats or sound.speed != 1
+        if not changed and _can_be_copied(source, stream, container, begin):
             copy = output.add_stream_from_template(stream)
             return _copied(sound, path, track, copy, begin)
         channels = min(stream.channels, 2)
@@ -173,7 +177,7 @@ def _repeated(
     Where the sound is shorter than that, there is silence.
     """
     if not sound.repeats or sound.period is None:
-        yield from _cut(sound, path, track, begin, rate, layout)
+        yield from _paced(sound, path, track, begin, rate, layout)
         return
     total, done, number = round(sound.duration * rate), 0, 0
     while done < total:
@@ -181,12 +185,48 @@ def _repeated(
         until = min(round(number * sound.period * rate), total)
         part = replace(sound, duration=Fraction(until - done, rate))
         channels = 1
-        for samples in _cut(part, path, track, begin, rate, layout):
+        for samples in _paced(part, path, track, begin, rate, layout):
             channels, done = len(samples), done + samples.shape[1]
             yield samples
         if done < until:
             yield np.zeros((channels, until - done), np.float32)
             done = until
+
+
+def _paced(
+    sound: Sound, path: Path, track: int, begin: Fraction, rate: int, layout: str
+) -> Iterator[NDArray[np.float32]]:
+    """The samples `(channels, n)` of the span at its speed, by FFmpeg's filter atempo."""
+    whole = replace(sound, duration=sound.duration * sound.speed)
+    pieces = _cut(whole, path, track, begin, rate, layout)
+    if sound.speed == 1:
+        yield from pieces
+        return
+    graph = Graph()
+    form = {"sample_rate": str(rate), "sample_fmt": "fltp", "channel_layout": layout}
+    source = graph.add("abuffer", time_base=f"1/{rate}", **form)
+    tempo = graph.add("atempo", str(float(sound.speed)))
+    sink = graph.add("abuffersink")
+    source.link_to(tempo)
+    tempo.link_to(sink)
+    graph.configure()
+    given, left = 0, round(sound.duration * rate)
+    for samples in chain(pieces, [None]):
+        if samples is None:
+            graph.push(None)
+        else:
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+            frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), given
+            given += samples.shape[1]
+            graph.push(frame)
+        while left > 0:
+            try:
+                changed = graph.pull()
+            except (BlockingIOError, EOFError):
+                break
+            kept = changed.to_ndarray().astype(np.float32, copy=False)[:, :left]
+            left -= kept.shape[1]
+            yield np.ascontiguousarray(kept)
 
 
 def _cut(

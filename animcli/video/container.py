@@ -188,18 +188,18 @@ class Timeline:
         return len(self.ticks)
 
     def place(self, number: int) -> int:
-        """Which frame the picture of that number is, from 0."""
+        """Frame that the picture of that number is, from 0."""
         if number < self.stored:
             return int(self.places[number])
         return int(self.places[-1]) + 1 + number - self.stored
 
     def pictures_before(self, frame: int) -> int:
-        """How many pictures come before a frame."""
+        """Number of pictures before a frame."""
         return int(np.searchsorted(self.places, frame))
 
     @property
     def held(self) -> int:
-        """How many frames have no picture of their own."""
+        """Number of frames without a picture of their own."""
         return int(self.places[-1]) + 1 - len(self.places)
 
     @property
@@ -292,7 +292,7 @@ def read_timeline(
 
 
 def _places(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which frame each picture of an AVI is, by the usual step between two of them.
+    """Frame that each picture of an AVI is, by the usual step between two of them.
 
     A gap of several steps is as many frames, in which the picture before stays: capture
     programs write frames without data where nothing came. Where gaps are no whole steps,

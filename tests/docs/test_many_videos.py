@@ -8,7 +8,10 @@ import pytest
 from batch_stand_ins import environment, program
 from builders.stages import spot_pictures
 
+import animcli.cli.batch
 from animcli.cli.main import parse_line
+from animcli.pose.detectors.registry import DETECTORS
+from animcli.rendering.renderer import RENDERERS
 from animcli.video.images import write_picture
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"
@@ -29,6 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_picture(tmp_path / "dances" / name / "0.png", picture)
     for path in FILES:
         (tmp_path / path.name).write_text(path.read_text())
+    for table, name in ((RENDERERS, "cutout"), (DETECTORS, "blazepose")):
+        monkeypatch.setitem(table, name, table[name])  # put back at the end
+    monkeypatch.setattr(animcli.cli.batch, "RUNNER", animcli.cli.batch.RUNNER)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # of the child processes
     return tmp_path

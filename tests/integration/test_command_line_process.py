@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 from builders.poses import random_pose
+from builders.unprivileged import run_unprivileged
 
 from animcli.pose.io_pose import write_pose
+from animcli.weights.catalog import load_catalog
 
 ANIM = (sys.executable, "-m", "animcli")
 HEAVY = (
@@ -143,15 +145,15 @@ def working(tmp_path: Path, environment: dict[str, str]) -> Iterator[subprocess.
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "what"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    ("number", "what"),
+    [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")],
 )
 def test_a_signal_ends_the_work_where_it_can_go_on(
-    number: signal.Signals, code: int, what: str, working: "subprocess.Popen[str]"
+    number: signal.Signals, what: str, working: "subprocess.Popen[str]"
 ) -> None:
     working.send_signal(number)
     _, said = working.communicate(timeout=60)
-    assert working.returncode == code
+    assert working.returncode == -number
     assert said.endswith(
         "stopping where nothing is lost; once more stops at once\n"
         f"{what}; the same command goes on from here\n"
@@ -164,4 +166,159 @@ def test_two_signals_end_the_work_at_once(working: "subprocess.Popen[str]") -> N
     while "once more" not in working.stderr.readline():
         assert working.poll() is None
     working.send_signal(signal.SIGINT)
-    assert working.wait(timeout=60) == 130
+    assert working.wait(timeout=60) == -signal.SIGINT
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment_ends_the_process_by_itself(
+    number: signal.Signals, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """From the first line of ours on: a traceback or an exit of 0 is what was seen."""
+    write_pose(tmp_path / "dance.pose", random_pose(4000, Fraction(24), (640, 640)))
+    for delay in (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8):
+        with subprocess.Popen(
+            [*ANIM, "inspect", "dance.pose"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            time.sleep(delay)
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == -number, (delay, said)
+        assert "Traceback" not in said, (delay, said)
+
+
+def test_a_loop_of_the_shell_ends_with_the_command_that_was_stopped(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    write_pose(tmp_path / "dance.pose", random_pose(4000, Fraction(24), (640, 640)))
+    loop = (
+        f"for n in 1 2 3; do echo $n >> begun; {shlex.join(ANIM)} inspect dance.pose; done"
+    )
+    with subprocess.Popen(
+        ["bash", "-c", f"{loop}; echo on >> begun"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as shell:
+        while not list(tmp_path.glob(".anim/work/*/entry/*/frames-*")):
+            assert shell.poll() is None
+            time.sleep(0.02)  # for a finished segment to appear
+        os.killpg(shell.pid, signal.SIGINT)
+        assert shell.wait(timeout=60) == -signal.SIGINT
+    assert (tmp_path / "begun").read_text() == "1\n"
+
+
+def test_a_mistake_is_an_exit_of_2_even_where_nobody_can_be_told(
+    environment: dict[str, str],
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*ANIM, "rendr"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            env=environment,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+@pytest.fixture
+def dance(tmp_path: Path) -> Path:
+    """A project in which a motion was looked at once."""
+    write_pose(tmp_path / "dance.pose", random_pose(8, Fraction(24), (64, 64)))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "shut"),
+    [
+        ("inspect dance.pose", ".anim/store"),
+        ("inspect dance.pose", "*/record.json"),
+        ("cache list", ".anim"),
+        ("cache verify", ".anim/store/*"),
+        ("cache clear", ".anim/store"),
+    ],
+)
+def test_a_cache_of_somebody_else_is_told(
+    words: str, shut: str, dance: Path, environment: dict[str, str]
+) -> None:
+    """As after one run with sudo, or in a container."""
+    anim = run_unprivileged("inspect", "dance.pose", cwd=dance, environment=environment)
+    assert anim.returncode == 0, anim.stderr
+    for path in [*dance.glob(shut), *dance.glob(f".anim/store/{shut}")]:
+        path.chmod(0)
+    done = run_unprivileged(*words.split(), cwd=dance, environment=environment)
+    for path in [dance / ".anim", *dance.glob(".anim/*"), *dance.glob(".anim/store/*")]:
+        path.chmod(0o700)  # so that the folder can be removed
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 7, done.stderr
+    assert "Permission denied" in done.stderr
+
+
+def test_a_project_that_nobody_may_enter_is_told(
+    dance: Path, environment: dict[str, str]
+) -> None:
+    (dance / "shut" / "x").mkdir(parents=True)
+    (dance / "shut").chmod(0)
+    words = ("-p", "shut/x", "inspect", "dance.pose")
+    done = run_unprivileged(*words, cwd=dance, environment=environment)
+    (dance / "shut").chmod(0o700)
+    assert (done.returncode, done.stderr.count("\n")) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "shut"),
+    [
+        ("weights list", "weights/dwpose"),
+        ("weights verify dwpose", "weights"),
+        ("weights verify dwpose", "weights/dwpose/*.onnx"),
+    ],
+)
+def test_weights_of_somebody_else_are_told(
+    words: str, shut: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = tmp_path / "weights" / "dwpose"
+    folder.mkdir(parents=True)
+    for file in load_catalog()["dwpose"].files:
+        (folder / file.name).write_bytes(b"onnx")
+    for path in tmp_path.glob(shut):
+        path.chmod(0)
+    done = run_unprivileged(*words.split(), cwd=tmp_path, environment=environment)
+    for path in (folder.parent, folder):
+        path.chmod(0o700)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 5, done.stderr
+    assert "permission denied" in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002])
+def test_the_cache_is_the_owners_under_any_umask(
+    umask: int, dance: Path, environment: dict[str, str]
+) -> None:
+    for _ in range(2):  # the second run looks at what the first one made
+        subprocess.run(
+            [*ANIM, "inspect", "dance.pose", "--force"],
+            cwd=dance,
+            env=environment,
+            check=True,
+            capture_output=True,
+            umask=umask,
+        )
+    folders = [path for path in (dance / ".anim").rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in [dance / ".anim", *folders]} == {0o700}
+    assert (dance / ".anim" / ".gitignore").read_text() == "*\n"
+
+
+def test_the_line_of_a_table_that_isnt_known_is_told(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "anim.toml").write_text("# mine\n[render]\nsteps = 3\n")
+    done = run_unprivileged("cache", "list", cwd=tmp_path, environment=environment)
+    assert done.returncode == 4
+    assert "anim.toml:2: unknown key 'render'" in done.stderr

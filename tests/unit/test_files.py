@@ -8,7 +8,7 @@ import pytest
 from builders.small_files import files_up_to
 
 from animcli import files
-from animcli.errors import StorageError
+from animcli.errors import OutputError, StorageError
 from animcli.files import PART, AtomicFile, remove_abandoned, temp_name, write_file
 
 OLD, NEW = b"old" * 10, b"new" * 1_000_000
@@ -109,4 +109,56 @@ def test_room_on_the_disk_is_told_only_where_it_is_short(
     with pytest.raises(StorageError) as refusal:
         write_file(target, NEW)
     assert refusal.value.message.endswith(told)
-    assert refusal.value.hint == "write to another folder; --cache-dir moves the cache"
+    assert refusal.value.hint.endswith("--cache-dir moves the cache")
+
+
+@pytest.mark.parametrize("no_links", [False, True])
+def test_what_came_meanwhile_is_never_replaced(
+    target: Path, no_links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    if no_links:  # as FAT and some network disks
+        monkeypatch.setattr("os.link", refuse)
+    target.unlink()
+
+    def write_beside_another() -> None:
+        with AtomicFile(target, exclusive=True) as file:
+            file.write(NEW)
+            target.write_bytes(OLD)
+
+    with pytest.raises(OutputError, match="exists already"):
+        write_beside_another()
+    assert (target.read_bytes(), list(target.parent.iterdir())) == (OLD, [target])
+    target.unlink()
+    write_file(target, NEW, exclusive=True)
+    assert (target.read_bytes(), list(target.parent.iterdir())) == (NEW, [target])
+
+
+@pytest.mark.parametrize("length", [5, 206, 207, 208, 250, 255])
+def test_a_name_as_long_as_the_system_takes_can_be_written(
+    length: int, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{'v' * (length - 4)}.mp4"
+    write_file(path, NEW)
+    assert list(tmp_path.iterdir()) == [path]
+    part = files.temp_name(path)
+    part.write_bytes(NEW)
+    assert list(files.parts_beside(path)) == [part]
+    assert part.suffix == path.suffix
+
+
+def test_folders_are_the_owners_alone_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        files.make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.rglob("*"))]
+    assert modes == [0o700] * 3
+
+
+@pytest.mark.parametrize("words", ["x", "write", "write:often:EROFS", ":::"])
+def test_what_is_no_planned_fault_is_none(words: str) -> None:
+    assert files.planned_fault(words) is None

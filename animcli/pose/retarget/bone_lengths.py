@@ -154,7 +154,7 @@ def lengths_in_picture(observed: dict[str, NDArray[np.float64]]) -> BoneLengths:
 
 
 LEGS: Final = ("thigh", "shin")
-ARMS: Final = ("upper_arm", "forearm")
+_ARMS: Final = ("upper_arm", "forearm")
 
 FORESHORTENED: Final = 1.45  # a bone this much too short for its body points at the camera
 TOO_LONG: Final = 1.6  # nobody is built like that: a joint was found in a wrong place
@@ -261,7 +261,7 @@ def missing(source: BoneLengths, reference: BoneLengths) -> list[str]:
         if name in source.lengths and name not in reference.lengths
     ]
     notes = []
-    for limbs, parts in (("legs", LEGS), ("arms", ARMS)):
+    for limbs, parts in (("legs", LEGS), ("arms", _ARMS)):
         if all(part in absent for part in parts):
             notes.append(
                 f"{limbs} not visible in the reference: lengths taken from the torso"

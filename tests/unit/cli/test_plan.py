@@ -321,9 +321,9 @@ def test_a_pose_finds_the_video_beside_it_that_it_was_taken_from(tmp_path: Path)
     video = tiny_clip(tmp_path / "dance.mp4", 3)
     pose = tmp_path / "dance.pose"
     write_pose(pose, random_pose(3, origin=Origin(source={"sha256": hash_file(video)})))
-    assert video_of(pose) == video
+    assert video_of(pose) == (video, 0)
     video.write_bytes(b"another")
-    assert video_of(pose) is None
+    assert video_of(pose) == (None, 0)
 
 
 def test_things_are_called_after_their_files() -> None:

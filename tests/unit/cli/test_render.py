@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from builders import dancer
 from builders.videos import tiny_clip
@@ -22,6 +23,7 @@ from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
 from animcli.stages.fitting import Fit
 from animcli.stages.render import RenderStage
+from animcli.video.images import write_picture
 from animcli.video.ssim import motion_bucket, motion_strength
 from animcli.weights.store import WeightsStore
 
@@ -75,8 +77,14 @@ def skeletons(tmp_path: Path) -> Path:
     ],
 )
 def test_drawings_are_followed_by_what_follows_such_unless_called_footage(
-    context: Context, skeletons: Path, overrides: dict[str, object], followed: bool
+    context: Context,
+    skeletons: Path,
+    overrides: dict[str, object],
+    followed: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(context.project.root)
+    write_picture(context.project.root / "ref.png", np.zeros((96, 64, 3), np.uint8))
     asked = rendering({**overrides, "device": "cpu"}, motion=skeletons)
     step = asked.plan(context, PipelineState()).tasks[0]
     assert isinstance(step, Step)

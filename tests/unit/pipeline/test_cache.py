@@ -3,13 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from animcli.errors import ProjectError
-from animcli.pipeline.cache import Store
+from animcli.pipeline.cache import Store, find_segment
 from animcli.pipeline.project import find_project
 from animcli.pipeline.record import CacheKey, Part, Record, digest_of, files_of
 
@@ -186,3 +187,54 @@ def test_a_cache_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / ".anim").chmod(0o777)
     with pytest.raises(ProjectError, match="written by everybody"):
         find_project(tmp_path)
+
+
+def test_the_cache_is_left_out_by_git_however_it_came_about(tmp_path: Path) -> None:
+    store = Store(tmp_path / "new" / ".anim")
+    with store.locked("0" * 64):
+        assert (store.root / ".gitignore").read_text() == "*\n"
+
+
+def test_clearing_cleans_the_locks_that_nobody_holds(tmp_path: Path) -> None:
+    store = stored(tmp_path)
+    for number in range(3):
+        with store.locked(f"{number:064x}"):
+            pass
+    with store.locked("busy"):
+        store.clear()
+        assert [path.name for path in (store.root / "locks").iterdir()] == ["busy"]
+    store.clear()
+    assert list((store.root / "locks").iterdir()) == []
+
+
+def test_clearing_listing_and_clearing_at_once_end_well(tmp_path: Path) -> None:
+    store = Store(tmp_path / ".anim")
+    for number in range(200):
+        store.output_path(replace(RECIPE, revision=number), ".txt").write_bytes(b"half")
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(store.clear) for _ in range(2)]
+        lists = [pool.submit(lambda: list(store.ls())) for _ in range(3)]
+        assert sum(job.result() for job in jobs) <= 200 * len(b"half")
+        assert all(len(each.result()) <= 200 for each in lists)
+    assert list(store.ls()) == []
+
+
+def test_an_entry_that_goes_while_it_is_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stored(tmp_path)
+    folders = Store._folders
+
+    def late(self: Store, kind: str) -> list[Path]:
+        found = folders(self, kind)
+        shutil.rmtree(self.root / kind, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Store, "_folders", late)
+    assert list(store.ls()) == []
+
+
+def test_a_unit_that_became_a_folder_is_made_again(tmp_path: Path) -> None:
+    (tmp_path / "frames-000000-abc.frames" / "x").mkdir(parents=True)
+    assert find_segment(tmp_path, "frames-000000") is None
+    assert list(tmp_path.iterdir()) == []

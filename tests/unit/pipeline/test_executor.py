@@ -268,3 +268,60 @@ def test_records_tell_the_whole_chain(tmp_path: Path) -> None:
     assert shout.record == made.record
     assert shout.record.cache_key.inputs == {"text": word.digest}
     assert shout.record.cache_key.settings == {"mark": "!"}
+
+
+def test_a_file_that_changes_reads_as_damaged_and_is_called_changed(tmp_path: Path) -> None:
+    """A video that is cut off in the middle of the work has frames that can't be read."""
+    text = tmp_path / "text"
+    text.write_text("a b c")
+
+    def meddle(number: int) -> None:
+        text.write_text("a")
+        raise InputError("text: 1 frame of 24 could not be decoded")
+
+    with pytest.raises(InputError, match="was changed while it was being read"):
+        make(tmp_path, Shout(text, after_unit=meddle))
+    assert not list(tmp_path.glob(".anim/work/*"))
+
+
+def test_hashing_can_be_stopped(tmp_path: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)  # takes no room, and minutes to read
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, Shout(huge), check_cancelled=stop)
+
+
+def test_an_input_that_is_cleared_away_is_made_again(tmp_path: Path) -> None:
+    once = iter([True])
+
+    def clear(number: int) -> None:
+        if number == 0 and next(once, False):
+            shutil.rmtree(tmp_path / ".anim" / "store")
+            raise InputError("one.txt: no such file or directory")
+
+    artifact, _ = make(tmp_path, replace(SHOUT, after_unit=clear))
+    assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+
+
+def test_a_cache_that_is_cleared_all_the_time_is_told(tmp_path: Path) -> None:
+    def clear(number: int) -> None:
+        shutil.rmtree(tmp_path / ".anim" / "store")
+        next(tmp_path.glob(".anim/work/*/entry/shout/word-*")).unlink()
+        raise InputError("one.txt: no such file or directory")
+
+    with pytest.raises(StorageError, match="is being cleared by another process"):
+        make(tmp_path, replace(SHOUT, after_unit=clear))
+
+
+def test_a_project_that_is_moved_makes_no_other_where_it_was(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    with pytest.raises(StorageError, match="here was moved or replaced") as refusal:
+        make(here, replace(SHOUT, after_unit=lambda number: here.rename(there)))
+    assert refusal.value.exit_code == 7
+    assert not here.exists()
+    assert shouted(make(there, SHOUT)[0].path) == ["ONE!", "TWO!", "THREE!"]

@@ -3,12 +3,17 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from builders.stages import Shout, WriteWord, executor, shouted
 
+from animcli import files
 from animcli.errors import OutputError, StorageError, UsageError
+from animcli.pipeline import output
+from animcli.pipeline.executor import Executor
 from animcli.pipeline.output import Published, Step, check_steps, publish
+from animcli.pipeline.record import Artifact
 
 WORD = WriteWord("hop")
 
@@ -158,3 +163,100 @@ def test_a_second_delivery_to_another_place_makes_nothing(tmp_path: Path) -> Non
     again = give(tmp_path, Step(WORD, tmp_path / "2.txt"))
     assert replace(again.artifact) == first.artifact
     assert (tmp_path / "2.txt").read_text() == "hop"
+
+
+def test_of_two_that_want_one_name_one_wins_and_the_other_is_told(
+    tmp_path: Path, out: Path
+) -> None:
+    """Both looked when nothing was there, as two processes do."""
+    steps = [Step(WriteWord(word), out) for word in ("hop", "skip")]
+    at = [executor(tmp_path), executor(tmp_path)]
+    for each, step in zip(at, steps, strict=True):
+        check_steps(each, [step], force=False)
+    publish(at[0], steps[0], force=False, command=["anim"])
+    with pytest.raises(OutputError, match="exists already"):
+        publish(at[1], steps[1], force=False, command=["anim"])
+    assert out.read_text() == "hop"
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_the_user_puts_there_while_it_is_copied_stays(
+    tmp_path: Path, folder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other projects and other programs know nothing of our locks."""
+    out = tmp_path / "out"
+    stage = Shout(WORD) if folder else WORD
+    real = files.put_folder_in_place if folder else files.put_in_place
+    at = executor(tmp_path)
+    at.make(stage)
+
+    def late(part: Path, path: Path, **how: bool) -> None:
+        if path == out:
+            out.write_text("mine")
+        real(part, path, **how)
+
+    for module in (files, output) if folder else (files,):
+        monkeypatch.setattr(module, real.__name__, late)
+    with pytest.raises(OutputError, match="exists already"):
+        publish(at, Step(stage, out), force=False, command=["anim"])
+    assert out.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {".anim", "out"}
+
+
+def test_a_result_of_ours_that_the_user_edits_meanwhile_stays(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give(tmp_path, Step(WORD, out))
+    known = output.write_output_record
+
+    def late(*said: Any) -> None:
+        known(*said)
+        out.write_text("edited at the last moment")
+
+    monkeypatch.setattr(output, "write_output_record", late)
+    monkeypatch.setattr(output, "_check_ours", lambda *_: None)
+    with pytest.raises(OutputError, match="exists already"):
+        publish(
+            executor(tmp_path), Step(WriteWord("skip"), out), force=False, command=["anim"]
+        )
+    assert out.read_text() == "edited at the last moment"
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_manifest_of_the_users_that_comes_meanwhile_is_kept(
+    tmp_path: Path, out: Path, link: bool
+) -> None:
+    at, step = executor(tmp_path), Step(WORD, out, manifest=True)
+    check_steps(at, [step], force=False)
+    manifest = tmp_path / "out.txt.json"
+    manifest.symlink_to("nowhere") if link else manifest.write_text('{"mine": 1}')
+    with pytest.raises(OutputError, match=r"out\.txt\.json exists already"):
+        publish(at, step, force=False, command=["anim"])
+    assert manifest.is_symlink() == link
+    with pytest.raises(OutputError, match=r"out\.txt\.json exists already"):
+        check_steps(at, [step], force=False)
+
+
+def test_a_name_that_is_too_long_is_told_before_any_work(tmp_path: Path) -> None:
+    out = tmp_path / ("v" * 252 + ".txt")
+    with pytest.raises(StorageError, match="File name too long"):
+        give(tmp_path, Step(WORD, out))
+    longest = tmp_path / ("v" * 251 + ".txt")
+    assert give(tmp_path, Step(WORD, longest)).path.read_text() == "hop"
+    with pytest.raises(StorageError, match="File name too long"):  # its manifest's
+        give(tmp_path, Step(WriteWord("skip"), longest.with_name("w" * 251), manifest=True))
+
+
+def test_what_is_cleared_before_it_is_copied_is_made_again(
+    tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, put = iter([True]), output._put
+
+    def late(at: Executor, artifact: Artifact, *rest: Any, **how: Any) -> None:
+        if next(once, False):
+            at.store.clear()
+        put(at, artifact, *rest, **how)
+
+    monkeypatch.setattr(output, "_put", late)
+    give(tmp_path, Step(WORD, out))
+    assert out.read_text() == "hop"

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from animcli.errors import InputError
+from animcli.errors import InputError, ProjectError
 from animcli.pose import keypoints as s
+from animcli.pose.bone_names import read_names
 from animcli.pose.io_bvh import VirtualCamera, read_bvh, read_capture
 
 TURNS = "CHANNELS 3 Zrotation Xrotation Yrotation"
@@ -182,3 +183,130 @@ def test_what_is_wrong_is_named(file: Path, old: str, new: str, complaint: str) 
     file.write_text(text.replace(old, new))
     with pytest.raises(InputError, match=complaint):
         read_bvh(file, VirtualCamera())
+
+
+def renamed(file: Path, names: dict[str, str]) -> Path:
+    """The T-pose of `write` with other names of its joints."""
+    text = write(file, {}, prefix="").read_text()
+    for ours, theirs in names.items():
+        for kind in ("JOINT", "ROOT"):
+            text = text.replace(f"{kind} {ours}\n", f"{kind} {theirs}\n")
+    file.write_text(text)
+    return file
+
+
+PARTS = ("Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase")
+PROGRAMS = {
+    # how a program writes a side and a part, and what it calls the parts
+    "Rigify": ("{part}.{s}", "LR", "upper_arm forearm hand thigh shin foot toe", "head"),
+    "Rigify's deforming bones": (
+        "DEF-{part}.{s}", "LR", "upper_arm forearm hand thigh shin foot toe", "DEF-head",
+    ),
+    "Biped": (
+        "Bip01 {s} {part}", "LR", "UpperArm Forearm Hand Thigh Calf Foot Toe0",
+        "Bip01 Head",
+    ),
+    "Unreal": ("{part}_{s}", "lr", "upperarm lowerarm hand thigh calf foot ball", "head"),
+    "DAZ": ("{s}{part}", "lr", "Shldr ForeArm Hand Thigh Shin Foot Toe", "head"),
+    "DAZ Genesis 8": (
+        "{s}{part}", "lr", "ShldrBend ForearmBend Hand ThighBend Shin Foot Toe", "head",
+    ),
+    "SMPL": ("{s}_{part}", "LR", "Shoulder Elbow Wrist Hip Knee Ankle Foot", "Head"),
+    "SMPL-X": (
+        "{s}_{part}", ("left", "right"), "shoulder elbow wrist hip knee ankle foot", "head",
+    ),
+    "Mixamo, numbered": (
+        "mixamorig1_{s}{part}", ("Left", "Right"), " ".join(PARTS), "mixamorig1_Head",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_names_of_other_programs_are_known(tmp_path: Path, program: str) -> None:
+    pattern, sides, parts, head = PROGRAMS[program]
+    names = {"Head": head, "LeftShoulder": "collar_a", "RightShoulder": "collar_b"}
+    for side, s_ in zip(("Left", "Right"), sides, strict=True):
+        for ours, theirs in zip(PARTS, parts.split(), strict=True):
+            names[side + ours] = pattern.format(s=s_, part=theirs)
+    motion = read_bvh(renamed(tmp_path / "other.bvh", names), VirtualCamera())
+    usual = read_bvh(write(tmp_path / "usual.bvh", {}), VirtualCamera())
+    np.testing.assert_array_equal(motion.scores, usual.scores)
+    np.testing.assert_array_equal(motion.points, usual.points)
+
+
+def test_names_that_nobody_knows_are_told_by_a_table(file: Path) -> None:
+    usual = read_bvh(write(file, {}, prefix=""), VirtualCamera())
+    renamed(file, {"LeftArm": "Bone 7", "Head": "Bone 3"})
+    with pytest.raises(InputError, match="no joint is called 'Bone 8'"):
+        read_bvh(file, VirtualCamera(), {"left_shoulder": "Bone 8"})
+    assert (read_bvh(file, VirtualCamera()).scores[:, s.NOSE] == 0).all()
+    named = read_bvh(file, VirtualCamera(), {"left_shoulder": "Bone 7", "head": "Bone 3"})
+    np.testing.assert_array_equal(named.points, usual.points)
+
+
+def test_a_table_of_names_says_keypoints(tmp_path: Path) -> None:
+    table = tmp_path / "map.toml"
+    table.write_text('left_shoulder = "Bone 7"\nhead = "Bone 3"\n')
+    assert read_names(table) == {"left_shoulder": "Bone 7", "head": "Bone 3"}
+    table.write_text('left_sholder = "x"')
+    with pytest.raises(ProjectError, match="no keypoint 'left_sholder'") as refusal:
+        read_names(table)
+    assert refusal.value.hint == "did you mean 'left_shoulder'?"
+
+
+def laid_over(file: Path, order: tuple[int, int, int], signs: tuple[int, int, int]) -> Path:
+    """The same motion by a program whose axes are others."""
+    lines = []
+    letters = "XYZ"
+    for line in file.read_text().splitlines():
+        words = line.split()
+        if words[:1] == ["OFFSET"]:
+            old = [float(word) for word in words[1:4]]
+            new = [signs[k] * old[order[k]] for k in range(3)]
+            line = " ".join(["OFFSET", *map(str, new)])
+        elif words[:1] == ["CHANNELS"]:
+            for k in range(3):
+                line = line.replace(f"{letters[order[k]]}rot", f"{k}rot")
+            for k in range(3):
+                line = line.replace(f"{k}rot", f"{letters[k]}rot")
+        lines.append(line)
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("order", "signs", "up"),
+    [((0, 2, 1), (1, -1, 1), "z"), ((1, 0, 2), (1, -1, 1), "x")],
+)
+def test_whatever_axis_points_up_the_dancer_stands_upright(
+    tmp_path: Path, order: tuple[int, int, int], signs: tuple[int, int, int], up: str
+) -> None:
+    usual = read_bvh(write(tmp_path / "y.bvh", {}), VirtualCamera())
+    other = laid_over(write(tmp_path / "other.bvh", {}), order, signs)
+    turned = read_bvh(other, VirtualCamera())
+    np.testing.assert_allclose(turned.points, usual.points, atol=1e-3)
+    assert turned.origin.detector["up"] == up
+    assert usual.origin.detector["up"] == "y"
+    left = read_bvh(other, VirtualCamera(), up="y")
+    assert abs(left.points - usual.points).max() > 50
+    np.testing.assert_array_equal(
+        read_bvh(other, VirtualCamera(), up=up).points, turned.points
+    )  # type: ignore[arg-type]
+
+
+def test_names_with_spaces_marks_and_the_word_motion_are_names(file: Path) -> None:
+    usual = read_bvh(write(file, {}, prefix=""), VirtualCamera())
+    text = renamed(file, {"Hips": "the MOTION of hips", "Neck": "MOTION"}).read_text()
+    assert "ROOT the MOTION of hips" in text
+    file.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    np.testing.assert_array_equal(read_bvh(file, VirtualCamera()).points, usual.points)
+    bones = read_capture(file).bones
+    assert bones[0].name == "the MOTION of hips"
+
+
+def test_numbers_with_a_comma_are_numbers(file: Path) -> None:
+    usual = read_bvh(write(file, {"LeftArm": (10.5, 0, 0)}), VirtualCamera())
+    file.write_text(file.read_text().replace(".", ","))
+    np.testing.assert_allclose(
+        read_bvh(file, VirtualCamera()).points, usual.points, atol=1e-3
+    )

@@ -136,6 +136,39 @@ def test_another_rate_keeps_the_length_in_seconds(
     assert (folder.rate, folder.frames) == (12, 50)
 
 
+@pytest.mark.parametrize(("speed", "frames"), [(Fraction(2), 50), (Fraction(1, 2), 199)])
+def test_a_motion_at_another_speed_keeps_its_rate_and_its_places(
+    tmp_path: Path, reference: Path, motion: Path, speed: Fraction, frames: int
+) -> None:
+    stage = replace(gradient_render(reference, motion), speed=speed)
+    usual = executor(tmp_path).make(gradient_render(reference, motion))
+    folder = open_frames(executor(tmp_path).make(stage).path)
+    assert (folder.rate, folder.frames) == (24, frames)
+    usual_frames, made = list(open_frames(usual.path).read()), list(folder.read())
+    for number in (0, 10, 40):
+        was, at = (number, 2 * number) if speed < 1 else (2 * number, number)
+        np.testing.assert_array_equal(made[at], usual_frames[was])
+
+
+def test_keypoints_of_the_reference_are_taken_where_they_are_given(
+    tmp_path: Path, reference: Path, motion: Path
+) -> None:
+    """Nobody is looked for, so that a picture of nothing is fine, too."""
+    write_picture(reference, np.zeros((96, 64, 3), np.uint8))
+    given, pose = tmp_path / "by-hand.pose", spot_motion(3)
+    write_pose(given, pose)
+    stage = gradient_render(reference, motion)
+    with pytest.raises(InputError, match="found 0 persons"):
+        executor(tmp_path).make(stage)
+    at = executor(tmp_path)
+    kept = read_pose(at.make(replace(stage, keypoints=given).reference_pose).path)
+    assert len(kept) == 1
+    np.testing.assert_array_equal(kept.points, pose.points[:1])
+    write_pose(given, replace(pose, size=(128, 128)))
+    with pytest.raises(InputError, match=r"a picture of 128x128, and .* is 64x96"):
+        at.make(replace(stage, keypoints=given).reference_pose)
+
+
 def test_too_many_frames_are_refused_after_the_motion_is_known(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:

@@ -183,6 +183,28 @@ def test_sound_of_a_losslessly_trimmed_clip_stays_in_step(tmp_path: Path) -> Non
     assert abs(heard_onset(out) - float(Fraction(5, 8) - Fraction(10, 24))) <= 0.011
 
 
+@pytest.mark.parametrize("speed", [Fraction(1, 2), Fraction(3, 2), Fraction(2)])
+def test_sound_at_another_speed_keeps_its_pitch_and_its_place(
+    tmp_path: Path, speed: Fraction
+) -> None:
+    """At twice the speed half a second is heard after a quarter, and a tone is the tone."""
+    source = clip_with_tone(tmp_path / "source.mp4", Fraction(1, 2))
+    sound = Sound(source, Fraction(0), 24 / NTSC, speed=speed)
+    whole = joined(tmp_path, "a.mp4", None, sound)
+    if speed > Fraction(1, 2):  # else it begins where the frames end
+        assert abs(heard_onset(whole) - float(Fraction(1, 2) / speed)) <= 0.05
+    with av.open(str(whole)) as container:
+        pieces = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+        rate = container.streams.audio[0].rate
+    samples = np.concatenate(pieces)
+    assert abs(len(samples) / rate - float(24 / NTSC)) <= 3 * 1024 / 44100
+    if speed > 1:
+        late = samples[-rate // 4 : -rate // 20]
+        spectrum = np.abs(np.fft.rfft(late * np.hanning(len(late))))
+        pitch = spectrum.argmax() * rate / len(late)
+        assert abs(pitch - 1000) < 15
+
+
 def test_footage_without_sound_gives_none_and_no_error(tmp_path: Path) -> None:
     source = tiny_clip(tmp_path / "source.mp4")
     whole = joined(tmp_path, "a.mp4", None, Sound(source, Fraction(0), Fraction(1)))

@@ -5,6 +5,7 @@ import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,12 +13,18 @@ from builders.weights import FakeHub, entry, file, pickled, safetensors, tensors
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from animcli.errors import StorageError, WeightsError
+from animcli.errors import ProjectError, StorageError, WeightsError
 from animcli.weights import store as store_module
 from animcli.weights.catalog import CatalogEntry, Packaged
 from animcli.weights.fetched import Fetched
 from animcli.weights.inspect import sha256_of
-from animcli.weights.store import WeightsStore, default_root
+from animcli.weights.store import (
+    WeightsStore,
+    default_root,
+    read_stamp,
+    stamped,
+    write_stamp,
+)
 
 TOY = entry(file("a.onnx", content=b"model a"), file("deep/b.json", "b.json"))
 CONTENTS = {"a.onnx": b"model a", "b.json": b"{}"}
@@ -137,15 +144,125 @@ def test_a_changed_file_is_named(tmp_path: Path) -> None:
             ask("toy")
 
 
-def test_a_flipped_bit_that_kept_size_and_time_is_found_by_verify(tmp_path: Path) -> None:
-    store = store_of(tmp_path)
-    path = store.pull("toy") / "a.onnx"
+def rot(path: Path) -> None:
+    """Other bytes, and size and time as they were."""
     before = path.stat()
     path.write_bytes(b"model A")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    store.path("toy")
+
+
+def test_a_flipped_bit_that_kept_size_and_time_is_found_at_once(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    rot(store.pull("toy") / "a.onnx")
+    for each in (store, store_of(tmp_path)):
+        for ask in (each.path, each.digests, each.verify, each.check_unchanged):
+            with pytest.raises(WeightsError, match="has changed"):
+                ask("toy")
+
+
+def test_what_rots_on_the_disk_is_found_after_the_next_start_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store_of(tmp_path).pull("toy")
+    held = read_stamp(folder)
+    rot(folder / "a.onnx")
+    assert held is not None
+    # A disk's rot leaves the change time alone as well, which no program can imitate.
+    now = {
+        name: replace(stamped(folder / name, was.sha256, was.published), sha256=was.sha256)
+        for name, was in held.files.items()
+    }
+    write_stamp(folder, replace(held, files=now))
+    store_of(tmp_path).path("toy")
+    monkeypatch.setattr(store_module, "this_boot", lambda: "the next one")
     with pytest.raises(WeightsError, match="has changed"):
-        store.verify("toy")
+        store_of(tmp_path).path("toy")
+
+
+def test_each_byte_is_read_once_in_a_run_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_of(tmp_path).pull("toy")
+    read: list[str] = []
+
+    def counted(path: Path) -> str:
+        read.append(path.name)
+        return sha256_of(path)
+
+    monkeypatch.setattr(store_module, "sha256_of", counted)
+    store_of(tmp_path).path("toy")
+    assert read == []
+    monkeypatch.setattr(store_module, "this_boot", lambda: "the next one")
+    for _ in range(2):
+        store_of(tmp_path).path("toy")
+    assert read == ["a.onnx", "b.json"]
+
+
+def test_a_store_that_may_only_be_read_is_read_once_in_a_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store_of(tmp_path).pull("toy")
+    (folder / "stamp.json").unlink()
+    monkeypatch.setattr(store_module, "write_stamp", refuse)
+    store = store_of(tmp_path)
+    store.path("toy")
+    monkeypatch.setattr(store_module, "check_published", refuse)
+    assert store.digests("toy").keys() == {"a.onnx", "deep/b.json"}
+
+
+def refuse(*_: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_a_home_that_isnt_there_is_told() -> None:
+    with pytest.raises(ProjectError, match="there is no such user"):
+        default_root({"ANIM_WEIGHTS": "~nobody-of-this-name/x"})
+
+
+def test_who_waits_for_another_process_at_first_use_finds_what_it_got(
+    tmp_path: Path,
+) -> None:
+    """The one that is first removes the folder that the others were about to use."""
+    hub = FakeHub(CONTENTS)
+    first = store_of(tmp_path, hub=hub)
+    lock = FileLock(first.root / ".incoming" / "toy.lock")
+    Path(lock.lock_file).parent.mkdir(parents=True)
+    waits, done = threading.Event(), []
+
+    def wait() -> None:
+        store = store_of(tmp_path, hub=hub)
+        done.append(store.pull("toy", lambda what, *_: waits.set()))
+
+    with lock:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert waits.wait(20)
+        shutil.rmtree(first.root / ".incoming" / "toy", ignore_errors=True)
+    waiting.join(20)
+    assert done == [first.path("toy")]
+
+
+def test_an_import_looks_for_room_first_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.onnx").write_bytes(b"model a")
+    (given / "b.json").write_bytes(b"{}")
+    store = store_of(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5))
+        with pytest.raises(StorageError, match="store has 5 bytes free; getting toy takes"):
+            store.import_files("toy", [given])
+
+    def fill(source: Path, target: Path) -> None:
+        target.write_bytes(b"mod")
+        raise OSError(28, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", fill)
+    with pytest.raises(StorageError, match=r"store/.*a\.onnx: No space left"):
+        store.import_files("toy", [given])
+    assert listing(store.root) == [".incoming/toy.lock"]
 
 
 def test_a_touched_file_is_read_once_and_then_trusted_again(tmp_path: Path) -> None:

@@ -148,6 +148,8 @@ class LiteRTModel:
                 self._interpreter = Interpreter(str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            if "Mmap" in str(error):  # the bytes themselves were checked by the store
+                raise MemoryError(f"{path}: {error}") from error
             raise WeightsError(f"{path} isn't a LiteRT model: {error}", PULL) from error
         self._network = network
         self._input = _find(
