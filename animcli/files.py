@@ -213,7 +213,7 @@ def temp_name(path: Path) -> Path:
 
 
 def parts_beside(path: Path) -> Iterator[Path]:
-    """Files that `temp_name` named for the same path and that are still there."""
+    """Files that `temp_name` named for the same path, here or elsewhere, still there."""
     return path.parent.glob(f"{PART}*.{glob.escape(_tail(path))}")
 
 

@@ -25,24 +25,43 @@ WINDOWS_DEVICES: Final = frozenset(
 )
 """Names that Windows keeps for devices, whatever the suffix."""
 
-DIFFUSION: Final = frozenset({"animate-anyone", "tiny", "magic-animate", "cinemo"})
+CUTOUT: Final = ("cutout",)
+CINEMO_ONLY: Final = ("cinemo",)
+OWN: Final = ("animate-anyone", "tiny", "magic-animate", "cinemo")
+"""Renderers that denoise with networks written here."""
+CONTROLNET: Final = ("ipa-controlnet", "ipa-controlnet-video")
+IP_ADAPTER: Final = (*CONTROLNET, "animatediff")
+REPLACE: Final = ("wan-animate-replace",)
+WAN: Final = ("wan-animate", *REPLACE, "wan-animate-2")
+"""Renderers whose networks are those of diffusers, of two families."""
+
+WINDOWED: Final = (*OWN, *IP_ADAPTER)
+"""Renderers that cut a clip into overlapping windows; Wan's go from segment to segment."""
+FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate", *CONTROLNET)
+WORDED: Final = (*CINEMO_ONLY, *IP_ADAPTER, *WAN)
+"""Renderers that hear a prompt."""
+
+DIFFUSION: Final = frozenset({*WINDOWED, *WAN})
 """Renderers that denoise, and so listen to the keys about it."""
 
 DRAWINGS: Final[Mapping[str, str]] = {
     "animate-anyone": "skeleton",
     "magic-animate": "densepose",
+    **dict.fromkeys(CONTROLNET, "skeleton"),
 }
 """Renderers that follow drawn pictures -> the kind of pictures they follow."""
 
-PROMPTED: Final = frozenset({"cinemo"})
+FOOTAGE: Final = frozenset({"wan-animate-2"})
+"""Renderers that follow a video itself, and no joints."""
+
+PROMPTED: Final = frozenset({*CINEMO_ONLY, "animatediff"})
 """Renderers that follow words instead of a motion."""
 
 MOST_LCM_STEPS: Final = 50
 """That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
 
-CUTOUT: Final = ("cutout",)
-CINEMO_ONLY: Final = ("cinemo",)
-FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate")
+CARRIES: Final = (1, 5)
+"""Frames that a segment may take over: with others the VAE's groups of four don't close."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +74,19 @@ class Preset:
 
     name: str
     about: str = ""
-    renderer: Literal["cutout", "tiny", "animate-anyone", "magic-animate", "cinemo"] = (
-        setting("cutout", "Renderer.")
-    )
+    renderer: Literal[
+        "cutout",
+        "tiny",
+        "animate-anyone",
+        "magic-animate",
+        "cinemo",
+        "ipa-controlnet",
+        "ipa-controlnet-video",
+        "animatediff",
+        "wan-animate",
+        "wan-animate-replace",
+        "wan-animate-2",
+    ] = setting("cutout", "Renderer.")
     width: int = setting(
         512, "Width of the result in pixels.", low=64, high=4096, multiple=8
     )
@@ -100,37 +129,33 @@ class Preset:
         diffusion=True,
     )
     guidance_rescale: float = setting(
-        0.0, "Guidance rescale factor (0 = off).", low=0, high=1, diffusion=True
+        0.0, "Guidance rescale factor (0 = off).", low=0, high=1, only=WINDOWED
     )
     sampler: Literal["ddim", "dpmpp-2m", "unipc", "euler", "lcm"] = setting(
         "ddim", "Sampler (diffusion scheduler).", diffusion=True
     )
     window: int = setting(
-        24, "Context window: frames denoised together.", low=1, high=256, diffusion=True
+        24, "Context window: frames denoised together.", low=1, high=256, only=WINDOWED
     )
     overlap: int = setting(
-        4,
-        "Frames that neighbouring context windows share.",
-        low=0,
-        high=255,
-        diffusion=True,
+        4, "Frames that neighbouring context windows share.", low=0, high=255, only=WINDOWED
     )
     windows: Literal["uniform", "moving"] = setting(
         "uniform",
         "Context schedule: the published one, or windows that move with the steps.",
-        diffusion=True,
+        only=WINDOWED,
     )
     stride: int = setting(
         1,
         "Rounds of windows of ever wider stride in the published schedule.",
         low=1,
         high=4,
-        diffusion=True,
+        only=WINDOWED,
     )
     noise: Literal["independent", "tiled", "shared"] = setting(
         "independent",
         "Initial noise of the frames: independent, tiled, or partly shared.",
-        diffusion=True,
+        only=WINDOWED,
     )
     keyframe_interval: int = setting(
         1,
@@ -145,12 +170,12 @@ class Preset:
     cfg_batch: Literal["auto", "on", "off"] = setting(
         "auto",
         "Run both halves of guidance as one batch; auto: if the memory allows.",
-        diffusion=True,
+        only=WINDOWED,
     )
     compiled: bool = setting(
         False,
         "Compile the network first (torch.compile): minutes, for faster steps.",
-        diffusion=True,
+        only=OWN,
     )
     strength: float = setting(
         0.5,
@@ -164,8 +189,8 @@ class Preset:
         "Precision of the networks; auto is float16 on a GPU, float32 on a CPU.",
         diffusion=True,
     )
-    prompt: str = setting("", "Prompt, in English.", only=CINEMO_ONLY)
-    negative_prompt: str = setting("", "Negative prompt.", only=CINEMO_ONLY)
+    prompt: str = setting("", "Prompt, in English.", only=WORDED)
+    negative_prompt: str = setting("", "Negative prompt.", only=WORDED)
     source_prompt: str = setting(
         "", "Prompt of the clip that motion is taken from.", only=CINEMO_ONLY
     )
@@ -197,11 +222,76 @@ class Preset:
     decoder: Literal["temporal", "frame"] = setting(
         "temporal", "VAE decoder: temporal, or frame by frame.", only=CINEMO_ONLY
     )
+    reference_scale: float = setting(
+        0.7,
+        "How far the picture counts beside the words (IP-Adapter's scale).",
+        low=0,
+        high=1,
+        only=IP_ADAPTER,
+    )
+    pose_scale: float = setting(
+        1.0,
+        "How far the skeleton counts (ControlNet's scale).",
+        low=0,
+        high=2,
+        only=CONTROLNET,
+    )
+    segment: int = setting(
+        77, "Frames denoised at once, a multiple of 4 and one.", low=5, high=161, only=WAN
+    )
+    carry: int = setting(
+        1,
+        "Frames that a segment takes over from the one before: 1 or 5.",
+        low=1,
+        high=5,
+        only=WAN,
+    )
+    shift: float = setting(
+        5.0,
+        "How far the steps lean towards much noise (flow shift).",
+        low=0.1,
+        high=20,
+        only=WAN,
+    )
+    quantise: Literal["none", "int8", "gguf"] = setting(
+        "none", "The large network in fewer bits, from a file or on the way in.", only=WAN
+    )
+    mask_grow: int = setting(
+        9,
+        "How far beyond the person the picture is made anew, in pixels of a 720 high one.",
+        low=0,
+        high=200,
+        only=REPLACE,
+    )
+    mask_cells: str = setting(
+        "1x1",
+        "Cells of the person's box, across and down, that are made anew; outline for none.",
+        form=(r"outline|[1-9]\d?x[1-9]\d?", "outline, 1x1, 4x8"),
+        only=REPLACE,
+    )
+    relight: float = setting(
+        0.0,
+        "How far the relighting LoRA counts; 0 is without.",
+        low=0,
+        high=2,
+        only=REPLACE,
+    )
 
     def __post_init__(self) -> None:
         if self.overlap >= self.window:
             raise ValueError(
                 f"overlap {self.overlap} must be smaller than window {self.window}"
+            )
+        if self.segment % 4 != 1:
+            raise ValueError(
+                f"segment {self.segment} isn't a multiple of 4 and one; nearest is "
+                f"{round((self.segment - 1) / 4) * 4 + 1}"
+            )
+        if self.carry not in CARRIES:
+            raise ValueError(f"carry is 1 or 5, not {self.carry}")
+        if self.carry >= self.segment:
+            raise ValueError(
+                f"carry {self.carry} leaves nothing of a segment of {self.segment}"
             )
         if self.sampler == "lcm" and self.steps > MOST_LCM_STEPS:
             raise ValueError(

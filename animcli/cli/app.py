@@ -10,11 +10,12 @@ from animcli.cli.batch_commands import batch
 from animcli.cli.config import PIXELS
 from animcli.cli.demo import demo
 from animcli.cli.doctor import doctor
+from animcli.cli.encode import encode
 from animcli.cli.extract import extract_pose, retarget
 from animcli.cli.init import init
 from animcli.cli.inspect import inspect
 from animcli.cli.plan import Command, GlobalOptions
-from animcli.cli.render import encode, render
+from animcli.cli.render import render
 from animcli.video.limits import MOST_PIXELS
 
 

@@ -37,8 +37,9 @@ class Options:
 
     preset: str | None = setting(None, "Render preset; cutout where none is given.")
     device: str = setting("auto", "Device for the networks.", form=DEVICES)
-    offload: bool = setting(
-        False, "Move networks off the device while they aren't used: slower, less memory."
+    offload: Literal["auto", "none", "networks", "blocks", "layers"] = setting(
+        "auto",
+        "What leaves the device while others work: networks; with Wan's, blocks or layers.",
     )
     detector: Literal["blazepose", "dwpose"] = setting("blazepose", "Pose detector.")
     detector_device: str | None = setting(

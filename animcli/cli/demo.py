@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from animcli.cli.choices import USUAL, device_for
 from animcli.cli.options import Overrides, options, read_count
 from animcli.cli.plan import Command, Context, PipelineState, Plan
-from animcli.cli.render import USUAL, device_for
 
 
 @options("preset")

@@ -206,7 +206,9 @@ def weights(context: Context) -> Iterator[Finding]:
     """Model files that are here."""
     for name, entry in context.weights.catalog.items():
         if context.weights.has(name):
-            yield Finding("weights", CheckState.OK, f"{name} is here")
+            yield Finding(
+                "weights", CheckState.OK, f"{name} is here, {entry.licence} ({entry.terms})"
+            )
         else:
             fact = f"{name} isn't here ({megabytes(entry.bytes).strip()}): {entry.about}"
             when = " (or by itself, on first use)" if entry.on_first_use else ""

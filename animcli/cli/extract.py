@@ -23,7 +23,7 @@ from animcli.cli.options import (
     End,
     Output,
     Overrides,
-    PartStart,
+    StartAt,
     VideoPart,
     options,
     read_canvas,
@@ -109,7 +109,7 @@ def extract_pose(
     kind: Annotated[
         ExtractKind, typer.Option("--kind", help="Keypoints, or DensePose body parts.")
     ] = ExtractKind.KEYPOINTS,
-    start: PartStart = None,
+    start: StartAt = None,
     end: End = None,
     every: EachNth = None,
     *,

@@ -1,4 +1,4 @@
-"""Options for following a motion: how fast, with which part, and where it is itself."""
+"""Options for following a motion: how fast, with which part, and where the figure is."""
 
 from __future__ import annotations
 

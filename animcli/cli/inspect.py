@@ -256,7 +256,7 @@ class VideoFacts:
 
 def motion_facts(video: Path) -> dict[str, object]:
     """Amount of motion, in the numbers that Cinemo takes."""
-    from animcli.stages.render import grey_frames
+    from animcli.stages.likeness import grey_frames
     from animcli.video.ssim import motion_bucket, motion_strength, neighbour_ssim
 
     ssim = neighbour_ssim(grey_frames(video))

@@ -205,7 +205,7 @@ REFUSALS: Final = {
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "close other programs",
 }
-"""Error numbers of the system for any file, where nobody said it better -> the hint."""
+"""Errors that the system may give for any file, where nobody said it better -> remedies."""
 
 
 def as_failure(error: BaseException) -> AnimError | None:

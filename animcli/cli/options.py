@@ -210,7 +210,7 @@ def read_time(spelled: str, word: str | None) -> Fraction | None:
 
 
 VideoPart: TypeAlias = Mapping[str, Fraction | int]
-"""Part of a video that was asked for, by the names of `ExtractStage`."""
+"""Options about the part of a video, by the names of `ExtractStage`."""
 
 
 def read_part(start: str | None, end: str | None, every: int | None) -> VideoPart:
@@ -223,7 +223,7 @@ def read_part(start: str | None, end: str | None, every: int | None) -> VideoPar
     return {name: value for name, value in said.items() if value is not None}
 
 
-PartStart = Annotated[
+StartAt = Annotated[
     str | None,
     typer.Option("--start", metavar="TIME", help="Of the video: from here, as 1:02.5."),
 ]

@@ -1,22 +1,35 @@
-"""`anim render` and `anim encode`: the commands that end in a video.
-
-Also what may be said to a preset that follows words, and what means nothing to it.
-"""
+"""`anim render`: a character performs a motion, or a picture moves as words say."""
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
 from animcli.cli import following
-from animcli.cli.config import Settings, flag
+from animcli.cli.choices import (
+    FACELESS,
+    FOLLOWED,
+    NO_PROMPT,
+    SILENT,
+    USUAL,
+    check_face,
+    check_prompt_options,
+    check_renderer,
+    check_sound,
+    check_split,
+    device_for,
+    filmed_stage,
+    offload_for,
+    own_size,
+    usual_preset,
+    with_overrides,
+)
+from animcli.cli.config import Settings
 from animcli.cli.extract import (
     POSE,
     check_keypoints,
@@ -31,7 +44,7 @@ from animcli.cli.options import (
     End,
     Output,
     Overrides,
-    PartStart,
+    StartAt,
     VideoPart,
     options,
     read_count,
@@ -47,12 +60,20 @@ from animcli.cli.plan import (
     Split,
     name_of,
 )
-from animcli.errors import InputError, UsageError
-from animcli.presets import DIFFUSION, DRAWINGS, PROMPTED, Preset, load_preset
+from animcli.errors import UsageError
+from animcli.presets import (
+    CINEMO_ONLY,
+    DRAWINGS,
+    FOOTAGE,
+    PROMPTED,
+    REPLACE,
+    WAN,
+    Preset,
+    load_preset,
+)
 from animcli.settings import settings_in
 
 if TYPE_CHECKING:
-    from animcli.pipeline.record import CacheKey
     from animcli.pipeline.stage import Source
     from animcli.stages.render import RenderStage
 
@@ -108,6 +129,12 @@ def render(
     only: following.Only = OnlyPart.ALL,
     reference_pose: following.ReferencePose = None,
     reference_person: following.ReferencePerson = None,
+    face_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="VIDEO", help="With Wan-Animate and a .pose: the video it was found in."
+        ),
+    ] = None,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +149,7 @@ def render(
     engine: Annotated[
         Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
     ] = "here",
-    start: PartStart = None,
+    start: StartAt = None,
     end: End = None,
     every: EachNth = None,
     *,
@@ -145,76 +172,8 @@ def render(
         FollowOptions(
             Fraction(speed).limit_denominator(1000), only, reference_pose, reference_person
         ),
+        face_from,
     )  # fmt: skip
-
-
-@options("codec", "quality", "fps", "audio")
-def encode(
-    source: Annotated[
-        Path | None,
-        typer.Argument(metavar="VIDEO", help="What `anim render` made; after `then` none."),
-    ] = None,
-    output: Output = None,
-    sound: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A video whose sound goes along.")
-    ] = None,
-    size: Annotated[
-        str | None,
-        typer.Option(metavar="WxH", help="Scaled to fit; otherwise as it was rendered."),
-    ] = None,
-    *,
-    overrides: Overrides,
-) -> Command:
-    """Encode a finished render again, from its lossless frames.
-
-    ref-dance.mp4 --codec vp9 -> ref-dance-vp9.webm
-    """
-    sides = read_size(size)
-    scaled = (sides["width"], sides["height"]) if sides else None
-    return Encode(source, output, sound, scaled, overrides)
-
-
-USUAL: Final = "cutout"
-"""The preset where none was said: it needs no weights."""
-DIFFUSING: Final = "animate-anyone"
-"""The preset that goes before it, once its weights are here."""
-
-
-LONGEST: Final = 1280
-"""Pixels of the longer side of a result that takes its picture's own shape."""
-
-
-def own_size(picture: Path) -> tuple[int, int]:
-    """`(width, height)` of a result with a picture's own shape, in multiples of 8.
-
-    Raises InputError for what isn't a picture.
-    """
-    from animcli.video.images import picture_size
-
-    sides = picture_size(picture)
-    scale = min(1.0, LONGEST / max(sides))
-    width, height = (max(64, int(side * scale) // 8 * 8) for side in sides)
-    return width, height
-
-
-SILENT: Final = (
-    "{}: a pose has no sound, and its video isn't beside it; "
-    "anim encode RESULT --sound VIDEO adds one"
-)
-
-
-def check_sound(video: Path | None) -> None:
-    """Raise UsageError for an `--audio` that could do nothing: the video has no sound."""
-    from animcli.video.audio import has_sound
-
-    if video is not None and video.exists() and not has_sound(video):
-        raise UsageError(f"--audio: {video} has no sound", "leave --audio out")
-
-
-FOLLOWED: Final = (
-    "{}: looks like a drawn video, and is followed as it is; where it is footage, "
-    "--detector NAME has the person looked for"
-)
 
 
 @dataclass(frozen=True)
@@ -251,6 +210,7 @@ class Render:
     split: Split | None = None
     part: VideoPart = field(default_factory=dict)
     follow: FollowOptions = AS_IT_IS
+    face_from: Path | None = None
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
@@ -262,15 +222,17 @@ class Render:
         usual, note = usual_preset(context, context.config.options(self.overrides).device)
         settings = context.config.resolve(self.overrides, usual)
         options, renderer = settings.options, settings.preset.renderer
-        if self.split and (renderer in PROMPTED or renderer not in DIFFUSION):
-            raise UsageError(
-                f"--slots: a render with {renderer} can't be split",
-                "anim batch does several renders at a time",
-            )
+        check_face(self.face_from, settings.preset)
+        check_split(self.split, renderer)
         if renderer in PROMPTED:
             made = self.prompted(settings, state)
+        elif settings.preset.renderer in FOOTAGE:
+            stage = filmed_stage(self, settings, device_for(settings))
+            name = f"{name_of(self.reference)}-{name_of(self.motion or self.reference)}"
+            made = Rendering(stage, name, self.motion if options.audio else None)
         else:
             made = self.driven(settings, state)
+        check_renderer(made.stage, context)
         looped = made.stage.motion if self.loop and made.sound else None
         source = FrameSource(
             made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed
@@ -314,8 +276,11 @@ class Render:
             check_keypoints(motion)
         note = FOLLOWED.format(self.motion) if motion.drawn and self.motion else ""
         check_person(self.overrides, motion.source, motion.name)
+        preset = settings.preset
         retarget = self.retarget and motion.fitted_to != self.reference
-        preset, fit = settings.preset, Fit(options.fit or Fit.PAD)
+        retarget = retarget and preset.renderer not in REPLACE
+        footage = (self.face_from or motion.video) if preset.renderer in WAN else None
+        fit = Fit(options.fit or Fit.PAD)
         if preset.own_size and not settings.origins.keys() & {"width", "height"}:
             width, height = own_size(self.reference)
             preset = replace(preset, width=width, height=height)
@@ -334,17 +299,19 @@ class Render:
             control=motion.source if motion.drawn is not None else None,
             camera=options.camera,
             keep_in_frame=options.keep_in_frame,
-            offload=options.offload,
+            offload=offload_for(settings),
             keypoints=self.follow.keypoints(),
             person=self.follow.reference_person,
             only=self.follow.only.value,
             speed=self.follow.speed,
+            footage=footage,
         )
         if motion.drawn is not None:
             self.follow.check(settings.preset.name, "with a drawn video", motion.source)
         stage = replace(stage, start=self.start_of(stage))
         name = f"{name_of(self.reference)}-{motion.name}"
-        if motion.video is None and motion.drawn is None:
+        filmed = motion.video or self.face_from
+        if filmed is None and motion.drawn is None:
             if self.overrides.get("audio"):
                 raise UsageError(
                     f"--audio: {motion.name} has no sound, and its video isn't beside it",
@@ -353,8 +320,10 @@ class Render:
             if options.audio and self.motion is not None and self.motion.suffix == POSE:
                 note = "; ".join(filter(None, (note, SILENT.format(self.motion))))
         elif self.overrides.get("audio"):
-            check_sound(motion.video)
-        sound = motion.video if options.audio else None
+            check_sound(filmed)
+        if preset.renderer in WAN and footage is None:
+            note = "; ".join(filter(None, (note, FACELESS)))
+        sound = filmed if options.audio else None
         return Rendering(stage, name, sound, note, motion.begins)
 
     def start_of(self, stage: RenderStage) -> Source | None:
@@ -406,6 +375,10 @@ class Render:
                 f"--start-from is for presets that follow a motion, and {preset.name} "
                 "doesn't"
             )
+        if (self.motion_from or self.motion_like) and preset.renderer not in CINEMO_ONLY:
+            raise UsageError(
+                f"the preset {preset.name} takes no motion from a clip", "--preset cinemo"
+            )
         check_prompt_options(
             preset,
             self.overrides,
@@ -426,196 +399,10 @@ class Render:
             device=device_for(settings),
             control=self.motion_from,
             like=self.motion_like,
-            offload=options.offload,
+            offload=offload_for(settings),
             speed=self.follow.speed,
         )
         other = name_of(self.motion_from) if self.motion_from else preset.name
         sound = self.motion_from if options.audio else None
         note = "" if preset.prompt or self.motion_from else NO_PROMPT
         return Rendering(stage, f"{name_of(self.reference)}-{other}", sound, note)
-
-
-@dataclass(frozen=True)
-class Encode:
-    """`anim encode`."""
-
-    video: Path | None
-    out: Path | None
-    sound: Path | None
-    size: tuple[int, int] | None
-    overrides: Mapping[str, object]
-
-    def plan(self, context: Context, state: PipelineState) -> Plan:
-        """The same frames as another file."""
-        from animcli.cli.results import encode_stage, video_path
-        from animcli.pipeline.output import Step
-        from animcli.stages.reference import FitClip
-
-        options = context.config.options(self.overrides)
-        source = (
-            state.source if self.video is None else frames_of_video(self.video, context)
-        )
-        if source is None:
-            raise UsageError(
-                "there is no video", "say which: anim encode VIDEO -o NAME.webm"
-            )
-        sound = self.sound or source.sound
-        source = replace(source, sound=sound if options.audio else None)
-        if self.out is None and options.codec is None:
-            raise UsageError("encoded as what?", "say the new name: -o NAME, or a --codec")
-        if options.codec is not None:
-            source = replace(source, name=f"{source.name}-{options.codec}")
-        if self.size is not None:
-            source = replace(source, frames=FitClip(source.frames, self.size))
-        out = video_path(source, self.out, options, context.project)
-        rate = options.fps if "fps" in self.overrides else None
-        stage = replace(encode_stage(source, out, options), rate=rate)
-        return Plan((Step(stage, out, manifest=True),), state)
-
-
-def frames_of_video(video: Path, context: Context) -> FrameSource:
-    """The frames that a delivered video was encoded from, by the manifest beside it.
-
-    Raises InputError where there is no manifest, or the cache doesn't hold them any more.
-    """
-    from animcli.pipeline.output import manifest_path
-    from animcli.stages.encode import EncodeStage
-
-    path = manifest_path(video)
-    try:
-        manifest = json.loads(path.read_bytes())
-        made = {stage["made"]: cache_key_of(stage) for stage in manifest["stages"]}
-        command = shlex.join(manifest["command"])
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{video}: there is no {path.name} beside it",
-            "encode takes what `anim render` made, with its manifest",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no manifest of animcli: {error}") from error
-    for encoded in made.values():
-        frames = made.get(encoded.inputs.get("frames", ""))
-        if encoded.stage == EncodeStage.name and frames is not None:
-            found = context.project.store.find(frames.digest)
-            if found is not None:
-                return FrameSource(found.path, video.stem, sound=video)
-    raise InputError(
-        f"{video}: the cache doesn't hold its frames any more",
-        f"make it again first: {command}",
-    )
-
-
-def cache_key_of(stage: Mapping[str, Any]) -> CacheKey:
-    """The recipe in a stage of a manifest."""
-    from animcli.pipeline.record import CacheKey
-
-    return CacheKey(**{each.name: stage[each.name] for each in fields(CacheKey)})
-
-
-def usual_preset(context: Context, device: str) -> tuple[str, str]:
-    """The preset where none was said, and a line that names it and what else there is.
-
-    A CPU takes hours for what a GPU does in seconds, so it gets the other only where
-    that is named.
-    """
-    lacking = lacking_weights(DIFFUSING, context)
-    if not lacking:
-        from animcli.rendering.loading import best_device  # torch takes seconds
-
-        if (best_device() if device == "auto" else device) == "cpu":
-            return USUAL, (
-                f"rendering with the preset {USUAL}: {DIFFUSING}, whose weights are here, "
-                f"takes hours on a CPU; --preset {DIFFUSING} tells how many"
-            )
-        return DIFFUSING, f"rendering with the preset {DIFFUSING}, whose weights are here"
-    pull = f"anim weights pull {' '.join(lacking)}"
-    return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"
-
-
-def lacking_weights(preset: str, context: Context) -> list[str]:
-    """The entries to get before a preset can render; not those that come by themselves.
-
-    From the catalog alone: asking the renderer would load torch.
-    """
-    renderer = load_preset(preset).renderer
-    entry = context.weights.catalog.get(renderer)
-    needed = () if entry is None else (renderer, *entry.goes_with)
-    return [name for name in needed if not context.weights.has(name)]
-
-
-def device_for(settings: Settings) -> str:
-    """The device that a preset renders on: never another than was asked for.
-
-    Raises DeviceError where this machine doesn't have it, UsageError where the preset has
-    no use for it.
-    """
-    device = settings.options.device
-    if settings.preset.renderer in DIFFUSION:
-        from animcli.rendering.loading import (  # torch takes seconds
-            best_device,
-            open_device,
-        )
-
-        best = best_device() if device == "auto" else device
-        open_device(best)
-        return best
-    if settings.origins.get("device") == "--device" and device not in ("auto", "cpu"):
-        raise UsageError(
-            f"--device {device} has no effect with the preset {settings.preset.name}, "
-            "which renders on the CPU"
-        )
-    return "cpu"
-
-
-STRENGTHS: Final = ("motion_strength", "motion_bucket")
-"""Flags that say how much moves, as `--motion-like` does."""
-
-KEYPOINT_FLAGS: Final = ("detector", "person", "camera", "keep_in_frame")
-"""Flags about keypoints, of which such a preset sees none."""
-
-NO_PROMPT: Final = "no --prompt was given: what moves, and how, is left to the network"
-
-
-def check_prompt_options(
-    preset: Preset,
-    overrides: Mapping[str, object],
-    motion_from: Path | None,
-    motion_like: Path | None,
-    *,
-    loop: bool,
-    retarget: bool,
-) -> None:
-    """Raise UsageError for flags that exclude each other, or that nothing would hear."""
-    if (said := _strengths(overrides.keys(), motion_like)) and len(said) > 1:
-        raise UsageError(
-            f"{said[0]} says how much moves, and so does {said[1]}",
-            "give one of --motion-like, --motion-strength and --motion-bucket",
-        )
-    deaf = [flag(name) for name in KEYPOINT_FLAGS if name in overrides]
-    if not retarget:
-        deaf.append("--no-retarget")
-    if deaf:
-        raise UsageError(
-            f"{deaf[0]} is about keypoints, and the preset {preset.name} follows none",
-            f"leave {deaf[0]} out",
-        )
-    for name, given in (
-        ("--loop", loop),
-        ("--source-prompt", "source_prompt" in overrides),
-    ):
-        if given and motion_from is None:
-            raise UsageError(
-                f"{name} is about the clip whose motion is taken, and there is none",
-                "--motion-from FILE says which",
-            )
-
-
-def with_overrides(preset: Preset, overrides: Mapping[str, object]) -> Preset:
-    """The preset; a strength on the line outdoes a motion id from elsewhere."""
-    return replace(preset, motion_bucket=None) if "motion_strength" in overrides else preset
-
-
-def _strengths(overrides: Set[str], motion_like: Path | None) -> list[str]:
-    """The flags that say how much moves."""
-    said = ["--motion-like"] if motion_like else []
-    return said + [flag(name) for name in STRENGTHS if name in overrides]

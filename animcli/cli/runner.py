@@ -32,7 +32,7 @@ from animcli.video.limits import allowing
 from animcli.weights.store import WeightsStore, amount, default_root
 
 if TYPE_CHECKING:  # torch
-    from animcli.stages.render import Remaining
+    from animcli.stages.remaining import Remaining
 
 
 LONG: Final = 3600.0
@@ -275,17 +275,26 @@ class Runner:
                 text += f"; lacks weights (anim weights pull {' '.join(line.lacks)})"
             if out is not None:
                 text += f" -> {shown(out)}"
+            licences = {
+                name: entry.licence
+                for name in line.stage.weights
+                if (entry := self.executor.weights.catalog.get(name)) is not None
+            }
             data: dict[str, object] = {
                 "stage": line.stage.name,
                 "state": line.state.value,
                 "key": line.key,
                 "lacks": list(line.lacks),
+                "licences": licences,
                 "path": None if out is None else str(out),
             }
             lines = [text]
             if ahead is not None:
                 time = f", {duration(ahead.seconds)} left" if ahead.seconds else ""
                 lines.append(f"{'':<13} {ahead.summary()}{time}")
+            if ahead is not None and licences:
+                under = dict.fromkeys(licences.values())
+                lines.append(f"{'':<13} weights under {'; '.join(under)}")
                 data["cost"] = ahead.data()
             self.console.result(lines, [data])
 
@@ -295,7 +304,7 @@ class Runner:
             return None
         if line.stage.preset.renderer not in DIFFUSION:  # known without loading torch
             return None
-        from animcli.stages.render import remaining
+        from animcli.stages.remaining import remaining
 
         return remaining(line.stage, self.executor, line.key)
 

@@ -93,7 +93,7 @@ def die_of(exit_code: int) -> None:
 
 
 class LastAct:
-    """End of the process once all that libraries left to do was done.
+    """End of the process, once all that libraries left to do was done.
 
     exit_code: 130 or 143, where it is to end by that signal.
     """

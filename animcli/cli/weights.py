@@ -47,6 +47,16 @@ HalfPrecision = Annotated[
 ]
 
 
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="NAME",
+        help="Accept the terms of an entry that are more than a licence to use it.",
+    ),
+]
+
+
 @app.command("list")
 def list_weights() -> Command:
     """Every entry: size, licence, whether it is here, and what needs it."""
@@ -54,9 +64,9 @@ def list_weights() -> Command:
 
 
 @app.command()
-def pull(names: Names, half: HalfPrecision = False) -> Command:
+def pull(names: Names, half: HalfPrecision = False, accept: Accept = None) -> Command:
     """Download, check and keep the files of an entry, and of those that it needs."""
-    return Pull(tuple(names), half)
+    return Pull(tuple(names), half, tuple(accept or ()))
 
 
 @app.command()
@@ -91,8 +101,10 @@ def list_entries(context: Context) -> Report:
         here = context.weights.has(name)
         state = "here" if here else "-"
         size = megabytes(entry.bytes)
-        lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {entry.licence}")
+        terms = f"{entry.licence} ({entry.terms})"
+        lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {terms}")
         about = {"here": here, "bytes": entry.bytes, "licence": entry.licence}
+        about["terms"] = entry.terms
         more = {"source": str(entry.source), "needed_by": list(entry.needed_by)}
         data.append({"name": name, **about, **more, "about": entry.about})
     lines.append(f"kept in {context.weights.root}; get one with: anim weights pull NAME")
@@ -104,15 +116,19 @@ class Pull:
     """`anim weights pull`.
 
     half: keep tensors in float16.
+    accept: entries whose terms are accepted.
     """
 
     names: tuple[str, ...]
     half: bool = False
+    accept: tuple[str, ...] = ()
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
-        """Downloads in its turn; an unknown name is told now."""
+        """Downloads in its turn; an unknown name, or terms to accept, are told now."""
         for name in self.names:
             context.weights.entry(name)
+        for name in self.wanted(context):
+            context.weights.check_terms(name, self.accept)
         return Plan((Action(self.pull),), state)
 
     def wanted(self, context: Context) -> list[str]:
@@ -131,7 +147,8 @@ class Pull:
         for name in self.wanted(context):
             entry = context.weights.entry(name)
             if context.options.dry_run and not context.weights.has(name):
-                lines.append(f"{name}: would get {megabytes(entry.bytes).strip()}")
+                size = megabytes(entry.bytes).strip()
+                lines.append(f"{name}: would get {size}, {entry.licence} ({entry.terms})")
             else:
                 folder = (
                     context.weights.path(name)
@@ -143,6 +160,10 @@ class Pull:
         return Report(tuple(lines), tuple(data))
 
     def _got(self, context: Context, name: str) -> Path:
+        if not context.weights.has(name):
+            entry = context.weights.entry(name)
+            size = megabytes(entry.bytes).strip()
+            context.progress(f"{name}: {size}, {entry.licence} ({entry.terms})", 0, 0)
         return context.weights.pull(name, context.progress, half=self.half)
 
 

@@ -48,6 +48,10 @@ class FileCheckpoint:
             file.write(file.sha256.digest())
         self.after_save()
 
+    def beside(self, name: str) -> "FileCheckpoint":
+        """Another file in the same folder."""
+        return FileCheckpoint(self.path.with_name(f"{name}.npz"), self.after_save)
+
 
 def _is_whole(path: Path) -> bool:
     body = path.stat().st_size - DIGEST_BYTES

@@ -38,7 +38,7 @@ class ClearedError(Exception):
 
 
 def folder_id(folder: Path) -> tuple[int, int] | None:
-    """Identity of a folder on this machine; None where there is none."""
+    """Identity of a folder among all others on this machine; None where there is none."""
     try:
         held = folder.stat()
     except OSError:
@@ -95,7 +95,7 @@ class Executor:
 
     @cached_property
     def _home(self) -> tuple[int, int] | None:
-        """Folder of the project, whatever it is called."""
+        """Identity of the project's folder, whatever it is called."""
         return folder_id(self.project.root)
 
     def check_home(self) -> None:
@@ -118,7 +118,7 @@ class Executor:
         return artifact
 
     def used(self, stage: Stage, use: Callable[[Artifact], None]) -> Artifact:
-        """Artifact of a stage, after `use` had its files.
+        """Record of the stage, after `use` had its files.
 
         It is made again where another process clears the cache at that moment.
         """

@@ -31,7 +31,14 @@ from animcli.files import (
 )
 from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import Project
-from animcli.pipeline.record import Artifact, canonical, digest_of, files_of, go_on
+from animcli.pipeline.record import (
+    Artifact,
+    CacheKey,
+    canonical,
+    digest_of,
+    files_of,
+    go_on,
+)
 from animcli.pipeline.stage import Source, Stage
 
 KEPT: Final = 8
@@ -113,8 +120,8 @@ def write_manifest(
     """Write the manifest of a delivered video; if `exclusive`, only where nothing is.
 
     It names the command, the digest of the result, and for every stage on the way its
-    settings (seed and preset values among them), the digests of inputs and weights, the
-    versions of libraries, and how long it took.
+    settings (seed and preset values among them), the digests of inputs and weights, what
+    licences these are under, the versions of libraries, and how long it took.
     """
     manifest = {
         "schema": MANIFEST_SCHEMA,
@@ -128,12 +135,20 @@ def write_manifest(
                 **asdict(made.record.cache_key),
                 "made": made.digest,
                 "seconds": round(made.record.seconds, 3),
+                "licences": licences_of(made.record.cache_key, executor),
             }
             for made in executor.chain(stage)
         ],
     }
     text = json.dumps(manifest, indent=2)  # in ASCII: names may hold what UTF-8 can't
     write_file(manifest_path(video), f"{text}\n".encode(), exclusive=exclusive)
+
+
+def licences_of(cache_key: CacheKey, executor: Executor) -> dict[str, str]:
+    """Weights entry -> its licence, for all that a stage was made with."""
+    names = dict.fromkeys(file.partition("/")[0] for file in cache_key.weights)
+    catalog = executor.weights.catalog
+    return {name: catalog[name].licence for name in names if name in catalog}
 
 
 @dataclass(frozen=True)
@@ -259,7 +274,7 @@ def _put(
 
 
 def _stamp(out: Path) -> tuple[int, int, int, int] | None:
-    """Stamp of a file or folder as the system has it; None where there is none."""
+    """Marks by which the system knows a file or folder; None where there is none."""
     try:
         held = out.lstat()
     except FileNotFoundError:
@@ -268,7 +283,7 @@ def _stamp(out: Path) -> tuple[int, int, int, int] | None:
 
 
 def _is_taken(out: Path) -> bool:
-    """True if there is anything at a path, a link that leads nowhere among it."""
+    """Tell if there is anything at a path, a link that leads nowhere among it."""
     with disk_errors(out):
         return _stamp(out) is not None
 

@@ -14,7 +14,7 @@ from animcli.errors import InputError, ProjectError
 from animcli.pose import keypoints as s
 from animcli.settings import read_toml, suggest
 
-_HEAD: Final = "head"
+HEAD_BONE: Final = "head"
 
 SIDE_NAMES: Final = (
     # keypoints on the right and on the left, and what they are called beside the side
@@ -38,11 +38,11 @@ SIDE_NAMES: Final = (
 """The first that a file has is taken: where `LeftArm` is missing, `LeftShoulder` is the
 arm's own joint. SMPL's foot is the end of one, and has the ankle above it."""
 
-SIDES: Final = {"l": "left", "left": "left", "r": "right", "right": "right"}
+_SIDES: Final = {"l": "left", "left": "left", "r": "right", "right": "right"}
 PREFIXES: Final = re.compile(
     r"^(mixamorig\d*|bip\d+|def|org|cc_base|valvebiped)[ _.-]*", re.I
 )
-WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def plain(name: str) -> str:
@@ -53,10 +53,10 @@ def plain(name: str) -> str:
     last = name.rpartition(":")[2]
     while (match := PREFIXES.match(last)) and match.end() < len(last):
         last = last[match.end() :]
-    words = [word.lower() for word in WORDS.findall(last)]
+    words = [word.lower() for word in _WORDS.findall(last)]
     for place in (0, -1):
-        if len(words) > 1 and words[place] in SIDES:
-            side = SIDES[words.pop(place)]
+        if len(words) > 1 and words[place] in _SIDES:
+            side = _SIDES[words.pop(place)]
             return side + "".join(words)
     return "".join(words)
 
@@ -81,15 +81,15 @@ def find_bones(path: Path, names: Sequence[str], said: Mapping[str, str]) -> dic
         foot = known.get(f"{side}foot")
         if toe not in found and foot is not None and foot != found.get(ankle):
             found[toe] = foot
-    if _HEAD in known:
-        found[s.NOSE] = known[_HEAD]
+    if HEAD_BONE in known:
+        found[s.NOSE] = known[HEAD_BONE]
     for name, bone in said.items():
         if bone not in names:
             raise InputError(
                 f"{path}: no joint is called {bone!r}",
                 suggest(bone, names) or f"there are: {', '.join(names[:12])}...",
             )
-        at = s.NOSE if name == _HEAD else _KEYPOINTS[name]
+        at = s.NOSE if name == HEAD_BONE else _KEYPOINTS[name]
         found[at] = list(names).index(bone)
     absent = [s.BODY_NAMES[joint] for joint in range(2, 14) if joint not in found]
     if absent:
@@ -106,17 +106,17 @@ _KEYPOINTS: Final = {
     for number, name in enumerate((*s.BODY_NAMES, *s.FEET_NAMES))
     if name.partition("_")[2] in ("big_toe",) or 2 <= number < 14
 }
-"""Keypoints that a table of names may say, beside `head`."""
+"""Keypoints that a table of names may give, beside `head`."""
 
 
 def read_names(path: Path) -> dict[str, str]:
     """The user's table: `right_shoulder = "Arm_R"`. Raises ProjectError naming the line."""
     table, _ = read_toml(path, ProjectError)
     for keypoint, bone in table.items():
-        if keypoint != _HEAD and keypoint not in _KEYPOINTS:
+        if keypoint != HEAD_BONE and keypoint not in _KEYPOINTS:
             raise ProjectError(
                 f"{path}: there is no keypoint {keypoint!r}",
-                suggest(keypoint, (_HEAD, *_KEYPOINTS))
+                suggest(keypoint, (HEAD_BONE, *_KEYPOINTS))
                 or f"such as: {', '.join(_KEYPOINTS)}",
             )
         if not isinstance(bone, str):

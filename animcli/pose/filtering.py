@@ -249,7 +249,7 @@ def clean(
 
 
 COUNTED: Final = ("swapped_frames", "jumps", "filled_joints", "filled_frames")
-"""Counts of the shots of a clip that add up."""
+"""Notes of a clip's shots that add up."""
 
 
 def _told_of_all(

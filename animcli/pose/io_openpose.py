@@ -50,7 +50,7 @@ MOST_GAPS: Final = 20
 """Frames for each one that is there, beyond which numbers count something else."""
 
 LARGEST: Final = 65535  # pixels of a side, as a `.pose` can say it
-FARTHEST: Final = 1e6  # pixels or shares
+_FARTHEST: Final = 1e6  # pixels or shares
 
 
 def read_openpose(
@@ -290,7 +290,7 @@ def triples(path: Path, said: dict[str, Json], key: str) -> NDArray[np.float64]:
         found = np.array(numbers, np.float64).reshape(-1, 3)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {key} isn't made of three numbers a joint") from error
-    if not (np.abs(found) < FARTHEST).all():  # nor NaN
+    if not (np.abs(found) < _FARTHEST).all():  # nor NaN
         raise InputError(f"{path}: {key} holds what isn't a place in a picture")
     found[:, 2] = found[:, 2].clip(min=0)
     return found

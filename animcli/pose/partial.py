@@ -18,26 +18,26 @@ from animcli.pose.sequence import PoseSequence
 
 MovingPart = Literal["all", "upper", "head", "arms", "no-hands"]
 
-HEAD_KEYPOINTS: Final = (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR)
-FACE_KEYPOINTS: Final = tuple(range(s.FACE.start, s.FACE.stop))
-HAND_KEYPOINTS: Final = {
+HEAD_POINTS: Final = (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR)
+MOVING_FACE: Final = tuple(range(s.FACE.start, s.FACE.stop))
+HAND_POINTS: Final = {
     s.LEFT_WRIST: tuple(range(s.LEFT_HAND.start, s.LEFT_HAND.stop)),
     s.RIGHT_WRIST: tuple(range(s.RIGHT_HAND.start, s.RIGHT_HAND.stop)),
 }
-ARM_KEYPOINTS: Final[Mapping[tuple[int, ...], tuple[int, ...]]] = {
-    (s.LEFT_SHOULDER,): (s.LEFT_ELBOW, s.LEFT_WRIST, *HAND_KEYPOINTS[s.LEFT_WRIST]),
-    (s.RIGHT_SHOULDER,): (s.RIGHT_ELBOW, s.RIGHT_WRIST, *HAND_KEYPOINTS[s.RIGHT_WRIST]),
+ARM_POINTS: Final[Mapping[tuple[int, ...], tuple[int, ...]]] = {
+    (s.LEFT_SHOULDER,): (s.LEFT_ELBOW, s.LEFT_WRIST, *HAND_POINTS[s.LEFT_WRIST]),
+    (s.RIGHT_SHOULDER,): (s.RIGHT_ELBOW, s.RIGHT_WRIST, *HAND_POINTS[s.RIGHT_WRIST]),
 }
 MOVING: Final[Mapping[str, Mapping[tuple[int, ...], tuple[int, ...]]]] = {
     # what it hangs on -> what moves
     "upper": {
         (s.LEFT_HIP, s.RIGHT_HIP): (
-            *(s.NECK, s.LEFT_SHOULDER, s.RIGHT_SHOULDER, *HEAD_KEYPOINTS, *FACE_KEYPOINTS),
-            *(joint for arm in ARM_KEYPOINTS.values() for joint in arm),
+            *(s.NECK, s.LEFT_SHOULDER, s.RIGHT_SHOULDER, *HEAD_POINTS, *MOVING_FACE),
+            *(joint for arm in ARM_POINTS.values() for joint in arm),
         )
     },
-    "head": {(s.NECK,): (*HEAD_KEYPOINTS, *FACE_KEYPOINTS)},
-    "arms": ARM_KEYPOINTS,
+    "head": {(s.NECK,): (*HEAD_POINTS, *MOVING_FACE)},
+    "arms": ARM_POINTS,
 }
 
 
@@ -51,7 +51,7 @@ def only(motion: PoseSequence, reference: PoseSequence, part: MovingPart) -> Pos
         return motion
     if part == "no-hands":
         scores = motion.scores.copy()
-        for hand in HAND_KEYPOINTS.values():
+        for hand in HAND_POINTS.values():
             scores[:, hand] = 0
         return replace(motion, scores=scores)
     points = reference.points[:1].repeat(len(motion), axis=0)

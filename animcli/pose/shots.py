@@ -59,7 +59,7 @@ def find_cuts(
 def _all_jump(
     before: Sequence[Detection], after: Sequence[Detection], threshold: float
 ) -> bool:
-    """True if nobody after is where somebody was before."""
+    """Tell if nobody after is where somebody was before."""
     return not any(_stays(one, other, threshold) for one in before for other in after)
 
 

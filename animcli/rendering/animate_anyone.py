@@ -311,7 +311,7 @@ def pose_pictures(request: RenderRequest) -> Callable[[int], NDArray[np.uint8]]:
     if control is not None:
         return lambda frame: next(iter(control(range(frame, frame + 1))))
     if motion is None:
-        raise ValueError("Animate Anyone follows a motion or a drawn one, got neither")
+        raise ValueError("a skeleton is followed: a motion or a drawn one, got neither")
     threshold = motion.draw_threshold
     return lambda frame: draw_pose(
         motion.points[frame], motion.scores[frame], request.size, threshold=threshold

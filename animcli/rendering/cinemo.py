@@ -129,6 +129,10 @@ class SegmentCheckpoint:
         number = np.asarray(self.number)
         self.whole.save({**self.before, **arrays, "segment": number})
 
+    def beside(self, name: str) -> Checkpoint:
+        """Another checkpoint, of all runs."""
+        return self.whole.beside(name)
+
 
 def segment_of(kept: Arrays | None) -> int:
     """The run that a checkpoint was saved by; the first if there is none."""
@@ -227,7 +231,7 @@ class CinemoConditioning(NamedTuple):
 
     unet: MotionUNet
     motion: Tensor
-    inputs: CFGInputs
+    inputs: CFGInputs[KVCache]
     source: KVCache
     memory_plan: MemoryPlan
 

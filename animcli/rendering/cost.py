@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,6 +18,7 @@ from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, StepFn, WindowsFn, context_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import dtype_for, vae_dtype
+from animcli.rendering.renderer import Offload
 from animcli.rendering.vae import DECODED, MAX_UNTILED, VAE_SCALE
 
 
@@ -37,6 +39,9 @@ LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
     "tiny": {True: Live(21.6, 22.2), False: Live(31.7, 12.1)},
     "magic-animate": {True: Live(33.4, 15.7), False: Live(42.4, 15.7)},
     "cinemo": {True: Live(21.2, 25.5), False: Live(31.2, 35.5)},
+    "ipa-controlnet": {True: Live(34.4, 0), False: Live(34.4, 0)},
+    "ipa-controlnet-video": {True: Live(34.4, 0), False: Live(34.4, 0)},
+    "animatediff": {True: Live(26.1, 0), False: Live(26.1, 0)},
 }
 """By renderer, and by whether the device is a CPU, on which the feed-forward layers
 work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors, for
@@ -62,6 +67,10 @@ DECODING_TINY: Final = 139_000
 DECODING_OVER_TIME: Final = 11_600_000
 """Operations of the three decoders for each pixel of a frame, by torch's counter at 512 by
 784, 256 by 256, and 512 by 320 pixels."""
+
+H100: Final = 390e12
+"""Operations a second that others' times of Wan's transformer come to on one, by
+huggingface/diffusers #11605; not measured here."""
 
 MEASURED_FOR: Final = 0.3
 """Seconds."""
@@ -99,6 +108,23 @@ class Denoiser(Protocol):
         """Decoder of so many frames of latents, when all other networks are gone."""
 
 
+@runtime_checkable
+class TellsCost(Protocol):
+    """A renderer with another loop than the windows', which tells its cost by itself."""
+
+    weights: tuple[str, ...]
+
+    def cost(
+        self,
+        preset: Preset,
+        frames: int,
+        device: str,
+        offload: Offload,
+        folder: Path | None,
+    ) -> "Cost":
+        """Cost of so many frames; folder: of the first of its weights, if here."""
+
+
 class DecoderCost(NamedTuple):
     """Memory and operations that an autoencoder takes to decode.
 
@@ -126,6 +152,8 @@ class Cost:
     decoding: bytes on the device afterwards, while frames are decoded.
     latents: bytes that are kept in a checkpoint.
     flops: operations of all steps and of decoding; None where a GPU will do them.
+    piece: what a window is called.
+    work: operations of all steps, on whatever device; 0 where they aren't told.
     """
 
     frames: int
@@ -139,6 +167,8 @@ class Cost:
     decoding: int
     latents: int
     flops: int | None = None
+    piece: str = "window"
+    work: int = 0
 
     @property
     def memory(self) -> int:
@@ -149,11 +179,19 @@ class Cost:
         """All of it in one line."""
         each = f" of {self.window}" if self.windows > 1 else ""
         return (
-            f"{counted(self.frames, 'frame')} in {counted(self.windows, 'window')}{each}, "
+            f"{counted(self.frames, 'frame')} in "
+            f"{counted(self.windows, self.piece)}{each}, "
             f"{counted(self.steps, 'step')}, {self.calls} calls of the network; about "
             f"{gigabytes(self.memory)} (networks {gigabytes(self.networks)}, "
-            f"a window {gigabytes(self.features)}; decoding {gigabytes(self.decoding)})"
+            f"a {self.piece} {gigabytes(self.features)}; decoding "
+            f"{gigabytes(self.decoding)}){self.told_work()}"
         )
+
+    def told_work(self) -> str:
+        """Operations, and the time that others measured them to take; empty if not told."""
+        if not self.work:
+            return ""
+        return f"; {self.work / 1e15:.3g} PFLOP, on an H100 about {self.work / H100:.0f} s"
 
 
 def estimate_cost(

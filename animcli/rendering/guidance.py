@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import Enum
+from typing import Generic, TypeAlias, TypeVar
 
 from torch import Tensor
 
-from animcli.networks.unet import KVCache
-from animcli.presets import PROMPTED, Preset
+from animcli.presets import CINEMO_ONLY, Preset
 
 
 class Half(Enum):
@@ -24,21 +24,24 @@ class Half(Enum):
 HALF: ContextVar[Half | None] = ContextVar("half", default=None)
 """The only half that is wanted, where the other one is predicted elsewhere."""
 
-ModelFn = Callable[[Tensor, KVCache], Tensor]
+Condition = TypeVar("Condition")
+"""A network's condition: `KVCache` of those written here."""
+
+ModelFn: TypeAlias = Callable[[Tensor, Condition], Tensor]
 """(noisy clips (rows, c, f, h, w), what to look at) -> the prediction, same shape."""
 
 
 @dataclass(frozen=True)
-class CFGInputs:
+class CFGInputs(Generic[Condition]):
     """Keys and values for both halves of classifier-free guidance.
 
     batched: the two as rows of one call, faster on a GPU, in twice the memory; None where
         they are asked for one after the other.
     """
 
-    uncond: KVCache
-    cond: KVCache
-    batched: KVCache | None = None
+    uncond: Condition
+    cond: Condition
+    batched: Condition | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Guidance:
     @classmethod
     def of(cls, preset: Preset) -> "Guidance":
         """Guidance of a preset."""
-        alike = preset.renderer in PROMPTED and preset.prompt == preset.negative_prompt
+        alike = preset.renderer in CINEMO_ONLY and preset.prompt == preset.negative_prompt
         return cls(
             1 if alike else preset.guidance,
             preset.guidance_start,
@@ -78,7 +81,12 @@ class Guidance:
         return self.scale > 1 and self.start <= step / steps < self.stop
 
     def predict(
-        self, part: Tensor, inputs: CFGInputs, model: ModelFn, *, guided: bool
+        self,
+        part: Tensor,
+        inputs: CFGInputs[Condition],
+        model: ModelFn[Condition],
+        *,
+        guided: bool,
     ) -> Tensor:
         """Predict for a window (f, c, h, w), same shape, float32.
 
@@ -87,7 +95,7 @@ class Guidance:
         """
         clip = part.transpose(0, 1)[None]  # (1, c, f, h, w)
 
-        def said(kv_cache: KVCache, rows: int = 1) -> Tensor:
+        def said(kv_cache: Condition, rows: int = 1) -> Tensor:
             answer = model(clip.expand(rows, -1, -1, -1, -1), kv_cache)
             return answer.transpose(1, 2).float()  # (rows, f, c, h, w)
 

@@ -12,7 +12,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from animcli.networks.attention import work_in_parts, works_in_parts
-from animcli.rendering.guidance import CFGInputs, Guidance, ModelFn
+from animcli.rendering.guidance import CFGInputs, Condition, Guidance, ModelFn
 from animcli.rendering.loading import free_memory, is_out_of_memory
 
 
@@ -55,7 +55,12 @@ class WindowCalls:
             work_in_parts(network)
 
     def predict(
-        self, part: Tensor, model: ModelFn, *, guided: bool, inputs: CFGInputs
+        self,
+        part: Tensor,
+        model: ModelFn[Condition],
+        *,
+        guided: bool,
+        inputs: CFGInputs[Condition],
     ) -> Tensor:
         """`Guidance.predict`, in less memory where it ends."""
         if not self._is_warm:

@@ -266,7 +266,8 @@ class DenoisingContext:
     @property
     def home(self) -> torch.device:
         """Device that networks rest on between uses; see `on_device`."""
-        return torch.device("cpu") if self.request.offload else self.device
+        away = self.request.offload == "networks"
+        return torch.device("cpu") if away else self.device
 
     def on_device(self, network: nn.Module) -> AbstractContextManager[object]:
         """A stretch in which the network is on the device; after it, it needn't be."""

@@ -10,7 +10,7 @@ from enum import Enum
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ class Conditioning(Enum):
     SKELETON = "skeleton"
     DENSEPOSE = "densepose"
     NOTHING = "nothing"
+    FOOTAGE = "footage"  # a video itself, in which no keypoints are looked for
     PROMPT = "prompt"  # words; the motion of another clip goes along, if one is given
 
 
@@ -44,6 +45,14 @@ class Checkpoint(Protocol):
 
     def save(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Replace what was saved by `arrays`."""
+
+    def beside(self, name: str) -> "Checkpoint":
+        """Another one, for what is saved once and not again."""
+
+
+Offload = Literal["auto", "none", "networks", "blocks", "layers"]
+"""Parts that leave the device while they aren't at work: whole networks, or blocks or
+layers of the large one; `auto` is what the device's memory wants."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +74,13 @@ class RenderRequest:
     start: frames to start from instead of noise, `(h, w, 3)` uint8 RGB at the size of the
         result, for the fraction of the steps that the preset's `strength` says.
     note: told what a user should know of that happened on the way.
-    offload: whether networks leave the device while others work; on a CPU they have
-        nowhere to go.
+    offload: what leaves the device meanwhile; on a CPU there is nowhere to go.
+    footage: the driving video's own frames, one for each of the result, `(h, w, 3)` uint8
+        RGB at the video's own size; for renderers that look at its faces, its background,
+        or at all of it.
+    source_motion: the keypoints in the footage, before they were retargeted, in its pixels.
+    prompt_embeds: what a text encoder says of the preset's words, `(prompts, tokens,
+        width)` float32, for renderers whose text encoder is a stage of its own.
     """
 
     reference: NDArray[np.uint8]
@@ -79,9 +93,12 @@ class RenderRequest:
     preset: Preset
     weights: Mapping[str, Path]
     device: str
-    offload: bool = False
+    offload: Offload = "auto"
     start: FrameFn | None = None
     note: Callable[[str], None] = lambda line: None
+    footage: FrameFn | None = None
+    source_motion: PoseSequence | None = None
+    prompt_embeds: NDArray[np.float32] | None = None
 
 
 class Renderer(Protocol):
@@ -97,6 +114,35 @@ class Renderer(Protocol):
         """Do what isn't per frame, going on from `checkpoint`; then give frames."""
 
 
+@runtime_checkable
+class ChoosesWeights(Protocol):
+    """A renderer whose weights depend on a preset's keys."""
+
+    def weights_for(self, preset: Preset) -> tuple[str, ...]:
+        """Names in the weights catalog that a request with the preset must hold."""
+
+
+@runtime_checkable
+class ReadsPrompts(Protocol):
+    """A renderer whose text encoder is a stage of its own."""
+
+    weights: tuple[str, ...]
+    """The first of them has the text encoder."""
+
+    def prompts(self, preset: Preset) -> tuple[str, ...]:
+        """The words that the text encoder reads."""
+
+
+@runtime_checkable
+class ChecksFirst(Protocol):
+    """A renderer that can tell before any work that it won't do."""
+
+    weights: tuple[str, ...]
+
+    def check(self, preset: Preset, device: str, folder: Path | None) -> None:
+        """Raise what would come up later; folder: of the first of its weights, if here."""
+
+
 @dataclass(frozen=True)
 class RendererEntry:
     """Class of a renderer, and what its pictures depend on.
@@ -105,13 +151,20 @@ class RendererEntry:
     revision: raised whenever the same request gives other pictures than before.
     libraries: packages whose version may change the bits of a frame.
     rate: frames per second of what follows no other clip.
+    native_rate: frames per second that a motion is brought to, since the network was
+        trained with so many; None takes any.
     """
 
     place: str
     revision: int
     libraries: tuple[str, ...]
     rate: Fraction = Fraction(24)
+    native_rate: Fraction | None = None
 
+
+NEWEST: Final = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless")
+_WAN: Final = (*NEWEST, "accelerate", "pillow")
+"""Libraries of the renderers whose networks are those of diffusers."""
 
 RENDERERS: Final[dict[str, RendererEntry]] = {
     "cutout": RendererEntry(
@@ -137,6 +190,33 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         1,
         ("torch", "diffusers", "transformers", "tokenizers", "numpy"),
         rate=Fraction(8),  # that of the authors' results
+    ),
+    "ipa-controlnet": RendererEntry(
+        "animcli.rendering.newest.ip_adapter:controlnet", 1, NEWEST
+    ),
+    "ipa-controlnet-video": RendererEntry(
+        "animcli.rendering.newest.ip_adapter:controlnet_video", 1, NEWEST
+    ),
+    "animatediff": RendererEntry(
+        "animcli.rendering.newest.ip_adapter:animatediff",
+        1,
+        NEWEST,
+        rate=Fraction(8),  # that of the clips that its motion modules were trained with
+    ),
+    "wan-animate": RendererEntry(
+        "animcli.rendering.newest.wan_animate:animate", 1, _WAN, native_rate=Fraction(30)
+    ),
+    "wan-animate-replace": RendererEntry(
+        "animcli.rendering.newest.wan_animate:replace_person",
+        1,
+        ("ai-edge-litert", *_WAN),
+        native_rate=Fraction(30),
+    ),
+    "wan-animate-2": RendererEntry(
+        "animcli.rendering.newest.wan_animate_2:WanAnimate2",
+        1,
+        _WAN,
+        native_rate=Fraction(24),
     ),
 }
 

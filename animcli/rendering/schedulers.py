@@ -38,17 +38,41 @@ class NoiseSchedule:
     beta_schedule: Literal["linear", "scaled_linear"] = "linear"
     prediction: Literal["epsilon", "v_prediction", "sample"] = "epsilon"
     zero_snr: bool = False
-    spacing: Literal["leading", "trailing"] = "leading"
+    spacing: Literal["leading", "linspace", "trailing"] = "leading"
     offset: int = 1
     beta_start: float = 0.00085
     beta_end: float = 0.012
     clean_end: bool = True
 
 
+@dataclass(frozen=True)
+class FlowSchedule:
+    """A straight line from noise to clean latents, of which a network predicts the way.
+
+    shift: how far steps lean towards much noise. Source: Esser et al., arXiv:2403.03206,
+        section 5.3.2.
+    """
+
+    shift: float = 5.0
+
+    def options(self) -> dict[str, object]:
+        """Arguments of a scheduler of diffusers that knows both kinds of schedule."""
+        return {
+            "prediction_type": "flow_prediction",
+            "use_flow_sigmas": True,
+            "flow_shift": self.shift,
+        }
+
+
+FLOW_SAMPLERS: Final = ("unipc", "dpmpp-2m")
+"""Samplers that follow a `FlowSchedule`."""
+
 ANIMATE_ANYONE_SCHEDULE: Final = NoiseSchedule(
     prediction="v_prediction", zero_snr=True, spacing="trailing"
 )
 MAGIC_ANIMATE_SCHEDULE: Final = NoiseSchedule()
+SD15: Final = NoiseSchedule("scaled_linear", clean_end=False)
+ANIMATEDIFF: Final = NoiseSchedule(spacing="linspace", clean_end=False)
 CINEMO_SCHEDULE: Final = NoiseSchedule(beta_start=0.0001, beta_end=0.02, clean_end=False)
 
 
@@ -101,7 +125,11 @@ class Scheduler:
     """One run of a sampler over a clip."""
 
     def __init__(
-        self, sampler: str, schedule: NoiseSchedule, steps: int, seed: int = 0
+        self,
+        sampler: str,
+        schedule: "NoiseSchedule | FlowSchedule",
+        steps: int,
+        seed: int = 0,
     ) -> None:
         """Raises KeyError for a sampler that isn't in `SAMPLERS`."""
         self._sampler = SAMPLERS[sampler]
@@ -181,11 +209,13 @@ class Scheduler:
                 setattr(self._scheduler, name, array if array.ndim else int(array))
 
 
-def make_scheduler(sampler: str, schedule: NoiseSchedule) -> Any:
+def make_scheduler(sampler: str, schedule: NoiseSchedule | FlowSchedule) -> Any:
     """diffusers' scheduler of that name, for a schedule."""
     chosen = SAMPLERS[sampler]
     module, name = chosen.cls
     kind = getattr(import_module(f"diffusers.schedulers.{module}"), name)
+    if isinstance(schedule, FlowSchedule):
+        return kind(**schedule.options())
     options: dict[str, object] = dict(chosen.options)
     if chosen.clean_end:
         options["set_alpha_to_one"] = schedule.clean_end

@@ -114,9 +114,10 @@ def placement(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Place
 
 
 def fit_picture(
-    pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit
+    pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit, *, black: bool = False
 ) -> NDArray[np.uint8]:
-    """A picture `(h, w, channels)` at `size`; room beside it continues its border."""
+    """A picture `(h, w, channels)` at `size`; room beside it continues its border, or is
+    black."""
     import cv2
 
     if fit is Fit.COVER:
@@ -130,7 +131,14 @@ def fit_picture(
     cut = scaled[max(-at.top, 0) :, max(-at.left, 0) :][: size[1], : size[0]]
     top, left = max(at.top, 0), max(at.left, 0)
     bottom, right = size[1] - top - cut.shape[0], size[0] - left - cut.shape[1]
-    fitted = cv2.copyMakeBorder(cut, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    fitted = cv2.copyMakeBorder(
+        cut,
+        top,
+        bottom,
+        left,
+        right,
+        cv2.BORDER_CONSTANT if black else cv2.BORDER_REPLICATE,
+    )
     if fitted.shape[2] == 4:  # what is beside the picture isn't part of the character
         inside = np.zeros(fitted.shape[:2], dtype=bool)
         inside[top : size[1] - bottom, left : size[0] - right] = True

@@ -17,10 +17,8 @@ from animcli.stages.fitting import Fit
 if TYPE_CHECKING:
     from animcli.pose.sequence import PoseSequence
 
-_LONGEST: Final = 768
-"""Pixels of the longer side of a result that takes its shape from the picture."""
 ALIKE: Final = 1.1
-"""Factor by which a side may be longer than in the result, and nothing is said."""
+"""Ratio of the sides' proportions up to which another shape is worth no word."""
 
 
 @dataclass(frozen=True)

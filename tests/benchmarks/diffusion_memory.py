@@ -36,10 +36,12 @@ from animcli.networks.unet import (
     MotionUNet,
     UNet,
 )
+from animcli.presets import Preset
 from animcli.rendering import animate_anyone, cinemo, magic_animate
 from animcli.rendering.context import ContextWindow, StepFn
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import FeatureCache
+from animcli.rendering.newest import ip_adapter
 from animcli.training.animate_anyone import TINY
 from animcli.training.autoencoder import open_vae
 
@@ -133,6 +135,19 @@ def follow_words(unet: MotionUNet, others: Sequence[nn.Module], clip: Tensor) ->
     return cinemo.predictor(told, clip[0], GUIDED, STEPS)
 
 
+def adapter(
+    renderer: ip_adapter.IPAdapter,
+) -> tuple[Callable[..., StepFn], Callable[[], list[nn.Module]]]:
+    """IP-Adapter's systems, whose networks are diffusers'."""
+
+    def follow(unet: nn.Module, others: Sequence[nn.Module], clip: Tensor) -> StepFn:
+        height, width = (8 * side for side in clip.shape[2:])
+        preset = Preset("", width=width, height=height, steps=STEPS, guidance=2)
+        return renderer.rehearse(preset, [unet, *others], clip)
+
+    return follow, renderer.resident
+
+
 SYSTEMS: Mapping[str, tuple[Callable[..., StepFn], Callable[[], list[nn.Module]]]] = {
     "animate-anyone": (follow_skeleton, lambda: [UNet(ANIMATE_ANYONE_UNET)]),
     "tiny": (follow_skeleton, lambda: [UNet(TINY.unet)]),
@@ -141,6 +156,9 @@ SYSTEMS: Mapping[str, tuple[Callable[..., StepFn], Callable[[], list[nn.Module]]
         lambda: [UNet(MAGIC_ANIMATE_UNET), ReferenceNet(SPATIAL), ControlNet(SPATIAL)],
     ),
     "cinemo": (follow_words, lambda: [MotionUNet(CINEMO_UNET)]),
+    "ipa-controlnet": adapter(ip_adapter.controlnet()),
+    "ipa-controlnet-video": adapter(ip_adapter.controlnet_video()),
+    "animatediff": adapter(ip_adapter.animatediff()),
 }
 
 
@@ -154,8 +172,10 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
         for module in (each for network in networks for each in network.modules()):
             if isinstance(module, FeedForward):
                 module.__class__ = InParts
-    config = networks[0].config
-    clip = torch.empty(frames, config.channels, *place)
+    config = networks[0].config  # ours, or diffusers'
+    channels = getattr(config, "channels", None) or config.in_channels
+    first_width = (getattr(config, "widths", None) or config.block_out_channels)[0]
+    clip = torch.empty(frames, channels, *place)
     window = ContextWindow(tuple(range(frames)), (1.0,) * frames)
     with Counter([clip, *weights(networks)]) as counter:
         step_fn = follow(networks[0], networks[1:], clip)
@@ -163,7 +183,7 @@ def features(name: str, device: str, frames: int, place: tuple[int, int]) -> flo
         predict = step_fn(0, torch.tensor(500), clip)
         for _ in range(2):  # the second has what the first left
             predict(clip, window)
-    return counter.peak / 4 / config.widths[0] / (place[0] * place[1])
+    return counter.peak / 4 / first_width / (place[0] * place[1])
 
 
 def decoding(build: Callable[[], nn.Module], frames: int, place: tuple[int, int]) -> float:

@@ -39,7 +39,7 @@ from animcli.networks.unet import (
     UNetConfig,
 )
 from animcli.weights.catalog import load_catalog
-from animcli.weights.store import EntryStamp, stamped, write_stamp
+from animcli.weights.stamp import EntryStamp, stamped, write_stamp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from builders.tiny_cinemo import write_tokenizer

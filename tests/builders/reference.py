@@ -18,8 +18,15 @@ from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.presets import (
     CINEMO_ONLY,
+    CONTROLNET,
     CUTOUT,
     FOLLOWING,
+    IP_ADAPTER,
+    OWN,
+    REPLACE,
+    WAN,
+    WINDOWED,
+    WORDED,
     Preset,
     advice,
     load_preset,
@@ -71,14 +78,27 @@ TABLES = """\
 KEYS = """
 ## Keys
 
-Those marked ° are for renderers that denoise, those marked ¹ for Cinemo, ² for Animate
-Anyone, tiny and MagicAnimate, ³ for cutout. Others ignore them in variables and in
-`anim.toml`, and refuse them as flags and in a preset.
+Those marked ° are for renderers that denoise. The other marks: ¹ Cinemo; ² what follows a
+skeleton or DensePose in windows; ³ what denoises in windows; ⁴ animcli's own networks; ⁵
+what hears a prompt; ⁶ IP-Adapter's; ⁷ ControlNet's; ⁸ Wan's; ⁹ wan-animate-replace; ᶜ
+cutout. Other renderers ignore them in variables and in `anim.toml`, and refuse them as
+flags and in a preset.
 
 | key | default | is |
 |---|---|---|
 """
-MARKS = {CINEMO_ONLY: "¹", FOLLOWING: "²", CUTOUT: "³"}
+MARKS = {
+    CINEMO_ONLY: "¹",
+    FOLLOWING: "²",
+    WINDOWED: "³",
+    OWN: "⁴",
+    WORDED: "⁵",
+    IP_ADAPTER: "⁶",
+    CONTROLNET: "⁷",
+    WAN: "⁸",
+    REPLACE: "⁹",
+    CUTOUT: "ᶜ",
+}
 
 
 def tables() -> str:

@@ -25,6 +25,7 @@ class Kept:
     def __init__(self, saves: int = -1) -> None:
         self.saves = saves
         self.arrays: dict[str, NDArray[np.generic]] | None = None
+        self.others: dict[str, Kept] = {}
 
     def load(self) -> dict[str, NDArray[np.generic]] | None:
         return self.arrays
@@ -34,6 +35,9 @@ class Kept:
         self.saves -= 1
         if self.saves == 0:
             raise KeyboardInterrupt
+
+    def beside(self, name: str) -> "Kept":
+        return self.others.setdefault(name, Kept())
 
 
 def request(

@@ -54,7 +54,8 @@ def test_what_a_preset_leaves_out_has_its_default(tmp_path: Path) -> None:
         (
             'renderer = "magic"\n',
             ":1: renderer is one of cutout, tiny, animate-anyone, magic-animate, cinemo, "
-            "not 'magic'",
+            "ipa-controlnet, ipa-controlnet-video, animatediff, wan-animate, "
+            "wan-animate-replace, wan-animate-2, not 'magic'",
         ),
         ("about = 3\n", ":1: about is text, not 3"),
         (

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.pose.blazepose_selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.detector import ROI, whole
+from animcli.pose.detectors.blazepose.selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.tracker import BlazePose
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,

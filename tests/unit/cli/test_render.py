@@ -73,7 +73,7 @@ def skeletons(tmp_path: Path) -> Path:
         ({"preset": "animate-anyone"}, True),
         ({"preset": "animate-anyone", "detector": "dwpose"}, False),
         ({"preset": "magic-animate"}, False),
-        ({"preset": "cutout"}, False),
+        ({"preset": "cutout", "width": 64, "height": 96}, False),
     ],
 )
 def test_drawings_are_followed_by_what_follows_such_unless_called_footage(

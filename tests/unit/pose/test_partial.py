@@ -10,10 +10,10 @@ from builders.poses import random_pose
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
 from animcli.pose.partial import (
-    ARM_KEYPOINTS,
-    FACE_KEYPOINTS,
-    HAND_KEYPOINTS,
-    HEAD_KEYPOINTS,
+    ARM_POINTS,
+    HAND_POINTS,
+    HEAD_POINTS,
+    MOVING_FACE,
     MovingPart,
     only,
 )
@@ -36,20 +36,15 @@ MOTION, REFERENCE = seen(5, 1), seen(1, 2)
         (
             "upper",
             [s.LEFT_HIP, s.RIGHT_HIP],
-            [s.NECK, s.LEFT_WRIST, *HEAD_KEYPOINTS, *FACE_KEYPOINTS],
+            [s.NECK, s.LEFT_WRIST, *HEAD_POINTS, *MOVING_FACE],
             LEGS,
         ),
-        (
-            "head",
-            [s.NECK],
-            [*HEAD_KEYPOINTS, *FACE_KEYPOINTS],
-            [s.NECK, s.LEFT_WRIST, *LEGS],
-        ),
+        ("head", [s.NECK], [*HEAD_POINTS, *MOVING_FACE], [s.NECK, s.LEFT_WRIST, *LEGS]),
         (
             "arms",
             [s.LEFT_SHOULDER],
-            [*ARM_KEYPOINTS[(s.LEFT_SHOULDER,)]],
-            [s.NECK, *HEAD_KEYPOINTS, *LEGS],
+            [*ARM_POINTS[(s.LEFT_SHOULDER,)]],
+            [s.NECK, *HEAD_POINTS, *LEGS],
         ),
     ],
 )
@@ -67,7 +62,7 @@ def test_a_part_moves_about_what_it_hangs_on(
 
 def test_without_hands_all_else_moves() -> None:
     made = only(MOTION, REFERENCE, "no-hands")
-    hands = [joint for hand in HAND_KEYPOINTS.values() for joint in hand]
+    hands = [joint for hand in HAND_POINTS.values() for joint in hand]
     assert not made.scores[:, hands].any()
     others = [joint for joint in range(s.KEYPOINTS) if joint not in hands]
     np.testing.assert_array_equal(made.scores[:, others], MOTION.scores[:, others])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from animcli.presets import Preset
 from animcli.rendering import cinemo, context, pipeline
 from animcli.rendering.context import ContextWindow
-from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.renderer import Offload, RenderRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
 
@@ -85,10 +85,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("offload", [False, True], ids=["", "offload"])
+@pytest.mark.parametrize("offload", ["none", "networks"])
 @pytest.mark.parametrize(("name", "changes"), CASES)
 def test_a_whole_render_never_mixes_devices_and_gives_the_same_frames(
-    name: str, changes: dict[str, object], offload: bool, tmp_path: Path,
+    name: str, changes: dict[str, object], offload: Offload, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     asked, draw = render(name, tmp_path, **changes)

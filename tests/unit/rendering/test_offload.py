@@ -20,6 +20,7 @@ from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import on_device
 from animcli.rendering.magic_animate import predictor
 from animcli.rendering.pipeline import DenoisingContext, denoise
+from animcli.rendering.renderer import Offload
 from animcli.rendering.schedulers import MAGIC_ANIMATE_SCHEDULE, Scheduler
 from animcli.rendering.vae import Autoencoder
 
@@ -49,10 +50,16 @@ def test_a_visit_leaves_weights_that_do_not_learn_as_such() -> None:
 
 @pytest.mark.parametrize(
     ("device", "offload", "there"),
-    [(FAR, True, FAR), (FAR, False, CPU), (CPU, True, CPU), (CPU, False, CPU)],
+    [
+        (FAR, "networks", FAR),
+        (FAR, "auto", CPU),
+        (FAR, "none", CPU),
+        (CPU, "networks", CPU),
+        (CPU, "none", CPU),
+    ],
 )
 def test_networks_travel_where_there_is_somewhere_to_go_and_it_was_asked_for(
-    device: torch.device, offload: bool, there: torch.device, tmp_path: Path
+    device: torch.device, offload: Offload, there: torch.device, tmp_path: Path
 ) -> None:
     asked = replace(request(write_tiny_weights(tmp_path), 2), offload=offload)
     network = nn.Linear(2, 3)
@@ -62,7 +69,7 @@ def test_networks_travel_where_there_is_somewhere_to_go_and_it_was_asked_for(
     with place.on_device(network):
         assert network.weight.device == there
     assert network.weight.device == CPU
-    assert place.home == (CPU if offload else device)
+    assert place.home == (CPU if offload == "networks" else device)
 
 
 class Roll:
@@ -129,4 +136,4 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
 
 def test_offloading_changes_no_bit(tmp_path: Path) -> None:
     asked = request(write_tiny_weights(tmp_path), 3)
-    assert np.array_equal(render(replace(asked, offload=True)), render(asked))
+    assert np.array_equal(render(replace(asked, offload="networks")), render(asked))

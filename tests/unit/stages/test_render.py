@@ -109,7 +109,7 @@ def test_offloading_changes_no_frame_and_on_a_cpu_says_so(
 ) -> None:
     notes: list[str] = []
     usual = gradient_render(reference, motion, frames=3)
-    offloaded = replace(usual, offload=True)
+    offloaded = replace(usual, offload="networks")
     made = executor(tmp_path, warn=notes.append).make(offloaded)
     assert OFFLOAD_ON_CPU in notes
     assert executor(tmp_path).make(usual).path == made.path

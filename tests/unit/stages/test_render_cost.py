@@ -11,7 +11,8 @@ from animcli.cli.main import main
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.io_pose import write_pose
 from animcli.presets import load_preset
-from animcli.stages.render import RENDER_CHECKPOINT, RenderStage, foreseen, remaining
+from animcli.stages.remaining import foreseen, remaining
+from animcli.stages.render import RENDER_CHECKPOINT, RenderStage
 from animcli.video.images import write_picture
 
 FRAMES = 60

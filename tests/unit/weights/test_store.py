@@ -14,17 +14,13 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from animcli.errors import ProjectError, StorageError, WeightsError
+from animcli.weights import stamp as stamp_module
 from animcli.weights import store as store_module
 from animcli.weights.catalog import CatalogEntry, Packaged
 from animcli.weights.fetched import Fetched
 from animcli.weights.inspect import sha256_of
-from animcli.weights.store import (
-    WeightsStore,
-    default_root,
-    read_stamp,
-    stamped,
-    write_stamp,
-)
+from animcli.weights.stamp import read_stamp, stamped, write_stamp
+from animcli.weights.store import WeightsStore, default_root
 
 TOY = entry(file("a.onnx", content=b"model a"), file("deep/b.json", "b.json"))
 CONTENTS = {"a.onnx": b"model a", "b.json": b"{}"}
@@ -174,7 +170,7 @@ def test_what_rots_on_the_disk_is_found_after_the_next_start_of_the_system(
     }
     write_stamp(folder, replace(held, files=now))
     store_of(tmp_path).path("toy")
-    monkeypatch.setattr(store_module, "this_boot", lambda: "the next one")
+    monkeypatch.setattr(stamp_module, "this_boot", lambda: "the next one")
     with pytest.raises(WeightsError, match="has changed"):
         store_of(tmp_path).path("toy")
 
@@ -189,10 +185,10 @@ def test_each_byte_is_read_once_in_a_run_of_the_system(
         read.append(path.name)
         return sha256_of(path)
 
-    monkeypatch.setattr(store_module, "sha256_of", counted)
+    monkeypatch.setattr(stamp_module, "sha256_of", counted)
     store_of(tmp_path).path("toy")
     assert read == []
-    monkeypatch.setattr(store_module, "this_boot", lambda: "the next one")
+    monkeypatch.setattr(stamp_module, "this_boot", lambda: "the next one")
     for _ in range(2):
         store_of(tmp_path).path("toy")
     assert read == ["a.onnx", "b.json"]

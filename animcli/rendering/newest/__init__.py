@@ -1,0 +1,1 @@
+"""Renderers whose networks are those of diffusers; the denoising loops are animcli's."""

@@ -1,0 +1,76 @@
+"""Whole repositories in diffusers' layout, whose files stay where they are.
+
+The hub's client gets them into its own cache, which other programs share; the store notes
+the folder and the digest of each file. Files that may run code are left where they are.
+"""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from animcli.errors import WeightsError
+from animcli.weights.catalog import CatalogEntry, Hub, Snapshot
+from animcli.weights.hub import DIGEST, Progress, telling
+from animcli.weights.stamp import STAMP, EntryStamp, stamped
+
+
+def fetch_snapshot(
+    entry: CatalogEntry, source: Snapshot, progress: Progress
+) -> tuple[Path, str]:
+    """The folder of a repository in the hub's cache, got if it isn't there; its revision.
+
+    Raises WeightsError with the reason, as for other files of the hub.
+    """
+    from huggingface_hub import snapshot_download
+
+    progress(f"getting {source}", 0, 0)
+    with telling(entry, Hub(source.repository, source.revision)):
+        folder = snapshot_download(
+            source.repository,
+            revision=source.revision,
+            allow_patterns=list(source.patterns),
+            library_name="animcli",
+        )
+    return Path(folder), Path(folder).name  # the cache calls it by its revision
+
+
+def wanted_files(folder: Path, source: Snapshot) -> list[str]:
+    """Names of the files of a folder that a snapshot consists of, in order."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        fits = any(fnmatch(path.name, pattern) for pattern in source.patterns)
+        if path.is_file() and fits and not hidden and name != STAMP:
+            found.append(name)
+    return found
+
+
+def stated_digest(path: Path) -> str | None:
+    """The SHA-256 of a file that the hub's cache states: it calls large files by it."""
+    name = path.resolve().name
+    return name if path.is_symlink() and DIGEST.fullmatch(name) else None
+
+
+def stamp_folder(
+    entry: CatalogEntry,
+    source: Snapshot,
+    folder: Path,
+    revision: str | None,
+    progress: Progress,
+) -> EntryStamp:
+    """The stamp of the files that a snapshot consists of, where they are.
+
+    Raises WeightsError where one that the catalog names isn't among them.
+    """
+    files = wanted_files(folder, source)
+    lacking = [file.name for file in entry.files if file.name not in files]
+    if lacking:
+        raise WeightsError(
+            f"{folder} isn't {entry.name}: it has no {lacking[0]}",
+            f"the folder that {source} is as a whole",
+        )
+    found = {}
+    for number, name in enumerate(files):
+        progress(f"reading {name}", number, len(files))
+        found[name] = stamped(folder / name, stated_digest(folder / name))
+    return EntryStamp(str(source), revision, found, folder=str(folder))
