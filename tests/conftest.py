@@ -1,13 +1,19 @@
 """Where the tests find what lies outside the repository, and what they do without it."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from animcli.errors import WeightsError
 from animcli.weights.store import WeightsStore, default_root
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # A shared machine pauses as it likes; all else is as Hypothesis has it, in a CI run or not.
 settings.register_profile("unhurried", deadline=None)
@@ -61,3 +67,16 @@ def dlib_face() -> Path:
         return WeightsStore(default_root(os.environ)).path("dlib-face")
     except WeightsError as error:
         pytest.skip(f"{error}; {error.hint}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A headless Chromium, where there is one."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium here")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+    with api.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -11,6 +11,7 @@ from animcli.cli.config import PIXELS
 from animcli.cli.demo import demo
 from animcli.cli.doctor import doctor
 from animcli.cli.encode import encode
+from animcli.cli.evaluate import evaluate
 from animcli.cli.extract import extract_pose, retarget
 from animcli.cli.init import init
 from animcli.cli.inspect import inspect
@@ -147,6 +148,7 @@ def train(
 
 
 for command in (
-    init, extract_pose, retarget, render, encode, inspect, batch, train, doctor, demo,
+    init, extract_pose, retarget, render, encode, inspect, batch, evaluate, train, doctor,
+    demo,
 ):  # fmt: skip
     app.command()(command)

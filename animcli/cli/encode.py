@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +15,7 @@ from animcli.cli.plan import Command, Context, FrameSource, PipelineState, Plan
 from animcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from animcli.pipeline.record import CacheKey
+    pass
 
 
 @options("codec", "quality", "fps", "audio")
@@ -88,35 +87,22 @@ def frames_of_video(video: Path, context: Context) -> FrameSource:
 
     Raises InputError where there is no manifest, or the cache doesn't hold them any more.
     """
-    from animcli.pipeline.output import manifest_path
+    from animcli.pipeline.output import manifest_path, read_manifest
     from animcli.stages.encode import EncodeStage
 
-    path = manifest_path(video)
-    try:
-        manifest = json.loads(path.read_bytes())
-        made = {stage["made"]: cache_key_of(stage) for stage in manifest["stages"]}
-        command = shlex.join(manifest["command"])
-    except FileNotFoundError as error:
+    manifest = read_manifest(video)
+    if manifest is None:
         raise InputError(
-            f"{video}: there is no {path.name} beside it",
+            f"{video}: there is no {manifest_path(video).name} beside it",
             "encode takes what `anim render` made, with its manifest",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no manifest of animcli: {error}") from error
-    for encoded in made.values():
-        frames = made.get(encoded.inputs.get("frames", ""))
+        )
+    for encoded in manifest.made.values():
+        frames = manifest.made.get(encoded.inputs.get("frames", ""))
         if encoded.stage == EncodeStage.name and frames is not None:
             found = context.project.store.find(frames.digest)
             if found is not None:
                 return FrameSource(found.path, video.stem, sound=video)
     raise InputError(
         f"{video}: the cache doesn't hold its frames any more",
-        f"make it again first: {command}",
+        f"make it again first: {shlex.join(manifest.command)}",
     )
-
-
-def cache_key_of(stage: Mapping[str, Any]) -> CacheKey:
-    """The recipe in a stage of a manifest."""
-    from animcli.pipeline.record import CacheKey
-
-    return CacheKey(**{each.name: stage[each.name] for each in fields(CacheKey)})

@@ -102,6 +102,17 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Tell:
+    """A stage whose result is told instead of being put somewhere.
+
+    read: gives what there is to say of the file that it makes.
+    """
+
+    step: Step
+    read: Callable[[Path], Report]
+
+
+@dataclass(frozen=True)
 class Context:
     """Project, weights and settings that commands are planned and run with."""
 
@@ -138,6 +149,7 @@ class FrameSource:
 
     sound_start: seconds into the sound at which the first frame is shown.
     looped: the motion that starts again where it ends, and its sound with it.
+    driving: the video whose motion they follow, where that is known.
     """
 
     frames: Source
@@ -146,6 +158,7 @@ class FrameSource:
     sound_start: Fraction = Fraction(0)
     looped: Source | None = None
     speed: Fraction = Fraction(1)
+    driving: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +169,7 @@ class PipelineState:
     source: FrameSource | None = None
 
 
-Task: TypeAlias = "Step | Action"
+Task: TypeAlias = "Step | Action | Tell"
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,9 @@ def render(
             "--compare", help="Also make a video of reference, motion and result in a row."
         ),
     ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also a page that tells whether it is good.")
+    ] = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip damaged frames.")
     ] = False,
@@ -173,6 +176,7 @@ def render(
             Fraction(speed).limit_denominator(1000), only, reference_pose, reference_person
         ),
         face_from,
+        report,
     )  # fmt: skip
 
 
@@ -180,7 +184,7 @@ def render(
 class Rendering:
     """Frames of a render, their name, and the video whose sound goes along.
 
-    note: what is worth knowing before it starts.
+    note: what is worth knowing before it starts. driving: the video that it follows.
     sound_start: seconds into the sound at which the first frame is shown.
     """
 
@@ -189,6 +193,7 @@ class Rendering:
     sound: Path | None
     note: str = ""
     sound_start: Fraction = Fraction(0)
+    driving: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -211,9 +216,11 @@ class Render:
     part: VideoPart = field(default_factory=dict)
     follow: FollowOptions = AS_IT_IS
     face_from: Path | None = None
+    report: bool = False
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
+        from animcli.cli.evaluate import report_on
         from animcli.cli.results import encode_stage, video_path
         from animcli.pipeline.output import Step
         from animcli.stages.inspect import CompareStage
@@ -235,14 +242,18 @@ class Render:
         check_renderer(made.stage, context)
         looped = made.stage.motion if self.loop and made.sound else None
         source = FrameSource(
-            made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed
-        )
+            made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed,
+            made.driving,
+        )  # fmt: skip
         out = video_path(source, self.out, options, context.project)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
             row = replace(source, frames=CompareStage(made.stage))
             beside = out.with_name(f"{out.stem}-compare{out.suffix}")
             steps.append(Step(encode_stage(row, beside, options), beside, manifest=True))
+        if self.report:
+            page = out.with_name(f"{out.stem}-report.html")
+            steps.append(Step(report_on(source, out.name, options, context), page))
         notes = (note if not options.preset else "", made.note, detector_note(options))
         note = "; ".join(each for each in notes if each)
         return Plan(
@@ -324,7 +335,8 @@ class Render:
         if preset.renderer in WAN and footage is None:
             note = "; ".join(filter(None, (note, FACELESS)))
         sound = filmed if options.audio else None
-        return Rendering(stage, name, sound, note, motion.begins)
+        driving = None if motion.drawn else filmed
+        return Rendering(stage, name, sound, note, motion.begins, driving)
 
     def start_of(self, stage: RenderStage) -> Source | None:
         """The frames that denoising starts from: a video's, or the cut-out's.

@@ -18,6 +18,7 @@ from animcli.cli.plan import (
     PipelineState,
     Plan,
     Session,
+    Tell,
 )
 from animcli.cli.signals import Stop
 from animcli.errors import BatchError, DeviceError, InputError, UsageError, WeightsError
@@ -207,7 +208,12 @@ class Runner:
                     self.console.result(answer.lines, answer.data)
                     exit_code = max(exit_code, answer.exit_code)
                 elif self.context.options.dry_run:
-                    self.dry_run(entry)
+                    self.dry_run(entry.step if isinstance(entry, Tell) else entry)
+                elif isinstance(entry, Tell):
+                    with self.stop.between_segments():
+                        made = self.executor.make(entry.step.stage)
+                    answer = entry.read(made.path)
+                    self.console.result(answer.lines, answer.data)
                 else:
                     self.make(entry)
             except InputError as error:
@@ -311,7 +317,11 @@ class Runner:
 
 def steps_of(plan: Plan) -> list[Step]:
     """Steps among the tasks of a plan."""
-    return [task for task in plan.tasks if isinstance(task, Step)]
+    steps = []
+    for task in plan.tasks:
+        if isinstance(task, Step | Tell):
+            steps.append(task.step if isinstance(task, Tell) else task)
+    return steps
 
 
 def weights_needed(stage: Stage) -> Iterator[str]:

@@ -31,11 +31,6 @@ class Clip:
     digest: str
     origin: Literal["cache", "file"] = "file"
 
-    @property
-    def stem(self) -> str:
-        """The name without its suffix."""
-        return PurePath(self.name).stem
-
     def cut(self, start: int, stop: int) -> "Clip":
         """Frames `start` to `stop - 1` alone."""
         read = self.read
@@ -152,25 +147,23 @@ def paired(
     return Pair(result, truth)
 
 
-def pair_by_stem(
-    results: Sequence[Clip], truths: Sequence[Clip], *, shortest: bool = False
-) -> list[Pair]:
-    """Pairs of a set: a result and the truth of the same name but for the suffix.
+def match_by_stem(results: Sequence[str], truths: Sequence[str]) -> list[int]:
+    """Places of the truths of these results: those of the same name but for the suffix.
 
     A truth may be left over, a result may not: a number for a video that isn't there would
     be a wrong one. Raises InputError with all names that have no partner, or two.
     """
-    known = {truth.stem: truth for truth in truths}
+    known = {PurePath(name).stem: place for place, name in enumerate(truths)}
     if len(known) < len(truths):
         raise InputError("two truths have the same name but for the suffix")
-    if len({result.stem for result in results}) < len(results):
+    if len({PurePath(name).stem for name in results}) < len(results):
         raise InputError("two results have the same name but for the suffix")
-    alone = [result.name for result in results if result.stem not in known]
+    alone = [name for name in results if PurePath(name).stem not in known]
     if alone:
         raise InputError(
             f"no truth for {', '.join(alone)}", "a truth is called as its result"
         )
-    return [paired(each, known[each.stem], shortest=shortest) for each in results]
+    return [known[PurePath(name).stem] for name in results]
 
 
 def frame_at_times(clip: Clip, rate: Fraction, frames: int) -> Clip:

@@ -6,7 +6,7 @@ Everything else in this package works on arrays.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Literal, Protocol, cast
 
 import torch
 from torch import nn
@@ -19,9 +19,8 @@ from animcli.metrics.networks.inception import FIDInception
 from animcli.metrics.networks.lpips import LPIPS
 from animcli.metrics.networks.video import I3D, ResNet3D
 from animcli.metrics.pixels import Picture
-from animcli.video.reader import open_footage
+from animcli.video.reader import Reader, open_footage
 from animcli.weights.inspect import Shapes, read_tensors, sha256_of
-from animcli.weights.store import WeightsStore
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,20 @@ def expected_tensors(entry: str) -> dict[str, Shapes]:
     return expected
 
 
+class Weights(Protocol):
+    """The part of a weights store that networks are loaded from."""
+
+    def path(self, name: str) -> Path:
+        """The folder of an entry. Raises WeightsError if it's absent."""
+
+    def digests(self, name: str) -> Mapping[str, str]:
+        """The SHA-256 of each file of an entry. Raises WeightsError if it's absent."""
+
+
 class StoredNetworks:
     """Networks from the weights store, each loaded when it is first asked for."""
 
-    def __init__(self, store: WeightsStore, device: str = "cpu") -> None:
+    def __init__(self, store: Weights, device: str = "cpu") -> None:
         self._store, self._device = store, device
         self._loaded: dict[str, nn.Module] = {}
 
@@ -104,31 +113,40 @@ class StoredNetworks:
         return self._loaded[name]
 
 
-def open_clip(path: Path) -> Clip:
+def open_clip(
+    path: Path,
+    name: str = "",
+    opened: Callable[[Path], Reader] = open_footage,
+    origin: Literal["cache", "file"] = "file",
+) -> Clip:
     """A video, animation or folder of pictures as a clip.
+
+    name: what people know it by, the file's own if none is given. opened: how it is opened
+    for reading. origin: whether these are the lossless frames of a cache.
 
     It is read through once, to count its frames: what a file says of their number may be
     wrong. Raises InputError for what can't be read.
     """
-    with open_footage(path) as reader:
+
+    def read() -> Iterator[Picture]:
+        with opened(path) as reader:
+            for frame in reader.frames():
+                yield frame.picture
+
+    with opened(path) as reader:
         info = reader.info
         frames = sum(1 for _ in reader.frames())
     if not frames:
         raise InputError(f"{path} has no frames")
     return Clip(
-        name=path.name,
+        name=name or path.name,
         frames=frames,
         size=(info.width, info.height),
         rate=info.rate if info.even else None,
-        read=lambda: _pictures(path),
+        read=read,
         digest=_digest(path),
+        origin=origin,
     )
-
-
-def _pictures(path: Path) -> Iterator[Picture]:
-    with open_footage(path) as reader:
-        for frame in reader.frames():
-            yield frame.picture
 
 
 def _digest(path: Path) -> str:

@@ -169,6 +169,41 @@ def averaged(
     )
 
 
+RATIOS: Final = frozenset(
+    ("seam", "seam_figure", "largest_step", "background", "background_psnr", "identity",
+     "identity_sface")
+)  # fmt: skip
+"""Metrics whose value isn't the mean over its frames."""
+
+
+def over_videos(videos: Sequence[tuple[str, Measurement]]) -> Measurement:
+    """One metric of a set: the mean over its videos' frames, and that over the videos.
+
+    videos: (name, the metric there). A metric that has no mean over frames gets the mean
+    over videos alone.
+    """
+    there = [(name, each) for name, each in videos if each.value is not None]
+    if not there:
+        return videos[0][1]
+    first = there[0][1]
+    values = np.array([each.value for _, each in there], np.float64)
+    frames = np.array([each.frames for _, each in there])
+    pooled = first.metric.key not in RATIOS and frames.min() > 0
+    floors = [each.floor for _, each in there if each.floor is not None]
+    notes = [f"mean over {len(there)} of {len(videos)} videos"]
+    notes += [f"{n}: {each.notes[0]}" for n, each in videos if each.value is None][:1]
+    return Measurement(
+        first.metric,
+        float(np.average(values, weights=frames)) if pooled else float(values.mean()),
+        first.protocol,
+        frames=int(frames.sum()),
+        per_video=tuple((n, float(each.value or 0)) for n, each in there),
+        over_videos=float(values.mean()) if pooled and len(set(frames)) > 1 else None,
+        floor=float(np.mean(floors)) if len(floors) == len(there) else None,
+        notes=tuple(notes),
+    )
+
+
 def plain(values: Sequence[float]) -> tuple[float | None, ...]:
     """Values with None for NaN, which JSON doesn't have."""
     return tuple(None if np.isnan(value) else float(value) for value in values)

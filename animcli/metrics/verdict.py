@@ -193,7 +193,10 @@ def judge(measurements: Sequence[Measurement], rate: Fraction) -> Verdict:
         (found for found in findings if not _is_echo(found, findings)),
         key=lambda found: found.severity != "bad",
     )
-    return Verdict(_headline(told, len(findings) + len(fine)), tuple(told), tuple(fine))
+    headline = _headline(told, len(findings) + len(fine))
+    if not findings and not fine and any(m.metric.topic == "truth" for m in measurements):
+        headline = "Compared with the truth; a number alone doesn't say whether it is good."
+    return Verdict(headline, tuple(told), tuple(fine))
 
 
 def show_value(found: Measurement, value: float | None = None) -> str:

@@ -27,6 +27,7 @@ from animcli.metrics.temporal import (
     Steps,
     background,
     background_psnr,
+    cuts,
     largest_step,
     seam_ratio,
     steps,
@@ -35,6 +36,9 @@ from animcli.metrics.temporal import (
 Values = NDArray[np.float64]
 
 FLOW: Final = f"DIS medium flow of the result itself, longest side {LONGEST} px at most"
+
+
+AROUND: Final = f"figure grown by {GROWN} px"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +109,26 @@ def measure(
     return [_with_floor(each, render.floor) for each in found]
 
 
-def floor_of(driving: Render) -> dict[str, float]:
-    """Same measures of a driving video, beside a result: its own detector and flow."""
-    keys = ("pose_error", "pck_10", "pose_found", "sides_swapped", "warp_error", "kept",
-            "motion", "flicker", "largest_step", "temporal_flickering")  # fmt: skip
-    return {
-        each.metric.key: each.value
-        for each in measure(driving)
-        if each.metric.key in keys and each.value is not None
-    }
+@dataclass(frozen=True, eq=False)
+class Floor:
+    """Measures of a driving video, to stand beside a result: its own detector and flow.
+
+    values: by metric. cuts: frames before which it is cut.
+    """
+
+    values: Mapping[str, float]
+    cuts: tuple[int, ...]
+
+
+def floor_of(driving: Render) -> Floor:
+    """Measure a driving video as its results are measured."""
+    figure = driving.figure()
+    changes = steps(driving.clip.read(), figure() if figure else None)
+    found = [*_pose(driving), *_time(replace(driving, borders=None), changes)]
+    if figure is not None and not driving.moving:
+        found.append(_flicker(changes))
+    values = {each.metric.key: each.value for each in found if each.value is not None}
+    return Floor(values, tuple(cuts(changes.difference)))
 
 
 def _pose(render: Render) -> list[Measurement]:
@@ -188,7 +203,7 @@ def _time(render: Render, changes: Steps) -> list[Measurement]:
             told = _single(key, value, _later(residual), how, f"borders: {at}{more}")
             found.append(replace(told, marks=render.borders))
     value, frame = largest_step(changes.residual, render.cuts)
-    cuts = f"{len(render.cuts)} cuts of the driving video left out"
+    without = f"{len(render.cuts)} cuts of the driving video left out"
     found.append(
         _single(
             "largest_step",
@@ -196,7 +211,7 @@ def _time(render: Render, changes: Steps) -> list[Measurement]:
             _later(changes.residual),
             f"largest residual by the median; {FLOW}",
             f"before frame {frame}",
-            *([cuts] if render.cuts else []),
+            *([without] if render.cuts else []),
         )
     )
     return found
@@ -210,20 +225,23 @@ def _background(
         return [left_out(key, "the camera moves") for key in keys]
     if figure is None:
         return [left_out(key, "it isn't known where the figure is") for key in keys]
-    grown = f"figure grown by {GROWN} px"
-    how = f"mean |change| where neither frame has the figure, {grown}"
-    found = [_measured("flicker", _later(changes.flicker), how)]
+    found = [_flicker(changes)]
     rest = background(render.clip.read(), figure())
     if rest is None:
         return [*found, *(left_out(key, "the figure is everywhere") for key in keys[1:])]
     share = f"{100 * rest.free.mean():.0f} % of the picture is background"
-    how = f"mean deviation over time where the figure never is, {grown}"
+    how = f"mean deviation over time where the figure never is, {AROUND}"
     found.append(_single("background", rest.drift, np.empty(0), how, share))
     if render.reference is None:
         return [*found, left_out("background_psnr", "no reference picture")]
     value = background_psnr(rest, render.reference.picture, render.reference.figure)
     how = "median over time against the reference, outside of both figures"
     return [*found, _single("background_psnr", value, np.empty(0), how, share)]
+
+
+def _flicker(changes: Steps) -> Measurement:
+    how = f"mean |change| where neither frame has the figure, {AROUND}"
+    return _measured("flicker", _later(changes.flicker), how)
 
 
 def _sharpness(render: Render, figure: Callable[[], Iterator[Mask]] | None) -> Measurement:

@@ -10,14 +10,14 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
 import animcli
-from animcli.errors import StorageError, UsageError
+from animcli.errors import InputError, StorageError, UsageError
 from animcli.files import (
     AtomicFile,
     disk_errors,
@@ -149,6 +149,42 @@ def licences_of(cache_key: CacheKey, executor: Executor) -> dict[str, str]:
     names = dict.fromkeys(file.partition("/")[0] for file in cache_key.weights)
     catalog = executor.weights.catalog
     return {name: catalog[name].licence for name in names if name in catalog}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Contents of the manifest beside a delivered video.
+
+    command: the words that made it. version: of animcli. sha256: of the video.
+    made: SHA-256 of what each stage on the way made -> its recipe.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    sha256: str
+    made: Mapping[str, CacheKey]
+
+
+def read_manifest(video: Path) -> Manifest | None:
+    """The manifest beside a video, None where there is none.
+
+    Raises InputError where a file of that name is something else.
+    """
+    path = manifest_path(video)
+    try:
+        table = json.loads(path.read_bytes())
+        made = {
+            stage["made"]: CacheKey(
+                **{each.name: stage[each.name] for each in fields(CacheKey)}
+            )
+            for stage in table["stages"]
+        }
+        command, version = tuple(table["command"]), str(table["animcli"])
+        return Manifest(command, version, str(table["result"]["sha256"]), made)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no manifest of animcli: {error}") from error
 
 
 @dataclass(frozen=True)

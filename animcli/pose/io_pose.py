@@ -253,10 +253,11 @@ def write_pose(path: Path, sequence: PoseSequence) -> None:
         raise StorageError(f"{path}: {error.strerror}") from error
 
 
-def read_pose(path: Path) -> PoseSequence:
+def read_pose(path: Path, *, may_be_empty: bool = False) -> PoseSequence:
     """The motion in a `.pose` file, ours or of a layout that we know.
 
     Of several people in a file of another program, the one seen most is taken.
+    may_be_empty: frames in which nobody is are no error.
     """
     raw = read_bytes(path)
     check_version(path, raw)
@@ -291,8 +292,9 @@ def read_pose(path: Path) -> PoseSequence:
     if len(data) == 0:
         raise InputError(f"{path}: the pose file has no frames")
     person = most_seen(confidence)
-    if person is None:
+    if person is None and not may_be_empty:
         raise InputError(f"{path}: nobody is in any of its {len(data)} frames")
+    person = person or 0
     points, scores = data[:, person, :, :2], confidence[:, person]
     if layout is NATIVE_LAYOUT:
         points, scores = points.copy(), scores.copy()

@@ -113,11 +113,14 @@ def find_motion(
     person: str,
     threshold: float,
     span: Span = WHOLE,
+    *,
+    least_seen: float = LEAST_SEEN,
 ) -> PoseSequence:
     """One person's keypoints in every frame of a span, and who there was to choose from.
 
     person: `largest`, `center`, or a number from 1. threshold: from which score a joint
-    counts. Raises InputError where too little of the person was seen.
+    counts. least_seen: share of the frames that the person must be in; 0 takes a clip
+    without anybody, too. Raises InputError where too little of the person was seen.
     """
     chunks = list(_chunks(context, reader, detector, span))
     if not chunks:
@@ -131,24 +134,28 @@ def find_motion(
             f"decoded: {shown_spans(absent)}"
         )
     found = [group for chunk in chunks for group in _people(chunk)]
-    if not any(found):
+    if not any(found) and least_seen:
         raise InputError(
             f"{reader.info.path}: nobody was found in any of its {len(found)} frames",
             "use a full-body video, with the person at least a quarter of the frame high",
         )
     size = (reader.info.width, reader.info.height)
     tracks = tracks_of(found, threshold)
-    chosen = choose(tracks, person, size, threshold)
-    points, scores = chosen.sequence_of(len(found))
+    if tracks:
+        chosen = choose(tracks, person, size, threshold)
+        points, scores = chosen.sequence_of(len(found))
+    else:
+        points = np.zeros((len(found), KEYPOINTS, 2), np.float32)
+        scores = np.zeros((len(found), KEYPOINTS), np.float32)
     ticks = np.concatenate([chunk.ticks for chunk in chunks])
     begins = int(ticks[0]) * reader.info.time_base
     pictures = np.concatenate([chunk.thumbnails for chunk in chunks])
-    if cuts := find_cuts(pictures, found, threshold):
+    if (cuts := find_cuts(pictures, found, threshold)) and least_seen:
         context.warn(_told_cuts(cuts, ticks, reader))
     if cuts and not person.isdecimal():
         points, scores = _of_each_shot(found, cuts, person, size, threshold)
     visible = int(scores.any(axis=1).sum())
-    if visible < LEAST_SEEN * len(scores):
+    if visible < least_seen * len(scores):
         raise InputError(
             f"{reader.info.path}: a person is in {visible} of {len(scores)} frames only",
             "cut the video to where the person is in the picture",
@@ -166,7 +173,7 @@ def find_motion(
             },
             person={
                 "policy": person,
-                "track": chosen.number,
+                "track": chosen.number if tracks else 0,
                 "of": len(tracks),
                 "tracks": describe_tracks(tracks, threshold),
             },

@@ -136,6 +136,65 @@ class ExtractStage:
             write_pose(part, sequence)
 
 
+@dataclass(frozen=True)
+class FindAgain:
+    """Finds one person's keypoints in a result, in however few frames somebody is.
+
+    Nothing is filled in, smoothed or refused: what isn't found is an answer here.
+
+    video: footage, or a folder of frames that another stage makes.
+    face: its points as well, for those who compare faces.
+    device: where a detector on ONNX Runtime runs.
+    """
+
+    name: ClassVar[str] = "find-again"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+
+    video: Source
+    detector: str = "blazepose"
+    face: bool = False
+    device: str = "cpu"
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        from animcli.pose.detectors.registry import detector_weights
+
+        return detector_weights(self.detector)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        from animcli.pose.detectors.registry import detector_libraries
+
+        return (*detector_libraries(self.detector), "av", "pillow", "scipy")
+
+    def inputs(self) -> Mapping[str, Source]:
+        return {"video": self.video}
+
+    def settings(self) -> Mapping[str, object]:
+        return settings_of(self)
+
+    def run(self, context: RunContext) -> None:
+        from dataclasses import replace
+
+        from animcli.pose.detectors.registry import DetectorOptions, draw_threshold
+        from animcli.pose.io_pose import write_pose
+        from animcli.stages.detection import find_motion, open_for
+        from animcli.stages.frames import open_reader
+
+        options = replace(
+            DetectorOptions(), hands=False, face=self.face, device=self.device
+        )
+        detector = open_for(context, self.detector, options)
+        threshold = draw_threshold(self.detector)
+        with open_reader(context.inputs["video"]) as reader:
+            found = find_motion(
+                context, reader, detector, "largest", threshold, least_seen=0
+            )
+        with atomic_path(context.out) as part:
+            write_pose(part, replace(found, draw_threshold=threshold))
+
+
 DRAWN_DENSEPOSE: Final = (
     "drawing DensePose parts over the keypoints: near to what the network was trained on, "
     "not the same; `anim extract-pose VIDEO --kind densepose` finds the real ones"

@@ -23,7 +23,9 @@ from animcli.files import make_folder, temp_path, write_file
 from animcli.pipeline.cache import find_segment, keep_segment
 from animcli.pipeline.record import canonical
 from animcli.pipeline.stage import RunContext
+from animcli.video.footage import Frame, VideoInfo
 from animcli.video.lossless import read_lossless, write_lossless
+from animcli.video.reader import Reader, open_footage
 
 Frames: TypeAlias = "Iterator[NDArray[np.uint8]]"
 
@@ -78,6 +80,38 @@ def open_frames(path: Path) -> FrameFolder:
         raise InputError(
             f"{path}: isn't a folder of frames that anim made", "give a finished render"
         ) from error
+
+
+class LosslessFootage:
+    """A folder of lossless frames as footage."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = folder = open_frames(path)
+        width, height = folder.size
+        self.info = VideoInfo(
+            path, width, height, folder.rate, True, folder.frames,
+            folder.frames / folder.rate, 1 / folder.rate, False, "lossless", 0, (),
+        )  # fmt: skip
+
+    def decode(self, start: int) -> Iterator[Frame]:
+        """Everything from frame `start` on."""
+        for index, picture in enumerate(self._folder.read(start), start):
+            yield Frame(index, index, picture)
+
+    def close(self) -> None:
+        """Nothing is open between two frames."""
+
+
+def is_lossless(path: Path) -> bool:
+    """Tell if this is a folder that `make_frames` made."""
+    return (path / INDEX).is_file()
+
+
+def open_reader(path: Path) -> Reader:
+    """Footage of the user's, or frames that another stage made."""
+    if is_lossless(path):
+        return Reader(LosslessFootage(path), keep_going=False)
+    return open_footage(path)
 
 
 def looped(

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from animcli.errors import UsageError
 from animcli.pipeline.stage import RunContext, Source, settings_of, to_json
 from animcli.presets import CINEMO_ONLY, FOOTAGE, REPLACE, WAN, Preset
-from animcli.stages.fitting import Fit
+from animcli.stages.fitting import (
+    Fit,
+    at_speed,
+    fit_motion,
+    nominal_rate,
+    resample,
+    take_frames,
+)
 from animcli.stages.likeness import MeasureMotion, read_likeness
 from animcli.stages.prompt import EncodePrompt, read_prompts
 from animcli.stages.reference import FindPose, FitClip, FitKeypoints, FitPicture
@@ -204,23 +211,21 @@ class RenderStage:
         """The keypoints of every frame of the result, in its pixels and at its rate."""
         from animcli.pose.io_pose import read_pose
         from animcli.pose.partial import only
-        from animcli.stages.fitting import (
-            at_speed,
-            fit_motion,
-            nominal_rate,
-            resample,
-            take_frames,
-        )
 
         motion = read_pose(context.inputs["motion"])
-        usual = nominal_rate(motion)
         if motion.rate is None:
             context.warn(
-                f"the motion is unevenly spaced; it is resampled to {usual} a second"
+                "the motion is unevenly spaced; it is resampled to "
+                f"{nominal_rate(motion)} a second"
             )
-        motion = resample(at_speed(motion, self.speed), self.native_rate or usual)
-        motion = take_frames(
-            fit_motion(motion, self.size, self.fit), self.frames, loop=self.loop
+        motion = moves_of(
+            motion,
+            self.size,
+            self.fit,
+            rate=self.native_rate,
+            frames=self.frames,
+            loop=self.loop,
+            speed=self.speed,
         )
         if self.only == "all":
             return motion
@@ -373,3 +378,21 @@ class RenderStage:
                 f"the renderer {name} wants a motion or a DensePose video",
                 "--motion densepose.mp4",
             )
+
+
+def moves_of(
+    motion: PoseSequence,
+    size: tuple[int, int],
+    fit: Fit,
+    *,
+    rate: Fraction | None,
+    frames: int | None,
+    loop: bool,
+    speed: Fraction = Fraction(1),
+) -> PoseSequence:
+    """A motion in the pixels `(width, height)` and frames of a result that follows it.
+
+    Raises UsageError where it is too short and may not start again.
+    """
+    even = resample(at_speed(motion, speed), rate or nominal_rate(motion))
+    return take_frames(fit_motion(even, size, fit), frames, loop=loop)

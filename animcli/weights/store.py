@@ -53,6 +53,14 @@ READY: Final = "ready"
 NOWHERE: Final[Mapping[str, "Shapes"]] = {}
 
 
+def absent(entry: CatalogEntry) -> WeightsError:
+    """That an entry isn't here: its size, its licence, and how to get it."""
+    return WeightsError(
+        f"the weights {entry.name} aren't here ({amount(entry.bytes)}, {entry.licence})",
+        f"get them with: anim weights pull {entry.name}",
+    )
+
+
 def default_root(environment: Mapping[str, str]) -> Path:
     """Folder of the weights: `ANIM_WEIGHTS`, else in the user's cache folder."""
     from platformdirs import user_cache_path
@@ -273,11 +281,8 @@ class WeightsStore:
         entry, folder = self.entry(name), self._folder(name)
         if not self.has(name):
             packaged = isinstance(entry.source, Packaged)
-            get = f"get them with: anim weights pull {name}"
-            raise WeightsError(
-                f"the weights {name} aren't here ({amount(entry.bytes)}, {entry.licence})",
-                self._again(name) if packaged else get,
-            )
+            error = absent(entry)
+            raise WeightsError(error.message, self._again(name)) if packaged else error
         with _reading(folder):
             self._read[name] = self._checked(entry, folder, self._again(name))
         return self._read[name]

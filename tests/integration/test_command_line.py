@@ -379,7 +379,7 @@ def test_new_settings_say_which_defaults_a_preset_may_replace() -> None:
     blocks = Path("anim.toml").read_text().split("\n\n")
     differ = {block.split()[-3] for block in blocks if " Presets differ.\n" in block}
     assert {"width", "height", "steps", "guidance", "window"} <= differ
-    assert not differ & {"stride", "prompt", "fps", "codec", "device"}
+    assert not differ & {"stride", "fps", "codec", "device"}
 
 
 def test_the_origin_of_each_value_is_told(

@@ -72,23 +72,23 @@ CURVES: Final = (
 )
 
 
-def to_html(progress: Report) -> str:
+def to_html(report: Report) -> str:
     """The page of a report."""
-    many = len(progress.evaluations) > 1
-    title = " · ".join(each.name for each in progress.evaluations)
+    many = len(report.evaluations) > 1
+    title = " · ".join(each.name for each in report.evaluations)
     style = (
         files("animcli.metrics.report").joinpath("style.css").read_text(encoding="utf-8")
     )
     body = [
         f"<header><p class='soft small'>anim evaluate</p><h1>{escape(title)}</h1>",
-        f"<p class='soft'>{escape(_subtitle(progress))}</p></header>",
-        *(_verdict(each, named=many) for each in progress.evaluations),
-        *_worst(progress.evaluations, named=many),
-        *_curves(progress.evaluations),
-        *_table(progress),
-        *_left_out(progress.evaluations),
-        *_made(progress.evaluations, named=many),
-        *_footer(progress),
+        f"<p class='soft'>{escape(_subtitle(report))}</p></header>",
+        *(_verdict(each, named=many) for each in report.evaluations),
+        *_worst(report.evaluations, named=many),
+        *_curves(report.evaluations),
+        *_table(report),
+        *_left_out(report.evaluations),
+        *_made(report.evaluations, named=many),
+        *_footer(report),
     ]
     return (
         "<!doctype html>\n"
@@ -99,19 +99,19 @@ def to_html(progress: Report) -> str:
     )
 
 
-def _subtitle(progress: Report) -> str:
+def _subtitle(report: Report) -> str:
     parts = []
-    for each in progress.evaluations[:1] if len(progress.evaluations) == 1 else ():
+    for each in report.evaluations[:1] if len(report.evaluations) == 1 else ():
         rate = float(each.rate)
         parts += [
             "{} x {}".format(*each.size),
             f"{each.frames} frames",
             f"{each.seconds:.1f} s at {rate:.4g} frames per second",
         ]
-    if len(progress.evaluations) > 1:
-        parts.append(f"{len(progress.evaluations)} results")
-    if progress.truth:
-        parts.append(f"compared with {progress.truth}")
+    if len(report.evaluations) > 1:
+        parts.append(f"{len(report.evaluations)} results")
+    if report.truth:
+        parts.append(f"compared with {report.truth}")
     return ", ".join(parts)
 
 
@@ -182,11 +182,16 @@ def _curves(evaluations: Sequence[Evaluation]) -> Iterator[str]:
             for place, each in enumerate(evaluations[:COLOURS])
         )
         yield f"<p class='keys small'>{keys}</p>"
-    yield (
-        "<p class='soft small keys'>Dashed: the driving video. Dotted: borders of context "
-        "windows. Shaded: where something is wrong.</p>"
-        f"<div class='grid'>{''.join(panels)}</div>"
-    )
+    signs = {
+        "class='floor'": "Dashed: the driving video.",
+        "class='mark'": "Dotted: borders of context windows.",
+        "class='span'": "Shaded: where something is wrong.",
+    }
+    drawn = "".join(panels).replace('"', "'")
+    legend = " ".join(words for sign, words in signs.items() if sign in drawn)
+    if legend:
+        yield f"<p class='soft small keys'>{legend}</p>"
+    yield f"<div class='grid'>{''.join(panels)}</div>"
 
 
 def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
@@ -231,12 +236,12 @@ def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _table(progress: Report) -> Iterator[str]:
-    table = rows(progress)
+def _table(report: Report) -> Iterator[str]:
+    table = rows(report)
     if not table:
         return
     floors = any(v is not None and v.floor is not None for row in table for v in row.values)
-    names = [each.name for each in progress.evaluations]
+    names = [each.name for each in report.evaluations]
     if len(names) == 1:
         names = ["value"]
     heads = [*names, *(["driving"] if floors else [])]
@@ -247,11 +252,11 @@ def _table(progress: Report) -> Iterator[str]:
     for row in table:
         if row.metric.topic != topic:
             topic = row.metric.topic
-            span = len(progress.evaluations) + 2 + int(floors)
+            span = len(report.evaluations) + 2 + int(floors)
             yield f"<tr class='topic'><th colspan='{span}'>{TOPICS[topic]}</th></tr>"
         yield _row(row, names, floors=floors)
     yield "</tbody></table></div>"
-    for note in progress.notes:
+    for note in report.notes:
         yield f"<p class='soft small'>{escape(_capital(note))}.</p>"
 
 
@@ -311,8 +316,8 @@ def _made(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
         yield f"<section class='panel'>{name}<dl>{items}</dl></section>"
 
 
-def _footer(progress: Report) -> Iterator[str]:
-    about = ", ".join(f"{what} {value}" for what, value in progress.about)
+def _footer(report: Report) -> Iterator[str]:
+    about = ", ".join(f"{what} {value}" for what, value in report.about)
     yield (
         "<footer><p>A value means nothing without its protocol, which stands under each "
         f"measure.</p><p>{escape(about)}</p></footer>"

@@ -79,10 +79,10 @@ class Row:
     best: tuple[int, ...]
 
 
-def rows(progress: Report) -> list[Row]:
+def rows(report: Report) -> list[Row]:
     """The table of a report. Values of different protocols never share a row."""
     keys: dict[tuple[str, str], Metric] = {}
-    for evaluation in progress.evaluations:
+    for evaluation in report.evaluations:
         for each in evaluation.measurements:
             if each.value is not None:
                 keys.setdefault((each.metric.key, each.protocol), each.metric)
@@ -99,7 +99,7 @@ def rows(progress: Report) -> list[Row]:
                 ),
                 None,
             )
-            for evaluation in progress.evaluations
+            for evaluation in report.evaluations
         )
         found.append(Row(metric, protocol, values, _best(metric, values)))
     return found

@@ -4,15 +4,15 @@ import csv
 import io
 import json
 import re
-import shutil
-import subprocess
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from builders.drawn_renders import clip_of
+from PIL import Image
 
 from animcli.metrics.clips import Clip
 from animcli.metrics.measurement import METRICS, Measurement, left_out
@@ -27,6 +27,9 @@ from animcli.metrics.report.record import (
 )
 from animcli.metrics.report.tables import to_csv, to_json, to_markdown
 from animcli.metrics.verdict import judge
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 RATE = Fraction(24)
 FRAMES = 48
@@ -61,7 +64,7 @@ def evaluation(name: str = "a.mp4", **values: float) -> Evaluation:
     )
 
 
-def progress(*evaluations: Evaluation) -> Report:
+def report(*evaluations: Evaluation) -> Report:
     return Report(
         evaluations or (evaluation(),),
         "truth.mp4",
@@ -102,7 +105,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_wants_nothing_else() -> None:
-    page = to_html(progress())
+    page = to_html(report())
     found = Page(page)
     assert all(address.startswith("data:image/jpeg;base64,") for address in found.addresses)
     assert found.tags.count("img") == 2
@@ -113,7 +116,7 @@ def test_the_page_is_whole_and_wants_nothing_else() -> None:
 
 
 def test_the_verdict_comes_first() -> None:
-    text = Page(to_html(progress())).text
+    text = Page(to_html(report())).text
     order = ["One thing is wrong.", "Context windows show", "Try:", "Worst frames",
              "Over time", "All measures", "Left out", "How it was made"]  # fmt: skip
     places = [text.index(word) for word in order]
@@ -121,7 +124,7 @@ def test_the_verdict_comes_first() -> None:
 
 
 def test_the_page_shows_every_number_with_its_protocol() -> None:
-    text = Page(to_html(progress())).text
+    text = Page(to_html(report())).text
     for each in measurements():
         if each.value is not None:
             assert each.protocol in text
@@ -133,13 +136,13 @@ def test_the_page_shows_every_number_with_its_protocol() -> None:
 
 
 def test_names_are_text_and_never_code() -> None:
-    page = to_html(progress(evaluation(HOSTILE)))
+    page = to_html(report(evaluation(HOSTILE)))
     assert "<script" not in page
     assert HOSTILE in Page(page).text
 
 
 def test_a_comparison_marks_the_best_of_each_row() -> None:
-    both = progress(
+    both = report(
         evaluation("a.mp4", seam=5.2, psnr=24.5), evaluation("b.mp4", seam=1.1, psnr=20)
     )
     best = {row.metric.key: row.best for row in rows(both)}
@@ -157,7 +160,7 @@ def test_numbers_of_different_protocols_never_share_a_row() -> None:
     two = Evaluation(
         "b", 2, RATE, (4, 4), (measured("psnr", 20.0, "512x512"),), judge([], RATE)
     )
-    table = rows(progress(one, two))
+    table = rows(report(one, two))
     assert [row.protocol for row in table] == ["256x256", "512x512"]
     assert [row.best for row in table] == [(), ()]
     assert [[v and v.value for v in row.values] for row in table] == [
@@ -169,7 +172,7 @@ def test_numbers_of_different_protocols_never_share_a_row() -> None:
 def test_nothing_is_better_than_the_driving_video() -> None:
     """A blurred render has less warp error than any video has, and isn't best by that."""
     table = rows(
-        progress(
+        report(
             *(
                 Evaluation(
                     "a",
@@ -191,11 +194,11 @@ def test_what_only_explains_has_no_best() -> None:
         Evaluation("a", 2, RATE, (4, 4), (measured("motion", value),), judge([], RATE))
         for value in (0.2, 1.1)
     ]
-    assert rows(progress(*found))[0].best == ()
+    assert rows(report(*found))[0].best == ()
 
 
 def test_json_has_everything_but_the_pictures() -> None:
-    table = json.loads(to_json(progress()))
+    table = json.loads(to_json(report()))
     (result,) = table["results"]
     assert result["verdict"]["headline"] == "One thing is wrong."
     assert result["verdict"]["findings"][0]["seconds"] == [[23 / 24, 1.0]]
@@ -210,7 +213,7 @@ def test_json_has_everything_but_the_pictures() -> None:
 
 
 def test_csv_has_a_line_for_each_value() -> None:
-    both = progress(evaluation("a.mp4"), evaluation("b,c.mp4"))
+    both = report(evaluation("a.mp4"), evaluation("b,c.mp4"))
     lines = list(csv.DictReader(io.StringIO(to_csv(both))))
     assert len(lines) == 8
     assert {line["result"] for line in lines} == {"a.mp4", "b,c.mp4"}
@@ -223,7 +226,7 @@ def test_csv_has_a_line_for_each_value() -> None:
 
 
 def test_markdown_has_the_best_in_bold() -> None:
-    both = progress(evaluation("a|b.mp4", seam=5.2), evaluation("b.mp4", seam=1.1))
+    both = report(evaluation("a|b.mp4", seam=5.2), evaluation("b.mp4", seam=1.1))
     text = to_markdown(both)
     assert "## a\\|b.mp4" in text
     assert "- **bad**: Context windows show" in text
@@ -319,25 +322,31 @@ def test_nothing_is_a_flat_drawing() -> None:
     assert "svg" in curve([], "v")[0]
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="there is no chromium here")
-def test_a_browser_shows_the_page(tmp_path: Path) -> None:
+@pytest.mark.browser
+def test_a_browser_shows_the_page_and_asks_for_nothing_else(
+    tmp_path: Path, browser: "Browser"
+) -> None:
     path = tmp_path / "report.html"
-    path.write_text(to_html(progress(evaluation(), evaluation("b.mp4", seam=1.1))))
+    path.write_text(to_html(report(evaluation(), evaluation("b.mp4", seam=1.1))))
+    page = browser.new_page(viewport={"width": 1000, "height": 1400})
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(path.as_uri())
+    addresses = [url for url in asked if not url.startswith("data:image/jpeg;base64,")]
+    assert addresses == [path.as_uri()]
+    assert said == []
+    headlines = page.locator(".headline")
+    assert headlines.first.is_visible()
+    loaded = "images => images.every(image => image.complete && image.naturalWidth > 0)"
+    assert page.locator("img").count() == 4
+    assert page.locator("img").evaluate_all(loaded)
+    wider = "document.documentElement.scrollWidth > window.innerWidth"
+    for width in (1000, 360):
+        page.set_viewport_size({"width": width, "height": 1400})
+        assert not page.evaluate(wider), f"the page is wider than {width} pixels"
     picture = tmp_path / "page.png"
-    browser = [
-        "chromium",
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-    ]
-    subprocess.run(
-        [*browser, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1000,1400",
-         f"--screenshot={picture}", path.as_uri()],
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
-    from PIL import Image
-
-    shown = np.asarray(Image.open(picture).convert("RGB"))
-    assert shown.shape[:2] == (1400, 1000)
-    assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 200
+    page.screenshot(path=picture)
+    with Image.open(picture) as shown:
+        assert len(np.unique(np.asarray(shown.convert("RGB")).reshape(-1, 3), axis=0)) > 200

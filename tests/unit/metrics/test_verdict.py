@@ -39,7 +39,7 @@ def findings(*measurements: Measurement) -> dict[str, str]:
     ],
 )
 def test_a_fault_is_named(fault: str, metric: str, severity: str) -> None:
-    floor = floor_of(recorded(drawn(SEED)))
+    floor = floor_of(recorded(drawn(SEED))).values
     found = measure(replace(recorded(FAULTS[fault](SEED)), floor=floor))
     assert findings(*found)[metric] == severity
 

@@ -107,7 +107,7 @@ def test_the_figure_is_taken_from_the_keypoints_where_there_is_no_matte() -> Non
 
 
 def test_the_driving_videos_own_values_stand_beside() -> None:
-    floor = floor_of(recorded(drawn(SEED)))
+    floor = floor_of(recorded(drawn(SEED))).values
     assert floor["sides_swapped"] == 0
     found = by_key(measure(replace(recorded(pumped(SEED)), floor=floor)))
     assert found["warp_error"].floor == floor["warp_error"]
