@@ -112,6 +112,7 @@ class Driver:
     _open: set[str] = field(default_factory=set)
     _jobs: dict[str, int] = field(default_factory=dict)
     _stages: dict[str, int] = field(default_factory=dict)
+    _broken: dict[str, Ended] = field(default_factory=dict)
     _versions: Mapping[str, str] = field(default_factory=dict)
     _told_to_stop: float | None = None
     _paused: bool = False
@@ -189,6 +190,9 @@ class Driver:
         cost = float(outlook.get("cost") or 0)
         task = Task(next(self._numbers), Kind.RUN, job.name, request, job, cost, waits)
         for stage in outlook.get("stages", ()):
+            if (how := self._broken.get(stage["key"])) is not None:
+                self._job_ended(job, how, "", final=True)
+                return
             if stage["key"] is None or stage["done"] or stage["name"] in NOT_STAGES:
                 continue
             waits.add(self._shared(stage, words))
@@ -370,6 +374,8 @@ class Driver:
         if task.kind is Kind.ASK and not verdict.again:
             self._answered(task.number, how.answer if how.exit_code == 0 else {}, name)
         elif task.kind is Kind.MAKE and not verdict.again and how.exit_code != 0:
+            made = {number: key for key, number in self._stages.items()}
+            self._broken[made[task.number]] = how  # also for jobs that are asked later
             for user in users:  # each of them would fail the same way
                 if user.number in self._queue.tasks and user.job is not None:
                     self._queue.drop(user.number)
