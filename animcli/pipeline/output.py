@@ -156,7 +156,7 @@ class Manifest:
     """Contents of the manifest beside a delivered video.
 
     command: the words that made it. version: of animcli. sha256: of the video.
-    made: SHA-256 of what each stage on the way made -> its recipe.
+    made: SHA-256 of what each stage on the way made -> its cache key.
     """
 
     command: tuple[str, ...]

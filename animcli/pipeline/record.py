@@ -51,7 +51,7 @@ class CacheKey:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the recipe, in hex."""
+        """SHA-256 of the cache key, in hex."""
         return hashlib.sha256(canonical(asdict(self))).hexdigest()
 
 

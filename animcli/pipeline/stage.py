@@ -83,7 +83,7 @@ class Stage(Protocol):
         """Everything else that the result depends on, ready for JSON."""
 
     def run(self, context: RunContext) -> None:
-        """Make `bench.out`, going on from what `bench.work` and `bench.out` hold."""
+        """Make `context.out`, going on from what `context.work` and `context.out` hold."""
 
 
 Source: TypeAlias = Path | Stage

@@ -99,7 +99,7 @@ WHOLE: Final = Span()
 
 
 def open_for(context: RunContext, name: str, options: DetectorOptions) -> Detector:
-    """The detector called `name`, with its models from the bench."""
+    """The detector called `name`, with its models from the run context."""
     catalog = load_catalog()
     files = [file.name for entry in detector_weights(name) for file in catalog[entry].files]
     models = next(iter(context.weights.values()), None)

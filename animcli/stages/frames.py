@@ -134,7 +134,7 @@ def make_frames(
     size: tuple[int, int],
     rate: Fraction,
 ) -> None:
-    """Make `bench.out` of what `source` gives, going on after the segments in it.
+    """Make `context.out` of what `source` gives, going on after the segments in it.
 
     what: is being done, for the progress line.
     """

@@ -38,7 +38,7 @@ from animcli.rendering.newest.wan_memory import (
     WanShape,
     choose_offload,
     estimate_wan,
-    refuse_processor,
+    refuse_cpu,
 )
 from animcli.rendering.newest.wan_parts import (
     check_libraries,
@@ -101,7 +101,7 @@ class WanAnimate2:
         check_preset(preset)
         if device == "cpu":
             shape = _PUBLISHED if folder is None else WanShape.read(folder, _PUBLISHED)
-            refuse_processor(shape, preset)
+            refuse_cpu(shape, preset)
 
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress

@@ -145,7 +145,7 @@ def estimate_wan(
     )
 
 
-def refuse_processor(shape: WanShape, preset: Preset) -> None:
+def refuse_cpu(shape: WanShape, preset: Preset) -> None:
     """Raise DeviceError, with how long it would take, where steps on a CPU take more
     than a few minutes."""
     seconds = shape.step_flops(preset) / flops_a_second()

@@ -18,7 +18,7 @@ from animcli.pose.face import cut_face, face_boxes
 from animcli.pose.person_mask import MaskShape, PersonMasks
 from animcli.presets import Preset
 from animcli.rendering.newest import wan_animate
-from animcli.rendering.newest.wan_memory import WanShape, refuse_processor
+from animcli.rendering.newest.wan_memory import WanShape, refuse_cpu
 from animcli.rendering.newest.wan_parts import encode_clip_image, open_part, open_wan_vae
 from animcli.rendering.renderer import RenderRequest
 from animcli.rendering.schedulers import FlowSchedule, make_scheduler
@@ -219,7 +219,7 @@ def test_a_cpu_is_refused_with_the_hours_it_would_take() -> None:
         "wan", renderer="wan-animate", width=512, height=768, steps=20, guidance=1
     )
     with pytest.raises(DeviceError, match=r"\d hours a call .* days for a segment of 77"):
-        refuse_processor(WanShape(), preset)
+        refuse_cpu(WanShape(), preset)
 
 
 def test_the_work_of_a_step_is_that_of_the_table() -> None:
