@@ -1,6 +1,7 @@
 # make demo    set up and run the main job: the videos land in demo/
 # make test    set up and run every check: format, lint, types, import rules, tests
-# Both need Python 3.10 or newer and a package index, nothing else.
+# make test-gpu  the checks that want a CUDA device; prints a table, writes gpu-report.json
+# All need Python 3.10 or newer and a package index, nothing else.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +9,7 @@ VENV ?= .venv
 BUILD ?= cpu
 
 PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
-.PHONY: demo test install format clean
+.PHONY: demo test test-gpu install format clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
@@ -21,6 +22,9 @@ test: $(VENV)/installed-dev
 		then $(VENV)/bin/mypy; fi
 	$(VENV)/bin/lint-imports
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+test-gpu: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest -m gpu -s tests/gpu
 
 install: $(VENV)/installed
 

@@ -60,8 +60,12 @@ PROMPTED: Final = frozenset({*CINEMO_ONLY, "animatediff"})
 MOST_LCM_STEPS: Final = 50
 """That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
 
+PUBLISHED_SYSTEMS: Final = ("animate-anyone", "magic-animate", "cinemo")
+
 CARRIES: Final = (1, 5)
 """Frames that a segment may take over: with others the VAE's groups of four don't close."""
+MOST_LORA: Final = 10.0
+"""Of the weight of a LoRA, either way; beyond 1 or 2 pictures fall apart."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,27 @@ class Preset:
         "Run both halves of guidance as one batch; auto: if the memory allows.",
         only=WINDOWED,
     )
+    deep_interval: int = setting(
+        1,
+        "Steps from one full pass through the network to the next; 1 is always.",
+        low=1,
+        high=20,
+        diffusion=True,
+    )
+    deep_branch: int = setting(
+        2,
+        "With --deep-interval: skip connections that every step works out, less one.",
+        low=0,
+        high=11,
+        diffusion=True,
+    )
+    guidance_interval: int = setting(
+        1,
+        "Steps from one prediction without the reference to the next; 1 is always.",
+        low=1,
+        high=20,
+        diffusion=True,
+    )
     compiled: bool = setting(
         False,
         "Compile the network first (torch.compile): minutes, for faster steps.",
@@ -188,6 +213,11 @@ class Preset:
         "auto",
         "Precision of the networks; auto is float16 on a GPU, float32 on a CPU.",
         diffusion=True,
+    )
+    lora: str = setting(
+        "",
+        "LoRA files to add, with their weights: FILE:0.8, several with commas.",
+        only=PUBLISHED_SYSTEMS,
     )
     prompt: str = setting("", "Prompt, in English.", only=WORDED)
     negative_prompt: str = setting("", "Negative prompt.", only=WORDED)
@@ -298,6 +328,18 @@ class Preset:
                 f"the sampler lcm takes at most {MOST_LCM_STEPS} steps, not {self.steps}"
             )
 
+        read_loras(self.lora)
+        if self.guidance_interval > 1 and self.guidance_interval % self.deep_interval:
+            raise ValueError(
+                f"guidance_interval {self.guidance_interval} must be 1 or a multiple of "
+                f"deep_interval {self.deep_interval}"
+            )
+
+    @property
+    def loras(self) -> tuple[tuple[str, float], ...]:
+        """Files of LoRA, and the weight of each."""
+        return read_loras(self.lora)
+
     @property
     def skipped_steps(self) -> int:
         """Steps that are left out where denoising starts from frames."""
@@ -309,6 +351,27 @@ class Preset:
         if constraint.only:
             return self.renderer in constraint.only
         return self.renderer in DIFFUSION or not constraint.diffusion
+
+
+def read_loras(words: str) -> tuple[tuple[str, float], ...]:
+    """Files and weights from `style.safetensors:0.8,other.safetensors`; a weight may lack.
+
+    Raises ValueError for an empty name or a weight beyond `MOST_LORA`.
+    """
+    found = []
+    for word in words.split(",") if words else ():
+        file, colon, number = word.strip().rpartition(":")
+        try:
+            weight = float(number)
+        except ValueError:
+            file, colon, weight = word.strip(), ":", 1.0
+        if not file or not colon or not abs(weight) <= MOST_LORA:
+            raise ValueError(
+                f"lora is FILE or FILE:WEIGHT, up to {MOST_LORA:g} of it, several with "
+                f"commas, not {word.strip()!r}"
+            )
+        found.append((file, weight))
+    return tuple(found)
 
 
 def shipped_presets() -> Path:

@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from animcli.batch.child import Child, Events
+from animcli.errors import DeviceError
 
 ENDING_S: Final = 5.0
 
@@ -42,6 +43,24 @@ def seats(slots: int | None, per_gpu: int = 1) -> list[Seat]:
     if slots is None or slots == 1 or "OMP_NUM_THREADS" in os.environ:
         return [Seat()] * (slots or 1)
     return [Seat(threads=max(1, (os.cpu_count() or 1) // slots))] * slots
+
+
+def seats_on(devices: Sequence[str]) -> list[Seat]:
+    """Seats on named devices: `cuda:0`, `cuda:1`, or `cpu` as often as it is named.
+
+    Raises DeviceError for a GPU that this process doesn't see.
+    """
+    if devices[0] == "cpu":
+        each = max(1, (os.cpu_count() or 1) // len(devices))
+        return [Seat(threads=0 if "OMP_NUM_THREADS" in os.environ else each)] * len(devices)
+    gpus = visible_gpus()
+    numbers = [int(name.partition(":")[2]) for name in devices]
+    for name, number in zip(devices, numbers, strict=True):
+        if number >= len(gpus):
+            raise DeviceError(
+                f"no device {name}: there are {len(gpus)}", "`anim doctor` names them"
+            )
+    return [Seat(gpus[number]) for number in numbers]
 
 
 def visible_gpus() -> list[str]:

@@ -14,7 +14,7 @@ from typing import Final
 
 from animcli.batch.driver import Driver, Options
 from animcli.batch.engine import Engine
-from animcli.batch.here import Here, seats
+from animcli.batch.here import Here, seats, seats_on
 from animcli.batch.jobfile import SEPARATOR, JobFile, Row, parse_words, read_job_file
 from animcli.batch.jobs import Job, Problem, in_slice, read_jobs
 from animcli.batch.journal import (
@@ -339,7 +339,8 @@ def helpers(
     from animcli.rendering.split import predicting  # torch
 
     logs = project.cache / FOLDER / "split"
-    engine: Engine = Here(RUNNER, seats(split.slots), logs)
+    found = seats_on(split.devices) if split.devices else seats(split.slots)
+    engine: Engine = Here(RUNNER, found, logs)
     if split.engine == "ray":
         from animcli.batch.ray_engine import RayEngine
 

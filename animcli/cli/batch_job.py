@@ -144,6 +144,8 @@ def _asked(words: Sequence[str]) -> dict[str, Any]:
     overrides = {} if said is None else {"max_pixels": said}
     with allowing(context.config.options(overrides).max_pixels):
         plans = plan_commands(line.commands, context)
+        if any(plan.split for plan in plans):
+            raise UsageError("a job isn't split over devices", "leave their names out")
         executor = Executor(context.project, context.weights)
         work = Runner(context, executor, console, Stop(), tuple(words))
         steps = [step for plan in plans for step in steps_of(plan)]

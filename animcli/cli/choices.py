@@ -100,12 +100,20 @@ def check_jointless(preset: Preset, overrides: Container[str], *, retarget: bool
         )
 
 
-def check_split(split: Split | None, renderer: str) -> None:
-    """Raise UsageError where a render's steps consist of no windows of a motion."""
+def check_split(split: Split | None, preset: Preset) -> None:
+    """Raise UsageError where a render's steps consist of no windows of a motion, or reuse
+    something of those before.
+    """
+    renderer = preset.renderer
     if split and (renderer in PROMPTED or renderer not in WINDOWED):
         raise UsageError(
-            f"--slots: a render with {renderer} can't be split",
+            f"{split.said}: a render with {renderer} can't be split",
             "anim batch does several renders at a time",
+        )
+    if split and max(preset.deep_interval, preset.guidance_interval) > 1:
+        raise UsageError(
+            f"{split.said}: steps that reuse something of those before can't be split",
+            "--deep-interval 1 --guidance-interval 1",
         )
 
 

@@ -30,16 +30,27 @@ OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIG
 DEVICES: Final = (r"auto|cpu|mps|cuda(:\d+)?", "auto, cpu, cuda, cuda:N, mps")
 """Names of devices; of several of a kind, N counts from 0."""
 
+SEVERAL: Final = (
+    rf"{DEVICES[0]}|cpu(,cpu)+|cuda:\d+(,cuda:\d+)+",
+    f"{DEVICES[1]}, cuda:0,cuda:1",
+)
+"""The same, or several that share out the windows of one render."""
+
 
 @dataclass(frozen=True)
 class Options:
     """Everything that one may choose beside the keys of a preset."""
 
     preset: str | None = setting(None, "Render preset; cutout where none is given.")
-    device: str = setting("auto", "Device for the networks.", form=DEVICES)
+    device: str = setting(
+        "auto", "Device for the networks; several share a render.", form=SEVERAL
+    )
     offload: Literal["auto", "none", "networks", "blocks", "layers"] = setting(
         "auto",
         "What leaves the device while others work: networks; with Wan's, blocks or layers.",
+    )
+    preview: Literal["off", "colours", "taesd"] = setting(
+        "off", "Beside the result, a small picture of what comes while it denoises."
     )
     detector: Literal["blazepose", "dwpose"] = setting("blazepose", "Pose detector.")
     detector_device: str | None = setting(
@@ -127,8 +138,17 @@ class ConfigSources:
     project: Path
 
     def options(self, flags: Mapping[str, object]) -> Options:
-        """The options of a command with these flags (key -> value, checked)."""
-        return changed(Options(), _of(Options, {**self.values, **flags}))
+        """The options of a command with these flags (key -> value, checked).
+
+        Raises UsageError for several devices; `anim render` takes their names out before.
+        """
+        options = changed(Options(), _of(Options, {**self.values, **flags}))
+        if "," in options.device:
+            raise UsageError(
+                f"device {options.device}: several devices are for one long render",
+                "anim render ... --device cuda:0,cuda:1; elsewhere name one of them",
+            )
+        return options
 
     def resolve(self, flags: Mapping[str, object], usual: str) -> Settings:
         """The settings of a render with these flags; `usual` is the preset if none is said.

@@ -53,6 +53,13 @@ class Split:
 
     engine: str
     slots: int
+    devices: tuple[str, ...] = ()
+    """By name, where they were named: one for each slot."""
+
+    @property
+    def said(self) -> str:
+        """The flag that asked for it."""
+        return f"--device {','.join(self.devices)}" if self.devices else "--slots"
 
 
 class Command(Protocol):

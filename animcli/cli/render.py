@@ -66,6 +66,7 @@ from animcli.presets import (
     DRAWINGS,
     FOOTAGE,
     PROMPTED,
+    PUBLISHED_SYSTEMS,
     REPLACE,
     WAN,
     Preset,
@@ -83,7 +84,7 @@ RENDER_KEYS: Final = [
 
 
 @options(
-    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "detector",
+    "preset", "fps", *RENDER_KEYS, "fit", "device", "offload", "preview", "detector",
     "detector_device", "person", "camera", "keep_in_frame", "codec", "quality", "audio",
 )  # fmt: skip
 def render(
@@ -167,10 +168,21 @@ def render(
     """
     count = read_count("--frames", frames, 1_000_000)
     overrides = {**overrides, **read_size(size)}
+    shared = read_count("--slots", slots, 64)
+    split = Split(engine, shared) if shared else None
+    devices = tuple(str(overrides.get("device", "auto")).split(","))
+    if len(devices) > 1:
+        if split is not None or engine != "here":
+            raise UsageError(
+                f"--device {','.join(devices)} says already where the slots are",
+                "leave --slots and --engine out",
+            )
+        split = Split("here", len(devices), devices)
+        kind = devices[0].partition(":")[0]  # a slot sees its own only
+        overrides = {**overrides, "device": kind}
     return Render(
         reference, motion, output, count, loop, not no_retarget, compare, keep_going,
-        motion_from, motion_like, overrides, start_from,
-        Split(engine, shared) if (shared := read_count("--slots", slots, 64)) else None,
+        motion_from, motion_like, overrides, start_from, split,
         read_part(start, end, every),
         FollowOptions(
             Fraction(speed).limit_denominator(1000), only, reference_pose, reference_person
@@ -230,7 +242,7 @@ class Render:
         settings = context.config.resolve(self.overrides, usual)
         options, renderer = settings.options, settings.preset.renderer
         check_face(self.face_from, settings.preset)
-        check_split(self.split, renderer)
+        check_split(self.split, settings.preset)
         if renderer in PROMPTED:
             made = self.prompted(settings, state)
         elif settings.preset.renderer in FOOTAGE:
@@ -246,6 +258,8 @@ class Render:
             made.driving,
         )  # fmt: skip
         out = video_path(source, self.out, options, context.project)
+        made = replace(made, stage=self.previewed(made.stage, out, settings, context))
+        source = replace(source, frames=made.stage)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
             row = replace(source, frames=CompareStage(made.stage))
@@ -337,6 +351,27 @@ class Render:
         sound = filmed if options.audio else None
         driving = None if motion.drawn else filmed
         return Rendering(stage, name, sound, note, motion.begins, driving)
+
+    def previewed(
+        self, stage: RenderStage, out: Path, settings: Settings, context: Context
+    ) -> RenderStage:
+        """The stage, with a preview beside the result if that is wanted.
+
+        Raises UsageError where the preset has no latents of Stable Diffusion's to show.
+        """
+        wanted = settings.options.preview
+        if wanted == "off":
+            return stage
+        if settings.preset.renderer not in PUBLISHED_SYSTEMS:
+            if settings.origins.get("preview") != "--preview":
+                return stage
+            raise UsageError(
+                f"--preview has no effect with the preset {settings.preset.name}, which "
+                f"renders with {settings.preset.renderer}"
+            )
+        taesd = context.weights.path("taesd") if wanted == "taesd" else None
+        preview = out.with_name(f"{out.stem}.preview.png").absolute()
+        return replace(stage, preview=preview, taesd=taesd)
 
     def start_of(self, stage: RenderStage) -> Source | None:
         """The frames that denoising starts from: a video's, or the cut-out's.

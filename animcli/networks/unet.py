@@ -218,6 +218,27 @@ class DownBlocks(nn.ModuleList):
         return cast("Iterator[DownBlock]", super().__iter__())
 
 
+@dataclass
+class Deep:
+    """Features of a UNet's deep part, handed from one step to the next.
+
+    Source: Ma et al., "DeepCache", arXiv:2312.00858, section 3.2.
+
+    branch: the last skip tensor of the shallow part, from 0 for the first convolution's.
+        That part is the layers that make these skips, and those that join them again.
+    features: (b f, c, h, w), what comes up to the shallow part; a call in which it is None
+        goes through the whole network and sets it, any other through the shallow part only.
+    """
+
+    branch: int
+    features: Tensor | None = None
+
+    @property
+    def shallow(self) -> int | None:
+        """Skip tensors that are wanted; None for all."""
+        return None if self.features is None else self.branch + 1
+
+
 class UpBlocks(nn.ModuleList):
     """The blocks on the way up, to the full size or to the block `first_block`."""
 
@@ -228,14 +249,26 @@ class UpBlocks(nn.ModuleList):
     def __iter__(self) -> Iterator[UpBlock]:
         return cast("Iterator[UpBlock]", super().__iter__())
 
-    def decode(self, x: Tensor, skips: list[Tensor], run_layer: RunLayer) -> Tensor:
-        """From the middle's output and the skips, which it uses up, to the full size."""
+    def decode(
+        self, x: Tensor, skips: list[Tensor], run_layer: RunLayer, deep: Deep | None = None
+    ) -> Tensor:
+        """From the middle's output and the skips, which it uses up, to the full size.
+
+        deep: set, or taken up where its branch begins; then `x` is its features.
+        """
+        left = sum(len(block.resnets) for block in self)
+        first = left if deep is None else deep.shallow or left
         for number, block in enumerate(self):
             for index in range(len(block.resnets)):
-                joined = torch.cat([x, skips.pop()], dim=1)
-                x = run_layer(f"up_blocks.{number}", block, index, joined)
+                if deep is not None and left == deep.branch + 1:
+                    deep.features = x
+                if left <= first:
+                    joined = torch.cat([x, skips.pop()], dim=1)
+                    x = run_layer(f"up_blocks.{number}", block, index, joined)
+                left -= 1
             for upsample in block.upsamplers:
-                x = upsample(x, skips[-1].shape[-2:])
+                if left < first:
+                    x = upsample(x, skips[-1].shape[-2:])
         return x
 
 
@@ -302,14 +335,23 @@ class UNetEncoder(nn.Module):
         x, skips = self.descend(x, run_layer)
         return self.turn(x, run_layer), skips
 
-    def descend(self, x: Tensor, run_layer: RunLayer) -> tuple[Tensor, list[Tensor]]:
-        """From `x` (b f, c, h, w), after `conv_in`, to the middle's input and skips."""
+    def descend(
+        self, x: Tensor, run_layer: RunLayer, most: int | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """From `x` (b f, c, h, w), after `conv_in`, to the middle's input and skips.
+
+        most: skip tensors after which it ends.
+        """
         skips = [x]
         for number, block in enumerate(self.down_blocks):
             for index in range(len(block.resnets)):
+                if len(skips) == most:
+                    return x, skips
                 x = run_layer(f"down_blocks.{number}", block, index, x)
                 skips.append(x)
             for downsample in block.downsamplers:
+                if len(skips) == most:
+                    return x, skips
                 x = downsample(x)
                 skips.append(x)
         return x, skips
@@ -373,14 +415,16 @@ class UNetBase(UNetEncoder):
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
         checkpointing: bool = False,
+        deep: Deep | None = None,
     ) -> Tensor:
         """Run all blocks on `latents` (b, in_channels, f, h, w), same shape.
 
         time: what the residual blocks hear, (b, time_width). All else: see `UNet.forward`.
         """
         run_layer = visitor(time, latents.shape[2], kv_cache, checkpointing=checkpointing)
-        down = self.down(latents, time, run_layer, pose, residuals)
-        return self.up(down, run_layer)
+        most = None if deep is None else deep.shallow
+        down = self.down(latents, time, run_layer, pose, residuals, most)
+        return self.up(down, run_layer, deep)
 
     def down(
         self,
@@ -389,26 +433,32 @@ class UNetBase(UNetEncoder):
         run_layer: RunLayer,
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
+        most: int | None = None,
     ) -> Descent:
-        """The way down of `run_blocks`."""
+        """The way down of `run_blocks`, to its end or until there are `most` skip
+        tensors.
+        """
         x = self.conv_in(fold_frames(latents))
         if pose is not None:
             x = add_to_samples(x, pose)
-        x, skips = self.descend(x, run_layer)
+        x, skips = self.descend(x, run_layer, most)
         if residuals is None:
             return Descent(x, skips, None, time, latents.shape[2])
         skips = [
             add_to_samples(skip, extra)
-            for skip, extra in zip(skips, residuals.skips, strict=True)
+            for skip, extra in zip(skips, residuals.skips[:most], strict=True)
         ]
         return Descent(x, skips, residuals.middle, time, latents.shape[2])
 
-    def up(self, down: Descent, run_layer: RunLayer) -> Tensor:
-        """The middle and the way up of `run_blocks`."""
-        x = self.turn(down.x, run_layer)
-        if down.middle is not None:
-            x = add_to_samples(x, down.middle)
-        x = self.up_blocks.decode(x, list(down.skips), run_layer)
+    def up(self, down: Descent, run_layer: RunLayer, deep: Deep | None = None) -> Tensor:
+        """The middle and the way up of `run_blocks`, or what of it isn't deep."""
+        if deep is not None and deep.features is not None:
+            x = deep.features
+        else:
+            x = self.turn(down.x, run_layer)
+            if down.middle is not None:
+                x = add_to_samples(x, down.middle)
+        x = self.up_blocks.decode(x, list(down.skips), run_layer, deep)
         x = self.conv_out(F.silu(self.conv_norm_out(x, down.frames), inplace=True))
         return unfold_frames(x, down.frames)
 
@@ -425,6 +475,7 @@ class UNet(UNetBase):
         pose: Tensor | None = None,
         residuals: Residuals | None = None,
         checkpointing: bool = False,
+        deep: Deep | None = None,
     ) -> Tensor:
         """The prediction for `latents` (b, channels, f, h, w), same shape.
 
@@ -434,6 +485,7 @@ class UNet(UNetBase):
             convolution.
         residuals: what a ControlNet adds to the skip tensors and to the middle.
         checkpointing: recompute layers in the backward pass instead of keeping them.
+        deep: of an earlier step, or to be set for later ones.
         """
         return self.run_blocks(
             latents,
@@ -442,6 +494,7 @@ class UNet(UNetBase):
             pose=pose,
             residuals=residuals,
             checkpointing=checkpointing,
+            deep=deep,
         )
 
     def halfway(
@@ -451,13 +504,19 @@ class UNet(UNetBase):
         kv_cache: KVCache,
         *,
         residuals: Residuals | None = None,
+        most: int | None = None,
     ) -> Descent:
-        """The way down of `forward`, for whoever looks at the same things on it."""
+        """The way down of `forward`, for whoever looks at the same things on it.
+
+        most: skip tensors after which it ends.
+        """
         time = self.embed_time(timestep, len(latents))
         run_layer = visitor(time, latents.shape[2], kv_cache)
-        return self.down(latents, time, run_layer, None, residuals)
+        return self.down(latents, time, run_layer, None, residuals, most)
 
-    def rest(self, half: Descent, kv_cache: KVCache, rows: int = 1) -> Tensor:
+    def rest(
+        self, half: Descent, kv_cache: KVCache, rows: int = 1, deep: Deep | None = None
+    ) -> Tensor:
         """The prediction from one sample's way down on, (rows, channels, f, h, w).
 
         rows: samples that differ from here on, by what `kv_cache` says.
@@ -466,7 +525,7 @@ class UNet(UNetBase):
             x, *skips = (torch.cat([each] * rows) for each in (half.x, *half.skips))
             time = half.time.expand(rows, -1)
             half = half._replace(x=x, skips=skips, time=time)
-        return self.up(half, visitor(half.time, half.frames, kv_cache))
+        return self.up(half, visitor(half.time, half.frames, kv_cache), deep)
 
 
 def visitor(
@@ -518,6 +577,7 @@ class MotionUNet(UNetBase):
         first: Tensor,
         motion: Tensor,
         checkpointing: bool = False,
+        deep: Deep | None = None,
     ) -> Tensor:
         """The noise in `residuals` (b, channels, f, h, w), same shape.
 
@@ -526,7 +586,9 @@ class MotionUNet(UNetBase):
         first: clean latents of the first frame, (b, channels, 1, h, w).
         motion: what `add_embedding` said of how much motion there is, (b or 1, time_width).
         checkpointing: recompute layers in the backward pass instead of keeping them.
+        deep: of an earlier step, or to be set for later ones.
         """
         clip = torch.cat([first, first + residuals], dim=2)  # (b, channels, 1 + f, h, w)
         time = F.silu(self.time_embedding(timestep.expand(len(clip))) + motion)
-        return self.run_blocks(clip, time, kv_cache, checkpointing=checkpointing)[:, :, 1:]
+        said = self.run_blocks(clip, time, kv_cache, checkpointing=checkpointing, deep=deep)
+        return said[:, :, 1:]

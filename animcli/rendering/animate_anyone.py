@@ -31,6 +31,7 @@ from animcli.networks.limb_maps import LIMB_MAP_CHANNELS, limb_map
 from animcli.networks.reference_net import ReferenceNet, unused_keys
 from animcli.networks.unet import (
     ANIMATE_ANYONE_UNET,
+    Deep,
     KVCache,
     MotionConfig,
     UNet,
@@ -59,10 +60,12 @@ from animcli.rendering.renderer import (
     Progress,
     RenderRequest,
 )
+from animcli.rendering.reuse import NO_REUSE, Reuse
 from animcli.rendering.schedulers import ANIMATE_ANYONE_SCHEDULE as SCHEDULE
 from animcli.rendering.schedulers import NoiseSchedule
 from animcli.rendering.vae import VAE_SCALE, to_unit
 from animcli.weights.inspect import read_tensors
+from animcli.weights.lora import changes_part
 
 CLIP_SIDE: Final = 224
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)
@@ -71,6 +74,10 @@ CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 
 
 CONFIG_FILE: Final = "config.json"
+
+NO_TEXT_ENCODER: Final = (
+    "what the LoRA changes in the text encoder is left out: Animate Anyone reads no text"
+)
 
 
 @dataclass(frozen=True)
@@ -201,6 +208,7 @@ class AnimateAnyone:
             pose,
             Guidance.of(preset),
             preset.steps,
+            reuse=Reuse.of(preset, self.unet),
         )
 
     def clips(self, preset: Preset, frames: int) -> list[int]:
@@ -251,7 +259,11 @@ class AnimateAnyone:
         if self.unet.motion is not None:
             motion = folder / "motion_module.safetensors"
             parts_of = {"motion_modules": motion, **parts_of}
-        unet = load_network(lambda: UNet(self.unet), parts_of, device, dtype)
+        unet = load_network(
+            lambda: UNet(self.unet), parts_of, device, dtype, loras=request.loras
+        )
+        if any(changes_part(lora, "text") for lora in request.loras):
+            request.note(NO_TEXT_ENCODER)
         context.compile_network(unet)
         context.progress(what, 4, parts)
         return predictor(
@@ -262,6 +274,7 @@ class AnimateAnyone:
             context.guidance,
             request.preset.steps,
             context.memory_plan(self.unet),
+            context.reuse(self.unet),
         )
 
     def token(
@@ -270,8 +283,10 @@ class AnimateAnyone:
         """Context token (1, 1, width): CLIP's of the reference, or the learned one."""
         if self.config.context == "clip":
             folder = request.weights["clip-image-encoder"]
+            whole = request.original
             return encode_image(
-                load_image_encoder(folder, device, dtype), request.reference
+                load_image_encoder(folder, device, dtype),
+                request.reference if whole is None else whole,
             )
         path = request.weights[self.entry] / "image_token.safetensors"
         shape = (1, 1, self.unet.context_dim)
@@ -369,6 +384,7 @@ def predictor(
     guidance: Guidance,
     steps: int,
     memory_plan: MemoryPlan = CFG_BATCH_OFF,
+    reuse: Reuse = NO_REUSE,
 ) -> StepFn:
     """Make the denoising function; what doesn't change over windows and steps is done
     here.
@@ -381,7 +397,7 @@ def predictor(
             else None
         )
         inputs = CFGInputs(unet.cache_kv(nothing), unet.cache_kv(token, features), batched)
-    calls = WindowCalls(unet, guidance, memory_plan)
+    calls = WindowCalls(unet, guidance, memory_plan, reuse)
 
     def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         guided = guidance.works_at(step, steps)
@@ -390,10 +406,17 @@ def predictor(
         def predict(part: Tensor, window: ContextWindow) -> Tensor:
             hint = pose.stack(window.frames, token).transpose(0, 1)[None].to(token)
 
-            def model(clips: Tensor, kv_cache: KVCache) -> Tensor:
-                return unet(clips, time, kv_cache, pose=hint)
+            def model(clips: Tensor, kv_cache: KVCache, deep: Deep | None) -> Tensor:
+                return unet(clips, time, kv_cache, pose=hint, deep=deep)
 
-            return calls.predict(part.to(token), model, guided=guided, inputs=inputs)
+            return calls.predict(
+                part.to(token),
+                model,
+                step=step,
+                window=window,
+                guided=guided,
+                inputs=inputs,
+            )
 
         return predict
 

@@ -25,6 +25,7 @@ from animcli.errors import UsageError
 from animcli.networks.unet import (
     CINEMO_UNET,
     MOTION_EMBED_DIM,
+    Deep,
     KVCache,
     MotionUNet,
     UNetConfig,
@@ -53,6 +54,7 @@ from animcli.rendering.renderer import (
     Progress,
     RenderRequest,
 )
+from animcli.rendering.reuse import NO_REUSE, Reuse
 from animcli.rendering.schedulers import CINEMO_SCHEDULE as SCHEDULE
 from animcli.rendering.schedulers import Arrays, DDIMInversion, Scheduler, make_scheduler
 from animcli.rendering.vae import (
@@ -61,11 +63,16 @@ from animcli.rendering.vae import (
     decode_frames,
     open_autoencoder,
 )
+from animcli.weights.lora import Lora
 
 
 @torch.inference_mode()
 def encode_prompts(
-    folder: Path, prompts: Sequence[str], device: torch.device, dtype: torch.dtype
+    folder: Path,
+    prompts: Sequence[str],
+    device: torch.device,
+    dtype: torch.dtype,
+    loras: Sequence[Lora] = (),
 ) -> Tensor:
     """Encode prompts with CLIP, (prompts, tokens, width), after its last norm.
 
@@ -75,7 +82,7 @@ def encode_prompts(
     """
     from transformers.models.clip.tokenization_clip import CLIPTokenizer
 
-    encoder = load_text_encoder(folder / "text_encoder", device, dtype)
+    encoder = load_text_encoder(folder / "text_encoder", device, dtype, loras)
     tokenizer = CLIPTokenizer.from_pretrained(
         str(folder / "tokenizer"), local_files_only=True
     )
@@ -166,7 +173,9 @@ class Cinemo:
         context = DenoisingContext(request, Autoencoder(vae), device, dtype, progress)
         networks = cache(lambda: self.open_networks(context))
         with enough_memory("denoising", MEMORY_REMEDY):
-            latents = ClipSampler(context, networks, checkpoint).latents()
+            latents = ClipSampler(
+                context, networks, checkpoint, context.reuse(self.unet)
+            ).latents()
         vae.to(vae_dtype(device, dtype))  # as upstream decodes; it encodes in float32
         return decode_frames(
             vae, preset.decoder, latents, checkpoint, context.on_device, request.note
@@ -186,7 +195,8 @@ class Cinemo:
         conditioning = encode_conditioning(
             cast(MotionUNet, networks[0]), texts, bucket_of(preset), len(clip)
         )
-        return predictor(conditioning, clip[0], Guidance.of(preset), preset.steps)
+        reuse = Reuse.of(preset, self.unet)
+        return predictor(conditioning, clip[0], Guidance.of(preset), preset.steps, reuse)
 
     def clips(self, preset: Preset, frames: int) -> list[int]:
         """Frames of the parts that are denoised one after another."""
@@ -205,13 +215,14 @@ class Cinemo:
         what, parts = "loading networks", 2
         context.progress(what, 0, parts)
         prompts = (preset.negative_prompt, preset.prompt, preset.source_prompt)
-        texts = encode_prompts(folder, prompts, device, dtype)
+        texts = encode_prompts(folder, prompts, device, dtype, request.loras)
         context.progress(what, 1, parts)
         unet = load_network(
             lambda: MotionUNet(self.unet, self.motion_embed_dim),
             {"": folder / "unet" / "diffusion_pytorch_model.safetensors"},
             device,
             dtype,
+            loras=request.loras,
         )
         context.progress(what, 2, parts)
         context.compile_network(unet)
@@ -270,24 +281,37 @@ def bucket_of(preset: Preset) -> float:
 
 
 def predictor(
-    conditioning: CinemoConditioning, first: Tensor, guidance: Guidance, steps: int
+    conditioning: CinemoConditioning,
+    first: Tensor,
+    guidance: Guidance,
+    steps: int,
+    reuse: Reuse = NO_REUSE,
 ) -> StepFn:
     """Make the denoising function of residuals, the first frame being `first` (c, h, w)."""
     given = first[None, :, None].to(conditioning.motion)  # (1, c, 1, h, w)
-    calls = WindowCalls(conditioning.unet, guidance, conditioning.memory_plan)
+    calls = WindowCalls(conditioning.unet, guidance, conditioning.memory_plan, reuse)
 
     def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         guided, time = guidance.works_at(step, steps), timestep.to(given.device)
 
         def predict(part: Tensor, window: ContextWindow) -> Tensor:
-            def model(clips: Tensor, kv_cache: KVCache) -> Tensor:
-                rows = given.expand(len(clips), -1, -1, -1, -1)
+            def model(clips: Tensor, kv_cache: KVCache, deep: Deep | None) -> Tensor:
                 return conditioning.unet(
-                    clips, time, kv_cache, first=rows, motion=conditioning.motion
+                    clips,
+                    time,
+                    kv_cache,
+                    first=given.expand(len(clips), -1, -1, -1, -1),
+                    motion=conditioning.motion,
+                    deep=deep,
                 )
 
             return calls.predict(
-                part.to(given), model, guided=guided, inputs=conditioning.inputs
+                part.to(given),
+                model,
+                step=step,
+                window=window,
+                guided=guided,
+                inputs=conditioning.inputs,
             )
 
         return predict
@@ -300,11 +324,13 @@ class ClipSampler:
     """All parts of one clip, each a run of the loop; see `cut_parts`.
 
     networks: called when there is a step left to do.
+    reuse: what steps take from those before them.
     """
 
     context: DenoisingContext
     networks: Callable[[], CinemoConditioning]
     checkpoint: Checkpoint
+    reuse: Reuse = NO_REUSE
 
     def latents(self) -> Tensor:
         """The latents (frames, c, h, w) of the whole clip; the first is the picture."""
@@ -338,14 +364,19 @@ class ClipSampler:
                 noise = noise[part.start :]
             return refine_noise(noise, first, float(signal), preset.refine)
 
+        solver = Scheduler(preset.sampler, SCHEDULE, preset.steps, preset.seed)
         residuals = sample(
             start,
-            Scheduler(preset.sampler, SCHEDULE, preset.steps, preset.seed),
-            lambda: predictor(self.networks(), first, self.context.guidance, preset.steps),
+            solver,
+            lambda: predictor(
+                self.networks(), first, self.context.guidance, preset.steps, self.reuse
+            ),
             context_windows(preset, len(part)),
             SegmentCheckpoint(self.checkpoint, segment, {"clip": clip.numpy()}),
             self.counting(segment, segments),
             self.context.device,
+            reuse=self.reuse,
+            watch=self.context.watch(solver, first),
         )
         return first + residuals
 

@@ -19,6 +19,7 @@ from animcli.rendering.context import ContextWindow, StepFn, WindowsFn, context_
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.loading import dtype_for, vae_dtype
 from animcli.rendering.renderer import Offload
+from animcli.rendering.reuse import Reuse
 from animcli.rendering.vae import DECODED, MAX_UNTILED, VAE_SCALE
 
 
@@ -221,7 +222,8 @@ def estimate_cost(
         networks = [networks[0], max(networks[1:])]
     libraries = LIBRARY_BYTES if device == "cpu" else 0
     guidance = Guidance.of(preset)
-    cuts = [context_windows(preset, length) for length in clips]
+    reuse = Reuse.of(preset, config, begin)
+    cuts = [reuse.cut(context_windows(preset, length)) for length in clips]
     flops = None
     if device == "cpu":
         flops = decoder.flops * frames * preset.width * preset.height
@@ -229,7 +231,12 @@ def estimate_cost(
             preset, denoiser, resident, max(clips), cuts, inverted, begin
         )
     calls = sum(
-        len(cut(step)) * (inverted + 1 + guidance.works_at(step, preset.steps))
+        len(cut(step))
+        * (
+            inverted
+            + 1
+            + (guidance.works_at(step, preset.steps) and reuse.predicts_both(step))
+        )
         for cut in cuts
         for step in range(begin, preset.steps)
     )
@@ -263,9 +270,10 @@ def denoising_flops(
         clip. inverted: whether each step is done a second time, without guidance.
     """
     guidance, length = Guidance.of(preset), min(preset.window, frames)
+    reuse = Reuse.of(preset, denoiser.unet, begin)
     place = (preset.height // VAE_SCALE, preset.width // VAE_SCALE)
     window = ContextWindow(tuple(range(length)), (1.0,) * length)
-    each: dict[bool, int] = {}
+    each: dict[tuple[bool, bool, bool], int] = {}
     total = 0
     with torch.no_grad():  # inference mode would hide what operations consist of
         clip = torch.empty(length, denoiser.unet.in_channels, *place, device="meta")
@@ -274,17 +282,18 @@ def denoising_flops(
 
         def flops(step: int) -> int:
             guided = guidance.works_at(step, preset.steps)
-            if guided not in each:
+            kind = (guided, reuse.is_fresh(step), reuse.predicts_both(step))
+            if kind not in each:
                 with Operations() as done:
                     step_fn(step, torch.tensor(500), clip)(clip, window)
-                each[guided] = done.flops
-            return each[guided]
+                each[kind] = done.flops
+            return each[kind]
 
         for step in range(begin, preset.steps):
             windows = sum(len(cut(step)) for cut in cuts)
             total += windows * flops(step)
             if inverted:
-                total += windows * min(each.values())
+                total += windows * min(x for (_, fresh, _), x in each.items() if fresh)
     return total
 
 

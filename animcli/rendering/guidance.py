@@ -93,19 +93,11 @@ class Guidance:
         part: on the network's device, in its dtype.
         guided: whether `works_at` says so of the step.
         """
-        clip = part.transpose(0, 1)[None]  # (1, c, f, h, w)
-
-        def said(kv_cache: Condition, rows: int = 1) -> Tensor:
-            answer = model(clip.expand(rows, -1, -1, -1, -1), kv_cache)
-            return answer.transpose(1, 2).float()  # (rows, f, c, h, w)
-
         if HALF.get() is Half.PLAIN:
-            return said(inputs.uncond)[0]
+            return asked(part, inputs.uncond, model)[0]
         if not guided or HALF.get() is Half.SHOWN:
-            return said(inputs.cond)[0]
-        if inputs.batched is not None:
-            return self.combine(*said(inputs.batched, rows=2))
-        return self.combine(said(inputs.uncond)[0], said(inputs.cond)[0])
+            return asked(part, inputs.cond, model)[0]
+        return self.combine(*predict_both(part, inputs, model))
 
     def combine(self, uncond: Tensor, cond: Tensor) -> Tensor:
         """The prediction from those without and with the condition, (f, c, h, w) each."""
@@ -115,3 +107,24 @@ class Guidance:
         dims = (1, 2, 3)  # each frame by itself, so that windows don't matter
         restored = guided * (cond.std(dims, keepdim=True) / guided.std(dims, keepdim=True))
         return self.rescale * restored + (1 - self.rescale) * guided
+
+
+def predict_both(
+    part: Tensor, inputs: CFGInputs[Condition], model: ModelFn[Condition]
+) -> tuple[Tensor, Tensor]:
+    """Predictions for a window (f, c, h, w) without the condition and with it, same shape,
+    float32.
+    """
+    if inputs.batched is not None:
+        uncond, cond = asked(part, inputs.batched, model, rows=2)
+        return uncond, cond
+    return asked(part, inputs.uncond, model)[0], asked(part, inputs.cond, model)[0]
+
+
+def asked(
+    part: Tensor, condition: Condition, model: ModelFn[Condition], rows: int = 1
+) -> Tensor:
+    """The answer for a window (f, c, h, w) in so many rows, (rows, f, c, h, w) float32."""
+    clip = part.transpose(0, 1)[None]  # (1, c, f, h, w)
+    answer = model(clip.expand(rows, -1, -1, -1, -1), condition)
+    return answer.transpose(1, 2).float()

@@ -9,7 +9,7 @@ single frames, worked out when they are first wanted, in bounded memory.
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from animcli.errors import DeviceError, WeightsError
 from animcli.rendering.kept import kept_tensors
 from animcli.weights.inspect import Shapes, read_tensors
+from animcli.weights.lora import Change, Lora, LoraPart, changes_for, merged
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -204,6 +205,8 @@ def free_memory(device: torch.device) -> None:
 
 _N = TypeVar("_N", bound=nn.Module)
 
+NO_CHANGES: Final[Mapping[str, Sequence[Change]]] = {}
+
 
 def load_network(
     build: Callable[[], _N],
@@ -212,6 +215,8 @@ def load_network(
     dtype: torch.dtype,
     unused: tuple[str, ...] = (),
     prefix: str = "",
+    loras: Sequence[Lora] = (),
+    part: LoraPart = "unet",
 ) -> _N:
     """Build a network with the weights in `files`, ready for inference.
 
@@ -219,6 +224,8 @@ def load_network(
         that an empty key at the end stands for all others.
     unused: how the names begin of what the files hold and the network doesn't want.
     prefix: how names begin in the files; the network may leave it out.
+    loras: added to the weights in float32, before these are brought to `dtype`.
+    part: which of the networks in them this one is.
 
     Raises WeightsError, naming the file and what is missing, unexpected or mis-shaped.
     """
@@ -230,14 +237,15 @@ def load_network(
     }
     own, state = shapes_of_network(network), {}
     wanted = {there: own[here] for there, here in stored.items()}
-    for part, shapes in split_shapes(wanted, files).items():
-        read = partial(read_tensors, files[part], shapes, unused=unused)
+    changes = changes_for(loras, part, wanted)
+    for file, shapes in split_shapes(wanted, files).items():
+        read = partial(read_tensors, files[file], shapes, unused=unused)
         tensors = kept_tensors(
-            files[part],
+            files[file],
             device,
             dtype,
-            f"{sorted(shapes.items())} {unused}",
-            partial(placed, read, device, dtype),
+            f"{sorted(shapes.items())} {unused} {[lora.state for lora in loras]}",
+            partial(placed, read, device, dtype, changes),
         )
         for name, tensor in tensors.items():
             state[stored[name]] = tensor
@@ -247,9 +255,14 @@ def load_network(
 
 
 def placed(
-    read: Callable[[], dict[str, Tensor]], device: torch.device, dtype: torch.dtype
+    read: Callable[[], dict[str, Tensor]],
+    device: torch.device,
+    dtype: torch.dtype,
+    changes: Mapping[str, Sequence[Change]] = NO_CHANGES,
 ) -> dict[str, Tensor]:
     """The tensors of a file, where and as a network wants them.
+
+    changes: added to some of them.
 
     Reading maps the file, and all of its pages that were looked at are in memory for as
     long as any tensor lies in them. So what has to be copied comes from a mapping of its
@@ -260,7 +273,8 @@ def placed(
     for name, tensor in read().items():
         kind = dtype if tensor.is_floating_point() else tensor.dtype
         rows = torch.channels_last if tensor.ndim == 4 else torch.preserve_format
-        copy = tensor.to(device, kind, memory_format=rows)
+        whole = merged(tensor, changes.get(name, ()))
+        copy = whole.to(device, kind, memory_format=rows)
         if copy is not tensor:
             copies[name] = copy
     return read() | copies
@@ -316,7 +330,9 @@ CLIP_TOKENS: Final = 77
 """Tokens that CLIP reads at once, a start and an end among them."""
 
 
-def load_text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def load_text_encoder(
+    folder: Path, device: torch.device, dtype: torch.dtype, loras: Sequence[Lora] = ()
+) -> nn.Module:
     """CLIP's network for text."""
     from transformers.models.clip.configuration_clip import CLIPTextConfig
     from transformers.models.clip.modeling_clip import CLIPTextModel
@@ -328,6 +344,8 @@ def load_text_encoder(folder: Path, device: torch.device, dtype: torch.dtype) ->
         device,
         dtype,
         prefix="text_model.",  # which transformers 5 leaves out
+        loras=loras,
+        part="text",
     )
     embeddings = network.get_submodule(
         "embeddings" if hasattr(network, "embeddings") else "text_model.embeddings"

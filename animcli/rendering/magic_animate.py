@@ -22,6 +22,7 @@ from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import (
     MAGIC_ANIMATE_UNET,
+    Deep,
     Descent,
     KVCache,
     Residuals,
@@ -48,6 +49,7 @@ from animcli.rendering.renderer import (
     Progress,
     RenderRequest,
 )
+from animcli.rendering.reuse import NO_REUSE, Reuse
 from animcli.rendering.schedulers import MAGIC_ANIMATE_SCHEDULE as SCHEDULE
 from animcli.rendering.vae import to_unit
 
@@ -110,6 +112,7 @@ class MagicAnimate:
             lambda frame: picture,
             Guidance.of(preset),
             preset.steps,
+            reuse=Reuse.of(preset, self.unet),
         )
 
     def clips(self, preset: Preset, frames: int) -> list[int]:
@@ -137,7 +140,9 @@ class MagicAnimate:
         what, parts = "loading networks", 4
 
         context.progress(what, 0, parts)
-        text_encoder = load_text_encoder(base / "text_encoder", device, dtype)
+        text_encoder = load_text_encoder(
+            base / "text_encoder", device, dtype, request.loras
+        )
         text = encode_empty_prompt(text_encoder)
         del text_encoder
 
@@ -160,7 +165,9 @@ class MagicAnimate:
             "motion_modules": own / "temporal_attention.safetensors",
             "": base / "unet" / file,
         }
-        unet = load_network(lambda: UNet(self.unet), files, device, dtype)
+        unet = load_network(
+            lambda: UNet(self.unet), files, device, dtype, loras=request.loras
+        )
         context.compile_network(unet)
         context.progress(what, 4, parts)
         return predictor(
@@ -174,6 +181,7 @@ class MagicAnimate:
             request.preset.steps,
             context.memory_plan(self.unet),
             context.on_device,
+            context.reuse(self.unet),
         )
 
 
@@ -198,6 +206,7 @@ def predictor(
     steps: int,
     memory_plan: MemoryPlan = CFG_BATCH_OFF,
     on_device: OnDevice = nullcontext,
+    reuse: Reuse = NO_REUSE,
 ) -> StepFn:
     """Make the denoising function; what doesn't change over the windows of a step is done
     once.
@@ -214,7 +223,7 @@ def predictor(
     controlnet.controlnet_cond_embedding.to(text.device)  # small: it stays on the device
 
     conditions = conditions_of(controlnet, picture, text)
-    calls = WindowCalls(unet, guidance, memory_plan)
+    calls = WindowCalls(unet, guidance, memory_plan, reuse)
 
     def step_fn(step: int, timestep: Tensor, latents: Tensor) -> DenoiseFn:
         guided, time = guidance.works_at(step, steps), timestep.to(text.device)
@@ -232,14 +241,17 @@ def predictor(
             clip = part.to(text)
 
             @cache
-            def half() -> Descent:
+            def half(most: int | None) -> Descent:
                 whole = clip.transpose(0, 1)[None]  # (1, c, f, h, w)
-                return unet.halfway(whole, time, uncond, residuals=steer)
+                return unet.halfway(whole, time, uncond, residuals=steer, most=most)
 
-            def model(clips: Tensor, kv_cache: KVCache) -> Tensor:
-                return unet.rest(half(), kv_cache, rows=len(clips))
+            def model(clips: Tensor, kv_cache: KVCache, deep: Deep | None) -> Tensor:
+                most = None if deep is None else deep.shallow
+                return unet.rest(half(most), kv_cache, rows=len(clips), deep=deep)
 
-            return calls.predict(clip, model, guided=guided, inputs=inputs)
+            return calls.predict(
+                clip, model, step=step, window=window, guided=guided, inputs=inputs
+            )
 
         return predict
 

@@ -7,13 +7,24 @@ parts. Both change frames by no more than rounding.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from torch import Tensor, nn
 
 from animcli.networks.attention import work_in_parts, works_in_parts
-from animcli.rendering.guidance import CFGInputs, Condition, Guidance, ModelFn
+from animcli.networks.unet import Deep
+from animcli.rendering.context import ContextWindow
+from animcli.rendering.guidance import (
+    HALF,
+    CFGInputs,
+    Condition,
+    Guidance,
+    Half,
+    ModelFn,
+    predict_both,
+)
 from animcli.rendering.loading import free_memory, is_out_of_memory
+from animcli.rendering.reuse import NO_REUSE, Reuse, StepCache
 
 
 @dataclass(frozen=True)
@@ -40,12 +51,21 @@ SPLIT_CFG_BATCH: Final = "memory ended: the halves of guidance go in two calls f
 CHUNK_FEED_FORWARD: Final = "memory ended: feed-forward layers work in parts from here on"
 
 
+DeepModelFn: TypeAlias = Callable[[Tensor, Condition, Deep | None], Tensor]
+"""`ModelFn`, with features of an earlier step, or for later ones."""
+
+
 class WindowCalls:
-    """Predictions of one network for windows."""
+    """Predictions of one network for windows, step after step."""
 
     def __init__(
-        self, network: nn.Module, guidance: Guidance, memory_plan: MemoryPlan
+        self,
+        network: nn.Module,
+        guidance: Guidance,
+        memory_plan: MemoryPlan,
+        reuse: Reuse = NO_REUSE,
     ) -> None:
+        self._cache = StepCache(reuse)
         self._network = network
         self._guidance = guidance
         self._memory_plan = memory_plan
@@ -57,25 +77,59 @@ class WindowCalls:
     def predict(
         self,
         part: Tensor,
-        model: ModelFn[Condition],
+        model: "DeepModelFn[Condition]",
         *,
+        step: int,
+        window: ContextWindow,
         guided: bool,
         inputs: CFGInputs[Condition],
     ) -> Tensor:
-        """`Guidance.predict`, in less memory where it ends."""
+        """`Guidance.predict` at a step, in less memory where it ends."""
         if not self._is_warm:
             self._is_warm = True
             if self._guidance.changes:
-                self.predict(part, model, guided=not guided, inputs=inputs)
+                self.predict(
+                    part, model, step=step, window=window, guided=not guided, inputs=inputs
+                )
+
+        def with_deep(clips: Tensor, kv_cache: Condition) -> Tensor:
+            halves = [Half.PLAIN if kv_cache is inputs.uncond else Half.SHOWN]
+            if len(clips) == 2:
+                halves = [Half.PLAIN, Half.SHOWN]
+            return self._cache.through(
+                step, window, halves, lambda deep: model(clips, kv_cache, deep)
+            )
+
         while True:
             seen = inputs if self._cfg_batch else replace(inputs, batched=None)
             try:
-                return self._guidance.predict(part, seen, model, guided=guided)
+                return self._at_step(part, seen, with_deep, step, window, guided=guided)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._spare(guided=guided):
                     raise
             # Only here are the tensors of the failed call gone, with its error.
             free_memory(part.device)
+
+    def _at_step(
+        self,
+        part: Tensor,
+        inputs: CFGInputs[Condition],
+        model: ModelFn[Condition],
+        step: int,
+        window: ContextWindow,
+        *,
+        guided: bool,
+    ) -> Tensor:
+        """`Guidance.predict`, without the unconditional half where that is reused."""
+        guidance, cache = self._guidance, self._cache
+        if not guided or cache.reuse.unconditional == 1 or HALF.get() is not None:
+            return guidance.predict(part, inputs, model, guided=guided)
+        if (gap := cache.gap(step, window)) is not None:
+            shown = guidance.predict(part, inputs, model, guided=False)
+            return guidance.combine(shown - gap, shown)
+        plain, shown = predict_both(part, inputs, model)
+        cache.gaps[window.frames] = shown - plain
+        return guidance.combine(plain, shown)
 
     def _spare(self, *, guided: bool) -> bool:
         """Plan with less; whether there was anything left to save."""

@@ -51,7 +51,9 @@ from animcli.rendering.loading import (
 )
 from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.noise import clip_noise
+from animcli.rendering.preview import Watch, watch_by
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
+from animcli.rendering.reuse import NO_REUSE, Reuse, Sources
 from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
 from animcli.rendering.vae import VAE_SCALE, Autoencoder
 
@@ -122,8 +124,12 @@ def denoise_by(
     predict_all: PredictAll,
     cut: WindowsFn,
     done: int = 0,
+    watch: Watch | None = None,
 ) -> Iterator[Tensor]:
-    """The same by whoever predicts all windows of a step."""
+    """The same by whoever predicts all windows of a step.
+
+    watch: told what is predicted.
+    """
     for step in range(done, len(scheduler.timesteps)):
         seen = scheduler.scale_model_input(latents, step)
         blend, windows = Blend(latents), cut(step)
@@ -136,6 +142,8 @@ def denoise_by(
                 f"{len(scheduler.timesteps)}",
                 OVERFLOW,
             )
+        if watch is not None:
+            watch(step, seen, prediction)
         latents = scheduler.step(prediction, step, latents)
         yield latents
 
@@ -150,6 +158,8 @@ def sample(
     device: torch.device = CPU,
     begin: int = 0,
     guidance: Guidance | None = None,
+    reuse: Reuse = NO_REUSE,
+    watch: Watch | None = None,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
@@ -159,7 +169,10 @@ def sample(
     begin: steps that are left out; then `noise` gives the latents as they are before the
         first of the others, and they are used as they are.
     guidance: where its halves may be predicted apart.
+    reuse: as `step_fn` works; what it takes to go on with it is kept as well.
+    watch: told what is predicted.
     """
+    cut = reuse.cut(cut)
     if split.is_capturing():
         with torch.inference_mode():
             raise split.Captured(split.Prepared(step_fn(), scheduler.timesteps, cut))
@@ -180,10 +193,15 @@ def sample(
             predict_all = one_by_one(keep.watched(step_fn()), scheduler.timesteps)
         else:
             predict_all = split.predicted_elsewhere(others, guidance, steps)
+        sources = Sources(reuse, predict_all) if reuse.is_on else None
+        if sources is not None and kept is not None:
+            progress("working out again what is reused", done, steps)
+            sources.recall(kept, done, cut, device)
         latents = latents.to(device)
         progress("denoising", done, steps)  # so that the first step's time is known
         begun = time.perf_counter() - seconds
-        for less_noisy in denoise_by(latents, scheduler, predict_all, cut, done):
+        predicted = sources or predict_all
+        for less_noisy in denoise_by(latents, scheduler, predicted, cut, done, watch):
             latents, done = less_noisy, done + 1
             spent = time.perf_counter() - begun
             arrays = {
@@ -192,6 +210,8 @@ def sample(
                 "seconds": np.asarray(spent),
                 "latents": latents.cpu().numpy(),
             }
+            if sources is not None and done < steps:
+                arrays |= sources.memory(done)
             keep.save(arrays | scheduler.state_dict())
             progress("denoising", done, steps)
     return latents.cpu()
@@ -304,6 +324,19 @@ class DenoisingContext:
             in_parts = (2 if cfg_batch else 1) * window > USABLE * free
         return MemoryPlan(cfg_batch, in_parts, preset.compiled, self.request.note)
 
+    def reuse(self, config: UNetConfig) -> Reuse:
+        """Features that steps take from those before them."""
+        preset = self.request.preset
+        begin = 0 if self.request.start is None else preset.skipped_steps
+        return Reuse.of(preset, config, begin)
+
+    def watch(self, scheduler: Scheduler, first: Tensor | None = None) -> Watch | None:
+        """Preview of how far the latents are, on top of `first` (c, h, w) if given."""
+        preview = self.request.preview
+        if preview is None:
+            return None
+        return watch_by(preview, scheduler, self.dtype, first)
+
     def compile_network(self, network: nn.Module) -> None:
         """Compile the blocks of the network, if the preset wants that."""
         if self.request.preset.compiled:
@@ -360,6 +393,8 @@ def render_clip(
             device,
             begin,
             context.guidance if preset.cfg_batch == "off" or device.type == "cpu" else None,
+            context.reuse(config),
+            context.watch(scheduler),
         )
     latents = interpolate(latents, chosen, preset.interpolation)
 

@@ -4,13 +4,13 @@ Everything that is the same for all renderers (segments, resuming, the lossless 
 the cache, encoding, sound) happens outside, in the render stage.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from animcli.errors import PresetError
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
+
+if TYPE_CHECKING:  # torch takes seconds
+    from animcli.weights.lora import Lora
 
 Progress = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, of how much), for the progress line."""
@@ -55,6 +58,17 @@ Offload = Literal["auto", "none", "networks", "blocks", "layers"]
 layers of the large one; `auto` is what the device's memory wants."""
 
 
+@dataclass(frozen=True)
+class Preview:
+    """A small picture of a render that isn't done, renewed while it denoises.
+
+    path: of the PNG. taesd: folder of the decoder, or None for a matrix of colours.
+    """
+
+    path: Path
+    taesd: Path | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class RenderRequest:
     """One picture, one motion, and how.
@@ -73,6 +87,10 @@ class RenderRequest:
     device: `cuda`, `cuda:1`, `mps` or `cpu`.
     start: frames to start from instead of noise, `(h, w, 3)` uint8 RGB at the size of the
         result, for the fraction of the steps that the preset's `strength` says.
+    original: the reference as it was given, `(h, w, 3)` uint8 RGB of any size, for CLIP
+        where it saw whole pictures in training; None stands for `reference`.
+    loras: added to the weights of the networks, in this order.
+    preview: where to show what comes, and how.
     note: told what a user should know of that happened on the way.
     offload: what leaves the device meanwhile; on a CPU there is nowhere to go.
     footage: the driving video's own frames, one for each of the result, `(h, w, 3)` uint8
@@ -95,6 +113,9 @@ class RenderRequest:
     device: str
     offload: Offload = "auto"
     start: FrameFn | None = None
+    original: NDArray[np.uint8] | None = None
+    loras: "Sequence[Lora]" = ()
+    preview: Preview | None = None
     note: Callable[[str], None] = lambda line: None
     footage: FrameFn | None = None
     source_motion: PoseSequence | None = None

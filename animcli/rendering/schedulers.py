@@ -166,6 +166,20 @@ class Scheduler:
         """`latents` as the network wants to see them at a step."""
         return self._scheduler.scale_model_input(latents, self.timesteps[step])
 
+    def clean(self, seen: Tensor, prediction: Tensor, step: int) -> Tensor:
+        """The clean latents that a prediction stands for, (frames, c, h, w).
+
+        seen: what `scale_model_input` gave.
+        """
+        signal = self._scheduler.alphas_cumprod[round(float(self.timesteps[step]))]
+        signal = signal.to(seen)
+        kind = self._scheduler.config.prediction_type
+        if kind == "sample":
+            return prediction
+        if kind == "v_prediction":
+            return signal.sqrt() * seen - (1 - signal).sqrt() * prediction
+        return (seen - (1 - signal).sqrt() * prediction) / signal.sqrt()
+
     def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
         """The latents (frames, c, h, w) after one step."""
         noise: dict[str, object] = {}

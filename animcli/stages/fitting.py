@@ -113,11 +113,32 @@ def placement(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Place
     )
 
 
+def lanczos(pixels: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture `(h, w, channels)` at `size` by Pillow's filter of that name."""
+    from PIL import Image
+
+    channels = [
+        Image.fromarray(np.ascontiguousarray(pixels[..., each]))
+        for each in range(pixels.shape[2])  # or colours would be weighed by alpha
+    ]
+    return np.dstack(
+        [np.asarray(x.resize(size, Image.Resampling.LANCZOS)) for x in channels]
+    )
+
+
 def fit_picture(
-    pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit, *, black: bool = False
+    pixels: NDArray[np.uint8],
+    size: tuple[int, int],
+    fit: Fit,
+    *,
+    black: bool = False,
+    by_lanczos: bool = False,
 ) -> NDArray[np.uint8]:
     """A picture `(h, w, channels)` at `size`; room beside it continues its border, or is
-    black."""
+    black.
+
+    by_lanczos: scale with Pillow's filter, as diffusers does; nothing to `Fit.COVER`.
+    """
     import cv2
 
     if fit is Fit.COVER:
@@ -125,9 +146,12 @@ def fit_picture(
     source = (pixels.shape[1], pixels.shape[0])
     at = placement(source, size, fit)
     width, height = (round(s * side) for s, side in zip(at.scale, source, strict=True))
-    # Averages where it gets smaller, so that fine patterns don't turn into others.
-    smooth = cv2.INTER_AREA if width < source[0] else cv2.INTER_CUBIC
-    scaled = cv2.resize(pixels, (width, height), interpolation=smooth)
+    if by_lanczos:
+        scaled = lanczos(pixels, (width, height))
+    else:
+        # Averages where it gets smaller, so that fine patterns don't turn into others.
+        smooth = cv2.INTER_AREA if width < source[0] else cv2.INTER_CUBIC
+        scaled = np.asarray(cv2.resize(pixels, (width, height), interpolation=smooth))
     cut = scaled[max(-at.top, 0) :, max(-at.left, 0) :][: size[1], : size[0]]
     top, left = max(at.top, 0), max(at.left, 0)
     bottom, right = size[1] - top - cut.shape[0], size[0] - left - cut.shape[1]

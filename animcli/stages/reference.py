@@ -29,6 +29,7 @@ class FitPicture:
     the picture hides.
 
     size: `(width, height)`, multiples of 8; None keeps the picture's own.
+    by_lanczos: see `fit_picture`.
     """
 
     name: ClassVar[str] = "fit-picture"
@@ -40,6 +41,7 @@ class FitPicture:
     picture: Source
     size: tuple[int, int] | None = None
     fit: Fit = Fit.PAD
+    by_lanczos: bool = False
 
     def inputs(self) -> Mapping[str, Source]:
         return {"picture": self.picture}
@@ -65,7 +67,7 @@ class FitPicture:
             own = (alpha.shape[1], alpha.shape[0])
             if self.fit is Fit.PAD and (line := of_another_shape(own, self.size)):
                 context.warn(f"{display_name(self.picture)}: {line}")
-            pixels = fit_picture(pixels, self.size, self.fit)
+            pixels = fit_picture(pixels, self.size, self.fit, by_lanczos=self.by_lanczos)
         with atomic_path(context.out) as part:
             write_picture(part, pixels)
 

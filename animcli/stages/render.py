@@ -27,10 +27,14 @@ from animcli.stages.retarget import RetargetStage
 from animcli.video.ssim import motion_bucket
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from animcli.pose.partial import MovingPart
     from animcli.pose.sequence import PoseSequence
     from animcli.rendering.cost import Cost
     from animcli.rendering.renderer import Offload
+    from animcli.weights.lora import Lora
 
 
 DEFAULT_FRAMES: Final = 16
@@ -70,6 +74,8 @@ class RenderStage:
     only: the part of the body that moves. speed: of the motion; 2 takes half of the time.
     footage: the driving video itself, for renderers that look at its faces, its background,
         or at all of it.
+    preview: a PNG that shows what comes while it denoises, and is gone afterwards.
+    taesd: folder of the decoder for it; None shows colours only.
     """
 
     name: ClassVar[str] = "render"
@@ -97,6 +103,8 @@ class RenderStage:
     only: MovingPart = "all"
     speed: Fraction = Fraction(1)
     footage: Path | None = None
+    preview: Path | None = None
+    taesd: Path | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -121,7 +129,12 @@ class RenderStage:
     @property
     def picture(self) -> FitPicture:
         """The reference at the size of the result."""
-        return FitPicture(self.reference, self.size, self.fit)
+        return FitPicture(self.reference, self.size, self.fit, self.as_published)
+
+    @property
+    def as_published(self) -> bool:
+        """True if pictures are brought to size as Animate Anyone's weights know them."""
+        return self.preset.renderer == "animate-anyone"
 
     @property
     def fitted_motion(self) -> Source | None:
@@ -148,6 +161,8 @@ class RenderStage:
 
     def inputs(self) -> Mapping[str, Source]:
         sources: dict[str, Source] = {"reference": self.picture}
+        if self.as_published:
+            sources["original"] = self.reference
         if (motion := self.fitted_motion) is not None:
             sources.update(pose=self.reference_pose, motion=motion)
         if (control := self.fitted_control) is not None:
@@ -162,6 +177,8 @@ class RenderStage:
                 sources["source"] = self.motion
         if (words := self.words) is not None:
             sources["words"] = words
+        for number, (file, _) in enumerate(self.preset.loras):
+            sources[lora_input(number)] = Path(file)
         return sources
 
     @property
@@ -200,10 +217,13 @@ class RenderStage:
         }
         if self.start is None:
             heard.pop("strength", None)
+        if "lora" in heard:  # files are inputs
+            heard["lora"] = [weight for _, weight in self.preset.loras]
         revision = renderer_entry(self.preset.renderer).revision
         settings = {**settings_of(self), "preset": heard, "renderer_revision": revision}
         settings["device"] = self.device.partition(":")[0]  # not which of several
-        del settings["offload"]  # which changes no bit
+        for changes_no_bit in ("offload", "preview", "taesd"):
+            settings.pop(changes_no_bit, None)
         settings.pop("footage", None)  # an input, where there is one
         return settings
 
@@ -240,6 +260,7 @@ class RenderStage:
         from animcli.pose.io_pose import read_pose
         from animcli.rendering.renderer import (
             Conditioning,
+            Preview,
             RenderRequest,
             load_renderer,
             renderer_entry,
@@ -292,6 +313,9 @@ class RenderStage:
             device=self.device,
             offload=self.offload,
             start=start,
+            loras=self.loras(context),
+            original=self.original(context),
+            preview=Preview(self.preview, self.taesd) if self.preview else None,
             note=context.warn,
             footage=driving.footage if driving else None,
             source_motion=driving.motion if driving else None,
@@ -309,6 +333,27 @@ class RenderStage:
         renderer = load_renderer(self.preset.renderer)
         source = renderer.prepare(request, checkpoint, context.progress)
         make_frames(context, "rendering", source, frames, self.size, rate)
+        if self.preview is not None:
+            self.preview.unlink(missing_ok=True)
+
+    def original(self, context: RunContext) -> NDArray[np.uint8] | None:
+        """The reference as it was given, for renderers whose CLIP sees all of it."""
+        from animcli.video.images import read_picture
+
+        if not self.as_published:
+            return None
+        return read_picture(context.inputs["original"]).pixels
+
+    def loras(self, context: RunContext) -> list[Lora]:
+        """The LoRA files and their weights."""
+        if not self.preset.loras:
+            return []
+        from animcli.weights.lora import Lora
+
+        return [
+            Lora(context.inputs[lora_input(number)], weight)
+            for number, (_, weight) in enumerate(self.preset.loras)
+        ]
 
     def cost(self, frames: int, weights: Mapping[str, Path] | None = None) -> Cost | None:
         """Cost of so many frames, if the renderer denoises.
@@ -378,6 +423,11 @@ class RenderStage:
                 f"the renderer {name} wants a motion or a DensePose video",
                 "--motion densepose.mp4",
             )
+
+
+def lora_input(number: int) -> str:
+    """Name of a LoRA among the inputs, from 0."""
+    return f"lora{number}"
 
 
 def moves_of(

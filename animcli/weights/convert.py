@@ -55,8 +55,8 @@ WRAPPINGS = ("ema", "state_dict", "model")
 
 
 BOOKKEEPING = re.compile(
-    r"(pytorch_lightning|lightning|lightning_fabric|omegaconf|numpy|typing)\.[\w.]+"
-    r"|argparse\.Namespace|pathlib\.\w+|builtins\.(dict|list|set|int|float)"
+    r"argparse\.Namespace"  # its command line
+    r"|numpy(\._?core\.multiarray\.scalar|\.dtype|\.dtypes\.\w+)"  # its counters, losses
 )
 """Contents of training files beside their tensors: callbacks, settings, counters."""
 

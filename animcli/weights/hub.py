@@ -85,6 +85,15 @@ def in_cache(entry: CatalogEntry, hub: Hub) -> Fetched | None:
     return Fetched(paths, snapshot.name, digests)
 
 
+def snapshot_in_cache(hub: Hub) -> Path | None:
+    """The newest snapshot of any revision of a repository in the hub's cache."""
+    from huggingface_hub import constants
+
+    name = f"models--{hub.repository.replace('/', '--')}"
+    found = Path(constants.HF_HUB_CACHE, name, "snapshots").glob("*/")
+    return max(found, key=lambda folder: folder.stat().st_mtime, default=None)
+
+
 def download(url: str, size: int, path: Path, what: str, progress: Progress) -> None:
     """Get a file of `size` bytes; what an earlier attempt left beside it isn't got again.
 
@@ -145,9 +154,11 @@ def telling(
     try:
         yield
     except errors.OfflineModeIsEnabled as error:
+        there = snapshot_in_cache(hub)
+        otherwise = f"anim weights import {entry.name} {there}" if there else by_hand(entry)
         raise WeightsError(
             f"HF_HUB_OFFLINE is set, and the hub's cache here lacks files of {hub}",
-            f"unset it, or {by_hand(entry)}",
+            f"unset it, or {otherwise}",
         ) from error
     except errors.GatedRepoError as error:
         page = f"{constants.ENDPOINT}/{hub.repository}"

@@ -23,6 +23,7 @@ from animcli.presets import (
     FOLLOWING,
     IP_ADAPTER,
     OWN,
+    PUBLISHED_SYSTEMS,
     REPLACE,
     WAN,
     WINDOWED,
@@ -81,8 +82,8 @@ KEYS = """
 Those marked ° are for renderers that denoise. The other marks: ¹ Cinemo; ² what follows a
 skeleton or DensePose in windows; ³ what denoises in windows; ⁴ animcli's own networks; ⁵
 what hears a prompt; ⁶ IP-Adapter's; ⁷ ControlNet's; ⁸ Wan's; ⁹ wan-animate-replace; ᶜ
-cutout. Other renderers ignore them in variables and in `anim.toml`, and refuse them as
-flags and in a preset.
+cutout; ᴾ Animate Anyone, MagicAnimate and Cinemo. Other renderers ignore them in variables
+and in `anim.toml`, and refuse them as flags and in a preset.
 
 | key | default | is |
 |---|---|---|
@@ -98,6 +99,7 @@ MARKS = {
     WAN: "⁸",
     REPLACE: "⁹",
     CUTOUT: "ᶜ",
+    PUBLISHED_SYSTEMS: "ᴾ",
 }
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from split_stand_ins import CUT, FRAMES, GUIDANCE, STEPS, latents
 
-from animcli.batch.here import Here, Seat
+from animcli.batch.here import Here, Seat, seats_on
 from animcli.batch.pool import Pool
-from animcli.cli.main import main
+from animcli.cli.main import main, parse_line
+from animcli.errors import DeviceError
 from animcli.rendering.split import predicting
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -57,6 +58,57 @@ def test_a_slot_that_dies_costs_no_bit(
     slots = pool(tmp_path, 2)
     assert torch.equal(split_latents(slots), latents())
     assert slots.losses == 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_latents_of_several_named_devices_are_those_of_one(
+    count: int, tmp_path: Path
+) -> None:
+    seats = seats_on(["cpu"] * count)
+    assert len(seats) == count
+    engine = Here("split_stand_ins:work", seats, tmp_path / "logs")
+    slots = Pool(engine, {"do": "help", "folder": str(tmp_path)}, tmp_path / "exchange")
+    assert torch.equal(split_latents(slots), latents())
+
+
+def test_cards_are_counted_among_those_that_the_process_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert [seat.gpu for seat in seats_on(["cuda:1", "cuda:0"])] == ["5", "3"]
+    with pytest.raises(DeviceError, match="no device cuda:2: there are 2"):
+        seats_on(["cuda:0", "cuda:2"])
+
+
+def test_several_devices_on_the_line_are_slots_and_each_sees_its_own() -> None:
+    words = ["render", "ref.png", "--motion", "a.pose", "--device", "cuda:1,cuda:0"]
+    (request,) = parse_line(words).commands
+    assert request.split.devices == ("cuda:1", "cuda:0")
+    assert request.overrides["device"] == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("render ref.png -m a.pose --device cpu,cpu --slots 2", "says already where"),
+        ("render ref.png -m a.pose --device cpu,cuda:0", "device is one of"),
+        ("extract-pose a.mp4 --device cuda:0,cuda:1", "several devices are for one long"),
+        (
+            "render ref.png -m a.pose --preset tiny --deep-interval 2 --slots 2",
+            "--slots: steps that reuse something of those before can't be split",
+        ),
+    ],
+)
+def test_devices_that_can_t_be_shared_are_refused(
+    words: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.slow  # every prediction takes a second, on purpose

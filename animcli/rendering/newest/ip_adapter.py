@@ -328,7 +328,14 @@ def predictor(
                     return said
                 return said.unflatten(0, (rows, frames)).transpose(1, 2)
 
-            return calls.predict(part.to(text), ask, guided=guided, inputs=inputs)
+            return calls.predict(
+                part.to(text),
+                lambda clips, looks, _: ask(clips, looks),
+                step=step,
+                window=window,
+                guided=guided,
+                inputs=inputs,
+            )
 
         return predict
 

@@ -81,3 +81,18 @@ def test_cuda_that_was_asked_for_and_does_not_run_is_an_error_about_the_detector
 def test_another_kind_of_device_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="not on mps"):
         OnnxNetwork(tmp_path / "model.onnx", "mps", 1)
+
+
+def test_auto_on_a_cpu_although_built_for_cuda_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from animcli.cli.config import Options
+    from animcli.cli.extract import detector_note
+
+    monkeypatch.setattr(onnx, "built_for_cuda", lambda: True)
+    monkeypatch.setattr(onnx, "best_onnx_device", lambda: "cpu")
+    note = detector_note(Options(detector="dwpose"))
+    assert note.startswith("dwpose runs on the CPU: ONNX Runtime's CUDA doesn't work")
+    assert detector_note(Options(detector="dwpose", detector_device="cpu")) == ""
+    monkeypatch.setattr(onnx, "best_onnx_device", lambda: "cuda")
+    assert detector_note(Options(detector="dwpose")) == ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from animcli.errors import DeviceError, PresetError, WeightsError
+from animcli.rendering import pipeline
 from animcli.rendering.loading import load_autoencoder
 from animcli.rendering.renderer import FrameFn, RenderRequest
 from animcli.rendering.vae import Autoencoder, to_shown
@@ -232,3 +233,22 @@ def test_key_frames_are_started_from_their_own_frames(weights: dict[str, Path]) 
 
     render(replace(asked, start=watched))
     assert seen == [0, 2, 4]
+
+
+def test_clip_sees_the_picture_as_it_was_given(weights: dict[str, Path]) -> None:
+    asked = request(weights, 2)
+    same = replace(asked, original=asked.reference)
+    assert np.array_equal(render(same), render(asked))
+    wider = np.hstack([asked.reference, asked.reference[:, :40]])
+    assert not np.array_equal(render(replace(asked, original=wider)), render(asked))
+
+
+def test_no_room_for_the_autoencoder_is_told_with_what_to_do(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(pipeline, "load_autoencoder", full)
+    with pytest.raises(DeviceError, match="out of memory while loading the autoencoder"):
+        render(request(weights, 2))

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from animcli.errors import DeviceError, UsageError
 from animcli.networks.unet import MotionUNet
 from animcli.presets import Preset
+from animcli.rendering import cinemo, vae
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.vae import Autoencoder
 
 SIZE = (40, 32)  # multiples of 8, and of no more
 PRESET = Preset(
@@ -250,3 +252,25 @@ def test_not_even_one_frame_is_an_error_with_a_way_out(
     Cramped(monkeypatch, fits=0)
     with pytest.raises(DeviceError, match="out of memory while decoding"):
         render(long)
+
+
+def test_a_picture_is_encoded_in_full_and_decoded_in_half_precision(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[str, torch.dtype]] = []
+
+    class Watched(Autoencoder):
+        def encode(self, picture: NDArray[np.uint8]) -> torch.Tensor:
+            used.append(("encode", next(self.network.parameters()).dtype))
+            return super().encode(picture)
+
+        def decode(self, latents: torch.Tensor) -> torch.Tensor:
+            used.append(("decode", next(self.network.parameters()).dtype))
+            return super().decode(latents)
+
+    monkeypatch.setattr(cinemo, "Autoencoder", Watched)
+    monkeypatch.setattr(vae, "Autoencoder", Watched)
+    monkeypatch.setattr(cinemo, "vae_dtype", lambda device, dtype: torch.bfloat16)
+    render(request(weights, 2))
+    half = [("decode", torch.bfloat16)] * 2
+    assert used == [("encode", torch.float32), *half]

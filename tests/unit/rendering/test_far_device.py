@@ -1,18 +1,16 @@
 """Whole renders on a second device, which never meets tensors of the first."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import test_cinemo
-import test_magic_animate
 import torch
 from builders import tiny_renders
 from builders.far_device import FAR, FarTensor, two_devices
-from builders.tiny_cinemo import write_tiny_cinemo
-from builders.tiny_networks import write_tiny_magic_weights, write_tiny_weights
+from builders.tiny_systems import draw, system
 from numpy.typing import NDArray
 
 from animcli.presets import Preset
@@ -21,6 +19,10 @@ from animcli.rendering.context import ContextWindow
 from animcli.rendering.renderer import Offload, RenderRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+
+
+Drawn = Callable[..., NDArray[np.uint8]]
+"""(request, and a checkpoint if there is one) -> its frames."""
 
 
 @pytest.fixture
@@ -53,24 +55,16 @@ def test_mixing_devices_raises_as_cuda_does() -> None:
         there.numpy()
 
 
-def render(name: str, folder: Path, **changes: object) -> tuple[RenderRequest, object]:
+def render(name: str, folder: Path, **changes: object) -> tuple[RenderRequest, Drawn]:
     """A request, and what renders it."""
     preset_changes = {
         key: value for key, value in changes.items() if key in Preset.__dataclass_fields__
     }
     rest = {key: value for key, value in changes.items() if key not in preset_changes}
-    if name == "animate-anyone":
-        asked, draw = (
-            tiny_renders.request(write_tiny_weights(folder), 11),
-            tiny_renders.render,
-        )
-    elif name == "magic-animate":
-        weights = write_tiny_magic_weights(folder)
-        asked, draw = test_magic_animate.request(weights, 11), test_magic_animate.render
-    else:
-        asked, draw = test_cinemo.request(write_tiny_cinemo(folder), 7), test_cinemo.render
-    preset = replace(asked.preset, **{"steps": 2, "dtype": "float32", **preset_changes})
-    return replace(asked, preset=preset, **rest), draw
+    usual = {"steps": 2, "dtype": "float32"}
+    frames = 7 if name == "cinemo" else 11
+    renderer, asked = system(name, folder, frames, **{**usual, **preset_changes})
+    return replace(asked, **rest), partial(draw, renderer)
 
 
 CASES = [
@@ -78,6 +72,9 @@ CASES = [
     ("animate-anyone", {"cfg_batch": "on", "sampler": "dpmpp-2m"}),
     ("animate-anyone", {"sampler": "unipc", "guidance_rescale": 0.7, "windows": "moving"}),
     ("animate-anyone", {"keyframe_interval": 2, "sampler": "lcm", "guidance_stop": 0.4}),
+    ("animate-anyone", {"deep_interval": 2, "deep_branch": 1, "guidance_interval": 2}),
+    ("tiny", {"cfg_batch": "off"}),
+    ("tiny", {"cfg_batch": "on", "noise": "shared"}),
     ("magic-animate", {"cfg_batch": "off"}),
     ("magic-animate", {"cfg_batch": "on", "sampler": "euler"}),
     ("cinemo", {"decoder": "temporal", "prompt": "hop"}),
@@ -91,15 +88,15 @@ def test_a_whole_render_never_mixes_devices_and_gives_the_same_frames(
     name: str, changes: dict[str, object], offload: Offload, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    asked, draw = render(name, tmp_path, **changes)
-    expected = draw(asked)
-    found = far_frames(monkeypatch, replace(asked, device="cuda", offload=offload), draw)
+    asked, drawn = render(name, tmp_path, **changes)
+    expected = drawn(asked)
+    found = far_frames(monkeypatch, replace(asked, device="cuda", offload=offload), drawn)
     # A kernel may be another one for a tensor that says it is elsewhere.
     np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)
 
 
 def far_frames(
-    monkeypatch: pytest.MonkeyPatch, asked: RenderRequest, draw: object
+    monkeypatch: pytest.MonkeyPatch, asked: RenderRequest, drawn: Drawn
 ) -> NDArray[np.uint8]:
     """The frames of a request on the second device; all windows were predicted there."""
     devices: set[torch.device] = set()
@@ -113,7 +110,7 @@ def far_frames(
     with two_devices() as open_device:
         for module in (pipeline, cinemo):
             monkeypatch.setattr(module, "open_device", open_device)
-        frames = draw(asked)
+        frames = drawn(asked)
     assert devices == {FAR}
     return frames
 
@@ -121,11 +118,11 @@ def far_frames(
 def test_a_motion_is_taken_on_the_second_device_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, draw = render("cinemo", tmp_path, prompt="hop")
+    asked, drawn = render("cinemo", tmp_path, prompt="hop")
     clip = np.random.default_rng(3).integers(0, 256, (7, *asked.reference.shape), np.uint8)
     asked = replace(asked, control=lambda span: iter(clip[span.start : span.stop]))
-    expected = draw(asked)
-    found = far_frames(monkeypatch, replace(asked, device="cuda"), draw)
+    expected = drawn(asked)
+    found = far_frames(monkeypatch, replace(asked, device="cuda"), drawn)
     np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)
 
 
@@ -133,14 +130,14 @@ def test_a_motion_is_taken_on_the_second_device_too(
 def test_a_render_that_was_stopped_there_goes_on_with_the_same_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    asked, draw = render("animate-anyone", tmp_path, sampler="dpmpp-2m", steps=3)
+    asked, drawn = render("animate-anyone", tmp_path, sampler="dpmpp-2m", steps=3)
     asked = replace(asked, device="cuda")
-    whole = far_frames(monkeypatch, asked, draw)
+    whole = far_frames(monkeypatch, asked, drawn)
     kept = tiny_renders.Kept(saves=stop)
     with two_devices() as open_device:
         monkeypatch.setattr(pipeline, "open_device", open_device)
         with pytest.raises(KeyboardInterrupt):
-            tiny_renders.render(asked, kept)
+            drawn(asked, kept)
         assert kept.arrays is not None
         assert int(kept.arrays["done"]) == stop
-        assert np.array_equal(tiny_renders.render(asked, kept), whole)
+        assert np.array_equal(drawn(asked, kept), whole)

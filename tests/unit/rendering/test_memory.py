@@ -11,8 +11,9 @@ from animcli.networks import attention
 from animcli.networks.attention import FeedForward, works_in_parts
 from animcli.networks.unet import KVCache, UNet
 from animcli.rendering import memory
+from animcli.rendering.context import ContextWindow
 from animcli.rendering.guidance import CFGInputs, Guidance
-from animcli.rendering.memory import MemoryPlan, WindowCalls
+from animcli.rendering.memory import DeepModelFn, MemoryPlan, WindowCalls
 
 PART = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 VIEWS = CFGInputs({"plain": None}, {"shown": None}, {"both": None})  # type: ignore[dict-item]
@@ -26,7 +27,7 @@ class Card:
         self.fits = fits
         self.calls: list[tuple[int, str]] = []
 
-    def ask(self, clips: Tensor, kv_cache: KVCache) -> Tensor:
+    def ask(self, clips: Tensor, kv_cache: KVCache, deep: None = None) -> Tensor:
         self.calls.append((len(clips), *kv_cache))
         in_parts = any(
             module.rows
@@ -53,6 +54,12 @@ def network(monkeypatch: pytest.MonkeyPatch) -> nn.Module:
 
 
 EXPECTED = PART * 2 + 2.5 * (PART * 3 - PART * 2)
+
+
+def predict(windows: WindowCalls, ask: DeepModelFn[KVCache]) -> Tensor:
+    """The guided prediction for PART, as the only window of the first step."""
+    window = ContextWindow(tuple(range(len(PART))), (1.0,) * len(PART))
+    return windows.predict(PART, ask, step=0, window=window, guided=True, inputs=VIEWS)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +89,12 @@ def test_less_is_tried_until_it_fits_and_is_remembered(
     windows = WindowCalls(
         network, Guidance(2.5), MemoryPlan(cfg_batch=True, warn=said.append)
     )
-    found = windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
+    found = predict(windows, card.ask)
     torch.testing.assert_close(found, EXPECTED)
     assert card.calls == calls
     assert said == notes
     before = len(card.calls)
-    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
+    predict(windows, card.ask)
     assert len(card.calls) - before == (2 if notes else 1)  # the first try fits now
 
 
@@ -95,17 +102,17 @@ def test_where_nothing_is_left_to_save_the_error_comes_up(network: nn.Module) ->
     card = Card(network, lambda rows, parts: False)
     windows = WindowCalls(network, Guidance(2.5), MemoryPlan(cfg_batch=True))
     with pytest.raises(torch.OutOfMemoryError):
-        windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
+        predict(windows, card.ask)
     assert len(card.calls) == 3
 
 
 def test_other_errors_are_not_tried_again(network: nn.Module) -> None:
-    def broken(clips: Tensor, kv_cache: KVCache) -> Tensor:
+    def broken(clips: Tensor, kv_cache: KVCache, deep: None) -> Tensor:
         raise RuntimeError("device-side assert triggered")
 
     windows = WindowCalls(network, Guidance(2.5), MemoryPlan(cfg_batch=True))
     with pytest.raises(RuntimeError, match="assert"):
-        windows.predict(PART, broken, guided=True, inputs=VIEWS)
+        predict(windows, broken)
 
 
 def test_a_network_that_is_to_be_warm_meets_all_shapes_in_the_first_window(
@@ -114,9 +121,9 @@ def test_a_network_that_is_to_be_warm_meets_all_shapes_in_the_first_window(
     card = Card(network, lambda rows, parts: True)
     interval = Guidance(2.5, stop=0.8)
     windows = WindowCalls(network, interval, MemoryPlan(cfg_batch=True, warm=True))
-    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
+    predict(windows, card.ask)
     assert card.calls == [(1, "shown"), (2, "both")]
-    windows.predict(PART, card.ask, guided=True, inputs=VIEWS)
+    predict(windows, card.ask)
     assert card.calls[2:] == [(2, "both")]
 
 

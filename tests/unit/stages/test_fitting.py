@@ -146,3 +146,14 @@ def test_a_fitted_picture_says_what_is_room_beside_it(
     shown[16:48] = 255
     np.testing.assert_array_equal(alpha, shown)
     assert (read_picture(fitted).pixels == 90).all()
+
+
+def test_lanczos_is_pillows_and_no_colour_is_weighed_by_alpha() -> None:
+    from PIL import Image
+
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 4), np.uint8)
+    fitted = fit_picture(picture, (32, 32), Fit.CROP, by_lanczos=True)
+    colours = Image.fromarray(np.ascontiguousarray(picture[..., :3]))
+    scaled = np.asarray(colours.resize((48, 32), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(fitted[..., :3], scaled[:, 8:40])
+    assert not np.array_equal(fitted, fit_picture(picture, (32, 32), Fit.CROP))

@@ -23,6 +23,7 @@ from animcli.errors import InputError, PresetError, StorageError, UsageError
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.draw import draw_pose
 from animcli.pose.io_pose import read_pose, write_pose
+from animcli.presets import Preset
 from animcli.rendering.renderer import RENDERERS, RendererEntry, RenderRequest
 from animcli.stages.extract import ExtractStage
 from animcli.stages.frames import SEGMENT, open_frames
@@ -312,3 +313,30 @@ def test_a_picture_without_a_person_is_named_as_the_user_knows_it(
     write_picture(dark, np.zeros((96, 64, 3), np.uint8))
     with pytest.raises(InputError, match=r"dark\.png: found 0 persons"):
         executor(tmp_path).make(gradient_render(dark, motion))
+
+
+def test_loras_count_by_content_and_weight_and_a_preview_not_at_all(
+    tmp_path: Path, reference: Path, motion: Path
+) -> None:
+    preset = Preset("p", renderer="animate-anyone", lora="style.safetensors:0.5,b.sft")
+    stage = RenderStage(reference, motion, preset)
+    inputs = stage.inputs()
+    assert (inputs["lora0"], inputs["lora1"]) == (Path("style.safetensors"), Path("b.sft"))
+    renamed = replace(stage, preset=replace(preset, lora="c.safetensors:0.5,d.sft"))
+    assert renamed.settings() == stage.settings()
+    weaker = replace(stage, preset=replace(preset, lora="style.safetensors:0.4,b.sft"))
+    assert weaker.settings() != stage.settings()
+    shown = replace(stage, preview=tmp_path / "p.png", taesd=tmp_path)
+    assert shown.settings() == stage.settings()
+    assert shown.inputs().keys() == inputs.keys()
+
+
+def test_animate_anyone_gets_the_picture_as_it_was_given_too(
+    reference: Path, motion: Path
+) -> None:
+    stage = RenderStage(reference, motion, Preset("p", renderer="animate-anyone"))
+    assert stage.inputs()["original"] == reference
+    assert stage.picture.by_lanczos
+    other = RenderStage(reference, motion, Preset("p", renderer="cutout"))
+    assert "original" not in other.inputs()
+    assert not other.picture.by_lanczos

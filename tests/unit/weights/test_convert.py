@@ -264,11 +264,19 @@ def test_bookkeeping_of_a_training_run_is_passed_over_and_never_made(
         "state_dict": tensors("a"),
         "hyper_parameters": argparse.Namespace(rate=1e-4),
         "optimizer_states": [{"state": {0: {"step": np.float64(3)}}}],
-        "callbacks": {"best": pathlib.PurePosixPath("x")},
     }
     path = pickled(tmp_path / "a.ckpt", content)
     assert read_pickle(path).keys() == {"a"}
     assert made == []
+
+
+def test_bookkeeping_that_no_published_file_needs_is_refused_by_name(
+    tmp_path: Path,
+) -> None:
+    content = {"state_dict": tensors("a"), "best": pathlib.PurePosixPath("x")}
+    path = pickled(tmp_path / "a.ckpt", content)
+    with pytest.raises(WeightsError, match=r"pathlib\.PurePosixPath"):
+        read_pickle(path)
 
 
 def test_a_bare_pickle_of_code_is_refused(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def test_an_unreachable_hub_is_one_line_and_a_way_round(tmp_path: Path) -> None:
     [
         (403, "GatedRepo", "accounts that accepted its terms", "HF_TOKEN"),
         (404, "RepoNotFound", "isn't there any more at main", "by hand"),
+        (403, "", "was refused: ", "goes on from here"),
         (503, "", "was refused: ", "goes on from here"),
     ],
 )
@@ -132,6 +133,14 @@ def test_refusals_are_told_apart(
 def test_offline_with_nothing_in_the_cache_says_so(tmp_path: Path) -> None:
     found = fetched_from(9, tmp_path, MODEL, HF_HUB_OFFLINE="1")
     assert found["message"].startswith("HF_HUB_OFFLINE is set")
+
+
+def test_offline_another_snapshot_in_the_cache_is_named(tmp_path: Path) -> None:
+    snapshot = tmp_path / "home" / "hub" / "models--o--r" / "snapshots" / ("2" * 40)
+    snapshot.mkdir(parents=True)
+    found = fetched_from(9, tmp_path, MODEL, HF_HUB_OFFLINE="1")
+    assert found["message"].startswith("HF_HUB_OFFLINE is set")
+    assert found["hint"] == f"unset it, or anim weights import toy {snapshot}"
 
 
 def test_offline_the_hubs_cache_is_enough(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from builders.weights import entry, file, pickled, safetensors, tensors
 
 from animcli.errors import WeightsError
+from animcli.weights import inspect
 from animcli.weights.inspect import (
     check_published,
     match_files,
@@ -188,3 +189,18 @@ def test_a_web_page_is_called_one(tmp_path: Path) -> None:
     path.write_bytes(b"<!doctype html>")
     with pytest.raises(WeightsError, match="is a web page, not the file itself"):
         read_tensors(path, {})
+
+
+def test_a_file_that_only_others_may_read_is_told_apart_from_an_absent_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = safetensors(tmp_path / "a.safetensors", tensors("a"))
+
+    def refused(*given: object, **named: object) -> None:
+        raise FileNotFoundError("No such file or directory")  # as the library has it
+
+    monkeypatch.setattr(inspect, "safe_open", refused)
+    monkeypatch.setattr(inspect.os, "access", lambda path, mode: False)
+    with pytest.raises(WeightsError, match="may not be read by you") as caught:
+        read_tensors(path, {"a": (2, 3)})
+    assert caught.value.hint == f"its owner can: chmod a+r {path}"

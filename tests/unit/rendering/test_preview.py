@@ -1,0 +1,103 @@
+"""A small picture shows what comes, and changes nothing of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders.tiny_networks import random, save
+from builders.tiny_systems import draw, system
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+from animcli.rendering import preview as previews
+from animcli.rendering.preview import by_matrix, watch_by, write_preview
+from animcli.rendering.renderer import Preview
+from animcli.rendering.schedulers import (
+    ANIMATE_ANYONE_SCHEDULE,
+    CINEMO_SCHEDULE,
+    MAGIC_ANIMATE_SCHEDULE,
+    Scheduler,
+)
+from animcli.video.images import read_picture
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+
+TAESD = {
+    "encoder_block_out_channels": [8] * 4, "decoder_block_out_channels": [8] * 4,
+    "num_encoder_blocks": [1] * 4, "num_decoder_blocks": [1] * 4,
+}  # fmt: skip
+
+
+@pytest.fixture
+def taesd(tmp_path: Path) -> Path:
+    """The store's entry, with a decoder of a few thousand random weights."""
+    folder = tmp_path / "taesd"
+    folder.mkdir()
+    network = random(AutoencoderTiny.from_config(TAESD))
+    save(network.state_dict(), folder / "diffusion_pytorch_model")
+    (folder / "config.json").write_text(json.dumps(TAESD))
+    return folder
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp-2m", "unipc", "euler", "lcm"])
+@pytest.mark.parametrize(
+    "schedule", [ANIMATE_ANYONE_SCHEDULE, MAGIC_ANIMATE_SCHEDULE, CINEMO_SCHEDULE]
+)
+def test_the_right_prediction_gives_the_clean_latents_at_every_step(
+    sampler: str, schedule: object
+) -> None:
+    scheduler = Scheduler(sampler, schedule, 4, 0)  # type: ignore[arg-type]
+    clean, noise = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    signals = scheduler._scheduler.alphas_cumprod
+    for step, at in enumerate(scheduler.timesteps):
+        signal = signals[round(float(at))]
+        seen = signal.sqrt() * clean + (1 - signal).sqrt() * noise
+        velocity = signal.sqrt() * noise - (1 - signal).sqrt() * clean
+        is_velocity = schedule is ANIMATE_ANYONE_SCHEDULE
+        found = scheduler.clean(seen, velocity if is_velocity else noise, step)
+        torch.testing.assert_close(found, clean, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["animate-anyone", "magic-animate", "cinemo"])
+def test_it_is_renewed_every_few_steps_and_changes_no_frame(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer, asked = system(name, tmp_path, 6, steps=5)
+    plain = draw(renderer, asked)
+    path, written = tmp_path / "out.preview.png", []
+
+    def watched(place: Path, picture: torch.Tensor) -> None:
+        write_preview(place, picture)
+        written.append(read_picture(place).pixels)
+
+    monkeypatch.setattr(previews, "write_preview", watched)
+    shown = draw(renderer, replace(asked, preview=Preview(path)))
+    assert np.array_equal(shown, plain)
+    assert len(written) % 3 == 0  # after steps 1, 4 and 5, of each part
+    assert len({picture.tobytes() for picture in written}) > 1
+    height, width = asked.size[1] // 8, asked.size[0] // 8
+    assert written[0].shape == (height, 4 * width, 3)
+    assert [each for each in tmp_path.iterdir() if each.suffix == ".png"] == [path]
+
+
+def test_taesd_shows_a_frame_at_full_size(tmp_path: Path, taesd: Path) -> None:
+    scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 3, 0)
+    path = tmp_path / "preview.png"
+    watch = watch_by(Preview(path, taesd), scheduler, torch.float32)
+    latents = torch.randn(5, 4, 6, 7)
+    watch(1, latents, latents)
+    assert not path.exists()  # not every step
+    watch(2, latents, latents)
+    assert read_picture(path).pixels.shape == (48, 56, 3)
+
+
+def test_the_matrix_knows_light_from_dark() -> None:
+    # Of the latents of white and black pictures the first two channels differ most:
+    # keturn's fit has them all positive.
+    light = torch.tensor([2.0, 1.5, 0.0, 0.0])[None, :, None, None]
+    pictures = by_matrix(torch.cat([light, -light]))
+    assert pictures.shape == (3, 1, 2)
+    assert (pictures[..., 0] > 0.7).all()
+    assert (pictures[..., 1] < 0.3).all()
