@@ -9,7 +9,7 @@ VENV ?= .venv
 BUILD ?= cpu
 
 PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
-.PHONY: demo test test-gpu install format clean
+.PHONY: demo test test-gpu install install-browser format clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
@@ -27,6 +27,10 @@ test-gpu: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m gpu -s tests/gpu
 
 install: $(VENV)/installed
+
+# What the tests of the page in a real browser need, beside a Chromium.
+install-browser: $(VENV)/installed-dev
+	$(PIP) --editable '.[$(BUILD),dev,studio-test]'
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -18,6 +18,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -81,6 +82,9 @@ def strike(operation: str, tear: Callable[[], object] = lambda: None) -> None:
 
 
 PART: Final = ".part-"
+SHA256_HEX: Final = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256 digest in hex; for `fullmatch`."""
+
 LONGEST_NAME: Final = 255  # bytes, on nearly every file system
 LONGEST_PREFIX: Final = 48  # of part_beside
 IO_CHUNK: Final = (

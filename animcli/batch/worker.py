@@ -6,6 +6,7 @@ Each line in is a request with an `id`; lines out are events, one JSON object ea
 
     {"event": "ready", ...}                       once, what this process is
     {"event": "progress", "id": 7, "what": "denoising", "done": 3, "of": 25}
+    {"event": "said", "id": 7, "note": "..."}     or a stage that was made or found
     {"event": "end", "id": 7, "exit_code": 0, "answer": {...}, "seconds": 9.1, ...}
 
 FUNCTION does the work: (request, tell) -> the answer, with its `exit_code`. Standard output
@@ -27,9 +28,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, Any, Final, Protocol, TypeAlias
 
-Tell: TypeAlias = Callable[[str, int, int], None]
+
+class Tell(Protocol):
+    """Tells how a job is going."""
+
+    def __call__(self, what: str, done: int, of: int, **facts: object) -> None:
+        """`done` of `of` of `what`; or, where there are facts, these alone and at once."""
+
+
 Work: TypeAlias = Callable[[Mapping[str, Any], Tell], dict[str, Any]]
 
 PROGRESS_EVERY_S: Final = 0.5
@@ -75,8 +83,11 @@ def _do(
     """The facts of an end event."""
     started, said = time.perf_counter(), 0.0
 
-    def tell(what: str, done: int, of: int) -> None:
+    def tell(what: str, done: int, of: int, **facts: object) -> None:
         nonlocal said
+        if facts:
+            send("said", id=request["id"], **facts)
+            return
         now = time.monotonic()
         if now - said >= PROGRESS_EVERY_S:
             said = now

@@ -8,6 +8,7 @@ import typer
 from animcli.cli import cache, presets, weights
 from animcli.cli.batch_commands import batch
 from animcli.cli.config import PIXELS
+from animcli.cli.correct import correct_pose
 from animcli.cli.demo import demo
 from animcli.cli.doctor import doctor
 from animcli.cli.encode import encode
@@ -17,6 +18,7 @@ from animcli.cli.init import init
 from animcli.cli.inspect import inspect
 from animcli.cli.plan import Command, GlobalOptions
 from animcli.cli.render import render
+from animcli.cli.studio import studio
 from animcli.video.limits import MOST_PIXELS
 
 
@@ -148,7 +150,7 @@ def train(
 
 
 for command in (
-    init, extract_pose, retarget, render, encode, inspect, batch, evaluate, train, doctor,
-    demo,
+    init, extract_pose, correct_pose, retarget, render, encode, inspect, batch, evaluate,
+    train, doctor, demo, studio,
 ):  # fmt: skip
     app.command()(command)

@@ -36,7 +36,7 @@ FRESH: Final = "fresh"
 class JobConsole(Console):
     """Console of a job: kept for the driver; lines for people go to the slot's log."""
 
-    tell: Tell = lambda what, done, of: None
+    tell: Tell = lambda what, done, of, **facts: None
     ran: list[str] = field(default_factory=list)
 
     def progress(self, what: str, done: int, of: int) -> None:
@@ -46,8 +46,16 @@ class JobConsole(Console):
     def stage_done(self, name: str, fresh: bool, seconds: float) -> None:
         """Take note of what was really made."""
         super().stage_done(name, fresh, seconds)
+        outcome = FRESH if fresh else RAN
+        self.tell("", 0, 0, stage=name, outcome=outcome, seconds=round(seconds, 3))
         if not fresh:
             self.ran.append(name)
+
+    def note(self, line: str) -> None:
+        """Hand it on at once as well."""
+        if line not in self.warnings:
+            self.tell("", 0, 0, note=line)
+        super().warn(line)
 
 
 def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

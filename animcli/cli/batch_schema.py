@@ -13,7 +13,7 @@ from animcli.errors import AnimError, UsageError
 from animcli.presets import Preset, load_preset
 from animcli.settings import check, parse, settings_in, type_of
 
-COMMANDS: Final = ("render", "extract-pose", "retarget", "encode")
+COMMANDS: Final = ("render", "extract-pose", "correct-pose", "retarget", "encode")
 SUFFIXES: Final = {"prores4444": ".mov", "vp9": ".webm", "gif": ".gif", "webp": ".webp"}
 NOT_FOR_JOBS: Final = ("slots", "engine")
 """Flags that spread one render; a batch spreads its jobs."""
@@ -169,6 +169,9 @@ def _pose_result(values: Mapping[str, str]) -> str | None:
 RESULTS: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
     "render": _render_result,
     "extract-pose": _pose_result,
+    "correct-pose": lambda v: (
+        f"{_stem(v['motion'])}-corrected.pose" if "motion" in v else None
+    ),
     "retarget": lambda v: (
         f"{_stem(v.get('reference', ''))}-{_stem(v.get('motion', ''))}.pose"
     ),

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
-from animcli.errors import StorageError
+from animcli.errors import StorageError, UsageError
+from animcli.pipeline.cache import Store
 
 app = typer.Typer(help="Artifact cache of the project.", rich_markup_mode=None)
 
@@ -25,12 +26,16 @@ def verify() -> Command:
 
 @app.command()
 def clear(
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="Only these, as `cache list` shows them."),
+    ] = None,
     unfinished: Annotated[
         bool, typer.Option("--unfinished", help="Only what no run finished.")
     ] = False,
 ) -> Command:
     """Remove what can be made again, which is everything but your own files."""
-    return Clear(unfinished)
+    return Clear(unfinished, tuple(keys or ()))
 
 
 def list_artifacts(context: Context) -> Report:
@@ -65,9 +70,13 @@ def verify_artifacts(context: Context) -> Report:
 
 @dataclass(frozen=True)
 class Clear:
-    """`anim cache clear`."""
+    """`anim cache clear`.
+
+    keys: beginnings of the keys to remove; everything where there are none.
+    """
 
     unfinished: bool
+    keys: tuple[str, ...] = ()
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """Removes in its turn."""
@@ -76,16 +85,32 @@ class Clear:
     def clear(self, context: Context) -> Report:
         """Remove, and say how much room that gave."""
         store = context.project.store
+        only = self.chosen(store) if self.keys else None
         if context.options.dry_run:
             wanted = [
-                e for e in store.ls() if e.state == "unfinished" or not self.unfinished
+                e
+                for e in store.ls()
+                if (e.state == "unfinished" or not self.unfinished)
+                and (only is None or e.key in only)
             ]
             freed = sum(each.bytes for each in wanted)
         else:
-            freed = store.clear(unfinished_only=self.unfinished)
+            freed = store.clear(unfinished_only=self.unfinished, only=only)
         would = "would be " if context.options.dry_run else ""
         line = f"{megabytes(freed).strip()} {would}freed in {context.project.cache}"
         return Report((line,), ({"freed": freed, "cache": str(context.project.cache)},))
+
+    def chosen(self, store: Store) -> set[str]:
+        """The whole keys. Raises UsageError for one that isn't there, or isn't one."""
+        there = {each.key for each in store.ls()}
+        whole = set()
+        for key in self.keys:
+            found = [each for each in there if each.startswith(key)]
+            if len(found) != 1:
+                many = f"{len(found)} entries begin" if found else "nothing begins"
+                raise UsageError(f"{many} with the key {key}", "anim cache list shows them")
+            whole.add(found[0])
+        return whole
 
 
 def megabytes(size: int) -> str:

@@ -238,6 +238,11 @@ class Console:
             for line in lines:
                 _deliver(line)
 
+    def flush(self) -> None:
+        """Let whoever reads standard output have what was said so far."""
+        with answering():
+            sys.stdout.flush()
+
     def stream(self, data: object) -> None:
         """One object of many, printed as a line now."""
         self.streamed = True

@@ -28,7 +28,6 @@ from animcli.pipeline.output import Step, check_steps, publish
 from animcli.pipeline.project import find_project
 from animcli.pipeline.stage import Outcome, Progress, Stage
 from animcli.presets import DIFFUSION
-from animcli.stages.render import RenderStage
 from animcli.video.limits import allowing
 from animcli.weights.store import WeightsStore, amount, default_root
 
@@ -306,6 +305,8 @@ class Runner:
 
     def look_ahead(self, line: DryRun) -> "Remaining | None":
         """Cost of a render that would run."""
+        from animcli.stages.render import RenderStage  # numpy, which a Session does without
+
         if not isinstance(line.stage, RenderStage) or line.state is StageState.DONE:
             return None
         if line.stage.preset.renderer not in DIFFUSION:  # known without loading torch

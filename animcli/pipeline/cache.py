@@ -16,7 +16,7 @@ step.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,14 +186,18 @@ class Store:
                 self.quarantine(entry.name)
             yield listed
 
-    def clear(self, *, unfinished_only: bool = False) -> int:
+    def clear(
+        self, *, unfinished_only: bool = False, only: Collection[str] | None = None
+    ) -> int:
         """Remove what can be made again; the bytes that became free.
 
-        What another process is working on stays.
+        What another process is working on stays. only: keys of the entries to remove.
         """
         freed = 0
         for kind in ("work",) if unfinished_only else ("work", "store"):
             for folder in self._folders(kind):
+                if only is not None and folder.name not in only:
+                    continue
                 with self.locked(folder.name) as free:
                     if free:
                         freed += _remove(folder)

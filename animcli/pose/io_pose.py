@@ -76,8 +76,10 @@ class Meta:
     def to_json(self, checksum: str) -> str:
         """ASCII, the same text for the same meta."""
         rate = 1 / (self.base * self.steps[0][0]) if self._even else None
+        by_hand = self.origin.corrections  # named only where there are any
         return json.dumps(
             {
+                **({"corrections": by_hand} if by_hand else {}),
                 "schema": POSE_SCHEMA,
                 "time": {
                     "base": str(self.base),
@@ -114,12 +116,15 @@ class Meta:
             raise NewerSchemaError(schema)
         parts = ("source", "detector", "person", "smoothing", "retarget")
         time = said["time"]
+        by_hand = dict(said.get("corrections", {}))
         meta = cls(
             base=fraction(time["base"]),
             first=int(time["first"]),
             steps=tuple((int(step), int(times)) for step, times in time["steps"]),
             draw_threshold=float(said["draw_threshold"]),
-            origin=Origin(**{part: dict(said[part]) for part in parts}),
+            origin=Origin(
+                **{part: dict(said[part]) for part in parts}, corrections=by_hand
+            ),
         )
         runs = [times for _, times in meta.steps]
         check_people(meta.origin.person)

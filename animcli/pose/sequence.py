@@ -18,6 +18,7 @@ class Origin:
         another shot (`cuts`).
     detector: backend, digests of its models, what its score is, from which score to draw.
     person, smoothing, retarget: what was chosen, repaired and fitted, and how much of it.
+    corrections: edits by hand, if there were any.
     """
 
     source: dict[str, object] = field(default_factory=dict)
@@ -25,6 +26,7 @@ class Origin:
     person: dict[str, object] = field(default_factory=dict)
     smoothing: dict[str, object] = field(default_factory=dict)
     retarget: dict[str, object] = field(default_factory=dict)
+    corrections: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value

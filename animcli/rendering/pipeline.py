@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -51,7 +51,7 @@ from animcli.rendering.loading import (
 )
 from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.preview import Watch, watch_by
+from animcli.rendering.preview import COLOURS, Watch, fit_colours, watch_by
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
 from animcli.rendering.reuse import NO_REUSE, Reuse, Sources
 from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
@@ -160,6 +160,7 @@ def sample(
     guidance: Guidance | None = None,
     reuse: Reuse = NO_REUSE,
     watch: Watch | None = None,
+    beside: Callable[[], Arrays] = dict,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
@@ -171,6 +172,7 @@ def sample(
     guidance: where its halves may be predicted apart.
     reuse: as `step_fn` works; what it takes to go on with it is kept as well.
     watch: told what is predicted.
+    beside: arrays that are kept with every step, for whoever looks at the checkpoint.
     """
     cut = reuse.cut(cut)
     if split.is_capturing():
@@ -212,7 +214,7 @@ def sample(
             }
             if sources is not None and done < steps:
                 arrays |= sources.memory(done)
-            keep.save(arrays | scheduler.state_dict())
+            keep.save(arrays | scheduler.state_dict() | dict(beside()))
             progress("denoising", done, steps)
     return latents.cpu()
 
@@ -277,6 +279,8 @@ class DenoisingContext:
     device: torch.device
     dtype: torch.dtype
     progress: Progress
+    colours: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    """From latents to RGB, once the first picture was encoded; see `preview`."""
 
     @property
     def guidance(self) -> Guidance:
@@ -298,7 +302,10 @@ class DenoisingContext:
     def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         """The latents (1, 4, h / 8, w / 8) of a picture (h, w, 3)."""
         with self.on_device(self.autoencoder.network):
-            return self.autoencoder.encode(picture)
+            latents = self.autoencoder.encode(picture)
+        if COLOURS not in self.colours:
+            self.colours[COLOURS] = fit_colours(latents[0].float().cpu().numpy(), picture)
+        return latents
 
     def encode_all(self, frames: FrameFn) -> Tensor:
         """The latents (frames, 4, h / 8, w / 8) float32 of all frames, one by one."""
@@ -335,7 +342,7 @@ class DenoisingContext:
         preview = self.request.preview
         if preview is None:
             return None
-        return watch_by(preview, scheduler, self.dtype, first)
+        return watch_by(preview, scheduler, self.dtype, self.colours, first)
 
     def compile_network(self, network: nn.Module) -> None:
         """Compile the blocks of the network, if the preset wants that."""
@@ -395,6 +402,7 @@ def render_clip(
             context.guidance if preset.cfg_batch == "off" or device.type == "cpu" else None,
             context.reuse(config),
             context.watch(scheduler),
+            lambda: context.colours,
         )
     latents = interpolate(latents, chosen, preset.interpolation)
 

@@ -1,17 +1,20 @@
 """Previews while denoising: what the latents would come to, at little cost.
 
-Either by a matrix from the four channels of latents to three colours, at the size of the
-latents; or by TAESD, a decoder of 1.2 million parameters that was distilled from the
-autoencoder's. Source: Turner, "Decoding latents to RGB without upscaling", Hugging Face
-forum, 2022, whose least squares the matrix is; Bohan, "Tiny AutoEncoder for Stable
-Diffusion", github.com/madebyollin/taesd.
+Either each latent pixel's colour, at the size of the latents, by a linear function of its
+channels that is fitted by least squares to the one picture whose latents are known, the
+reference, so that it holds for any autoencoder; or a frame at full size by TAESD, a decoder
+of 1.2 million parameters that was distilled from the autoencoder's. Source: Turner,
+"Decoding latents to RGB without upscaling", Hugging Face forum, 2022; Bohan, "Tiny
+AutoEncoder for Stable Diffusion", github.com/madebyollin/taesd.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.files import atomic_path
@@ -20,30 +23,30 @@ from animcli.rendering.renderer import Preview
 from animcli.rendering.schedulers import Scheduler
 from animcli.video.images import write_picture
 
-COLOURS: Final = (
-    (0.298, 0.207, 0.208),
-    (0.187, 0.286, 0.173),
-    (-0.158, 0.189, 0.264),
-    (-0.184, -0.271, -0.473),
-)
-"""Red, green and blue, in -1..1, of each channel of Stable Diffusion 1's scaled latents."""
+COLOURS: Final = "colours"
+"""The name of the fitted function among a checkpoint's arrays."""
 
 EVERY: Final = 3
 """Steps from one picture to the next."""
 
 _SHOWN: Final = 4
-"""Frames in a row by the matrix; TAESD decodes the one in the middle."""
+"""Frames in a row by their colours; TAESD decodes the one in the middle."""
 
 Watch = Callable[[int, Tensor, Tensor], None]
 """(step, latents (frames, c, h, w) that the network saw, its prediction) -> nothing."""
 
 
 def watch_by(
-    preview: Preview, solver: Scheduler, dtype: torch.dtype, first: Tensor | None = None
+    preview: Preview,
+    solver: Scheduler,
+    dtype: torch.dtype,
+    colours: Mapping[str, NDArray[Any]],
+    first: Tensor | None = None,
 ) -> Watch:
     """Writer of a preview every few steps, and after the last.
 
-    dtype: of the networks. first: latents (c, h, w) that those denoised come on top of.
+    dtype: of the networks. colours: holds `COLOURS` once a picture was encoded.
+    first: latents (c, h, w) that those denoised come on top of.
     """
     decoder: list[nn.Module] = []
 
@@ -54,28 +57,50 @@ def watch_by(
         if first is not None:
             clean = clean + first.to(clean)
         if preview.taesd is None:
-            places = torch.linspace(0, len(clean) - 1, min(_SHOWN, len(clean)))
-            shown = by_matrix(clean[places.round().long().tolist()])
+            places = np.linspace(0, len(clean) - 1, min(_SHOWN, len(clean))).round()
+            chosen = clean[places.astype(int).tolist()].float().cpu().numpy()
+            write_preview(preview.path, by_colours(chosen, colours[COLOURS]))
         else:
             if not decoder:
                 decoder.append(load_taesd(preview.taesd, clean.device, dtype))
-            shown = by_taesd(decoder[0], clean[len(clean) // 2])
-        write_preview(preview.path, shown)
+            write_preview(preview.path, by_taesd(decoder[0], clean[len(clean) // 2]))
 
     return watch
 
 
-def by_matrix(latents: Tensor) -> Tensor:
-    """Frames (f, 4, h, w) side by side, (3, h, f w) in 0..1."""
-    colours = torch.tensor(COLOURS).to(latents)
-    return torch.einsum("fchw,cr->rhfw", latents, colours).flatten(2) / 2 + 0.5
+def fit_colours(
+    latents: NDArray[np.float32], picture: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """`(channels + 1, 3)`: from a latent pixel and 1 to RGB in 0..255.
+
+    latents: `(channels, h, w)` of the picture `(H, W, 3)`.
+    """
+    channels, height, width = latents.shape
+    rows, columns = picture.shape[0] // height, picture.shape[1] // width
+    cut = picture[: height * rows, : width * columns].astype(np.float32)
+    small = cut.reshape(height, rows, width, columns, 3).mean(axis=(1, 3))
+    inputs = np.concatenate([latents, np.ones((1, height, width), np.float32)])
+    found, *_ = np.linalg.lstsq(
+        inputs.reshape(channels + 1, -1).T, small.reshape(-1, 3), rcond=None
+    )
+    return np.asarray(found, np.float32)
+
+
+def by_colours(
+    latents: NDArray[np.float32], colours: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Frames `(f, channels, h, w)` side by side, `(h, f w, 3)`."""
+    seen = np.einsum("fchw,cr->hfwr", latents, colours[:-1]) + colours[-1]
+    return np.asarray(seen.clip(0, 255).round(), np.uint8).reshape(latents.shape[2], -1, 3)
 
 
 @torch.inference_mode()
-def by_taesd(decoder: nn.Module, latents: Tensor) -> Tensor:
-    """The frame (3, 8 h, 8 w) in 0..1 of latents (4, h, w)."""
+def by_taesd(decoder: nn.Module, latents: Tensor) -> NDArray[np.uint8]:
+    """The frame `(8 h, 8 w, 3)` of latents (4, h, w)."""
     like = next(decoder.parameters())
-    return decoder.decode(latents[None].to(like)).sample[0] / 2 + 0.5  # type: ignore[operator]
+    decoded = decoder.decode(latents[None].to(like)).sample[0]  # type: ignore[operator]
+    levels = ((decoded.float() / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.asarray(levels.permute(1, 2, 0).cpu().numpy())
 
 
 def load_taesd(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -91,8 +116,7 @@ def load_taesd(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
     )
 
 
-def write_preview(path: Path, picture: Tensor) -> None:
-    """Put a picture (3, h, w) in 0..1 in the place of the last one, whole."""
-    levels = (picture.float().clamp(0, 1) * 255).round().to(torch.uint8)
+def write_preview(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Put a picture `(h, w, 3)` in the place of the last one, whole."""
     with atomic_path(path) as part:
-        write_picture(part, levels.permute(1, 2, 0).cpu().numpy())
+        write_picture(part, picture)

@@ -62,7 +62,7 @@ layers of the large one; `auto` is what the device's memory wants."""
 class Preview:
     """A small picture of a render that isn't done, renewed while it denoises.
 
-    path: of the PNG. taesd: folder of the decoder, or None for a matrix of colours.
+    path: of the PNG. taesd: folder of the decoder, or None for their colours.
     """
 
     path: Path

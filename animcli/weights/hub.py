@@ -5,13 +5,13 @@ proxies and certificates are those that a user has set up, and its cache is look
 The bytes are asked for here: the client begins a broken file anew, gigabytes or not.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 
 from animcli.errors import WeightsError
+from animcli.files import SHA256_HEX
 from animcli.weights.catalog import CatalogEntry, Hub, WeightFile
 from animcli.weights.fetched import Fetched, by_hand
 
@@ -20,8 +20,6 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 SOCKET_TIMEOUT: Final = 30.0
 """Without a byte, after which a connection counts as broken."""
-
-DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def from_hub(entry: CatalogEntry, hub: Hub, folder: Path, progress: Progress) -> Fetched:
@@ -81,7 +79,7 @@ def in_cache(entry: CatalogEntry, hub: Hub) -> Fetched | None:
     first = entry.files[0]
     snapshot = paths[first.name].parents[first.path.count("/")]
     blobs = {name: path.resolve().name for name, path in paths.items()}
-    digests = {name: blob for name, blob in blobs.items() if DIGEST.fullmatch(blob)}
+    digests = {name: blob for name, blob in blobs.items() if SHA256_HEX.fullmatch(blob)}
     return Fetched(paths, snapshot.name, digests)
 
 

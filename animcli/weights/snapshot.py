@@ -8,8 +8,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from animcli.errors import WeightsError
+from animcli.files import SHA256_HEX
 from animcli.weights.catalog import CatalogEntry, Hub, Snapshot
-from animcli.weights.hub import DIGEST, Progress, telling
+from animcli.weights.hub import Progress, telling
 from animcli.weights.stamp import STAMP, EntryStamp, stamped
 
 
@@ -48,7 +49,7 @@ def wanted_files(folder: Path, source: Snapshot) -> list[str]:
 def stated_digest(path: Path) -> str | None:
     """The SHA-256 of a file that the hub's cache states: it calls large files by it."""
     name = path.resolve().name
-    return name if path.is_symlink() and DIGEST.fullmatch(name) else None
+    return name if path.is_symlink() and SHA256_HEX.fullmatch(name) else None
 
 
 def stamp_folder(

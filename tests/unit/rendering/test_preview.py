@@ -7,12 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders.tiny_networks import random, save
+from builders.tiny_networks import random, save, write_tiny_weights
+from builders.tiny_renders import SIZE, Kept, render, request
 from builders.tiny_systems import draw, system
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from numpy.typing import NDArray
 
 from animcli.rendering import preview as previews
-from animcli.rendering.preview import by_matrix, watch_by, write_preview
+from animcli.rendering.preview import (
+    COLOURS,
+    by_colours,
+    fit_colours,
+    watch_by,
+    write_preview,
+)
 from animcli.rendering.renderer import Preview
 from animcli.rendering.schedulers import (
     ANIMATE_ANYONE_SCHEDULE,
@@ -68,7 +76,7 @@ def test_it_is_renewed_every_few_steps_and_changes_no_frame(
     plain = draw(renderer, asked)
     path, written = tmp_path / "out.preview.png", []
 
-    def watched(place: Path, picture: torch.Tensor) -> None:
+    def watched(place: Path, picture: NDArray[np.uint8]) -> None:
         write_preview(place, picture)
         written.append(read_picture(place).pixels)
 
@@ -85,7 +93,7 @@ def test_it_is_renewed_every_few_steps_and_changes_no_frame(
 def test_taesd_shows_a_frame_at_full_size(tmp_path: Path, taesd: Path) -> None:
     scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 3, 0)
     path = tmp_path / "preview.png"
-    watch = watch_by(Preview(path, taesd), scheduler, torch.float32)
+    watch = watch_by(Preview(path, taesd), scheduler, torch.float32, {})
     latents = torch.randn(5, 4, 6, 7)
     watch(1, latents, latents)
     assert not path.exists()  # not every step
@@ -93,11 +101,22 @@ def test_taesd_shows_a_frame_at_full_size(tmp_path: Path, taesd: Path) -> None:
     assert read_picture(path).pixels.shape == (48, 56, 3)
 
 
-def test_the_matrix_knows_light_from_dark() -> None:
-    # Of the latents of white and black pictures the first two channels differ most:
-    # keturn's fit has them all positive.
-    light = torch.tensor([2.0, 1.5, 0.0, 0.0])[None, :, None, None]
-    pictures = by_matrix(torch.cat([light, -light]))
-    assert pictures.shape == (3, 1, 2)
-    assert (pictures[..., 0] > 0.7).all()
-    assert (pictures[..., 1] < 0.3).all()
+def test_latents_that_are_linear_in_the_colours_are_seen_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (6, 5, 3)).astype(np.uint8)
+    picture = small.repeat(8, axis=0).repeat(8, axis=1)
+    mix = rng.normal(size=(3, 4))
+    latents = np.einsum("hwr,rc->chw", small.astype(float), mix).astype(np.float32)
+    colours = fit_colours(latents, picture)
+    seen = by_colours(latents[None], colours)
+    assert np.abs(seen.astype(int) - small).max() <= 1
+
+
+def test_each_step_keeps_what_is_needed_to_look_at_its_latents(tmp_path: Path) -> None:
+    kept = Kept()
+    render(request(write_tiny_weights(tmp_path), 4), kept)
+    assert kept.arrays is not None
+    colours = kept.arrays[COLOURS]
+    assert colours.shape == (5, 3)
+    seen = by_colours(np.asarray(kept.arrays["latents"]), np.asarray(colours))
+    assert seen.shape == (SIZE[1] // 8, 4 * SIZE[0] // 8, 3)

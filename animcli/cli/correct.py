@@ -1,0 +1,63 @@
+"""`anim correct-pose`: a motion with edits that were made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from animcli.cli.extract import check_keypoints, check_person, chosen_motion, motion_step
+from animcli.cli.options import Output, Overrides, options
+from animcli.cli.plan import Command, Context, PipelineState, Plan
+
+
+@options("detector", "person")
+def correct_pose(
+    edits: Annotated[
+        Path, typer.Argument(metavar="EDITS", help="A JSON file; docs/poses.md has one.")
+    ],
+    motion: Annotated[
+        Path | None,
+        typer.Argument(metavar="MOTION", help="A .pose or a video; after `then` none."),
+    ] = None,
+    output: Output = None,
+    *,
+    overrides: Overrides,
+) -> Command:
+    """Move, hide or swap keypoints that were found wrong.
+
+    edits.json and dance.pose -> dance-corrected.pose
+
+    An edit changes its own frame and fades out over its reach; everything else stays as it
+    was found. `anim studio` makes such files by dragging.
+    """
+    return CorrectPose(edits, motion, output, overrides)
+
+
+@dataclass(frozen=True)
+class CorrectPose:
+    """`anim correct-pose`."""
+
+    edits: Path
+    motion: Path | None
+    out: Path | None
+    overrides: Mapping[str, object]
+
+    def plan(self, context: Context, state: PipelineState) -> Plan:
+        """A `.pose` with the edits done."""
+        from animcli.pose.corrections import read_corrections
+        from animcli.stages.correct import CorrectStage
+
+        options = context.config.options(self.overrides)
+        motion = chosen_motion(
+            self.motion, state, options, "anim correct-pose EDITS MOTION"
+        )
+        check_keypoints(motion)
+        check_person(self.overrides, motion.source, motion.name)
+        stage = CorrectStage(motion.source, read_corrections(self.edits))
+        corrected = replace(motion, source=stage)
+        step = motion_step(corrected, self.out, f"{motion.name}-corrected")
+        return Plan((step,), replace(state, motion=corrected))

@@ -1,0 +1,148 @@
+// The page: areas, tabs, and what the server tells.
+import { enter, get, listen, post, Refused } from "./api.js";
+import { bringArea } from "./bring.js";
+import { button, fill, h } from "./dom.js";
+import { motionArea } from "./motion.js";
+import { queueArea } from "./queue.js";
+import { renderArea } from "./render.js";
+import { resultsArea } from "./results.js";
+import { choose, MOVING, on, state, tell } from "./state.js";
+import { TEXT } from "./text.js";
+
+const LOGO = "M4 17c3-1 4-9 8-9s5 8 8 9M12 8a2.4 2.4 0 1 0 0-4.8A2.4 2.4 0 0 0 12 8Z";
+
+function logo() {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": "2.2", "stroke-linecap": "round", "aria-hidden": "true" })) svg.setAttribute(name, value);
+  path.setAttribute("d", LOGO);
+  svg.append(path);
+  return svg;
+}
+
+const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
+function say(...children) {
+  const toast = h("div", { class: "toast" }, children, button(TEXT.close, () => toast.remove(), { class: "plain small" }));
+  toasts.append(toast);
+  while (toasts.children.length > 3) toasts.firstChild.remove();
+  return toast;
+}
+on("say", (text) => setTimeout((toast) => toast.remove(), 4000, say(text)));
+on("error", (error) => {
+  if (!(error instanceof Refused)) console.error(error);
+  const kind = TEXT.codes[error.kind] ?? TEXT.codes.bug;
+  say(h("div", { class: "error", role: "alert" }, h("b", {}, `error: ${error.message}`), error.hint ? h("span", {}, `hint: ${error.hint}`) : null, h("span", { class: "small" }, kind)));
+});
+
+async function queueIt(words, held = false) {
+  const said = await post("/api/jobs", { words, held });
+  if (matchMedia("(max-width: 1180px)").matches && !held) show("queue");
+  return said;
+}
+
+const areas = {}, tabs = {};
+function show(name) {
+  for (const [each, area] of Object.entries(areas)) {
+    const on_ = each === name;
+    area.hidden = !on_ ;
+    tabs[each].setAttribute("aria-selected", String(on_));
+    tabs[each].tabIndex = on_ ? 0 : -1;
+  }
+  history.replaceState(null, "", `#${name}`);
+  areas[name].firstChild.shown?.();
+}
+
+function page(session) {
+  const count = h("span", { class: "count", hidden: true });
+  const line = h("span", { class: "line", role: "status" }, TEXT.connected);
+  const made = { bring: bringArea(show), motion: motionArea(queueIt), render: renderArea(queueIt), results: resultsArea(queueIt, show), queue: queueArea() };
+  const bar = h("nav", { class: "tabs", role: "tablist", "aria-label": TEXT.brand });
+  for (const [name, area] of Object.entries(made)) {
+    const tab = button([TEXT.tabs[name], name === "queue" ? count : null], () => show(name), { role: "tab", id: `tab-${name}`, "aria-controls": `area-${name}` });
+    tabs[name] = tab;
+    areas[name] = h("div", { id: `area-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: name === "queue" ? "queue" : "" }, area);
+    bar.append(tab);
+  }
+  bar.addEventListener("keydown", (event) => {
+    const names = Object.keys(tabs).filter((name) => tabs[name].offsetParent);
+    const at = names.findIndex((name) => tabs[name] === document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 }[event.key];
+    if (to === undefined) return;
+    const name = names[(to + names.length) % names.length];
+    show(name);
+    tabs[name].focus();
+    event.preventDefault();
+  });
+  const { queue, ...others } = areas;
+  fill(
+    document.body,
+    h("header", { class: "top" }, h("div", { class: "brand" }, logo(), TEXT.brand, h("span", { class: "project", title: session.project }, session.project)), bar,
+      session.read_only ? h("span", { class: "badge" }, TEXT.readOnly) : null, line),
+    h("div", { class: "frame" }, h("main", {}, Object.values(others)), queue),
+    toasts,
+  );
+  on("count", (n) => { fill(count, n); count.hidden = n === 0; });
+  const place = location.hash.slice(1);
+  show(areas[place] ? place : "bring");
+  return line;
+}
+
+// Words of a result, put back into the forms.
+on("settings", ({ words, inputs, change = {} }) => {
+  const at = words.lastIndexOf("then") + 1 ? words.lastIndexOf("then") + 1 : 0;
+  const last = words.slice(at), values = {};
+  let preset = state.presets.usual, motion = "";
+  const known = new Map(state.presets.commands.render.flatMap((each) => [[each.flag, [each, true]], ...(each.negative ? [[each.negative, [each, false]]] : [])]));
+  for (let n = 2; n < last.length; n++) {
+    const [option, on_] = known.get(last[n]) ?? [];
+    if (last[n] === "--preset") preset = last[++n];
+    else if (last[n] === "--motion") motion = last[++n];
+    else if (last[n] === "-o" || last[n] === "--output") n++;
+    else if (option?.kind === "switch") values[option.name] = { flag: option.flag, negative: option.negative, value: on_ };
+    else if (option) values[option.name] = { flag: option.flag, negative: "", value: last[++n] };
+  }
+  const here = (digest) => state.uploads.get(digest);
+  const found = inputs.map((each) => here(each.digest)).filter(Boolean);
+  const picture = here(last[1]) ?? found.find((each) => each.kind === "picture");
+  const moving = here(motion) ?? found.find((each) => MOVING.includes(each.kind));
+  choose({
+    render: { preset, values: { ...values, ...change } }, marks: null,
+    ...(picture ? { picture: picture.digest } : {}), ...(moving ? { motion: moving.digest } : {}),
+  });
+  tell("presets");
+  show("render");
+  const lacking = inputs.filter((each) => !each.here).length;
+  tell("say", [TEXT.results.settings, lacking ? TEXT.results.lacking(lacking) : ""].join(" "));
+});
+
+async function start() {
+  const session = await enter();
+  if (!session) {
+    fill(document.body, h("main", { class: "welcome card stack" }, h("h1", {}, TEXT.welcome.title), h("p", {}, TEXT.welcome.body)));
+    return;
+  }
+  state.project = session.project;
+  state.readOnly = session.read_only;
+  const line = page(session);
+  listen({
+    hello: (said) => tell("jobs", said.queue), queue: (said) => tell("jobs", said), job: (said) => tell("job", said),
+    uploads: () => tell("uploads"), history: () => tell("history"), edits: (said) => tell("edits", said),
+  }, (open) => { line.classList.toggle("off", !open); fill(line, open ? TEXT.connected : TEXT.disconnected); });
+  const kept = (work, use) => work.then(use, (error) => tell("error", error));
+  await Promise.all([
+    kept(get("/api/presets"), (said) => {
+      state.presets = said;
+      state.keys = new Set(said.presets.flatMap((each) => Object.keys(each.values ?? {})));
+      tell("presets");
+    }),
+    kept(get("/api/weights"), (said) => { state.weights = said; tell("weights"); }),
+    kept(get("/api/uploads"), (said) => {
+      state.uploads = new Map(said.map((each) => [each.digest, each]));
+      tell("choice", {});
+      tell("uploads-known");
+    }),
+    kept(get("/api/history"), (said) => { state.history = said; }),
+  ]);
+  document.body.dataset.ready = "yes";
+}
+start();
