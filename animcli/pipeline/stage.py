@@ -5,12 +5,13 @@ inputs and weights, and on the versions of the libraries it names, and on nothin
 equal stages on equal inputs are made once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import ClassVar, Final, TypeAlias
 
 from animcli.pipeline.record import CacheKey
 
@@ -54,9 +55,17 @@ class RunContext:
     check_cancelled: CheckCancelled
 
 
-@runtime_checkable
-class Stage(Protocol):
-    """Settings from which, with some inputs, one file or folder is made."""
+NO_SETTING: Final = {"no_setting": True}
+"""Metadata of a stage's field that changes no bit of the result, or is told otherwise."""
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """Settings from which, with some inputs, one file or folder is made.
+
+    A stage is a frozen dataclass. Its fields are what it depends on: those that hold a
+    source are its inputs, by the field's name, all others its settings.
+    """
 
     name: ClassVar[str]
     revision: ClassVar[int]
@@ -65,23 +74,40 @@ class Stage(Protocol):
     @property
     def suffix(self) -> str:
         """Of the file that it makes, such as `.pose`; empty where it makes a folder."""
+        return ""
 
     @property
     def weights(self) -> tuple[str, ...]:
         """Names in the weights catalog of the models that it runs."""
+        return ()
 
     @property
     def libraries(self) -> tuple[str, ...]:
         """Packages whose version may change the bits of the result. Of our own, such as
         `animcli.pose`, the code itself counts.
         """
+        return ()
 
     def inputs(self) -> "Mapping[str, Source]":
         """Inputs that it reads, by name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: it for name, it in values.items() if isinstance(it, Path | Stage)}
 
     def settings(self) -> Mapping[str, object]:
-        """Everything else that the result depends on, ready for JSON."""
+        """Everything else that the result depends on, ready for JSON.
 
+        Of a `device` it is the kind, not which of several.
+        """
+        told: dict[str, object] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Path | Stage) or each.metadata == NO_SETTING:
+                continue
+            is_device = each.name == "device"
+            told[each.name] = value.partition(":")[0] if is_device else to_json(value)
+        return told
+
+    @abstractmethod
     def run(self, context: RunContext) -> None:
         """Make `context.out`, going on from what `context.work` and `context.out` hold."""
 
@@ -105,18 +131,6 @@ def to_json(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{value!r} can't be a setting of a stage")
-
-
-def settings_of(stage: object) -> dict[str, object]:
-    """The fields of a stage that are no sources, ready for JSON."""
-    if not is_dataclass(stage):
-        raise TypeError(f"{stage!r} is no dataclass")
-    values = {field.name: getattr(stage, field.name) for field in fields(stage)}
-    return {
-        name: to_json(value)
-        for name, value in values.items()
-        if not isinstance(value, Path | Stage)
-    }
 
 
 def display_name(source: Source) -> str:

@@ -5,11 +5,11 @@ truth that was compared once costs nothing when another result is compared with 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from animcli.files import atomic_path
-from animcli.pipeline.stage import Progress, RunContext, Source, settings_of, to_json
+from animcli.pipeline.stage import NO_SETTING, Progress, RunContext, Source, Stage
 from animcli.stages.evaluate import GivenWeights, open_measured, rate_of
 from animcli.stages.report import Measured, write_measured
 
@@ -68,7 +68,7 @@ class Manner:
 
 
 @dataclass(frozen=True)
-class MeasureFeatures:
+class MeasureFeatures(Stage):
     """Features of a clip's frames, or of the clips it is cut into; makes a `.npy` file.
 
     partner: the other side of the pair, where that decides which frames count.
@@ -83,17 +83,14 @@ class MeasureFeatures:
     metric: str
     video: Source
     manner: Manner
-    weights: tuple[str, ...]
+    networks: tuple[str, ...]
     partner: Source | None = None
     is_truth: bool = False
     device: str = "cpu"
 
-    def inputs(self) -> Mapping[str, Source]:
-        partner = {} if self.partner is None else {"partner": self.partner}
-        return {"video": self.video, **partner}
-
-    def settings(self) -> Mapping[str, object]:
-        return {**settings_of(self), "device": self.device.partition(":")[0]}
+    @property
+    def weights(self) -> tuple[str, ...]:
+        return self.networks
 
     def run(self, context: RunContext) -> None:
         import numpy as np
@@ -126,7 +123,7 @@ class MeasureFeatures:
 
 
 @dataclass(frozen=True)
-class CompareTruths:
+class CompareTruths(Stage):
     """Compares results with their truths.
 
     results, truths: in pairs. names: of each result and its truth.
@@ -137,11 +134,10 @@ class CompareTruths:
 
     name: ClassVar[str] = "compare-truth"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
 
-    results: tuple[Source, ...]
-    truths: tuple[Source, ...]
+    results: tuple[Source, ...] = field(metadata=NO_SETTING)
+    truths: tuple[Source, ...] = field(metadata=NO_SETTING)
     names: tuple[tuple[str, str], ...]
     manner: Manner
     metrics: tuple[str, ...] | None = None
@@ -172,11 +168,6 @@ class CompareTruths:
                 found[f"{metric} of result {number}"] = ours
                 found[f"{metric} of truth {number}"] = theirs
         return found
-
-    def settings(self) -> Mapping[str, object]:
-        lists = {"results": (), "truths": ()}
-        said = {**settings_of(replace(self, **lists)), "names": to_json(self.names)}  # type: ignore[arg-type]
-        return {**said, "device": self.device.partition(":")[0]}
 
     def run(self, context: RunContext) -> None:
 

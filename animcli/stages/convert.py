@@ -1,12 +1,11 @@
 """Motions of other programs: OpenPose's JSON in and out, motion capture in."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path, disk_errors
-from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage, display_name
 
 if TYPE_CHECKING:  # numpy
     from animcli.pose.io_bvh import Up
@@ -17,7 +16,7 @@ USUAL_RATE: Final = Fraction(24)
 
 
 @dataclass(frozen=True)
-class ReadOpenPose:
+class ReadOpenPose(Stage):
     """Makes a `.pose` of a folder with a file for each frame, or of one file with all.
 
     rate: frames per second, which neither says; None is 24, and that is told.
@@ -27,18 +26,11 @@ class ReadOpenPose:
     name: ClassVar[str] = "read-openpose"
     revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
 
     keypoints: Source
     rate: Fraction | None = None
     size: tuple[int, int] | None = None
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"keypoints": self.keypoints}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import read_openpose
@@ -55,22 +47,15 @@ class ReadOpenPose:
 
 
 @dataclass(frozen=True)
-class WriteOpenPose:
+class WriteOpenPose(Stage):
     """Makes one file with a list of frames, as node editors exchange them."""
 
     name: ClassVar[str] = "write-openpose"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".json"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose",)
 
     motion: Source
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import write_frames
@@ -82,7 +67,7 @@ class WriteOpenPose:
 
 
 @dataclass(frozen=True)
-class WriteKeypoints:
+class WriteKeypoints(Stage):
     """Makes a folder with one file per frame, as OpenPose does.
 
     clip: what the files are named after.
@@ -90,18 +75,10 @@ class WriteKeypoints:
 
     name: ClassVar[str] = "write-keypoints"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose",)
 
     motion: Source
     clip: str
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_openpose import write_openpose
@@ -113,7 +90,7 @@ class WriteKeypoints:
 
 
 @dataclass(frozen=True)
-class ReadBvh:
+class ReadBvh(Stage):
     """Makes a `.pose` of a BVH file.
 
     around, above: where the camera stands, degrees; see `animcli.pose.io_bvh.View`.
@@ -124,7 +101,6 @@ class ReadBvh:
     name: ClassVar[str] = "read-bvh"
     revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".pose"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
 
     capture: Source
@@ -132,12 +108,6 @@ class ReadBvh:
     above: float = 5.0
     names: tuple[tuple[str, str], ...] = ()
     up: "Up" = "auto"
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"capture": self.capture}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_bvh import VirtualCamera, read_bvh

@@ -1,18 +1,17 @@
 """A motion with corrections that somebody made by hand."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from animcli.files import atomic_path
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 
 if TYPE_CHECKING:
     from animcli.pose.corrections import Corrections
 
 
 @dataclass(frozen=True)
-class CorrectStage:
+class CorrectStage(Stage):
     """Does edits to a motion.
 
     motion: a `.pose` file, or the stage that makes one. corrections: the edits themselves,
@@ -22,17 +21,10 @@ class CorrectStage:
     name: ClassVar[str] = "correct-pose"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
 
     motion: Source
     corrections: "Corrections"
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.corrections import correct

@@ -1,12 +1,12 @@
 """A driving video and a reference picture that the package draws itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path, make_folder
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Stage
 
 if TYPE_CHECKING:  # numpy
     import numpy as np
@@ -17,7 +17,7 @@ TRUTH: Final = "truth.pose"
 
 
 @dataclass(frozen=True)
-class DrawDance:
+class DrawDance(Stage):
     """Draws a dancer; makes a folder of lossless frames, with the true keypoints in it.
 
     figure, dance: the seeds that the person and the motion grow from.
@@ -26,8 +26,6 @@ class DrawDance:
 
     name: ClassVar[str] = "draw-dance"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
 
     figure: int = 1
@@ -35,12 +33,6 @@ class DrawDance:
     frames: int = 96
     rate: Fraction = Fraction(24)
     size: tuple[int, int] = (384, 512)
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         import numpy as np
@@ -78,7 +70,7 @@ class DrawDance:
 
 
 @dataclass(frozen=True)
-class DrawFigure:
+class DrawFigure(Stage):
     """Draws a character that stands still: a reference picture.
 
     figure: the seed that the person grows from.
@@ -88,17 +80,10 @@ class DrawFigure:
     name: ClassVar[str] = "draw-figure"
     revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
 
     figure: int = 2
     size: tuple[int, int] = (512, 768)
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.synthetic.body import at_rest, pose_figure

@@ -1,18 +1,17 @@
 """Lossless frames in, a video that others can play out."""
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
 from animcli.files import put_folder_in_place, put_in_place, temp_path
 from animcli.pipeline.cache import find_segment, keep_segment
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 
 
 @dataclass(frozen=True)
-class EncodeStage:
+class EncodeStage(Stage):
     """Encodes lossless frames for delivery.
 
     frames: the folder that a render, a comparison or a drawing stage makes.
@@ -29,7 +28,6 @@ class EncodeStage:
 
     name: ClassVar[str] = "encode"
     revision: ClassVar[int] = 1
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
 
     frames: Source
@@ -45,13 +43,6 @@ class EncodeStage:
     @property
     def suffix(self) -> str:
         return self.container
-
-    def inputs(self) -> Mapping[str, Source]:
-        given = {"sound": self.sound, "looped": self.looped}
-        return {"frames": self.frames, **{name: x for name, x in given.items() if x}}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from animcli.errors import InputError
-from animcli.pipeline.stage import RunContext, Source, settings_of, to_json
+from animcli.pipeline.stage import RunContext, Source, Stage
 from animcli.presets import DIFFUSION, Preset
 from animcli.stages.extract import FindAgain
 from animcli.stages.report import Measured, write_measured
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MeasureRender:
+class MeasureRender(Stage):
     """Measures all that can be known of a result without a truth.
 
     result: lossless frames, or a video.
@@ -39,7 +39,6 @@ class MeasureRender:
 
     name: ClassVar[str] = "measure"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = (
         "animcli.metrics", "av", "numpy", "opencv-python-headless",
     )  # fmt: skip
@@ -74,9 +73,6 @@ class MeasureRender:
             sources["driving_pose"] = self.driving_pose
             sources["driving_found"] = replace(look, video=self.driving, face=False)
         return {name: each for name, each in sources.items() if each is not None}
-
-    def settings(self) -> Mapping[str, object]:
-        return {**settings_of(self), "record": to_json(self.record)}
 
     def run(self, context: RunContext) -> None:
         from animcli.metrics.identity import face_points

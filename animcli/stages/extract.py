@@ -1,12 +1,12 @@
 """Video in, keypoints over time or DensePose pictures out."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +15,26 @@ if TYPE_CHECKING:
     from animcli.pose.sequence import PoseSequence
 
 
+class DetectorStage(Stage):
+    """Runs a detector of keypoints."""
+
+    detector: str
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        from animcli.pose.detectors.registry import detector_weights
+
+        return detector_weights(self.detector)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        from animcli.pose.detectors.registry import detector_libraries
+
+        return (*detector_libraries(self.detector), "av", "pillow", "scipy")
+
+
 @dataclass(frozen=True)
-class ExtractStage:
+class ExtractStage(DetectorStage):
     """Finds one person's keypoints in every frame of a video.
 
     video: a video, an animation or a folder of pictures.
@@ -47,24 +65,6 @@ class ExtractStage:
     start: Fraction = Fraction(0)
     end: Fraction | None = None
     step: int = 1
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_weights
-
-        return detector_weights(self.detector)
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_libraries
-
-        return (*detector_libraries(self.detector), "av", "pillow", "scipy")
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"video": self.video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from dataclasses import replace
@@ -137,7 +137,7 @@ class ExtractStage:
 
 
 @dataclass(frozen=True)
-class FindAgain:
+class FindAgain(DetectorStage):
     """Finds one person's keypoints in a result, in however few frames somebody is.
 
     Nothing is filled in, smoothed or refused: what isn't found is an answer here.
@@ -155,24 +155,6 @@ class FindAgain:
     detector: str = "blazepose"
     face: bool = False
     device: str = "cpu"
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_weights
-
-        return detector_weights(self.detector)
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_libraries
-
-        return (*detector_libraries(self.detector), "av", "pillow", "scipy")
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"video": self.video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from dataclasses import replace
@@ -202,7 +184,7 @@ DRAWN_DENSEPOSE: Final = (
 
 
 @dataclass(frozen=True)
-class DensePoseStage:
+class DensePoseStage(Stage):
     """Finds the parts of everybody in a video; makes a folder of DensePose pictures.
 
     device: `cpu` or `cuda`.
@@ -210,7 +192,6 @@ class DensePoseStage:
 
     name: ClassVar[str] = "extract-densepose"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
     weights: ClassVar[tuple[str, ...]] = ("densepose",)
     libraries: ClassVar[tuple[str, ...]] = (
         "av",
@@ -222,12 +203,6 @@ class DensePoseStage:
 
     video: Source
     device: str = "cpu"
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"video": self.video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.densepose import DensePoseNetwork

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from animcli.files import atomic_path
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 from animcli.presets import DRAWINGS
 from animcli.stages.frames import INDEX, make_frames, open_frames
 from animcli.stages.render import RenderStage
@@ -24,7 +24,7 @@ LONG_SIDE: Final = 1280
 
 
 @dataclass(frozen=True)
-class OverlayStage:
+class OverlayStage(Stage):
     """Draws a motion on the video that it came from, or on black; a folder of frames.
 
     video: as many frames as the motion has are taken from it.
@@ -33,20 +33,11 @@ class OverlayStage:
 
     name: ClassVar[str] = "overlay"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "opencv-python-headless", "pillow")
 
     motion: Source
     video: Source | None = None
     longest: int | None = LONG_SIDE
-
-    def inputs(self) -> Mapping[str, Source]:
-        video = {} if self.video is None else {"video": self.video}
-        return {"motion": self.motion, **video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         import numpy as np
@@ -103,7 +94,7 @@ def _mean_rate(ticks: list[int], base: Fraction) -> Fraction:
 
 
 @dataclass(frozen=True)
-class SheetStage:
+class SheetStage(Stage):
     """Puts frames of a clip, evenly spread, on one picture.
 
     clip: footage, or a folder of frames that another stage makes.
@@ -113,19 +104,12 @@ class SheetStage:
     name: ClassVar[str] = "contact-sheet"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
 
     clip: Source
     tiles: int = 24
     columns: int = 6
     tile: int = 200
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"clip": self.clip}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.stages.charts import contact_sheet
@@ -164,23 +148,16 @@ def _evenly(frames: int, tiles: int) -> set[int]:
 
 
 @dataclass(frozen=True)
-class CurvesStage:
+class CurvesStage(Stage):
     """Draws confidence, gaps and speed of a motion over time."""
 
     name: ClassVar[str] = "curves"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("pillow",)
 
     motion: Source
     title: str
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose
@@ -193,13 +170,11 @@ class CurvesStage:
 
 
 @dataclass(frozen=True)
-class CompareStage:
+class CompareStage(Stage):
     """Puts reference, drawn motion and result side by side; makes a folder of frames."""
 
     name: ClassVar[str] = "compare"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
 
     render: RenderStage
@@ -212,9 +187,6 @@ class CompareStage:
         }
         given = {name: source for name, source in between.items() if source is not None}
         return {"reference": self.render.picture, **given, "frames": self.render}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         import numpy as np
@@ -271,23 +243,16 @@ def tracks_in(origin: "Origin") -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class PeopleStage:
+class PeopleStage(Stage):
     """Shows everybody whom `--person` may choose, each where they were seen largest."""
 
     name: ClassVar[str] = "people"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "pillow")
 
     motion: Source
     video: Source
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion, "video": self.video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose
@@ -326,22 +291,15 @@ def crop_to(picture: "NDArray[np.uint8]", bbox: list[int]) -> "NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class ProportionsStage:
+class ProportionsStage(Stage):
     """Shows skeletons side by side: the reference, and some frames of source and target."""
 
     name: ClassVar[str] = "proportions"
     revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("opencv-python-headless", "pillow")
 
     motion: Source
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"motion": self.motion}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from animcli.errors import InputError
 from animcli.files import write_file
 from animcli.pipeline.record import canonical
-from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage, display_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,22 +26,15 @@ SIZE: Final = (512, 320)
 
 
 @dataclass(frozen=True)
-class MeasureMotion:
+class MeasureMotion(Stage):
     """Measures how alike neighbouring frames of a clip are."""
 
     name: ClassVar[str] = "measure-motion"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".json"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("av", "numpy", "opencv-python-headless")
 
     clip: Source
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"clip": self.clip}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         mean = clip_likeness(context.inputs["clip"], display_name(self.clip))

@@ -1,12 +1,11 @@
 """Words as a text encoder says them, kept so that it isn't loaded for them twice."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from animcli.errors import InputError
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EncodePrompt:
+class EncodePrompt(Stage):
     """Encodes prompts with umt5-xxl, 11.4 GB for one sentence.
 
     entry: weights entry of a diffusers folder with `text_encoder` and `tokenizer`.
@@ -36,14 +35,6 @@ class EncodePrompt:
     @property
     def weights(self) -> tuple[str, ...]:
         return (self.entry,)
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {}
-
-    def settings(self) -> Mapping[str, object]:
-        settings = settings_of(self)
-        settings["device"] = self.device.partition(":")[0]  # not which of several
-        return settings
 
     def run(self, context: RunContext) -> None:
         import numpy as np

@@ -4,14 +4,14 @@ Keypoints are looked for in the whole picture, however small the figure is in it
 brought to the size of the result together with it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import InputError, UsageError
 from animcli.files import atomic_path
-from animcli.pipeline.stage import RunContext, Source, display_name, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage, display_name
+from animcli.stages.extract import DetectorStage
 from animcli.stages.fitting import Fit
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ALIKE: Final = 1.1
 
 
 @dataclass(frozen=True)
-class FitPicture:
+class FitPicture(Stage):
     """Brings a picture to a size. Room beside it has an alpha of 0.
 
     What lies under its own alpha is laid on white, as videos are, so that nothing sees what
@@ -35,19 +35,12 @@ class FitPicture:
     name: ClassVar[str] = "fit-picture"
     revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".png"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opencv-python-headless", "pillow")
 
     picture: Source
     size: tuple[int, int] | None = None
     fit: Fit = Fit.PAD
     by_lanczos: bool = False
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"picture": self.picture}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         import numpy as np
@@ -73,7 +66,7 @@ class FitPicture:
 
 
 @dataclass(frozen=True)
-class FitClip:
+class FitClip(Stage):
     """Brings every frame of a drawn video (DensePose, skeletons) to a size.
 
     video: footage, or a folder of frames that another stage makes.
@@ -83,8 +76,6 @@ class FitClip:
 
     name: ClassVar[str] = "fit-clip"
     revision: ClassVar[int] = 2
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = (
         "av",
         "numpy",
@@ -95,12 +86,6 @@ class FitClip:
     video: Source
     size: tuple[int, int]
     fit: Fit = Fit.PAD
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"video": self.video}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from collections.abc import Iterator
@@ -144,7 +129,7 @@ class FitClip:
 
 
 @dataclass(frozen=True)
-class FindPose:
+class FindPose(DetectorStage):
     """Finds the keypoints of a person in a picture: a motion of one frame.
 
     size, fit: of the result, in whose pixels the keypoints are then told; None: in those of
@@ -162,24 +147,6 @@ class FindPose:
     size: tuple[int, int] | None = None
     fit: Fit = Fit.PAD
     person: str | None = None
-
-    @property
-    def libraries(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_libraries
-
-        return (*detector_libraries(self.detector), "pillow")
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        from animcli.pose.detectors.registry import detector_weights
-
-        return detector_weights(self.detector)
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"picture": self.picture}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.registry import (
@@ -278,7 +245,7 @@ def _of_shape(own: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class FitKeypoints:
+class FitKeypoints(Stage):
     """Brings keypoints given by hand to where `FitPicture` brings the picture.
 
     keypoints: a `.pose`, of which the first frame counts. picture: what they lie in.
@@ -287,19 +254,12 @@ class FitKeypoints:
     name: ClassVar[str] = "fit-keypoints"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "pillow")
 
     keypoints: Source
     picture: Source
     size: tuple[int, int]
     fit: Fit = Fit.PAD
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"keypoints": self.keypoints, "picture": self.picture}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from dataclasses import replace

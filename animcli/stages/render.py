@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
-from animcli.pipeline.stage import RunContext, Source, settings_of, to_json
+from animcli.pipeline.stage import NO_SETTING, RunContext, Source, Stage, to_json
 from animcli.presets import CINEMO_ONLY, FOOTAGE, REPLACE, WAN, Preset
 from animcli.stages.fitting import (
     Fit,
@@ -49,7 +49,7 @@ OFFLOAD_ON_CPU: Final = (
 
 
 @dataclass(frozen=True)
-class RenderStage:
+class RenderStage(Stage):
     """Lets a character perform a motion; makes a folder of lossless frames.
 
     reference: the picture of the character.
@@ -80,7 +80,6 @@ class RenderStage:
 
     name: ClassVar[str] = "render"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
 
     reference: Source
     motion: Source | None
@@ -96,15 +95,15 @@ class RenderStage:
     like: Source | None = None
     camera: str = "auto"
     keep_in_frame: bool = True
-    offload: Offload = "auto"
+    offload: Offload = field(default="auto", metadata=NO_SETTING)
     start: Source | None = None
     keypoints: Source | None = None
     person: str | None = None
     only: MovingPart = "all"
     speed: Fraction = Fraction(1)
     footage: Path | None = None
-    preview: Path | None = None
-    taesd: Path | None = None
+    preview: Path | None = field(default=None, metadata=NO_SETTING)
+    taesd: Path | None = field(default=None, metadata=NO_SETTING)
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -220,12 +219,7 @@ class RenderStage:
         if "lora" in heard:  # files are inputs
             heard["lora"] = [weight for _, weight in self.preset.loras]
         revision = renderer_entry(self.preset.renderer).revision
-        settings = {**settings_of(self), "preset": heard, "renderer_revision": revision}
-        settings["device"] = self.device.partition(":")[0]  # not which of several
-        for changes_no_bit in ("offload", "preview", "taesd"):
-            settings.pop(changes_no_bit, None)
-        settings.pop("footage", None)  # an input, where there is one
-        return settings
+        return {**super().settings(), "preset": heard, "renderer_revision": revision}
 
     def moves(self, context: RunContext) -> PoseSequence:
         """The keypoints of every frame of the result, in its pixels and at its rate."""

@@ -10,7 +10,7 @@ beside, costs nothing:
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from animcli.errors import InputError
 from animcli.files import atomic_path, make_folder, write_file
 from animcli.pipeline.record import canonical
-from animcli.pipeline.stage import RunContext, Source, settings_of, to_json
+from animcli.pipeline.stage import NO_SETTING, RunContext, Source, Stage, to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,7 +174,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class MakeReport:
+class MakeReport(Stage):
     """Writes a report: by its suffix a page, JSON, CSV, Markdown, text, or a sheet of the
     worst frames.
 
@@ -184,13 +184,16 @@ class MakeReport:
 
     name: ClassVar[str] = "report"
     revision: ClassVar[int] = 1
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.metrics", "pillow")
 
-    subjects: tuple[Subject, ...]
-    suffix: str
+    subjects: tuple[Subject, ...] = field(metadata=NO_SETTING)
+    kind: str
     truth: str = ""
     metrics: tuple[str, ...] | None = None
+
+    @property
+    def suffix(self) -> str:
+        return self.kind
 
     def inputs(self) -> Mapping[str, Source]:
         found: dict[str, Source] = {}
@@ -206,7 +209,7 @@ class MakeReport:
             {"name": s.name, "videos": [n for n, _ in s.videos], "made": to_json(s.made)}
             for s in self.subjects
         ]
-        return {**settings_of(replace(self, subjects=())), "subjects": told}
+        return {**super().settings(), "subjects": told}
 
     def run(self, context: RunContext) -> None:
         import animcli

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from animcli.files import atomic_path
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 from animcli.stages.reference import FindPose
 
 
 @dataclass(frozen=True)
-class RetargetStage:
+class RetargetStage(Stage):
     """Fits a motion to a character; the result lies in the pixels of the picture.
 
     motion: a `.pose` file, or the stage that makes one.
@@ -24,7 +24,6 @@ class RetargetStage:
     name: ClassVar[str] = "retarget"
     revision: ClassVar[int] = 5
     suffix: ClassVar[str] = ".pose"
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy", "scipy")
 
     motion: Source
@@ -38,9 +37,6 @@ class RetargetStage:
         if isinstance(reference, Path) and reference.suffix.lower() != ".pose":
             reference = FindPose(reference, self.detector)
         return {"motion": self.motion, "reference": reference}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose, write_pose

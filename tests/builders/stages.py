@@ -16,7 +16,7 @@ from animcli.files import make_folder, temp_name, write_file
 from animcli.pipeline.cache import find_segment, keep_segment
 from animcli.pipeline.executor import Executor
 from animcli.pipeline.project import find_project
-from animcli.pipeline.stage import RunContext, Source, settings_of
+from animcli.pipeline.stage import RunContext, Source, Stage
 from animcli.pose.detectors import registry
 from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
@@ -43,29 +43,21 @@ def executor(folder: Path, **options: object) -> Executor:
 
 
 @dataclass(frozen=True)
-class WriteWord:
+class WriteWord(Stage):
     """Writes its word."""
 
     name: ClassVar[str] = "write-word"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".txt"
-    weights: ClassVar[tuple[str, ...]] = ()
-    libraries: ClassVar[tuple[str, ...]] = ()
 
     word: str
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {}
-
-    def settings(self) -> Mapping[str, object]:
-        return settings_of(self)
 
     def run(self, context: RunContext) -> None:
         write_file(context.out, self.word.encode())
 
 
 @dataclass(frozen=True)
-class Shout:
+class Shout(Stage):
     """Writes what it reads, louder, a unit of work for each word: a folder.
 
     after_unit: called with the number of each unit that was really done.
@@ -73,8 +65,6 @@ class Shout:
 
     name: ClassVar[str] = "shout"
     revision: ClassVar[int] = 1
-    suffix: ClassVar[str] = ""
-    weights: ClassVar[tuple[str, ...]] = ()
     libraries: ClassVar[tuple[str, ...]] = ("numpy",)
 
     text: Source
@@ -82,9 +72,6 @@ class Shout:
     after_unit: Callable[[int], None] = field(
         default=lambda number: None, compare=False, repr=False
     )
-
-    def inputs(self) -> Mapping[str, Source]:
-        return {"text": self.text}
 
     def settings(self) -> Mapping[str, object]:
         return {"mark": self.mark}
