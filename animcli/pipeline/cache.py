@@ -15,6 +15,7 @@ run can tell a whole unit from a damaged one without a list that would have to b
 step.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -283,7 +284,9 @@ def _remove(folder: Path) -> int:
             folder.replace(gone)
         except FileNotFoundError:  # another process has just removed it
             return 0
-        shutil.rmtree(gone)
+        while gone.exists():  # another process that clears may be at the same folder
+            with suppress(FileNotFoundError):
+                shutil.rmtree(gone)
     return size
 
 
@@ -291,9 +294,10 @@ def _size(folder: Path) -> int:
     """Bytes of the files in it, of those that are still there."""
     size = 0
     with disk_errors(folder):
-        for file in folder.rglob("*"):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                size += file.lstat().st_size if file.is_file() else 0
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    size += os.lstat(os.path.join(parent, name)).st_size
     return size
 
 
