@@ -1,12 +1,18 @@
 """Render presets: everything that one may choose about a render, checked on the way in."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from animcli.errors import PresetError
+from animcli.registry import (
+    RendererEntry,
+    RendererName,
+    Trait,
+    renderer_entry,
+    renderers_with,
+)
 from animcli.settings import (
     changed,
     check_table,
@@ -25,42 +31,21 @@ WINDOWS_DEVICES: Final = frozenset(
 )
 """Names that Windows keeps for devices, whatever the suffix."""
 
-CUTOUT: Final = ("cutout",)
-CINEMO_ONLY: Final = ("cinemo",)
-OWN: Final = ("animate-anyone", "tiny", "magic-animate", "cinemo")
-"""Renderers that denoise with networks written here."""
-CONTROLNET: Final = ("ipa-controlnet", "ipa-controlnet-video")
-IP_ADAPTER: Final = (*CONTROLNET, "animatediff")
-REPLACE: Final = ("wan-animate-replace",)
-WAN: Final = ("wan-animate", *REPLACE, "wan-animate-2")
-"""Renderers whose networks are those of diffusers, of two families."""
-
-WINDOWED: Final = (*OWN, *IP_ADAPTER)
-"""Renderers that cut a clip into overlapping windows; Wan's go from segment to segment."""
-FOLLOWING: Final = ("animate-anyone", "tiny", "magic-animate", *CONTROLNET)
-WORDED: Final = (*CINEMO_ONLY, *IP_ADAPTER, *WAN)
-"""Renderers that hear a prompt."""
-
-DIFFUSION: Final = frozenset({*WINDOWED, *WAN})
-"""Renderers that denoise, and so listen to the keys about it."""
-
-DRAWINGS: Final[Mapping[str, str]] = {
-    "animate-anyone": "skeleton",
-    "magic-animate": "densepose",
-    **dict.fromkeys(CONTROLNET, "skeleton"),
-}
-"""Renderers that follow drawn pictures -> the kind of pictures they follow."""
-
-FOOTAGE: Final = frozenset({"wan-animate-2"})
-"""Renderers that follow a video itself, and no joints."""
-
-PROMPTED: Final = frozenset({*CINEMO_ONLY, "animatediff"})
-"""Renderers that follow words instead of a motion."""
+_CUTOUT: Final = ("cutout",)
+_CINEMO: Final = ("cinemo",)
+_OWN: Final = renderers_with(Trait.OWN_NETWORKS)
+_WINDOWED: Final = renderers_with(Trait.WINDOWED)
+_KEYFRAMES: Final = renderers_with(Trait.KEYFRAMES)
+_PROMPT: Final = renderers_with(Trait.PROMPT)
+_PUBLISHED: Final = renderers_with(Trait.PUBLISHED)
+_CONTROLNET: Final = renderers_with(Trait.CONTROLNET)
+_IP_ADAPTER: Final = renderers_with(Trait.IP_ADAPTER)
+_WAN: Final = renderers_with(Trait.WAN)
+_REPLACES: Final = renderers_with(Trait.REPLACES)
+"""Renderers that alone listen to some keys."""
 
 MOST_LCM_STEPS: Final = 50
 """That its networks were distilled in: Luo et al., arXiv:2310.04378, section 4."""
-
-PUBLISHED_SYSTEMS: Final = ("animate-anyone", "magic-animate", "cinemo")
 
 CARRIES: Final = (1, 5)
 """Frames that a segment may take over: with others the VAE's groups of four don't close."""
@@ -78,19 +63,7 @@ class Preset:
 
     name: str
     about: str = ""
-    renderer: Literal[
-        "cutout",
-        "tiny",
-        "animate-anyone",
-        "magic-animate",
-        "cinemo",
-        "ipa-controlnet",
-        "ipa-controlnet-video",
-        "animatediff",
-        "wan-animate",
-        "wan-animate-replace",
-        "wan-animate-2",
-    ] = setting("cutout", "Renderer.")
+    renderer: RendererName = setting("cutout", "Renderer.")  # noqa: RUF009
     width: int = setting(
         512, "Width of the result in pixels.", low=64, high=4096, multiple=8
     )
@@ -100,14 +73,14 @@ class Preset:
     own_size: bool = setting(
         False,
         "Take the picture's own shape, up to 1280 pixels, where no size is said.",
-        only=CUTOUT,
+        only=_CUTOUT,
     )
     life: float = setting(
         0.0,
         "How far hair and loose clothes lag and swing; 0 is off.",
         low=0.0,
         high=2.0,
-        only=CUTOUT,
+        only=_CUTOUT,
     )
     seed: int = setting(42, "Random seed.", low=0, high=2**63 - 1)
     steps: int = setting(25, "Denoising steps.", low=1, high=1000, diffusion=True)
@@ -133,48 +106,52 @@ class Preset:
         diffusion=True,
     )
     guidance_rescale: float = setting(
-        0.0, "Guidance rescale factor (0 = off).", low=0, high=1, only=WINDOWED
+        0.0, "Guidance rescale factor (0 = off).", low=0, high=1, only=_WINDOWED
     )
     sampler: Literal["ddim", "dpmpp-2m", "unipc", "euler", "lcm"] = setting(
         "ddim", "Sampler (diffusion scheduler).", diffusion=True
     )
     window: int = setting(
-        24, "Context window: frames denoised together.", low=1, high=256, only=WINDOWED
+        24, "Context window: frames denoised together.", low=1, high=256, only=_WINDOWED
     )
     overlap: int = setting(
-        4, "Frames that neighbouring context windows share.", low=0, high=255, only=WINDOWED
+        4,
+        "Frames that neighbouring context windows share.",
+        low=0,
+        high=255,
+        only=_WINDOWED,
     )
     windows: Literal["uniform", "moving"] = setting(
         "uniform",
         "Context schedule: the published one, or windows that move with the steps.",
-        only=WINDOWED,
+        only=_WINDOWED,
     )
     stride: int = setting(
         1,
         "Rounds of windows of ever wider stride in the published schedule.",
         low=1,
         high=4,
-        only=WINDOWED,
+        only=_WINDOWED,
     )
     noise: Literal["independent", "tiled", "shared"] = setting(
         "independent",
         "Initial noise of the frames: independent, tiled, or partly shared.",
-        only=WINDOWED,
+        only=_WINDOWED,
     )
     keyframe_interval: int = setting(
         1,
         "Denoise every Nth frame, and interpolate the latents between.",
         low=1,
         high=16,
-        only=FOLLOWING,
+        only=_KEYFRAMES,
     )
     interpolation: Literal["linear", "spherical"] = setting(
-        "spherical", "Interpolation of latents between keyframes.", only=FOLLOWING
+        "spherical", "Interpolation of latents between keyframes.", only=_KEYFRAMES
     )
     cfg_batch: Literal["auto", "on", "off"] = setting(
         "auto",
         "Run both halves of guidance as one batch; auto: if the memory allows.",
-        only=WINDOWED,
+        only=_WINDOWED,
     )
     deep_interval: int = setting(
         1,
@@ -200,14 +177,14 @@ class Preset:
     compiled: bool = setting(
         False,
         "Compile the network first (torch.compile): minutes, for faster steps.",
-        only=OWN,
+        only=_OWN,
     )
     strength: float = setting(
         0.5,
         "With --start-from: fraction of the steps that are done; 1 keeps nothing of it.",
         low=0,
         high=1,
-        only=FOLLOWING,
+        only=_KEYFRAMES,
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = setting(
         "auto",
@@ -217,94 +194,94 @@ class Preset:
     lora: str = setting(
         "",
         "LoRA files to add, with their weights: FILE:0.8, several with commas.",
-        only=PUBLISHED_SYSTEMS,
+        only=_PUBLISHED,
     )
-    prompt: str = setting("", "Prompt, in English.", only=WORDED)
-    negative_prompt: str = setting("", "Negative prompt.", only=WORDED)
+    prompt: str = setting("", "Prompt, in English.", only=_PROMPT)
+    negative_prompt: str = setting("", "Negative prompt.", only=_PROMPT)
     source_prompt: str = setting(
-        "", "Prompt of the clip that motion is taken from.", only=CINEMO_ONLY
+        "", "Prompt of the clip that motion is taken from.", only=_CINEMO
     )
     motion_strength: int = setting(
-        10, "Amount of motion; 1 is least.", low=1, high=20, only=CINEMO_ONLY
+        10, "Amount of motion; 1 is least.", low=1, high=20, only=_CINEMO
     )
     motion_bucket: float | None = setting(
-        None, "Motion bucket, in place of the strength: 100 minus that.", only=CINEMO_ONLY
+        None, "Motion bucket, in place of the strength: 100 minus that.", only=_CINEMO
     )
     refine: float = setting(
         0.23,
         "DCT refinement: share of low frequencies that noise takes from the picture.",
         low=0,
         high=1,
-        only=CINEMO_ONLY,
+        only=_CINEMO,
     )
     refine_timestep: int = setting(
         975,
         "DCT refinement: timestep of the picture's noise.",
         low=0,
         high=999,
-        only=CINEMO_ONLY,
+        only=_CINEMO,
     )
     extend: Literal["overlap", "continue"] = setting(
         "overlap",
         "Clips beyond a window: overlap windows, or continue from the last frame.",
-        only=CINEMO_ONLY,
+        only=_CINEMO,
     )
     decoder: Literal["temporal", "frame"] = setting(
-        "temporal", "VAE decoder: temporal, or frame by frame.", only=CINEMO_ONLY
+        "temporal", "VAE decoder: temporal, or frame by frame.", only=_CINEMO
     )
     reference_scale: float = setting(
         0.7,
         "How far the picture counts beside the words (IP-Adapter's scale).",
         low=0,
         high=1,
-        only=IP_ADAPTER,
+        only=_IP_ADAPTER,
     )
     pose_scale: float = setting(
         1.0,
         "How far the skeleton counts (ControlNet's scale).",
         low=0,
         high=2,
-        only=CONTROLNET,
+        only=_CONTROLNET,
     )
     segment: int = setting(
-        77, "Frames denoised at once, a multiple of 4 and one.", low=5, high=161, only=WAN
+        77, "Frames denoised at once, a multiple of 4 and one.", low=5, high=161, only=_WAN
     )
     carry: int = setting(
         1,
         "Frames that a segment takes over from the one before: 1 or 5.",
         low=1,
         high=5,
-        only=WAN,
+        only=_WAN,
     )
     shift: float = setting(
         5.0,
         "How far the steps lean towards much noise (flow shift).",
         low=0.1,
         high=20,
-        only=WAN,
+        only=_WAN,
     )
     quantise: Literal["none", "int8", "gguf"] = setting(
-        "none", "The large network in fewer bits, from a file or on the way in.", only=WAN
+        "none", "The large network in fewer bits, from a file or on the way in.", only=_WAN
     )
     mask_grow: int = setting(
         9,
         "How far beyond the person the picture is made anew, in pixels of a 720 high one.",
         low=0,
         high=200,
-        only=REPLACE,
+        only=_REPLACES,
     )
     mask_cells: str = setting(
         "1x1",
         "Cells of the person's box, across and down, that are made anew; outline for none.",
         form=(r"outline|[1-9]\d?x[1-9]\d?", "outline, 1x1, 4x8"),
-        only=REPLACE,
+        only=_REPLACES,
     )
     relight: float = setting(
         0.0,
         "How far the relighting LoRA counts; 0 is without.",
         low=0,
         high=2,
-        only=REPLACE,
+        only=_REPLACES,
     )
 
     def __post_init__(self) -> None:
@@ -345,12 +322,21 @@ class Preset:
         """Steps that are left out where denoising starts from frames."""
         return self.steps - round(self.strength * self.steps)
 
+    @property
+    def entry(self) -> RendererEntry:
+        """The registry's entry of its renderer."""
+        return renderer_entry(self.renderer)
+
+    def has(self, trait: Trait) -> bool:
+        """True if its renderer has a trait."""
+        return trait in self.entry.traits
+
     def supports(self, name: str) -> bool:
         """Tell if this preset's renderer uses the setting."""
         constraint = constraint_of(settings_in(Preset)[name])
         if constraint.only:
             return self.renderer in constraint.only
-        return self.renderer in DIFFUSION or not constraint.diffusion
+        return self.entry.denoises or not constraint.diffusion
 
 
 def read_loras(words: str) -> tuple[tuple[str, float], ...]:

@@ -34,12 +34,10 @@ def register() -> None:
     from builders import stages
 
     from animcli.pose.detectors import registry
-    from animcli.rendering import renderer
+    from animcli.registry import RENDERERS, RendererEntry
 
     assert stages
-    renderer.RENDERERS["cutout"] = renderer.RendererEntry(
-        "builders.stages:Gradient", 1, ("numpy",)
-    )
+    RENDERERS["cutout"] = RendererEntry("builders.stages:Gradient", 1, ("numpy",))
     registry.DETECTORS["blazepose"] = registry.DetectorEntry(
         "builders.stages:BrightSpot", ""
     )

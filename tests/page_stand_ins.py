@@ -37,12 +37,11 @@ class GatedGradient(Gradient):
 
 def register() -> None:
     """Put the stand-ins in their places."""
-    from animcli.rendering import renderer
+
+    from animcli.registry import RENDERERS, RendererEntry
 
     batch_stand_ins.register()
-    renderer.RENDERERS["cutout"] = renderer.RendererEntry(
-        "page_stand_ins:GatedGradient", 1, ("numpy",)
-    )
+    RENDERERS["cutout"] = RendererEntry("page_stand_ins:GatedGradient", 1, ("numpy",))
 
 
 def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from animcli.errors import AnimError, UsageError
 from animcli.pipeline.executor import DryRun, Executor, StageState
 from animcli.pipeline.output import Step
 from animcli.pipeline.stage import Outcome, Stage
-from animcli.presets import DIFFUSION
 from animcli.rendering.kept import keep_weights
 from animcli.stages.render import RenderStage
 from animcli.video.limits import allowing
@@ -226,7 +225,7 @@ def _frames(steps: Sequence[Step]) -> float:
     for step in steps:
         for source in step.stage.inputs().values():
             if isinstance(source, RenderStage) and source.frames:
-                if source.preset.renderer in DIFFUSION:
+                if source.preset.entry.denoises:
                     continue
                 width, height = source.size
                 total += source.frames * width * height / 1e6

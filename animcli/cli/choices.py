@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 from animcli.cli.config import Settings, flag
 from animcli.cli.plan import Context, Split
 from animcli.errors import UsageError
-from animcli.presets import DIFFUSION, PROMPTED, WAN, WINDOWED, Preset, load_preset
+from animcli.presets import Preset, load_preset
+from animcli.registry import Conditioning, Trait, renderers_with
 
 if TYPE_CHECKING:
     from animcli.cli.render import Render
@@ -36,7 +37,7 @@ def device_for(settings: Settings) -> str:
     no use for it.
     """
     device = settings.options.device
-    if settings.preset.renderer in DIFFUSION:
+    if settings.preset.entry.denoises:
         from animcli.rendering.loading import (  # torch takes seconds
             best_device,
             open_device,
@@ -56,7 +57,7 @@ def device_for(settings: Settings) -> str:
 def offload_for(settings: Settings) -> Offload:
     """Choice of what leaves; UsageError where only Wan's networks come in parts."""
     offload = settings.options.offload
-    if offload in ("blocks", "layers") and settings.preset.renderer not in WAN:
+    if offload in ("blocks", "layers") and not settings.preset.has(Trait.WAN):
         raise UsageError(
             f"--offload {offload} is for Wan's networks, and {settings.preset.name} "
             f"renders with {settings.preset.renderer}",
@@ -67,7 +68,7 @@ def offload_for(settings: Settings) -> Offload:
 
 def check_renderer(stage: RenderStage, context: Context) -> None:
     """Raise what the renderer can tell before any work that it won't do."""
-    if stage.preset.renderer not in WAN:
+    if not stage.preset.has(Trait.WAN):
         return
     from animcli.rendering.renderer import ChecksFirst, load_renderer  # torch takes seconds
 
@@ -80,11 +81,11 @@ def check_renderer(stage: RenderStage, context: Context) -> None:
 
 def check_face(face_from: Path | None, preset: Preset) -> None:
     """Raise UsageError where no face is looked for in a video."""
-    if face_from is not None and preset.renderer not in WAN[:2]:
+    if face_from is not None and not preset.has(Trait.FACE):
         raise UsageError(
             f"--face-from has no effect with the preset {preset.name}, which renders with "
             f"{preset.renderer}",
-            f"--preset {WAN[0]}",
+            f"--preset {renderers_with(Trait.FACE)[0]}",
         )
 
 
@@ -104,10 +105,10 @@ def check_split(split: Split | None, preset: Preset) -> None:
     """Raise UsageError where a render's steps consist of no windows of a motion, or reuse
     something of those before.
     """
-    renderer = preset.renderer
-    if split and (renderer in PROMPTED or renderer not in WINDOWED):
+    follows_words = preset.entry.conditioning is Conditioning.PROMPT
+    if split and (follows_words or not preset.has(Trait.WINDOWED)):
         raise UsageError(
-            f"{split.said}: a render with {renderer} can't be split",
+            f"{split.said}: a render with {preset.renderer} can't be split",
             "anim batch does several renders at a time",
         )
     if split and max(preset.deep_interval, preset.guidance_interval) > 1:

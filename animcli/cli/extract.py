@@ -41,7 +41,7 @@ from animcli.cli.plan import (
     output_path,
 )
 from animcli.errors import DeviceError, UsageError
-from animcli.presets import DRAWINGS
+from animcli.registry import follower_of
 
 if TYPE_CHECKING:
     from animcli.pipeline.output import Step
@@ -317,7 +317,7 @@ def check_order(picture: Path, motion: Path | None, usage: str) -> None:
 def check_keypoints(motion: Motion) -> None:
     """Raise UsageError for frames that were drawn without keypoints."""
     if motion.drawn is not None:
-        preset = next(name for name, kind in DRAWINGS.items() if kind == motion.drawn)
+        preset = follower_of(motion.drawn)
         raise UsageError(
             f"{motion.name} is a drawn video ({motion.drawn}), which has no keypoints",
             f"--preset {preset} follows it, or give the footage it was made from",

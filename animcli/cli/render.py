@@ -61,17 +61,8 @@ from animcli.cli.plan import (
     name_of,
 )
 from animcli.errors import UsageError
-from animcli.presets import (
-    CINEMO_ONLY,
-    DRAWINGS,
-    FOOTAGE,
-    PROMPTED,
-    PUBLISHED_SYSTEMS,
-    REPLACE,
-    WAN,
-    Preset,
-    load_preset,
-)
+from animcli.presets import Preset, load_preset
+from animcli.registry import Conditioning, Trait
 from animcli.settings import settings_in
 
 if TYPE_CHECKING:
@@ -240,12 +231,12 @@ class Render:
         check_order(self.reference, self.motion, "anim render {picture} --motion {motion}")
         usual, note = usual_preset(context, context.config.options(self.overrides).device)
         settings = context.config.resolve(self.overrides, usual)
-        options, renderer = settings.options, settings.preset.renderer
+        options, conditioning = settings.options, settings.preset.entry.conditioning
         check_face(self.face_from, settings.preset)
         check_split(self.split, settings.preset)
-        if renderer in PROMPTED:
+        if conditioning is Conditioning.PROMPT:
             made = self.prompted(settings, state)
-        elif settings.preset.renderer in FOOTAGE:
+        elif conditioning is Conditioning.FOOTAGE:
             stage = filmed_stage(self, settings, device_for(settings))
             name = f"{name_of(self.reference)}-{name_of(self.motion or self.reference)}"
             made = Rendering(stage, name, self.motion if options.audio else None)
@@ -287,7 +278,7 @@ class Render:
                 f"{settings.preset.name} doesn't",
                 "--preset cinemo",
             )
-        follows = DRAWINGS.get(settings.preset.renderer)
+        follows = settings.preset.entry.drawn
         motion = chosen_motion(
             self.motion,
             state,
@@ -303,8 +294,8 @@ class Render:
         check_person(self.overrides, motion.source, motion.name)
         preset = settings.preset
         retarget = self.retarget and motion.fitted_to != self.reference
-        retarget = retarget and preset.renderer not in REPLACE
-        footage = (self.face_from or motion.video) if preset.renderer in WAN else None
+        retarget = retarget and not preset.has(Trait.REPLACES)
+        footage = (self.face_from or motion.video) if preset.has(Trait.WAN) else None
         fit = Fit(options.fit or Fit.PAD)
         if preset.own_size and not settings.origins.keys() & {"width", "height"}:
             width, height = own_size(self.reference)
@@ -346,7 +337,7 @@ class Render:
                 note = "; ".join(filter(None, (note, SILENT.format(self.motion))))
         elif self.overrides.get("audio"):
             check_sound(filmed)
-        if preset.renderer in WAN and footage is None:
+        if preset.has(Trait.WAN) and footage is None:
             note = "; ".join(filter(None, (note, FACELESS)))
         sound = filmed if options.audio else None
         driving = None if motion.drawn else filmed
@@ -362,7 +353,7 @@ class Render:
         wanted = settings.options.preview
         if wanted == "off":
             return stage
-        if settings.preset.renderer not in PUBLISHED_SYSTEMS:
+        if not settings.preset.has(Trait.PUBLISHED):
             if settings.origins.get("preview") != "--preview":
                 return stage
             raise UsageError(
@@ -422,7 +413,7 @@ class Render:
                 f"--start-from is for presets that follow a motion, and {preset.name} "
                 "doesn't"
             )
-        if (self.motion_from or self.motion_like) and preset.renderer not in CINEMO_ONLY:
+        if (self.motion_from or self.motion_like) and not preset.has(Trait.MOTION_FROM):
             raise UsageError(
                 f"the preset {preset.name} takes no motion from a clip", "--preset cinemo"
             )

@@ -27,7 +27,6 @@ from animcli.pipeline.executor import DryRun, Executor, StageState
 from animcli.pipeline.output import Step, check_steps, publish
 from animcli.pipeline.project import find_project
 from animcli.pipeline.stage import Outcome, Progress, Stage
-from animcli.presets import DIFFUSION
 from animcli.video.limits import allowing
 from animcli.weights.store import WeightsStore, amount, default_root
 
@@ -309,7 +308,7 @@ class Runner:
 
         if not isinstance(line.stage, RenderStage) or line.state is StageState.DONE:
             return None
-        if line.stage.preset.renderer not in DIFFUSION:  # known without loading torch
+        if not line.stage.preset.entry.denoises:  # known without loading torch
             return None
         from animcli.stages.remaining import remaining
 

@@ -22,13 +22,12 @@ from animcli.errors import PresetError, UsageError
 from animcli.files import SHA256_HEX
 from animcli.pipeline.project import Project
 from animcli.presets import (
-    DIFFUSION,
-    PROMPTED,
     Preset,
     advice,
     find_presets,
     load_preset,
 )
+from animcli.registry import Conditioning
 from animcli.settings import constraint_of, parse, settings_in, type_of
 from animcli.web.command_interface import Line, PathOf
 from animcli.weights.store import WeightsStore
@@ -194,8 +193,8 @@ class Words:
             names = () if entry is None else (preset.renderer, *entry.goes_with)
             yield {
                 "name": name, "about": preset.about, "advice": advice(path),
-                "renderer": preset.renderer, "denoises": preset.renderer in DIFFUSION,
-                "words": preset.renderer in PROMPTED,
+                "renderer": preset.renderer, "denoises": preset.entry.denoises,
+                "words": preset.entry.conditioning is Conditioning.PROMPT,
                 "first": name in (USUAL, DIFFUSING),
                 "lacks": [each for each in names if not self.store.has(each)],
                 "values": {

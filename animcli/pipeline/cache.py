@@ -297,7 +297,7 @@ def _size(folder: Path) -> int:
         for parent, _, names in os.walk(folder):
             for name in names:
                 with suppress(FileNotFoundError, NotADirectoryError):
-                    size += os.lstat(os.path.join(parent, name)).st_size
+                    size += Path(parent, name).lstat().st_size
     return size
 
 

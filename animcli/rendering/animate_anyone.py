@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import torch
@@ -55,7 +55,6 @@ from animcli.rendering.memory import CFG_BATCH_OFF, MemoryPlan, WindowCalls
 from animcli.rendering.pipeline import DenoisingContext, render_clip
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -140,8 +139,6 @@ class AnimateAnyone:
 
     entry: weights entry of its networks; one with a configuration has all that is needed.
     """
-
-    conditioning: ClassVar[Conditioning] = Conditioning.SKELETON
 
     config: AnimateAnyoneConfig = field(default_factory=AnimateAnyoneConfig)
     entry: str = "animate-anyone"

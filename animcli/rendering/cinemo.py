@@ -49,7 +49,6 @@ from animcli.rendering.noise import clip_noise, refine_noise
 from animcli.rendering.pipeline import MEMORY_REMEDY, DenoisingContext, sample
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -154,7 +153,6 @@ STILLEST: Final = 100
 class Cinemo:
     """The renderer; other shapes than the published ones are for networks of one's own."""
 
-    conditioning: ClassVar[Conditioning] = Conditioning.PROMPT
     weights: ClassVar[tuple[str, ...]] = ("cinemo",)
 
     unet: UNetConfig = CINEMO_UNET

@@ -1,7 +1,7 @@
 """Cost of a diffusion render, told before it starts."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,33 +21,6 @@ from animcli.rendering.loading import dtype_for, vae_dtype
 from animcli.rendering.renderer import Offload
 from animcli.rendering.reuse import Reuse
 from animcli.rendering.vae import DECODED, MAX_UNTILED, VAE_SCALE
-
-
-class Live(NamedTuple):
-    """Values that are alive at once in a step, for each latent position and each channel at
-    the full size, beside the networks.
-
-    frame: for each frame of a window.
-    once: however many there are: what is kept of the reference, or of the first frame.
-    """
-
-    frame: float
-    once: float
-
-
-LIVE: Final[Mapping[str, Mapping[bool, Live]]] = {
-    "animate-anyone": {True: Live(21.1, 17.6), False: Live(30.1, 17.6)},
-    "tiny": {True: Live(21.6, 22.2), False: Live(31.7, 12.1)},
-    "magic-animate": {True: Live(33.4, 15.7), False: Live(42.4, 15.7)},
-    "cinemo": {True: Live(21.2, 25.5), False: Live(31.2, 35.5)},
-    "ipa-controlnet": {True: Live(34.4, 0), False: Live(34.4, 0)},
-    "ipa-controlnet-video": {True: Live(34.4, 0), False: Live(34.4, 0)},
-    "animatediff": {True: Live(26.1, 0), False: Live(26.1, 0)},
-}
-"""By renderer, and by whether the device is a CPU, on which the feed-forward layers
-work in parts. Measured by tests/benchmarks/diffusion_memory.py, which counts tensors, for
-512 by 512 pixels, of tiny for 256 by 256; a whole window of the others comes to the same
-there within 4 %."""
 
 AUTOENCODER: Final = 83_653_863
 TINY_AUTOENCODER: Final = 1_676_291
@@ -341,7 +314,9 @@ def window_bytes(preset: Preset, frames: int, config: UNetConfig, device: str) -
 
     frames: of the clip that windows are cut from.
     """
-    live = LIVE[preset.renderer][device == "cpu"]
+    live = preset.entry.on_cpu if device == "cpu" else preset.entry.on_gpu
+    if live is None:
+        raise TypeError(f"{preset.renderer} has no context windows")
     values = live.once + live.frame * min(preset.window, frames)
     values *= config.block_channels[0] * positions_of(preset)
     return round(values * dtype_for(device, preset.dtype).itemsize)

@@ -11,7 +11,8 @@ from typing import Generic, TypeAlias, TypeVar
 
 from torch import Tensor
 
-from animcli.presets import CINEMO_ONLY, Preset
+from animcli.presets import Preset
+from animcli.registry import Trait
 
 
 class Half(Enum):
@@ -63,7 +64,7 @@ class Guidance:
     @classmethod
     def of(cls, preset: Preset) -> "Guidance":
         """Guidance of a preset."""
-        alike = preset.renderer in CINEMO_ONLY and preset.prompt == preset.negative_prompt
+        alike = preset.has(Trait.MOTION_FROM) and preset.prompt == preset.negative_prompt
         return cls(
             1 if alike else preset.guidance,
             preset.guidance_start,

@@ -44,7 +44,6 @@ from animcli.rendering.memory import CFG_BATCH_OFF, MemoryPlan, WindowCalls
 from animcli.rendering.pipeline import DenoisingContext, render_clip
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -65,7 +64,6 @@ ControlPicture = Callable[[int], NDArray[np.uint8]]
 class MagicAnimate:
     """The renderer; other shapes than the published ones are for networks of one's own."""
 
-    conditioning: ClassVar[Conditioning] = Conditioning.DENSEPOSE
     weights: ClassVar[tuple[str, ...]] = ("magic-animate", "sd15", "sd-vae-ft-mse")
 
     unet: UNetConfig = MAGIC_ANIMATE_UNET

@@ -1,4 +1,4 @@
-"""Renderers: each says what it needs, prepares once, and gives frames; and their table.
+"""Renderers: each says what it needs, prepares once, and gives frames.
 
 Everything that is the same for all renderers (segments, resuming, the lossless frames in
 the cache, encoding, sound) happens outside, in the render stage.
@@ -6,18 +6,16 @@ the cache, encoding, sound) happens outside, in the render stage.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.errors import PresetError
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
+from animcli.registry import renderer_entry
 
 if TYPE_CHECKING:  # torch takes seconds
     from animcli.weights.lora import Lora
@@ -28,16 +26,6 @@ Progress = Callable[[str, int, int], None]
 FrameFn = Callable[[range], Iterator[NDArray[np.uint8]]]
 """Frames of a range, each `(h, w, 3)` uint8 RGB. Any range may be asked for, in any order,
 and a frame is always the same, bit for bit."""
-
-
-class Conditioning(Enum):
-    """Input that moves the picture."""
-
-    SKELETON = "skeleton"
-    DENSEPOSE = "densepose"
-    NOTHING = "nothing"
-    FOOTAGE = "footage"  # a video itself, in which no keypoints are looked for
-    PROMPT = "prompt"  # words; the motion of another clip goes along, if one is given
 
 
 class Checkpoint(Protocol):
@@ -125,7 +113,6 @@ class RenderRequest:
 class Renderer(Protocol):
     """Turns a request into frames."""
 
-    conditioning: Conditioning
     weights: tuple[str, ...]
     """Names in the weights catalog that `RenderRequest.weights` must hold."""
 
@@ -162,91 +149,6 @@ class ChecksFirst(Protocol):
 
     def check(self, preset: Preset, device: str, folder: Path | None) -> None:
         """Raise what would come up later; folder: of the first of its weights, if here."""
-
-
-@dataclass(frozen=True)
-class RendererEntry:
-    """Class of a renderer, and what its pictures depend on.
-
-    place: `module:class`; loaded when it is needed, since torch takes seconds.
-    revision: raised whenever the same request gives other pictures than before.
-    libraries: packages whose version may change the bits of a frame.
-    rate: frames per second of what follows no other clip.
-    native_rate: frames per second that a motion is brought to, since the network was
-        trained with so many; None takes any.
-    """
-
-    place: str
-    revision: int
-    libraries: tuple[str, ...]
-    rate: Fraction = Fraction(24)
-    native_rate: Fraction | None = None
-
-
-NEWEST: Final = ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless")
-_WAN: Final = (*NEWEST, "accelerate", "pillow")
-"""Libraries of the renderers whose networks are those of diffusers."""
-
-RENDERERS: Final[dict[str, RendererEntry]] = {
-    "cutout": RendererEntry(
-        "animcli.rendering.cutout:Cutout",
-        2,
-        ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
-    ),
-    "animate-anyone": RendererEntry(
-        "animcli.rendering.animate_anyone:AnimateAnyone",
-        1,
-        ("torch", "diffusers", "transformers", "numpy"),
-    ),
-    "tiny": RendererEntry(
-        "animcli.rendering.animate_anyone:tiny", 1, ("torch", "diffusers", "numpy")
-    ),
-    "magic-animate": RendererEntry(
-        "animcli.rendering.magic_animate:MagicAnimate",
-        1,
-        ("torch", "diffusers", "transformers", "numpy", "opencv-python-headless"),
-    ),
-    "cinemo": RendererEntry(
-        "animcli.rendering.cinemo:Cinemo",
-        1,
-        ("torch", "diffusers", "transformers", "tokenizers", "numpy"),
-        rate=Fraction(8),  # that of the authors' results
-    ),
-    "ipa-controlnet": RendererEntry(
-        "animcli.rendering.newest.ip_adapter:controlnet", 1, NEWEST
-    ),
-    "ipa-controlnet-video": RendererEntry(
-        "animcli.rendering.newest.ip_adapter:controlnet_video", 1, NEWEST
-    ),
-    "animatediff": RendererEntry(
-        "animcli.rendering.newest.ip_adapter:animatediff",
-        1,
-        NEWEST,
-        rate=Fraction(8),  # that of the clips that its motion modules were trained with
-    ),
-    "wan-animate": RendererEntry(
-        "animcli.rendering.newest.wan_animate:animate", 1, _WAN, native_rate=Fraction(30)
-    ),
-    "wan-animate-replace": RendererEntry(
-        "animcli.rendering.newest.wan_animate:replace_person",
-        1,
-        ("ai-edge-litert", *_WAN),
-        native_rate=Fraction(30),
-    ),
-    "wan-animate-2": RendererEntry(
-        "animcli.rendering.newest.wan_animate_2:WanAnimate2",
-        1,
-        _WAN,
-        native_rate=Fraction(24),
-    ),
-}
-
-
-def renderer_entry(name: str) -> RendererEntry:
-    """The entry of a renderer. Raises PresetError for one that there isn't."""
-    if name not in RENDERERS:
-        raise PresetError(f"no renderer '{name}'", f"there are {', '.join(RENDERERS)}")
-    return RENDERERS[name]
 
 
 def load_renderer(name: str) -> Renderer:

@@ -37,7 +37,7 @@ from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import Origin, PoseSequence
 from animcli.pose.shots import find_cuts, thumbnail
 from animcli.pose.tracking import Detection, Track, choose, tracks_of
-from animcli.presets import DRAWINGS
+from animcli.registry import follower_of
 from animcli.video.footage import Frame
 from animcli.video.reader import Reader, open_footage
 from animcli.weights.catalog import load_catalog
@@ -334,7 +334,7 @@ def doubt_of_clip(path: Path) -> str:
     kind = kind_of_clip(path)
     if kind is ControlKind.FOOTAGE:
         return ""
-    preset = next(name for name, drawing in DRAWINGS.items() if drawing == kind.value)
+    preset = follower_of(kind.value)
     return (
         f"looks like a drawn video ({kind.value}), in which nobody can be found; --preset "
         f"{preset} follows such a video as it is"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from animcli.errors import InputError
 from animcli.pipeline.stage import RunContext, Source, Stage
-from animcli.presets import DIFFUSION, Preset
+from animcli.presets import Preset
+from animcli.registry import renderer_entry
 from animcli.stages.extract import FindAgain
 from animcli.stages.report import Measured, write_measured
 
@@ -250,7 +251,7 @@ def borders_of(record: Mapping[str, Any], frames: int) -> tuple[int, ...] | None
     record: the settings of a render stage. None for renderers that have no windows.
     """
     said = record["preset"]
-    if said["renderer"] not in DIFFUSION:
+    if not renderer_entry(said["renderer"]).denoises:
         return None
     from animcli.metrics.temporal import window_borders
     from animcli.rendering.context import context_windows, keyframes

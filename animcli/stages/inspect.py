@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage
-from animcli.presets import DRAWINGS
 from animcli.stages.frames import INDEX, make_frames, open_frames
 from animcli.stages.render import RenderStage
 
@@ -200,7 +199,7 @@ class CompareStage(Stage):
         between = []
         if "motion" in context.inputs:
             motion = self.render.moves(context)
-            densepose = DRAWINGS.get(self.render.preset.renderer) == "densepose"
+            densepose = self.render.preset.entry.drawn == "densepose"
             between.append(
                 draw_densepose(motion) if densepose else _drawn(motion, result.size)
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from animcli.pipeline.stage import Source
-from animcli.presets import WAN
+from animcli.registry import Trait
 from animcli.stages.fitting import at_speed, nominal_rate, resample
 from animcli.stages.render import DEFAULT_FRAMES, RENDER_CHECKPOINT, RenderStage
 
@@ -69,7 +69,7 @@ def remaining(stage: RenderStage, executor: Executor, key: str | None) -> Remain
     from animcli.pipeline.checkpoint import FileCheckpoint
 
     frames = frame_count(stage, executor)
-    segmented, store = stage.preset.renderer in WAN, executor.weights
+    segmented, store = stage.preset.has(Trait.WAN), executor.weights
     names = stage.weights if segmented else ()
     folders = {name: store.path(name) for name in names if store.has(name)}
     least = stage.preset.segment if segmented else stage.preset.window

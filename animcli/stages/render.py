@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
 from animcli.pipeline.stage import NO_SETTING, RunContext, Source, Stage, to_json
-from animcli.presets import CINEMO_ONLY, FOOTAGE, REPLACE, WAN, Preset
+from animcli.presets import Preset
+from animcli.registry import Conditioning, Trait
 from animcli.stages.fitting import (
     Fit,
     at_speed,
@@ -116,9 +117,7 @@ class RenderStage(Stage):
 
     @property
     def libraries(self) -> tuple[str, ...]:
-        from animcli.rendering.renderer import renderer_entry
-
-        return ("av", "numpy", *renderer_entry(self.preset.renderer).libraries)
+        return ("av", "numpy", *self.preset.entry.libraries)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -133,7 +132,7 @@ class RenderStage(Stage):
     @property
     def as_published(self) -> bool:
         """True if pictures are brought to size as Animate Anyone's weights know them."""
-        return self.preset.renderer == "animate-anyone"
+        return self.preset.has(Trait.ORIGINAL)
 
     @property
     def fitted_motion(self) -> Source | None:
@@ -183,14 +182,14 @@ class RenderStage(Stage):
     @property
     def words(self) -> EncodePrompt | None:
         """The preset's words, for renderers whose text encoder is larger than the rest."""
-        if self.preset.renderer not in WAN:
+        if not self.preset.has(Trait.WAN):
             return None
         from animcli.rendering.renderer import ReadsPrompts, load_renderer
 
         renderer, preset = load_renderer(self.preset.renderer), self.preset
         if not isinstance(renderer, ReadsPrompts):
             return None
-        cleaned = preset.renderer not in FOOTAGE  # as the authors of each do
+        cleaned = preset.has(Trait.FACE)  # as the authors of each do
         return EncodePrompt(
             renderer.weights[0],
             renderer.prompts(preset),
@@ -202,13 +201,9 @@ class RenderStage(Stage):
     @property
     def native_rate(self) -> Fraction | None:
         """Frames per second that a motion is brought to; None keeps its own."""
-        from animcli.rendering.renderer import renderer_entry
-
-        return self.rate or renderer_entry(self.preset.renderer).native_rate
+        return self.rate or self.preset.entry.native_rate
 
     def settings(self) -> Mapping[str, object]:
-        from animcli.rendering.renderer import renderer_entry
-
         heard = {
             key.name: to_json(getattr(self.preset, key.name))
             for key in fields(self.preset)
@@ -218,7 +213,7 @@ class RenderStage(Stage):
             heard.pop("strength", None)
         if "lora" in heard:  # files are inputs
             heard["lora"] = [weight for _, weight in self.preset.loras]
-        revision = renderer_entry(self.preset.renderer).revision
+        revision = self.preset.entry.revision
         return {**super().settings(), "preset": heard, "renderer_revision": revision}
 
     def moves(self, context: RunContext) -> PoseSequence:
@@ -253,11 +248,9 @@ class RenderStage(Stage):
         from animcli.pipeline.checkpoint import FileCheckpoint
         from animcli.pose.io_pose import read_pose
         from animcli.rendering.renderer import (
-            Conditioning,
             Preview,
             RenderRequest,
             load_renderer,
-            renderer_entry,
         )
         from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
@@ -268,7 +261,7 @@ class RenderStage(Stage):
         self.check_conditioning()
         picture = read_picture(context.inputs["reference"])
         motion = pose = control = None
-        usual = renderer_entry(self.preset.renderer).rate
+        usual = self.preset.entry.rate
         frames, rate = self.frames or DEFAULT_FRAMES, self.rate or usual
         if self.control is not None:
             clip = open_frames(context.inputs["control"])
@@ -279,7 +272,7 @@ class RenderStage(Stage):
         if self.motion is not None:
             motion, pose = self.moves(context), read_pose(context.inputs["pose"])
             frames, rate = len(motion), motion.rate or self.rate or usual
-            if load_renderer(self.preset.renderer).conditioning is Conditioning.DENSEPOSE:
+            if self.preset.entry.conditioning is Conditioning.DENSEPOSE:
                 context.warn(DRAWN_DENSEPOSE)
                 control = draw_densepose(motion)
         driving = None
@@ -288,7 +281,7 @@ class RenderStage(Stage):
             at = rate if motion is not None else self.native_rate or usual
             driving = opened.enter_context(open_driving(self, context, known, at))
             frames, rate = driving.frames, at
-            if motion is None or self.preset.renderer in REPLACE:
+            if motion is None or self.preset.has(Trait.REPLACES):
                 control = driving.fitted(self.size, self.fit)
         start = None
         if self.start is not None:
@@ -363,7 +356,7 @@ class RenderStage(Stage):
             return renderer.cost(self.preset, frames, self.device, self.offload, folder)
         if not isinstance(renderer, Denoiser):
             return None
-        moved_alike = self.control is not None and self.preset.renderer in CINEMO_ONLY
+        moved_alike = self.control is not None and self.preset.has(Trait.MOTION_FROM)
         return estimate_cost(
             self.preset,
             frames,
@@ -383,10 +376,7 @@ class RenderStage(Stage):
 
     def check_conditioning(self) -> None:
         """Raise UsageError where the renderer wants something else than was given."""
-        from animcli.rendering.renderer import Conditioning, load_renderer
-
-        name = self.preset.renderer
-        conditioning = load_renderer(name).conditioning
+        name, conditioning = self.preset.renderer, self.preset.entry.conditioning
         if conditioning is Conditioning.FOOTAGE and self.motion:
             raise UsageError(
                 f"the renderer {name} follows a video itself, and no keypoints",
@@ -394,15 +384,13 @@ class RenderStage(Stage):
             )
         if conditioning is Conditioning.FOOTAGE and self.footage is None:
             raise UsageError(f"the renderer {name} wants a video", "--motion dance.mp4")
-        if name in REPLACE and self.footage is None:
+        if self.preset.has(Trait.REPLACES) and self.footage is None:
             raise UsageError(
                 f"the renderer {name} replaces the person of a video",
                 "--motion dance.mp4, or --face-from dance.mp4 beside a .pose",
             )
         if self.motion and self.control:
             raise UsageError("a motion and a drawn video were given", "give one of them")
-        if conditioning is Conditioning.NOTHING and (self.motion or self.control):
-            raise UsageError(f"the renderer {name} follows no motion", "leave --motion out")
         if conditioning is Conditioning.PROMPT and self.motion:
             raise UsageError(
                 f"the renderer {name} follows words, no motion",

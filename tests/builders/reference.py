@@ -16,23 +16,8 @@ from typer.core import TyperGroup
 
 from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
-from animcli.presets import (
-    CINEMO_ONLY,
-    CONTROLNET,
-    CUTOUT,
-    FOLLOWING,
-    IP_ADAPTER,
-    OWN,
-    PUBLISHED_SYSTEMS,
-    REPLACE,
-    WAN,
-    WINDOWED,
-    WORDED,
-    Preset,
-    advice,
-    load_preset,
-    shipped_presets,
-)
+from animcli.presets import Preset, advice, load_preset, shipped_presets
+from animcli.registry import Trait, renderers_with
 from animcli.settings import constraint_of, settings_in
 from animcli.training.settings import DEFAULTS, settings_parts
 
@@ -89,17 +74,17 @@ and in `anim.toml`, and refuse them as flags and in a preset.
 |---|---|---|
 """
 MARKS = {
-    CINEMO_ONLY: "¹",
-    FOLLOWING: "²",
-    WINDOWED: "³",
-    OWN: "⁴",
-    WORDED: "⁵",
-    IP_ADAPTER: "⁶",
-    CONTROLNET: "⁷",
-    WAN: "⁸",
-    REPLACE: "⁹",
-    CUTOUT: "ᶜ",
-    PUBLISHED_SYSTEMS: "ᴾ",
+    ("cinemo",): "¹",
+    renderers_with(Trait.KEYFRAMES): "²",
+    renderers_with(Trait.WINDOWED): "³",
+    renderers_with(Trait.OWN_NETWORKS): "⁴",
+    renderers_with(Trait.PROMPT): "⁵",
+    renderers_with(Trait.IP_ADAPTER): "⁶",
+    renderers_with(Trait.CONTROLNET): "⁷",
+    renderers_with(Trait.WAN): "⁸",
+    renderers_with(Trait.REPLACES): "⁹",
+    ("cutout",): "ᶜ",
+    renderers_with(Trait.PUBLISHED): "ᴾ",
 }
 
 

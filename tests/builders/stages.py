@@ -21,10 +21,9 @@ from animcli.pose.detectors import registry
 from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
-from animcli.rendering import renderer
+from animcli.registry import RENDERERS, RendererEntry
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -139,7 +138,6 @@ class BrightSpot:
 class Gradient:
     """Draws a ramp whose place follows the nose; three saved steps of preparation."""
 
-    conditioning = Conditioning.SKELETON
     weights: tuple[str, ...] = ()
 
     def prepare(
@@ -169,7 +167,6 @@ class Gradient:
 class Echo:
     """Shows the drawn video that it was given."""
 
-    conditioning = Conditioning.DENSEPOSE
     weights: tuple[str, ...] = ()
 
     def prepare(
@@ -181,9 +178,7 @@ class Echo:
 
 def register() -> None:
     """Make the renderer `gradient` and the detector `bright-spot` known."""
-    renderer.RENDERERS["gradient"] = renderer.RendererEntry(
-        "builders.stages:Gradient", 1, ("numpy",)
-    )
+    RENDERERS["gradient"] = RendererEntry("builders.stages:Gradient", 1, ("numpy",))
     registry.DETECTORS["bright-spot"] = registry.DetectorEntry(
         "builders.stages:BrightSpot", ""
     )

@@ -13,8 +13,8 @@ from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
 from animcli.networks.unet import MotionUNet, UNetConfig
+from animcli.registry import RENDERERS
 from animcli.rendering.cinemo import Cinemo
-from animcli.rendering.renderer import RENDERERS
 from builders.tiny_networks import TEXT, VAE, random, save
 
 TINY_CINEMO = Cinemo(

@@ -11,7 +11,7 @@ from builders.stages import spot_pictures
 import animcli.cli.batch
 from animcli.cli.main import parse_line
 from animcli.pose.detectors.registry import DETECTORS
-from animcli.rendering.renderer import RENDERERS
+from animcli.registry import RENDERERS
 from animcli.video.images import write_picture
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide"

@@ -16,7 +16,7 @@ from builders.videos import tiny_clip
 from numpy.typing import NDArray
 
 from animcli.cli.main import main
-from animcli.rendering.renderer import RENDERERS
+from animcli.registry import RENDERERS
 from animcli.video.images import write_picture
 from animcli.video.reader import open_footage
 

@@ -1,5 +1,6 @@
 """DensePose from the command line: found in footage, followed as a motion, kept apart."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from builders.stages import spot_pictures
 from animcli.cli.main import main
 from animcli.pose.detectors.densepose import FILE
 from animcli.pose.draw import ControlKind
-from animcli.rendering.renderer import RENDERERS, RendererEntry
+from animcli.registry import RENDERERS
 from animcli.stages.detection import kind_of_clip
 from animcli.video.images import write_picture
 from animcli.video.reader import open_footage
@@ -41,7 +42,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows DensePose shows what it follows, and wants no weights."""
     monkeypatch.setitem(
-        RENDERERS, "magic-animate", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+        RENDERERS,
+        "magic-animate",
+        replace(RENDERERS["magic-animate"], place="builders.stages:Echo"),
     )
 
 

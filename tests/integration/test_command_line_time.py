@@ -10,8 +10,8 @@ from builders.stages import spot_pictures
 from builders.tiny_cinemo import register_tiny_cinemo, write_tiny_cinemo
 
 from animcli.cli.main import main
+from animcli.registry import RENDERERS
 from animcli.rendering import cost
-from animcli.rendering.renderer import RENDERERS
 from animcli.video.images import write_picture
 
 Capture = pytest.CaptureFixture[str]

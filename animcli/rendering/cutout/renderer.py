@@ -15,7 +15,6 @@ from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_
 from animcli.rendering.cutout.segmentation import segment
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -32,7 +31,6 @@ class Cutout:
     Whatever the picture doesn't show (a back, the far side of an arm) isn't invented.
     """
 
-    conditioning = Conditioning.SKELETON
     weights = ("blazepose",)
 
     def prepare(

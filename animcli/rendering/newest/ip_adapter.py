@@ -43,7 +43,6 @@ from animcli.rendering.memory import CFG_BATCH_OFF, MemoryPlan, WindowCalls
 from animcli.rendering.pipeline import DenoisingContext, render_clip
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Progress,
     RenderRequest,
@@ -82,7 +81,6 @@ class IPAdapter:
     follows_pose: whether there is a ControlNet.
     """
 
-    conditioning: Conditioning
     unet: UNetConfig
     schedule: NoiseSchedule
     follows_pose: bool = True
@@ -204,7 +202,7 @@ class IPAdapter:
 
 def controlnet() -> IPAdapter:
     """The renderer that makes each frame alone."""
-    return IPAdapter(Conditioning.SKELETON, UNetConfig(), SD15)
+    return IPAdapter(UNetConfig(), SD15)
 
 
 VIDEO: Final = UNetConfig(motion=MotionConfig(POSITIONS, middle=False))
@@ -212,12 +210,12 @@ VIDEO: Final = UNetConfig(motion=MotionConfig(POSITIONS, middle=False))
 
 def controlnet_video() -> IPAdapter:
     """The renderer with motion modules."""
-    return IPAdapter(Conditioning.SKELETON, VIDEO, ANIMATEDIFF)
+    return IPAdapter(VIDEO, ANIMATEDIFF)
 
 
 def animatediff() -> IPAdapter:
     """The renderer that follows words, and the looks of a picture."""
-    return IPAdapter(Conditioning.PROMPT, VIDEO, ANIMATEDIFF, follows_pose=False)
+    return IPAdapter(VIDEO, ANIMATEDIFF, follows_pose=False)
 
 
 def open_frozen(

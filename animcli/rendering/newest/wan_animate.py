@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -59,7 +59,6 @@ from animcli.rendering.newest.wan_parts import (
 )
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Offload,
     Progress,
@@ -85,7 +84,6 @@ class WanAnimate:
     """The renderer. replaces: the person of the driving video, whose background stays."""
 
     replaces: bool = False
-    conditioning: ClassVar[Conditioning] = Conditioning.SKELETON
 
     @property
     def weights(self) -> tuple[str, ...]:

@@ -54,7 +54,6 @@ from animcli.rendering.newest.wan_parts import (
 )
 from animcli.rendering.renderer import (
     Checkpoint,
-    Conditioning,
     FrameFn,
     Offload,
     Progress,
@@ -76,7 +75,6 @@ HELPERS: Final = "diffusers.modular_pipelines.wan_animate_2.encoders"
 class WanAnimate2:
     """The renderer."""
 
-    conditioning: ClassVar[Conditioning] = Conditioning.FOOTAGE
     weights: ClassVar[tuple[str, ...]] = (ENTRY_2,)
 
     def prompts(self, preset: Preset) -> tuple[str, ...]:

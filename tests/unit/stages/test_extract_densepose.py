@@ -17,7 +17,7 @@ from animcli.pose.draw import ControlKind, draw_pose
 from animcli.pose.draw_densepose import BACKGROUND, draw_parts, paint
 from animcli.pose.io_pose import read_pose, write_pose
 from animcli.pose.lifting import lift
-from animcli.rendering.renderer import RENDERERS, RendererEntry
+from animcli.registry import RENDERERS, Conditioning, RendererEntry
 from animcli.stages.detection import kind_of_clip
 from animcli.stages.extract import DensePoseStage, ExtractStage
 from animcli.stages.fitting import Fit, fit_picture
@@ -56,7 +56,9 @@ def at(tmp_path: Path) -> Executor:
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
-        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+        RENDERERS,
+        "echo",
+        RendererEntry("builders.stages:Echo", 1, ("numpy",), Conditioning.DENSEPOSE),
     )
 
 

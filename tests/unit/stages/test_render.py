@@ -24,7 +24,8 @@ from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.draw import draw_pose
 from animcli.pose.io_pose import read_pose, write_pose
 from animcli.presets import Preset
-from animcli.rendering.renderer import RENDERERS, RendererEntry, RenderRequest
+from animcli.registry import RENDERERS, Conditioning, RendererEntry
+from animcli.rendering.renderer import RenderRequest
 from animcli.stages.extract import ExtractStage
 from animcli.stages.frames import SEGMENT, open_frames
 from animcli.stages.inspect import CompareStage
@@ -213,7 +214,9 @@ def test_a_drawn_video_reaches_its_renderer_at_the_size_of_the_result(
     tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+        RENDERERS,
+        "echo",
+        RendererEntry("builders.stages:Echo", 1, ("numpy",), Conditioning.DENSEPOSE),
     )
     folder = tmp_path / "densepose"
     folder.mkdir()
@@ -235,7 +238,9 @@ def test_a_renderer_that_wants_densepose_says_so(
     tmp_path: Path, reference: Path, motion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
-        RENDERERS, "echo", RendererEntry("builders.stages:Echo", 1, ("numpy",))
+        RENDERERS,
+        "echo",
+        RendererEntry("builders.stages:Echo", 1, ("numpy",), Conditioning.DENSEPOSE),
     )
     preset = replace(gradient_preset(), renderer="echo")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="echo wants a motion or a DensePose video"):
