@@ -13,9 +13,8 @@ seen keeps its last box; masks of our own (`animcli.pose.person_mask`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -23,53 +22,30 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from animcli.errors import UsageError
 from animcli.pose.draw import draw_wan_pose
 from animcli.pose.face import SIDE, cut_face, face_boxes
 from animcli.pose.person_mask import MaskShape, PersonMasks
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn
-from animcli.rendering.cost import Cost
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import enough_memory, open_device
 from animcli.rendering.newest.segments import (
     SegmentPlan,
-    SegmentRun,
-    segment_noise,
     walk_back,
 )
 from animcli.rendering.newest.wan_memory import (
-    NetworkPlacement,
     WanShape,
-    choose_offload,
-    estimate_wan,
-    refuse_cpu,
 )
 from animcli.rendering.newest.wan_parts import (
-    check_libraries,
-    check_preset,
-    decode_latents,
     encode_clip_image,
     library_class,
     on_black,
-    open_transformer,
-    open_wan_vae,
-    solver_of,
-    wan_dtype,
 )
+from animcli.rendering.newest.wan_renderer import WanRenderer
 from animcli.rendering.renderer import (
     Checkpoint,
-    FrameFn,
-    Offload,
-    Progress,
     RenderRequest,
 )
 
-_REMEDY: Final = (
-    "a smaller --size or --segment, --offload blocks or --quantise gguf needs less"
-)
-_PUBLISHED: Final = WanShape()
-_ENTRY: Final = "wan-animate"
 RELIGHT: Final = "wan-relight"
 FACE_UNSEEN: Final = (
     "no face was seen in the driving video: the character keeps its expression"
@@ -80,113 +56,51 @@ Pictures = Callable[[int], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class WanAnimate:
+class WanAnimate(WanRenderer["AnimateInputs"]):
     """The renderer. replaces: the person of the driving video, whose background stays."""
+
+    entry: ClassVar[str] = "wan-animate"
+    transformer: ClassVar[tuple[str, str]] = (
+        "diffusers.models.transformers.transformer_wan_animate",
+        "WanAnimateTransformer3DModel",
+    )
+    published: ClassVar[WanShape] = WanShape()
+    remedy: ClassVar[str] = (
+        "a smaller --size or --segment, --offload blocks or --quantise gguf needs less"
+    )
 
     replaces: bool = False
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """Weights entries that a request must hold."""
-        return (_ENTRY, "blazepose") if self.replaces else (_ENTRY,)
+        return (self.entry, "blazepose") if self.replaces else (self.entry,)
 
     def weights_for(self, preset: Preset) -> tuple[str, ...]:
         """The same, and those that the preset's keys ask for."""
-        gguf = ("wan-animate-gguf",) if preset.quantise == "gguf" else ()
+        gguf = (f"{self.entry}-gguf",) if preset.quantise == "gguf" else ()
         relight = (RELIGHT,) if preset.relight and self.replaces else ()
         return (*self.weights, *gguf, *relight)
 
     def prompts(self, preset: Preset) -> tuple[str, ...]:
-        """The words that the text encoder reads."""
         return (preset.negative_prompt, preset.prompt)
 
-    def cost(
+    def conditions(
         self,
-        preset: Preset,
-        frames: int,
-        device: str,
-        offload: Offload,
-        folder: Path | None,
-    ) -> Cost:
-        """Cost of so many frames; folder: of the weights, where they are here."""
-        shape = _PUBLISHED if folder is None else WanShape.read(folder, _PUBLISHED)
-        return estimate_wan(shape, preset, frames, device, offload)
+        request: RenderRequest,
+        vae: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        checkpoint: Checkpoint,
+    ) -> "WanConditions":
+        return WanConditions(request, vae, device, dtype, checkpoint, self.replaces)
 
-    def check(self, preset: Preset, device: str, folder: Path | None) -> None:
-        """Raise what would come up later: absent libraries, a size, a slow CPU."""
-        check_libraries()
-        check_preset(preset)
-        if device == "cpu":
-            shape = _PUBLISHED if folder is None else WanShape.read(folder, _PUBLISHED)
-            refuse_cpu(shape, preset)
+    def finish(self, network: Any, request: RenderRequest) -> None:
+        relight = request.weights.get(RELIGHT)
+        if relight is not None:
+            add_lora(network, relight, request.preset.relight)
 
-    def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
-    ) -> FrameFn:
-        """Denoise all segments, going on from `checkpoint`; decode frames as asked.
-
-        Raises UsageError for a single frame, which is no video.
-        """
-        preset, folder = request.preset, request.weights[_ENTRY]
-        self.check(preset, request.device, folder)
-        if request.frames < 2:
-            raise UsageError(
-                f"{preset.renderer} makes no single frame", "--frames 2 or more"
-            )
-        device = open_device(request.device)
-        dtype = wan_dtype(device, preset.dtype)
-        shape = WanShape.read(folder, _PUBLISHED)
-        placement = NetworkPlacement(
-            choose_offload(request.offload, shape, preset, device), device
-        )
-        with enough_memory("loading the autoencoder", _REMEDY):
-            vae = open_wan_vae(folder, device)
-        conditions = WanConditions(request, vae, device, dtype, checkpoint, self.replaces)
-
-        @cache
-        def transformer() -> Any:
-            progress("loading the network", 0, 1)
-            relight = request.weights.get(RELIGHT)
-            gguf = request.weights.get("wan-animate-gguf")
-            network = open_transformer(
-                _TRANSFORMER, folder, gguf, preset.quantise, dtype, placement.home
-            )
-            if relight is not None:
-                add_lora(network, relight, preset.relight)
-            placement.settle(network)
-            return network
-
-        def start(segment: int, tail: Tensor | None) -> StepFn:
-            placement.work(vae)
-            told = conditions.of_segment(segment, tail)
-            network = transformer()
-            placement.work(network)
-            return predictor(network, told, Guidance.of(preset), preset.steps)
-
-        def frames_of(latents: Tensor) -> Tensor:
-            placement.work(vae)
-            with enough_memory("decoding", "a smaller --size needs less"):
-                return decode_latents(vae, latents)
-
-        run = SegmentRun(
-            SegmentPlan(request.frames, preset.segment, preset.carry),
-            checkpoint,
-            progress,
-            device,
-            lambda: solver_of(preset),
-            lambda segment: segment_noise(preset.seed, segment, conditions.noise_shape),
-            start,
-            frames_of,
-        )
-        with enough_memory("denoising", _REMEDY):
-            run.finish()
-        return run.frames()
-
-
-_TRANSFORMER: Final = (
-    "diffusers.models.transformers.transformer_wan_animate",
-    "WanAnimateTransformer3DModel",
-)
+    def predictor(self, network: Any, told: "AnimateInputs", preset: Preset) -> StepFn:
+        return predictor(network, told, Guidance.of(preset), preset.steps)
 
 
 def animate() -> WanAnimate:
@@ -324,7 +238,7 @@ class WanConditions:
         place = self._checkpoint.beside("image")
         kept = place.load()
         if kept is None:
-            folder = self._request.weights[_ENTRY]
+            folder = self._request.weights[WanAnimate.entry]
             found = encode_clip_image(folder, pixels, self._device, self._dtype)
             kept = {"image": found.float().numpy()}
             place.save(kept)
@@ -343,7 +257,7 @@ class WanConditions:
     @property
     def face_side(self) -> int:
         """Pixels across the crops that the transformer takes."""
-        return motion_encoder_size(self._request.weights[_ENTRY])
+        return motion_encoder_size(self._request.weights[WanAnimate.entry])
 
     def _skeleton(self, frame: int) -> NDArray[np.uint8]:
         motion = self._motion

@@ -11,8 +11,6 @@ the pipeline fails; the result has the preset's size, where the pipeline takes i
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -21,48 +19,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from animcli.errors import UsageError
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn
-from animcli.rendering.cost import Cost
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import enough_memory, open_device
 from animcli.rendering.newest.segments import (
     SegmentPlan,
-    SegmentRun,
     reflect_frame,
-    segment_noise,
 )
 from animcli.rendering.newest.wan_memory import (
-    NetworkPlacement,
     WanShape,
-    choose_offload,
-    estimate_wan,
-    refuse_cpu,
 )
 from animcli.rendering.newest.wan_parts import (
-    check_libraries,
-    check_preset,
-    decode_latents,
     encode_clip_image,
     library_class,
     on_black,
-    open_transformer,
-    open_wan_vae,
-    solver_of,
-    wan_dtype,
 )
+from animcli.rendering.newest.wan_renderer import WanRenderer
 from animcli.rendering.renderer import (
     Checkpoint,
     FrameFn,
-    Offload,
-    Progress,
     RenderRequest,
 )
 
-ENTRY_2: Final = "wan-animate-2"
-_PUBLISHED: Final = WanShape(beside=251_000_000, caches=True)
-_REMEDY: Final = "a smaller --size or --segment, or --offload blocks needs less"
 ABOUT_DRIVING: Final = "人物动作的参考视频"  # "reference video of a person's movement"
 _TRANSFORMER: Final = (
     "diffusers.models.transformers.transformer_wan_animate_2",
@@ -71,95 +49,34 @@ _TRANSFORMER: Final = (
 HELPERS: Final = "diffusers.modular_pipelines.wan_animate_2.encoders"
 
 
-@dataclass(frozen=True)
-class WanAnimate2:
+class WanAnimate2(WanRenderer["Animate2Inputs"]):
     """The renderer."""
 
-    weights: ClassVar[tuple[str, ...]] = (ENTRY_2,)
+    entry: ClassVar[str] = "wan-animate-2"
+    transformer: ClassVar[tuple[str, str]] = _TRANSFORMER
+    published: ClassVar[WanShape] = WanShape(beside=251_000_000, caches=True)
+    remedy: ClassVar[str] = "a smaller --size or --segment, or --offload blocks needs less"
 
     def prompts(self, preset: Preset) -> tuple[str, ...]:
         """The words that the text encoder reads, those about the driving video last."""
         return (preset.negative_prompt, preset.prompt, ABOUT_DRIVING)
 
-    def cost(
+    def conditions(
         self,
-        preset: Preset,
-        frames: int,
-        device: str,
-        offload: Offload,
-        folder: Path | None,
-    ) -> Cost:
-        """Cost of so many frames; folder: of the weights, where they are here."""
-        shape = _PUBLISHED if folder is None else WanShape.read(folder, _PUBLISHED)
-        return estimate_wan(shape, preset, frames, device, offload)
+        request: RenderRequest,
+        vae: Any,
+        device: torch.device,
+        dtype: torch.dtype,
+        checkpoint: Checkpoint,
+    ) -> "DrivingConditions":
+        return DrivingConditions(request, vae, device, dtype, checkpoint)
 
-    def check(self, preset: Preset, device: str, folder: Path | None) -> None:
-        """Raise what would come up later: absent libraries, a size, a slow CPU."""
-        check_libraries()
-        check_preset(preset)
-        if device == "cpu":
-            shape = _PUBLISHED if folder is None else WanShape.read(folder, _PUBLISHED)
-            refuse_cpu(shape, preset)
+    def settled(self, network: Any, device: torch.device) -> None:
+        if device.type == "cuda":  # else attention makes the whole matrix of scores
+            network.compile_repeated_blocks(fullgraph=False)
 
-    def prepare(
-        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
-    ) -> FrameFn:
-        """Denoise all segments, going on from `checkpoint`; decode frames as asked.
-
-        Raises UsageError for a single frame, which is no video.
-        """
-        preset, folder = request.preset, request.weights[ENTRY_2]
-        self.check(preset, request.device, folder)
-        if request.frames < 2:
-            raise UsageError(
-                f"{preset.renderer} makes no single frame", "--frames 2 or more"
-            )
-        device = open_device(request.device)
-        dtype = wan_dtype(device, preset.dtype)
-        shape = WanShape.read(folder, _PUBLISHED)
-        placement = NetworkPlacement(
-            choose_offload(request.offload, shape, preset, device), device
-        )
-        with enough_memory("loading the autoencoder", _REMEDY):
-            vae = open_wan_vae(folder, device)
-        conditions = DrivingConditions(request, vae, device, dtype, checkpoint)
-
-        @cache
-        def transformer() -> Any:
-            progress("loading the network", 0, 1)
-            network = open_transformer(
-                _TRANSFORMER, folder, None, preset.quantise, dtype, placement.home
-            )
-            placement.settle(network)
-            if device.type == "cuda":  # else attention makes the whole matrix of scores
-                network.compile_repeated_blocks(fullgraph=False)
-            return network
-
-        def start(segment: int, tail: Tensor | None) -> StepFn:
-            placement.work(vae)
-            told = conditions.of_segment(segment, tail)
-            network = transformer()
-            placement.work(network)
-            return predictor(network, told, Guidance.of(preset), preset)
-
-        def frames_of(latents: Tensor) -> Tensor:
-            placement.work(vae)
-            with enough_memory("decoding", "a smaller --size needs less"):
-                return decode_latents(vae, latents)
-
-        run = SegmentRun(
-            SegmentPlan(request.frames, preset.segment, preset.carry),
-            checkpoint,
-            progress,
-            device,
-            lambda: solver_of(preset),
-            lambda segment: segment_noise(preset.seed, segment, conditions.noise_shape),
-            start,
-            frames_of,
-        )
-        with enough_memory("denoising", _REMEDY):
-            run.finish()
-        return run.frames()
+    def predictor(self, network: Any, told: "Animate2Inputs", preset: Preset) -> StepFn:
+        return predictor(network, told, Guidance.of(preset), preset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +186,7 @@ class DrivingConditions:
         kept = place.load()
         if kept is None:
             first = next(iter(self._frames(range(1))))
-            folder = self._request.weights[ENTRY_2]
+            folder = self._request.weights[WanAnimate2.entry]
             kept = {
                 name: encode_clip_image(
                     folder, self._pixels([shown])[:, :, 0], self._device, self._dtype

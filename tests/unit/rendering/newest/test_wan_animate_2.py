@@ -14,7 +14,7 @@ from PIL import Image
 
 from animcli.errors import UsageError
 from animcli.rendering.newest.segments import reflect_frame
-from animcli.rendering.newest.wan_animate_2 import ABOUT_DRIVING, ENTRY_2, WanAnimate2
+from animcli.rendering.newest.wan_animate_2 import ABOUT_DRIVING, WanAnimate2
 from animcli.rendering.newest.wan_memory import WanShape
 from animcli.rendering.newest.wan_parts import (
     encode_wan_prompts,
@@ -48,7 +48,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def asked_for(
     weights: dict[str, Path], frames: int = FRAMES, **changes: Any
 ) -> RenderRequest:
-    words = encode_wan_prompts(weights[ENTRY_2], WORDS, CPU, torch.float32, cleaned=False)
+    words = encode_wan_prompts(
+        weights[WanAnimate2.entry], WORDS, CPU, torch.float32, cleaned=False
+    )
     asked = wan_request(weights, frames, SECOND, **changes)
     return replace(asked, motion=None, source_motion=None, prompt_embeds=words)
 
@@ -69,7 +71,7 @@ def theirs(asked: RenderRequest) -> NDArray[np.float32]:
     )
     from transformers import AutoTokenizer
 
-    folder, preset = asked.weights[ENTRY_2], asked.preset
+    folder, preset = asked.weights[WanAnimate2.entry], asked.preset
 
     def part(module: str, kind: str, name: str) -> Any:
         return open_part(library_class(module, kind), folder, name, torch.float32, CPU)
