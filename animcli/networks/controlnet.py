@@ -16,14 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from animcli.networks.layers import fold_frames, unfold_frames
-from animcli.networks.unet import (
-    EMPTY_KV,
-    Block,
-    KVCache,
-    Residuals,
-    UNetConfig,
-    UNetEncoder,
-)
+from animcli.networks.unet import EMPTY_KV, KVCache, Residuals, UNetEncoder
+from animcli.networks.unet_blocks import Block, UNetConfig
 
 
 class ConditionEmbedding(nn.Module):

@@ -14,14 +14,8 @@ from torch import Tensor, nn
 
 from animcli.networks.attention import ReferenceTap, SpatialTransformer, TapNorm
 from animcli.networks.layers import fold_frames
-from animcli.networks.unet import (
-    EMPTY_KV,
-    Block,
-    KVCache,
-    UNetConfig,
-    UNetEncoder,
-    UpBlocks,
-)
+from animcli.networks.unet import EMPTY_KV, KVCache, UNetEncoder
+from animcli.networks.unet_blocks import Block, UNetConfig, UpBlocks
 
 
 class ReferenceNet(UNetEncoder):

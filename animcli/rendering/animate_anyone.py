@@ -29,14 +29,8 @@ from animcli.errors import PresetError, WeightsError
 from animcli.networks.controlnet import PoseGuider
 from animcli.networks.limb_maps import LIMB_MAP_CHANNELS, limb_map
 from animcli.networks.reference_net import ReferenceNet, unused_keys
-from animcli.networks.unet import (
-    ANIMATE_ANYONE_UNET,
-    Deep,
-    KVCache,
-    MotionConfig,
-    UNet,
-    UNetConfig,
-)
+from animcli.networks.unet import ANIMATE_ANYONE_UNET, KVCache, UNet
+from animcli.networks.unet_blocks import Deep, MotionConfig, UNetConfig
 from animcli.pose.draw import draw_pose
 from animcli.pose.keypoints import BODY
 from animcli.pose.sequence import PoseSequence

@@ -22,14 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.errors import UsageError
-from animcli.networks.unet import (
-    CINEMO_UNET,
-    MOTION_EMBED_DIM,
-    Deep,
-    KVCache,
-    MotionUNet,
-    UNetConfig,
-)
+from animcli.networks.unet import CINEMO_UNET, MOTION_EMBED_DIM, KVCache, MotionUNet
+from animcli.networks.unet_blocks import Deep, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, context_windows
 from animcli.rendering.cost import DecoderCost, clip_decoder, frame_decoder

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from animcli.networks.attention import ROWS_IN_CACHE, FeedForward
-from animcli.networks.unet import UNetConfig
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, StepFn, WindowsFn, context_windows
 from animcli.rendering.guidance import Guidance

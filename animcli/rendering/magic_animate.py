@@ -20,15 +20,8 @@ from torch import Tensor, nn
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet
-from animcli.networks.unet import (
-    MAGIC_ANIMATE_UNET,
-    Deep,
-    Descent,
-    KVCache,
-    Residuals,
-    UNet,
-    UNetConfig,
-)
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, Descent, KVCache, Residuals, UNet
+from animcli.networks.unet_blocks import Deep, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, keyframes
 from animcli.rendering.cost import DecoderCost, frame_decoder

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from torch import Tensor, nn
 
 from animcli.networks.attention import work_in_parts, works_in_parts
-from animcli.networks.unet import Deep
+from animcli.networks.unet_blocks import Deep
 from animcli.rendering.context import ContextWindow
 from animcli.rendering.guidance import (
     HALF,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.errors import DeviceError, PresetError
-from animcli.networks.unet import UNetConfig
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.presets import Preset
 from animcli.rendering import split
 from animcli.rendering.compiling import compile_blocks

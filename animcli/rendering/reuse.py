@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from animcli.errors import PresetError
-from animcli.networks.unet import Deep, UNetConfig
+from animcli.networks.unet_blocks import Deep, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, WindowsFn
 from animcli.rendering.guidance import Guidance, Half

@@ -35,22 +35,7 @@ class Brush:
     def oval(self, x: float, y: float, wide: float, high: float, colour: Colour,
              tilt: float = 0.0) -> None:  # fmt: skip
         """A filled oval; radii in the coordinates' units."""
-        size = (
-            int(wide * WIDE / 2 * (1 << SUBPIXEL_BITS)),
-            int(high * HIGH * (1 << SUBPIXEL_BITS)),
-        )
-        cv2.ellipse(
-            self.picture,
-            self.at(x, y),
-            size,
-            tilt,
-            0,
-            360,
-            colour,
-            -1,
-            cv2.LINE_AA,
-            SUBPIXEL_BITS,
-        )
+        self.arc(x, y, wide, high, (0, 360), cv2.FILLED, colour, tilt)
 
     def arc(self, x: float, y: float, wide: float, high: float, span: Point, width: int,
             colour: Colour, tilt: float = 0.0) -> None:  # fmt: skip

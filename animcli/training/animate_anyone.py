@@ -24,7 +24,8 @@ from animcli.networks.attention import SpatialTransformer
 from animcli.networks.layers import ResnetBlock
 from animcli.networks.limb_maps import limb_map
 from animcli.networks.reference_net import ReferenceNet, unused_keys
-from animcli.networks.unet import MotionConfig, UNet, UNetConfig
+from animcli.networks.unet import UNet
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 from animcli.rendering.animate_anyone import CONFIG_FILE, AnimateAnyoneConfig, encode_image
 from animcli.rendering.loading import load_image_encoder
 from animcli.rendering.schedulers import NoiseSchedule

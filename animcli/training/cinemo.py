@@ -13,7 +13,8 @@ import cv2
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.unet import CINEMO_UNET, MOTION_EMBED_DIM, MotionUNet, UNetConfig
+from animcli.networks.unet import CINEMO_UNET, MOTION_EMBED_DIM, MotionUNet
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.rendering.cinemo import encode_prompts
 from animcli.training.objective import Objective
 from animcli.training.samples import Sample, Tensors, sample_latents

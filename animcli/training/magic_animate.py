@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet, unused_keys
-from animcli.networks.unet import MAGIC_ANIMATE_UNET, Residuals, UNet, UNetConfig
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, Residuals, UNet
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.rendering.loading import load_text_encoder
 from animcli.rendering.magic_animate import encode_empty_prompt
 from animcli.training.objective import Objective

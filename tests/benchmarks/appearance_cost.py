@@ -24,7 +24,8 @@ from torch import Tensor
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet
-from animcli.networks.unet import MAGIC_ANIMATE_UNET, KVCache, UNet, UNetConfig
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, KVCache, UNet
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.rendering.context import uniform_windows
 from animcli.rendering.guidance import Guidance
 from animcli.rendering.magic_animate import predictor

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from animcli.networks.unet import MotionConfig, UNet, UNetConfig
+from animcli.networks.unet import UNet
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 from animcli.rendering.context import (
     ContextWindow,
     DenoiseFn,

@@ -36,8 +36,8 @@ from animcli.networks.unet import (
     MAGIC_ANIMATE_UNET,
     MotionUNet,
     UNet,
-    UNetConfig,
 )
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.weights.catalog import load_catalog
 from animcli.weights.stamp import EntryStamp, stamped, write_stamp
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from animcli.networks.unet import MotionUNet, UNetConfig
+from animcli.networks.unet import MotionUNet
+from animcli.networks.unet_blocks import UNetConfig
 from builders.golden_set import GOLDENS, HERE, Case
 
 WHOLE = GOLDENS / "cinemo"

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from animcli.networks.unet import MotionConfig, UNetConfig
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 
 HERE = Path(__file__).parents[1] / "parity"
 SHARED = os.environ.get("ANIM_SHARED", str(HERE.parents[2] / "shared"))

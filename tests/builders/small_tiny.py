@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from animcli.networks.unet import MotionConfig, UNetConfig
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 from animcli.training.animate_anyone import TINY, AnimateAnyoneAdapter
 from animcli.training.settings import DEFAULTS, RunSettings
 

@@ -12,7 +12,8 @@ from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import (
 from transformers.models.clip.configuration_clip import CLIPTextConfig
 from transformers.models.clip.modeling_clip import CLIPTextModel
 
-from animcli.networks.unet import MotionUNet, UNetConfig
+from animcli.networks.unet import MotionUNet
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.registry import RENDERERS
 from animcli.rendering.cinemo import Cinemo
 from builders.tiny_networks import TEXT, VAE, random, save

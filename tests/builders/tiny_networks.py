@@ -16,7 +16,8 @@ from transformers.models.clip.modeling_clip import (
 
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet
-from animcli.networks.unet import MotionConfig, UNet, UNetConfig
+from animcli.networks.unet import UNet
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
 from animcli.rendering.magic_animate import MagicAnimate
 

@@ -16,8 +16,8 @@ from animcli.networks.unet import (
     MAGIC_ANIMATE_UNET,
     MotionUNet,
     UNet,
-    UNetConfig,
 )
+from animcli.networks.unet_blocks import UNetConfig
 
 SPATIAL = UNetConfig()
 NETWORKS: list[tuple[str, Callable[[], nn.Module]]] = [

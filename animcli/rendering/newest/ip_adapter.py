@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from animcli.networks.unet import MotionConfig, UNetConfig
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.animate_anyone import encode_image, pose_pictures
 from animcli.rendering.cinemo import encode_prompts

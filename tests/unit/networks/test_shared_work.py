@@ -15,13 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from animcli.networks.controlnet import ControlNet
 from animcli.networks.layers import GroupNorm, ResnetBlock, fold_frames, unfold_frames
 from animcli.networks.motion_module import MotionModule
-from animcli.networks.unet import (
-    MAGIC_ANIMATE_UNET,
-    MotionConfig,
-    Residuals,
-    UNet,
-    UNetConfig,
-)
+from animcli.networks.unet import MAGIC_ANIMATE_UNET, Residuals, UNet
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 
 SMALL = UNetConfig(
     block_channels=(16, 32), layers_per_block=1, attention=(True, False), heads=2, groups=4,

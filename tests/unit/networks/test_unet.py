@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from animcli.networks.reference_net import ReferenceNet
-from animcli.networks.unet import MotionConfig, UNet, UNetConfig
+from animcli.networks.unet import UNet
+from animcli.networks.unet_blocks import MotionConfig, UNetConfig
 
 SMALL = UNetConfig(
     in_channels=12,

@@ -12,7 +12,8 @@ from builders.tiny_systems import NAMES, draw, system
 from torch.utils.flop_counter import FlopCounterMode
 
 from animcli.errors import PresetError
-from animcli.networks.unet import ANIMATE_ANYONE_UNET, Deep, UNet, UNetConfig
+from animcli.networks.unet import ANIMATE_ANYONE_UNET, UNet
+from animcli.networks.unet_blocks import Deep, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.animate_anyone import AnimateAnyone
 from animcli.rendering.context import moving_windows
