@@ -3,11 +3,7 @@
 A file is written beside its place, flushed to the disk, renamed, and the folder flushed.
 So whoever looks, at any moment and after any crash, finds the old file, the new one, or
 none, and never half of one. Everything in a project that reaches the disk passes through
-here. Faults on demand show what a bad disk or a kill leaves behind:
-
-`ANIM_FAULT=write:3:ENOSPC` lets the third write of the process go wrong with that error,
-`replace:1:kill` ends the process where it would rename, `write:2:torn` ends it after half
-of the bytes. The operation `any` counts all of them.
+here.
 
 Locks are freed by the kernel when their process ends, however it ends. They save work that
 two processes would do twice. Nothing is wrong without them, since every write is whole or
@@ -20,12 +16,10 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -35,50 +29,12 @@ from filelock import FileLock, Timeout
 
 from animcli.errors import OutputError, StorageError
 
-FAULT_VARIABLE = "ANIM_FAULT"
 
+def about_to(operation: str, tear: Callable[[], object] = lambda: None) -> None:
+    """Called before every operation that changes the disk; `tear` does half of it.
 
-@dataclass
-class Fault:
-    """The one operation that goes wrong, and how; counts down to it."""
-
-    operation: str
-    left: int
-    how: str
-
-    def strike(self, operation: str, tear: Callable[[], object]) -> None:
-        """Let `operation` go wrong if it is the one; `tear` does half of it."""
-        if self.operation not in (operation, "any"):
-            return
-        self.left -= 1
-        if self.left != 0:
-            return
-        if self.how == "torn":
-            tear()
-        if self.how in ("torn", "kill"):
-            os.kill(os.getpid(), signal.SIGKILL)
-        number = getattr(errno, self.how)
-        raise OSError(number, os.strerror(number))
-
-
-def planned_fault(text: str | None) -> Fault | None:
-    """The fault that `operation:n:how` describes; None for other words."""
-    if not text:
-        return None
-    try:
-        operation, count, how = text.split(":")
-        return Fault(operation, int(count), how)
-    except ValueError:
-        return None
-
-
-planned: Fault | None = planned_fault(os.environ.get(FAULT_VARIABLE))
-
-
-def strike(operation: str, tear: Callable[[], object] = lambda: None) -> None:
-    """Called before every operation that changes the disk."""
-    if planned is not None:
-        planned.strike(operation, tear)
+    It does nothing: tests put something in its place that lets an operation go wrong.
+    """
 
 
 PART: Final = ".part-"
@@ -158,7 +114,7 @@ class AtomicFile:
 
     def __enter__(self) -> "AtomicFile":
         with disk_errors(self.path):
-            strike("open")
+            about_to("open")
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
             self._file = os.open(self.part, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
         return self
@@ -186,7 +142,7 @@ class AtomicFile:
                 self._write_piece(view[start : start + IO_CHUNK])
 
     def _write_piece(self, piece: memoryview) -> None:
-        strike("write", lambda: os.write(self._file, piece[: len(piece) // 2]))
+        about_to("write", lambda: os.write(self._file, piece[: len(piece) // 2]))
         written = 0
         while written < len(piece):  # the system may take less than it is given
             written += os.write(self._file, piece[written:])
@@ -265,15 +221,15 @@ def put_in_place(part: Path, path: Path, *, exclusive: bool = False) -> None:
     """
     try:
         with disk_errors(path):
-            strike("fsync", lambda: os.truncate(part, part.stat().st_size // 2))
+            about_to("fsync", lambda: os.truncate(part, part.stat().st_size // 2))
             fsync(part)
-            strike("replace")
+            about_to("replace")
             _take_name(part, path) if exclusive else part.replace(path)
     except (StorageError, OutputError):
         part.unlink(missing_ok=True)
         raise
     with disk_errors(path):
-        strike("fsync")
+        about_to("fsync")
         fsync(path.parent)
 
 
@@ -303,17 +259,17 @@ def put_folder_in_place(part: Path, path: Path) -> None:
     Raises OutputError if something came there meanwhile.
     """
     with disk_errors(path):
-        strike("fsync")
+        about_to("fsync")
         for item in [*part.rglob("*"), part]:
             fsync(item)
-        strike("replace")
+        about_to("replace")
         try:
             part.replace(path)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise taken(path) from error
             raise
-        strike("fsync")
+        about_to("fsync")
         fsync(path.parent)
 
 
@@ -321,7 +277,7 @@ def make_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter, and those above it; then give it."""
     with disk_errors(path):
         if not path.is_dir():
-            strike("mkdir")
+            about_to("mkdir")
             make_folder(path.parent)
             path.mkdir(mode=0o700, exist_ok=True)
     return path

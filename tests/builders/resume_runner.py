@@ -38,6 +38,7 @@ from animcli.stages.encode import EncodeStage
 from animcli.stages.extract import ExtractStage
 from animcli.video import encode
 from animcli.video.images import write_picture
+from builders.faults import read_fault
 from builders.stages import executor, gradient_render, register, spot_pictures
 
 LOADED = (animcli, cv2, detection, draw, fitting, frames, np, encode)
@@ -76,7 +77,8 @@ def in_a_fork(
     """The status of `work` in a process of its own."""
     child = os.fork()
     if child == 0:
-        files.planned = files.planned_fault(planned)
+        if planned:
+            files.about_to = read_fault(planned)
         try:
             work(folder)
         except AnimError as error:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from builders.faults import Fault
 from builders.stages import Shout, WriteWord, executor, shouted
 
 from animcli import files
@@ -49,20 +50,21 @@ def refused(folder: Path, how: str, n: int) -> bool:
     The command ends with an error then, unless what was refused came after the artifact had
     its place: flushing the folder that it is in.
     """
-    planned = files.planned = files.Fault("any", n, how)
+    fault, usual = Fault("any", n, how), files.about_to
+    files.about_to = fault
     try:
         with suppress(StorageError):
             command(folder)
     finally:
-        files.planned = None
-    return planned.left <= 0
+        files.about_to = usual
+    return fault.left <= 0
 
 
 def killed(folder: Path, how: str, n: int) -> bool:
     """Whether the process ended at the n-th operation."""
     child = os.fork()
     if child == 0:
-        files.planned = files.Fault("any", n, how)
+        files.about_to = Fault("any", n, how)
         command(folder)
         os._exit(0)
     _, status = os.waitpid(child, 0)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from builders.faults import Fault
 from builders.stages import Shout, WriteWord, executor, shouted
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -52,7 +53,7 @@ class ProjectWithAPast(RuleBasedStateMachine):
         """The n-th operation on the disk is the last of the process."""
         child = os.fork()
         if child == 0:
-            files.planned = files.Fault("any", n, how)
+            files.about_to = Fault("any", n, how)
             executor(self.folder).make(self.stage)
             os._exit(0)
         _, status = os.waitpid(child, 0)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from builders.faults import Fault
 from builders.small_files import files_up_to
 
 from animcli import files
@@ -25,7 +26,7 @@ def target(tmp_path: Path) -> Path:
 def test_the_old_file_stays_when_a_write_is_refused(
     target: Path, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "planned", files.Fault(operation, 1, "ENOSPC"))
+    monkeypatch.setattr(files, "about_to", Fault(operation, 1, "ENOSPC"))
     with pytest.raises(StorageError, match=r"file: No space left on device \([\d,]+ bytes"):
         write_file(target, NEW)
     assert target.read_bytes() == OLD
@@ -35,7 +36,7 @@ def test_the_old_file_stays_when_a_write_is_refused(
 def test_what_was_renamed_is_there_even_if_the_folder_cannot_be_flushed(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "planned", files.Fault("fsync", 2, "EIO"))
+    monkeypatch.setattr(files, "about_to", Fault("fsync", 2, "EIO"))
     with pytest.raises(StorageError, match="Input/output error"):
         write_file(target, NEW)
     assert target.read_bytes() == NEW
@@ -87,17 +88,6 @@ def test_only_what_ended_processes_left_is_removed(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted([ours, elsewhere])
 
 
-def test_a_planned_fault_is_read_from_its_description() -> None:
-    planned = files.planned_fault("write:3:EROFS")
-    assert planned == files.Fault("write", 3, "EROFS")
-    planned.strike("fsync", lambda: None)
-    planned.strike("write", lambda: None)
-    planned.strike("write", lambda: None)
-    with pytest.raises(OSError, match="Read-only") as error:
-        planned.strike("write", lambda: None)
-    assert error.value.errno == errno.EROFS
-
-
 @pytest.mark.parametrize(
     ("reason", "told"),
     [("EROFS", "file: Read-only file system"), ("EACCES", "file: Permission denied")],
@@ -105,7 +95,7 @@ def test_a_planned_fault_is_read_from_its_description() -> None:
 def test_room_on_the_disk_is_told_only_where_it_is_short(
     target: Path, reason: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "planned", files.Fault("open", 1, reason))
+    monkeypatch.setattr(files, "about_to", Fault("open", 1, reason))
     with pytest.raises(StorageError) as refusal:
         write_file(target, NEW)
     assert refusal.value.message.endswith(told)
@@ -157,8 +147,3 @@ def test_folders_are_the_owners_alone_whatever_the_umask_is(tmp_path: Path) -> N
         os.umask(before)
     modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.rglob("*"))]
     assert modes == [0o700] * 3
-
-
-@pytest.mark.parametrize("words", ["x", "write", "write:often:EROFS", ":::"])
-def test_what_is_no_planned_fault_is_none(words: str) -> None:
-    assert files.planned_fault(words) is None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.faults import Fault
 
 from animcli import files
 from animcli.errors import StorageError
@@ -66,7 +67,7 @@ def test_the_last_save_stays_when_the_next_is_refused(
 ) -> None:
     checkpoint = FileCheckpoint(tmp_path / "c.npz")
     checkpoint.save({"step": np.array(1)})
-    monkeypatch.setattr(files, "planned", files.Fault("write", 1, "ENOSPC"))
+    monkeypatch.setattr(files, "about_to", Fault("write", 1, "ENOSPC"))
     with pytest.raises(StorageError):
         checkpoint.save({"step": np.array(2)})
     loaded = checkpoint.load()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders.faults import Fault
 from builders.stages import Shout, WriteWord, executor, shouted
 from filelock import FileLock
 
@@ -246,10 +247,10 @@ def test_where_locks_do_nothing_the_faster_process_wins(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_and_the_same_command_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "planned", files.Fault("write", 6, "ENOSPC"))
+    monkeypatch.setattr(files, "about_to", Fault("write", 6, "ENOSPC"))
     with pytest.raises(StorageError, match=r"No space left on device \([\d,]+ bytes free"):
         make(tmp_path, SHOUT)
-    monkeypatch.setattr(files, "planned", None)
+    monkeypatch.undo()
     assert shouted(make(tmp_path, SHOUT)[0].path) == ["ONE!", "TWO!", "THREE!"]
 
 
@@ -257,7 +258,7 @@ def test_a_full_cache_can_be_read_where_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, SHOUT)
-    monkeypatch.setattr(files, "planned", files.Fault("any", 1, "EROFS"))
+    monkeypatch.setattr(files, "about_to", Fault("any", 1, "EROFS"))
     assert make(tmp_path, SHOUT)[1].done[-1] == ("shout", Outcome.CACHED)
 
 

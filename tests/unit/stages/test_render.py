@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.faults import Fault
 from builders.stages import (
     Gradient,
     executor,
@@ -257,12 +258,12 @@ def test_a_full_disk_while_rendering_is_named_and_the_render_goes_on(
     for source in stage.inputs().values():
         if not isinstance(source, Path):
             at.make(source)
-    monkeypatch.setattr(files, "planned", files.Fault("any", 30, "ENOSPC"))
+    monkeypatch.setattr(files, "about_to", Fault("any", 30, "ENOSPC"))
     with pytest.raises(StorageError, match=r"No space left on device \([\d,]+ bytes free"):
         at.make(stage)
     kept = {path.name for path in tmp_path.glob(".anim/work/*/entry/render/frames-*")}
     assert kept
-    monkeypatch.setattr(files, "planned", None)
+    monkeypatch.undo()
     assert kept < {path.name for path in at.make(stage).path.iterdir()}
 
 
