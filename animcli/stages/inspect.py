@@ -151,9 +151,9 @@ class CurvesStage(Stage):
     """Draws confidence, gaps and speed of a motion over time."""
 
     name: ClassVar[str] = "curves"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     suffix: ClassVar[str] = ".png"
-    libraries: ClassVar[tuple[str, ...]] = ("pillow",)
+    libraries: ClassVar[tuple[str, ...]] = ("matplotlib", "numpy", "pillow")
 
     motion: Source
     title: str

@@ -16,16 +16,12 @@ PANELS: Final = ("loss", "psnr", "ssim")
 
 
 def write_report(folder: Path, curve: Curve, found: Evaluation) -> None:
-    """Write `sheet.png`, and `curve.png` where matplotlib is installed."""
+    """Write `sheet.png` and `curve.png`."""
     rows = [
         np.concatenate(list(to_bytes(row[:SHEET_SAMPLES])), axis=1) for row in found.rows
     ]
     with atomic_path(folder / "sheet.png") as part:
         write_picture(part, np.concatenate(rows, axis=0))
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        return
     with atomic_path(folder / "curve.png") as part:
         plot_curve(curve, part)
 
