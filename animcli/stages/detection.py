@@ -329,9 +329,12 @@ PROBED_FRAMES: Final = 3
 """Frames that are looked at: the first, and others evenly further on."""
 
 
-def doubt_of_clip(path: Path) -> str:
+def doubt_of_clip(reader: Reader) -> str:
     """A line where a clip that is read as footage looks drawn; else empty."""
-    kind = kind_of_clip(path)
+    try:
+        kind = kind_of_frames(reader)
+    except InputError:
+        return ""
     if kind is ControlKind.FOOTAGE:
         return ""
     preset = follower_of(kind.value)
@@ -351,13 +354,17 @@ def kind_of_clip(path: Path) -> ControlKind:
         return ControlKind.FOOTAGE
     try:
         with open_footage(path, keep_going=True, fast_colour=True) as reader:
-            step = max((reader.info.frames or 1) // PROBED_FRAMES, 1)
-            pictures = [
-                next(reader.frames(place), None)
-                for place in range(0, PROBED_FRAMES * step, step)
-            ]
+            return kind_of_frames(reader)
     except InputError:
         return ControlKind.FOOTAGE
+
+
+def kind_of_frames(reader: Reader) -> ControlKind:
+    """Kind of an open clip, by a few of its frames. Raises InputError for damaged ones."""
+    step = max((reader.info.frames or 1) // PROBED_FRAMES, 1)
+    pictures = [
+        next(reader.frames(place), None) for place in range(0, PROBED_FRAMES * step, step)
+    ]
     return recognise(frame.picture for frame in pictures if frame is not None)
 
 

@@ -97,7 +97,7 @@ class ExtractStage(DetectorStage):
         ) as reader:
             for line in reader.info.notes:
                 context.warn(line)
-            if doubt := doubt_of_clip(context.inputs["video"]):
+            if doubt := doubt_of_clip(reader):
                 context.warn(doubt)
             found = find_motion(context, reader, detector, self.person, threshold, span)
             empty = [not scores.any() for scores in found.scores]
