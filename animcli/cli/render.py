@@ -348,17 +348,18 @@ class Render:
     ) -> RenderStage:
         """The stage, with a preview beside the result if that is wanted.
 
-        Raises UsageError where the preset has no latents of Stable Diffusion's to show.
+        Raises UsageError where the preset has no latents to show, or TAESD can't read them.
         """
         wanted = settings.options.preview
         if wanted == "off":
             return stage
-        if not settings.preset.has(Trait.PUBLISHED):
+        shown = Trait.PUBLISHED if wanted == "taesd" else Trait.WINDOWED
+        if not settings.preset.has(shown):
             if settings.origins.get("preview") != "--preview":
                 return stage
             raise UsageError(
-                f"--preview has no effect with the preset {settings.preset.name}, which "
-                f"renders with {settings.preset.renderer}"
+                f"--preview {wanted} has no effect with the preset "
+                f"{settings.preset.name}, which renders with {settings.preset.renderer}"
             )
         taesd = context.weights.path("taesd") if wanted == "taesd" else None
         preview = out.with_name(f"{out.stem}.preview.png").absolute()

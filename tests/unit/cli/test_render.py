@@ -203,3 +203,16 @@ def test_inspect_says_how_much_a_clip_moves(context: Context, tmp_path: Path) ->
 def test_a_prompt_alone_renders_into_a_measured_clip(context: Context) -> None:
     stage, _ = plan(context, motion_like=Path("clip.mp4"))
     assert set(stage.inputs()) == {"reference", "like"}
+
+
+def test_colours_are_shown_of_windows_and_taesd_of_stable_diffusion(
+    context: Context,
+) -> None:
+    stage, out = plan(context, {"preview": "colours"})
+    assert stage.preview == out.with_name(f"{out.stem}.preview.png").absolute()
+    small = rendering({"preset": "tiny", "preview": "colours"})
+    (step,) = small.plan(context, PipelineState()).tasks
+    assert isinstance(step, Step)
+    assert step.stage.frames.preview is not None  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"--preview taesd has no effect .* tiny"):
+        rendering({"preset": "tiny", "preview": "taesd"}).plan(context, PipelineState())
