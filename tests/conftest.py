@@ -69,14 +69,26 @@ def dlib_face() -> Path:
         pytest.skip(f"{error}; {error.hint}")
 
 
-@pytest.fixture(scope="session")
+def missing(reason: str) -> None:
+    """Skip, or fail where `ANIM_BROWSER_TESTS` says that a skip is a failure."""
+    if os.environ.get("ANIM_BROWSER_TESTS") == "needed":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """A headless Chromium, where there is one."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
-    with api.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    """A headless Chromium. The only one: a process has one playwright at a time."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        missing("playwright isn't installed: pip install 'animcli[studio-test]'")
+    path = os.environ.get("ANIM_CHROMIUM") or shutil.which("chromium")
+    if not path:
+        missing("there is no Chromium; ANIM_CHROMIUM says where one is")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield chromium
+        chromium.close()

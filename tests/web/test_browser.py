@@ -5,7 +5,6 @@ Chromium, driven by playwright; `ANIM_CHROMIUM` says where another one is.
 """
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -32,34 +31,9 @@ from animcli.video.images import write_picture
 pytestmark = pytest.mark.browser
 
 PATIENCE_MS = 120_000
-NEEDED = os.environ.get("ANIM_BROWSER_TESTS") == "needed"
 FRAMES = 8
 WRIST = s.LEFT_WRIST
 EVIL = "<img src=x onerror=alert(1)>.mp4"
-
-
-def missing(reason: str) -> None:
-    """Skip, or fail where a skip is a failure."""
-    if NEEDED:
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ModuleNotFoundError:
-        missing("playwright isn't installed: pip install 'animcli[studio-test]'")
-    path = os.environ.get("ANIM_CHROMIUM") or shutil.which("chromium")
-    if not path:
-        missing("there is no Chromium; ANIM_CHROMIUM says where one is")
-    with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
