@@ -1,7 +1,10 @@
 """Jobs without animcli for tests of the driver: a worker's function that obeys.
 
 A job's words are an act and what it takes; `make PATH` writes a file after the others have
-been given their chance, so that what is made can be compared.
+been given their chance, so that what is made can be compared. As a program this file drives
+a batch of them:
+
+    python tests/batch_fakes.py FOLDER JOBS
 """
 
 import ctypes
@@ -13,11 +16,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from animcli.batch.worker import Tell
+from animcli.batch.driver import Counts, Driver
+from animcli.batch.engine import Here, Seat
+from animcli.batch.jobs import Job
+from animcli.batch.journal import Journal, read_journal, standings
+from animcli.batch.queue import Ended
+from animcli.batch.worker import TellProgress
 
 
-def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
-    """Do a request as `animcli.cli.batch_job.work` would."""
+def work(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any]:
+    """Do a request as `animcli.cli.batch.job.run_request` would."""
     os.chdir(request["folder"])
     if request["do"] == "ask":
         return {"exit_code": 0, "jobs": [asked(line) for line in request["lines"]]}
@@ -30,7 +38,7 @@ def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
 def asked(line: list[str]) -> dict[str, Any]:
     """A job is done if its file is there; `shared KEY` needs a stage that others need."""
-    done = line[0] == "make" and Path(line[1]).exists()
+    done = line[0] in ("make", "slow") and Path(line[1]).exists()
     stages = []
     if "shared" in line:
         key = line[line.index("shared") + 1]
@@ -48,7 +56,9 @@ def log(word: str) -> None:
 
 def make(path: str, *rest: str) -> dict[str, Any]:
     log(path)
-    Path(path).write_text(path)
+    part = Path(f"{path}.{os.getpid()}.part")
+    part.write_text(path * 1000)
+    part.replace(path)  # whole or absent, as results are
     return {"exit_code": 0, "outcome": "ran"}
 
 
@@ -98,7 +108,7 @@ def deaf(seconds: str) -> dict[str, Any]:
     return {"exit_code": 0}
 
 
-def slow(path: str, seconds: str) -> dict[str, Any]:
+def slow(path: str, seconds: str, *rest: str) -> dict[str, Any]:
     log(f"begin-{path}")
     time.sleep(float(seconds))
     return make(path)
@@ -108,3 +118,35 @@ ACTS = {
     "make": make, "fail": fail, "once": once, "segfault": segfault, "leave": leave,
     "killed": killed, "garbage": garbage, "deaf": deaf, "slow": slow,
 }  # fmt: skip
+
+
+class Silence:
+    """Watch of a batch that tells nobody."""
+
+    def note(self, line: str) -> None: ...
+    def job_ended(self, job: Job, how: Ended, outcome: str, slot: str) -> None: ...
+    def slot(self, slot: str, what: str, done: int, of: int) -> None: ...
+    def counted(self, counts: Counts) -> None: ...
+
+
+def drive(folder: Path, count: int) -> int:
+    """Work a batch off whose jobs share two stages; the exit code."""
+    shared = [f"slow stage-{number} 0.3" for number in range(2)]
+    jobs = [
+        Job(n, f"job-{n}", ("slow", f"made-{n}", "0.2", "shared", shared[n % 2]), ())
+        for n in range(count)
+    ]
+    at = standings(read_journal(folder / "batch.jsonl"))
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(128 + number))
+    driver = Driver(
+        Here("batch_fakes:work", [Seat()] * 2, folder / "logs"),
+        Journal(folder / "batch.jsonl"), Silence(), folder, folder,
+        recorded=frozenset(name for name, each in at.items() if each.state == "done"),
+        stopping=lambda: stopped[0] if stopped else 0,
+    )  # fmt: skip
+    return driver.run(jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(drive(Path(sys.argv[1]).absolute(), int(sys.argv[2])))

@@ -46,9 +46,9 @@ def register() -> None:
 def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
     """Do a job of a batch."""
     register()
-    from animcli.cli import batch_job
+    from animcli.cli.batch import job
 
-    return batch_job.work(request, tell)
+    return job.run_request(request, tell)
 
 
 def prepare(folder: Path, seeds: int = 2, frames: int = 20) -> None:
@@ -90,11 +90,11 @@ def environment() -> dict[str, str]:
 
 def program(words: list[str]) -> int:
     """The command line."""
-    import animcli.cli.batch
+    import animcli.cli.batch.run
     from animcli.cli.main import main
 
     register()
-    animcli.cli.batch.RUNNER = "batch_stand_ins:work"  # type: ignore[misc]
+    animcli.cli.batch.run.BATCH_RUNNER = "batch_stand_ins:work"  # type: ignore[misc]
     return main(words)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from animcli.batch.engine import Engine
 from animcli.batch.jobs import Job
 from animcli.batch.journal import Journal
-from animcli.batch.queue import STOPPED, Ended, Kind, Queue, Task, died
+from animcli.batch.queue import STOPPED, Ended, Queue, SlotTask, TaskKind, died
 
 CHUNK: Final = 200
 """Jobs that a slot is asked about at once."""
@@ -22,13 +22,13 @@ GROWTH_MB: Final = 2048
 first."""
 STEP_EVERY_S: Final = 10.0
 FULL_BYTES: Final = 64 << 20
-PAUSE_S: Final = 5.0
+_PAUSE_S: Final = 5.0
 STARTS: Final = 3
 """Children in a row that may die before they are ready; then the slot is taken out."""
 NOT_STAGES: Final = frozenset({"render", "encode"})
 
 
-class Watch(Protocol):
+class BatchWatch(Protocol):
     """Receiver of the progress of a batch."""
 
     def note(self, line: str) -> None: ...  # noqa: D102
@@ -54,7 +54,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Options:
+class BatchOptions:
     """Options of a batch run.
 
     retries, lower_memory: as of `Queue`. max_failures: give out no more jobs after so many.
@@ -92,12 +92,12 @@ class Driver:
 
     engine: Engine
     journal: Journal
-    watch: Watch
+    watch: BatchWatch
     folder: Path
     cache: Path
     line: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
-    options: Options = field(default_factory=Options)
+    options: BatchOptions = field(default_factory=BatchOptions)
     recorded: frozenset[str] = frozenset()
     stopping: Callable[[], int] = lambda: 0
     more: Callable[[], tuple[Sequence[Job], bool]] | None = None
@@ -146,7 +146,7 @@ class Driver:
             chunk = list(jobs[start : start + size])
             lines = [[*self.line, *job.words] for job in chunk]
             request = self._request("ask", lines=lines)
-            task = Task(next(self._numbers), Kind.ASK, "ask", request)
+            task = SlotTask(next(self._numbers), TaskKind.ASK, "ask", request)
             self._asked[task.number] = chunk
             self._queue.add(task)
 
@@ -188,7 +188,9 @@ class Driver:
         request = self._request("run", words=words)
         waits = {self._jobs[name] for name in job.after if name in self._jobs}
         cost = float(outlook.get("cost") or 0)
-        task = Task(next(self._numbers), Kind.RUN, job.name, request, job, cost, waits)
+        task = SlotTask(
+            next(self._numbers), TaskKind.RUN, job.name, request, job, cost, waits
+        )
         for stage in outlook.get("stages", ()):
             if (how := self._broken.get(stage["key"])) is not None:
                 self._job_ended(job, how, "", final=True)
@@ -204,7 +206,7 @@ class Driver:
         key = stage["key"]
         if key not in self._stages or self._stages[key] not in self._queue.tasks:
             request = self._request("make", words=list(words), stage=key)
-            task = Task(next(self._numbers), Kind.MAKE, stage["name"], request)
+            task = SlotTask(next(self._numbers), TaskKind.MAKE, stage["name"], request)
             self._stages[key] = task.number
             self._queue.add(task)
         return self._stages[key]
@@ -314,7 +316,7 @@ class Driver:
         slot.host, slot.device = event.get("host", ""), event.get("device", "")
 
     def _progress(
-        self, name: str, slot: Slot, task: Task, event: Mapping[str, Any]
+        self, name: str, slot: Slot, task: SlotTask, event: Mapping[str, Any]
     ) -> None:
         what, done, of = str(event["what"]), int(event["done"]), int(event["of"])
         self.watch.slot(name, f"{task.name}: {what}", done, of)
@@ -323,9 +325,11 @@ class Driver:
             progress = f"{what} {done} of {of}" if of else f"{what} {done}"
             self.journal.write("step", job=task.name, slot=name, progress=progress)
 
-    def _ended(self, name: str, slot: Slot, task: Task, how: Ended, memory_mb: int) -> None:
+    def _ended(
+        self, name: str, slot: Slot, task: SlotTask, how: Ended, memory_mb: int
+    ) -> None:
         slot.state = "free"
-        slot.tasks += task.kind is Kind.RUN
+        slot.tasks += task.kind is TaskKind.RUN
         slot.memory_mb = slot.memory_mb or memory_mb
         if how.exit_code in STOPPED:
             self._lost(name, slot, task, how)  # its process ends, which says `died`
@@ -338,7 +342,7 @@ class Driver:
             self._renew(name, slot)
 
     def _died(
-        self, name: str, slot: Slot, task: Task | None, event: Mapping[str, Any]
+        self, name: str, slot: Slot, task: SlotTask | None, event: Mapping[str, Any]
     ) -> None:
         if task is not None:
             self._lost(name, slot, task, died(event["code"], event.get("said", "")))
@@ -355,7 +359,7 @@ class Driver:
         slot.state = "starting"
         self.engine.renew(name)
 
-    def _lost(self, name: str, slot: Slot, task: Task, how: Ended) -> None:
+    def _lost(self, name: str, slot: Slot, task: SlotTask, how: Ended) -> None:
         """A task whose process is no more."""
         if self.stopping():
             self._queue.put_back(name)
@@ -364,16 +368,16 @@ class Driver:
             return
         self._judge(name, slot, task, how)
 
-    def _judge(self, name: str, slot: Slot, task: Task, how: Ended) -> bool:
+    def _judge(self, name: str, slot: Slot, task: SlotTask, how: Ended) -> bool:
         """Take note of an attempt's end; whether the child has to be replaced."""
         up = [each for each, other in self.slots.items() if other.state != "out"]
         users = self._queue.users_of(task) if how.exit_code != 0 else []
         verdict = self._queue.ended(
             name, how, self.clock(), up, full=how.exit_code == 7 and not self._has_room()
         )
-        if task.kind is Kind.ASK and not verdict.again:
+        if task.kind is TaskKind.ASK and not verdict.again:
             self._answered(task.number, how.answer if how.exit_code == 0 else {}, name)
-        elif task.kind is Kind.MAKE and not verdict.again and how.exit_code != 0:
+        elif task.kind is TaskKind.MAKE and not verdict.again and how.exit_code != 0:
             made = {number: key for key, number in self._stages.items()}
             self._broken[made[task.number]] = how  # also for jobs that are asked later
             for user in users:  # each of them would fail the same way
@@ -435,7 +439,7 @@ class Driver:
     def _has_room(self) -> bool:
         """True if something can be written to the cache's disk."""
         if room(self.cache) < FULL_BYTES:
-            time.sleep(PAUSE_S if self._paused else 0)
+            time.sleep(_PAUSE_S if self._paused else 0)
             return False
         self._paused = False
         return True

@@ -1,9 +1,21 @@
-"""Engines: where slots come from. A slot does one task at a time, in a child process."""
+"""Engines: where slots come from; and `here`, whose slots are child processes of this one.
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+A slot does one task at a time, in a child process.
+"""
 
-from animcli.batch.child import Events
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from animcli.batch.child import Child, Events
+from animcli.errors import DeviceError
+
+_ENDING_S: Final = 5.0
 
 
 class Engine(Protocol):
@@ -35,3 +47,127 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """End all slots, and wait until they have ended."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Resources of one slot: a GPU (its number or name), or some threads."""
+
+    gpu: str = ""
+    threads: int = 0
+
+    def environment(self) -> dict[str, str]:
+        """Variables of the child."""
+        own = dict(os.environ)
+        if self.gpu:
+            own["CUDA_VISIBLE_DEVICES"] = self.gpu
+        if self.threads:
+            own["OMP_NUM_THREADS"] = str(self.threads)
+        return own
+
+
+def seats(slots: int | None, per_gpu: int = 1) -> list[Seat]:
+    """Seats of this machine: one for each visible GPU, or one that has the CPU.
+
+    slots: so many instead; on a CPU they share its cores. per_gpu: slots on each GPU.
+    """
+    gpus = [gpu for gpu in visible_gpus() for _ in range(per_gpu)]
+    if gpus:
+        return [Seat(gpu) for gpu in gpus[: slots or len(gpus)]]
+    if slots is None or slots == 1 or "OMP_NUM_THREADS" in os.environ:
+        return [Seat()] * (slots or 1)
+    return [Seat(threads=max(1, (os.cpu_count() or 1) // slots))] * slots
+
+
+def seats_on(devices: Sequence[str]) -> list[Seat]:
+    """Seats on named devices: `cuda:0`, `cuda:1`, or `cpu` as often as it is named.
+
+    Raises DeviceError for a GPU that this process doesn't see.
+    """
+    if devices[0] == "cpu":
+        each = max(1, (os.cpu_count() or 1) // len(devices))
+        return [Seat(threads=0 if "OMP_NUM_THREADS" in os.environ else each)] * len(devices)
+    gpus = visible_gpus()
+    numbers = [int(name.partition(":")[2]) for name in devices]
+    for name, number in zip(devices, numbers, strict=True):
+        if number >= len(gpus):
+            raise DeviceError(
+                f"no device {name}: there are {len(gpus)}", "`anim doctor` names them"
+            )
+    return [Seat(gpus[number]) for number in numbers]
+
+
+def visible_gpus() -> list[str]:
+    """CUDA devices that this process may use, without loading torch."""
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if said is not None:
+        return [gpu.strip() for gpu in said.split(",") if gpu.strip() not in ("", "-1")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        told = subprocess.run(
+            ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return re.findall(r"^GPU (\d+):", told.stdout, re.MULTILINE)
+
+
+@dataclass
+class Here:
+    """Slots of this machine.
+
+    runner: `module:function` that does the jobs. logs: folder for what children print.
+    """
+
+    runner: str
+    seats: list[Seat]
+    logs: Path
+    events: Events = field(default_factory=Events)
+    _children: dict[str, Child] = field(default_factory=dict)
+    _generation: dict[str, int] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start a child for each seat."""
+        for number in range(len(self.seats)):
+            self.renew(f"slot-{number}")
+
+    def renew(self, slot: str) -> None:
+        """Start a slot's child anew; of the old one nothing is heard any more."""
+        self._let_go(slot)
+        seat = self.seats[int(slot.rpartition("-")[2])]
+        generation = self._generation[slot]
+
+        def put(event: dict[str, Any]) -> None:
+            if self._generation[slot] == generation:
+                self.events.put((slot, event))
+
+        log = self.logs / f"{slot}.log"
+        self._children[slot] = Child(self.runner, seat.environment(), log, put)
+
+    def give(self, slot: str, request: Mapping[str, Any]) -> None:
+        """Send a request to a child."""
+        self._children[slot].give(request)
+
+    def terminate(self, slot: str) -> None:
+        """Ask a child to stop."""
+        self._children[slot].terminate()
+
+    def kill(self, slot: str) -> None:
+        """End a child."""
+        self._children[slot].kill()
+
+    def remove(self, slot: str) -> None:
+        """End a slot."""
+        self._let_go(slot)
+
+    def close(self) -> None:
+        """End all children. Whatever they do is kept whole, so this needs no patience."""
+        for slot in list(self._children):
+            self._let_go(slot)
+
+    def _let_go(self, slot: str) -> None:
+        self._generation[slot] = self._generation.get(slot, 0) + 1
+        if (old := self._children.pop(slot, None)) is not None:
+            old.kill()
+            old.wait(_ENDING_S)

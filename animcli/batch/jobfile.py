@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 LARGEST: Final = 64 << 20
 """Bytes of a job file: 100,000 rows of 600 characters."""
@@ -45,6 +45,10 @@ class Row:
     lines: Mapping[str, int] = field(default_factory=dict)
     text: bool = False
     varied: tuple[str, ...] = ()
+
+    def line_of(self, key: str) -> int:
+        """Line in which it says a key."""
+        return self.lines.get(key, self.line)
 
 
 @dataclass(frozen=True)
@@ -230,5 +234,5 @@ def _plain(key: str) -> str:
     return key.replace("-", "_")
 
 
-def _plain_keys(table: Mapping[str, T]) -> dict[str, T]:
+def _plain_keys(table: Mapping[str, _T]) -> dict[str, _T]:
     return {_plain(key): value for key, value in table.items()}

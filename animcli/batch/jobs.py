@@ -10,16 +10,16 @@ from pathlib import Path, PurePath
 from typing import Final
 
 from animcli.batch.jobfile import MOST_JOBS, JobFile, Row
-from animcli.batch.schema import Command, Key, Kind
+from animcli.batch.schema import JobCommand, JobKey, KeyKind
 from animcli.settings import suggest
 
-THEN: Final = "then"
+THEN_KEY: Final = "then"
 OUTPUT: Final = "output"
-OWN: Final = ("command", "name", "after", THEN)
+_OWN: Final = ("command", "name", "after", THEN_KEY)
 """Keys of a job that are no flags of its command."""
 FIELD: Final = re.compile(r"\{([A-Za-z_][\w-]*)(\.stem)?\}")
 PATTERN: Final = re.compile(r"[*?\[]")
-USUAL: Final = "render"
+_USUAL: Final = "render"
 BAD_IN_NAMES: Final = re.compile(r"[,\x00-\x1f\x7f]")
 
 
@@ -64,7 +64,7 @@ class Reading:
     """Jobs read so far, and what was wrong with the others."""
 
     file: JobFile
-    commands: Mapping[str, Command]
+    commands: Mapping[str, JobCommand]
     problems: list[Problem] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     _read: dict[tuple[str, str, object, bool], str | ValueError] = field(
@@ -92,25 +92,25 @@ class Reading:
                 self.jobs.append(job)
         return None
 
-    def command(self, row: Row) -> Command | None:
+    def command(self, row: Row) -> JobCommand | None:
         """The command that a row asks for."""
-        name = str(row.values.get("command", USUAL))
+        name = str(row.values.get("command", _USUAL))
         if name not in self.commands:
             hint = suggest(name, self.commands) or f"there are {', '.join(self.commands)}"
             self.trouble(
-                Problem(line_of(row, "command"), "command", f"no command '{name}'", hint)
+                Problem(row.line_of("command"), "command", f"no command '{name}'", hint)
             )
         return self.commands.get(name)
 
-    def expanded(self, row: Row, command: Command) -> Iterator[Row]:
+    def expanded(self, row: Row, command: JobCommand) -> Iterator[Row]:
         """The row once for each combination of the files that its patterns match."""
         choices: dict[str, list[str]] = {}
         for name, value in row.values.items():
             key = command.keys.get(name)
-            if key is None or key.kind is not Kind.INPUT or key.many:
+            if key is None or key.kind is not KeyKind.INPUT or key.many:
                 continue
             if isinstance(value, str) and PATTERN.search(value) and not self.there(value):
-                choices[name] = self.matches(value, name, line_of(row, name))
+                choices[name] = self.matches(value, name, row.line_of(name))
         if not choices:
             yield row
             return
@@ -144,7 +144,7 @@ class Reading:
             self._there[path] = (self.file.folder / path).exists()
         return self._there[path]
 
-    def job(self, row: Row, command: Command) -> Job | None:
+    def job(self, row: Row, command: JobCommand) -> Job | None:
         """The job of a row, or None after its mistakes were kept."""
         before = len(self.problems)
         said = self.checked(row, command)
@@ -162,19 +162,19 @@ class Reading:
         words, results = [command.name], list[str]()
         for key_name, word in said.items():
             key = command.keys[key_name]
-            if key.kind is Kind.OUTPUT:
+            if key.kind is KeyKind.OUTPUT:
                 continue
             if "{" in word:
-                word = self.filled(word, fields, line_of(row, key_name), key_name)
+                word = self.filled(word, fields, row.line_of(key_name), key_name)
                 fields[key_name] = said[key_name] = word
             words += spelled(key, word)
-            if key.kind is Kind.INPUT:
+            if key.kind is KeyKind.INPUT:
                 self.look(word, key, row, key_name)
         name = self.named(row, command, fields)
         fields["name"] = name
         output = said.get(OUTPUT)
         if output is not None:
-            output = self.filled(output, fields, line_of(row, OUTPUT), OUTPUT, stems=True)
+            output = self.filled(output, fields, row.line_of(OUTPUT), OUTPUT, stems=True)
             words += ["--output", output]
         words, results = with_then(self, row, fields, words)
         made = output if output is not None else command.result(said)
@@ -186,24 +186,22 @@ class Reading:
         if isinstance(after, str):
             after = tuple(x.strip() for x in after.split(",") if x.strip())
         elif not isinstance(after, list | tuple):
-            self.trouble(
-                Problem(line_of(row, "after"), "after", "names of jobs, as a list")
-            )
+            self.trouble(Problem(row.line_of("after"), "after", "names of jobs, as a list"))
             after = ()
         names = tuple(str(each) for each in after)
         return Job(index, name, tuple(words), tuple(results), row.line, names)
 
-    def checked(self, row: Row, command: Command) -> dict[str, str]:
+    def checked(self, row: Row, command: JobCommand) -> dict[str, str]:
         """Key -> word, arguments first; mistakes are kept."""
         said: dict[str, str] = {}
         for name, value in row.values.items():
             key = command.keys.get(name)
             if key is None:
-                if name not in OWN and name not in self.file.variables:
-                    hint = suggest(name, [*command.keys, *OWN])
+                if name not in _OWN and name not in self.file.variables:
+                    hint = suggest(name, [*command.keys, *_OWN])
                     self.trouble(
                         Problem(
-                            line_of(row, name),
+                            row.line_of(name),
                             name,
                             f"{command.name} has no such key",
                             hint,
@@ -212,13 +210,13 @@ class Reading:
                 continue
             word = self.read(command, name, value, row.text)
             if isinstance(word, ValueError):
-                self.trouble(Problem(line_of(row, name), name, str(word)))
+                self.trouble(Problem(row.line_of(name), name, str(word)))
             else:
                 said[name] = word
         return {name: said[name] for name in command.keys if name in said}
 
     def read(
-        self, command: Command, name: str, value: object, text: bool
+        self, command: JobCommand, name: str, value: object, text: bool
     ) -> str | ValueError:
         """The word of a value, or what is wrong with it; asked once for equal ones."""
         at = (command.name, name, repr(value), text)
@@ -239,11 +237,11 @@ class Reading:
         """Drop what is known of files that aren't there: their jobs were left out."""
         self._absent.clear()
 
-    def look(self, word: str, key: Key, row: Row, name: str) -> None:
+    def look(self, word: str, key: JobKey, row: Row, name: str) -> None:
         """Keep a file that isn't there; another job may be about to make it."""
         for path in word.split("\0") if key.many else [word]:
             if not self.there(path):
-                problem = Problem(line_of(row, name), name, f"{path}: no such file")
+                problem = Problem(row.line_of(name), name, f"{path}: no such file")
                 self._absent.append((path, problem))
 
     def filled(
@@ -267,15 +265,15 @@ class Reading:
 
         return FIELD.sub(put, template) if "{" in template else template
 
-    def named(self, row: Row, command: Command, fields: Mapping[str, str]) -> str:
+    def named(self, row: Row, command: JobCommand, fields: Mapping[str, str]) -> str:
         """The name said, or one of the stems of inputs and of what varies."""
         if "name" in row.values:
-            line = line_of(row, "name")
+            line = row.line_of("name")
             name = self.filled(str(row.values["name"]), fields, line, "name", stems=True)
             if not name or BAD_IN_NAMES.search(name):
                 self.trouble(Problem(line, "name", f"'{name}' can't be a name of a job"))
             return name
-        telling = [key for key in command.keys if command.keys[key].kind is Kind.INPUT]
+        telling = [key for key in command.keys if command.keys[key].kind is KeyKind.INPUT]
         telling += [key for key in ("seed", *row.varied) if key not in telling]
         parts = [stem(fields[key]) for key in telling if key in fields]
         name = "-".join(dict.fromkeys(parts)) or f"{command.name}-{fields['index']}"
@@ -311,7 +309,7 @@ class Reading:
 
 
 def read_jobs(
-    file: JobFile, commands: Mapping[str, Command], template: Sequence[str] = ()
+    file: JobFile, commands: Mapping[str, JobCommand], template: Sequence[str] = ()
 ) -> Reading:
     """All jobs of a file; `problems` holds everything that is wrong with it."""
     common = file.common
@@ -340,7 +338,7 @@ def _combined(file: JobFile, common: Row, reading: Reading) -> Iterator[Row]:
         line, found = file.grid_lines.get(name, 0), list[object]()
         for value in values:
             pattern = isinstance(value, str) and PATTERN.search(value)
-            is_input = key is not None and key.kind is Kind.INPUT
+            is_input = key is not None and key.kind is KeyKind.INPUT
             if is_input and pattern and not reading.there(str(value)):
                 found += reading.matches(str(value), name, line)
             else:
@@ -368,13 +366,13 @@ def _over(common: Row, row: Row) -> Row:
 
 
 def from_words(
-    template: Sequence[str], commands: Mapping[str, Command], reading: Reading
+    template: Sequence[str], commands: Mapping[str, JobCommand], reading: Reading
 ) -> dict[str, object]:
     """The keys of a job from a command line; what follows a `then` stays as it is."""
     words, values = list(template), dict[str, object]()
-    if THEN in words:
-        at = words.index(THEN)
-        words, values[THEN] = words[:at], shlex.join(words[at + 1 :])
+    if THEN_KEY in words:
+        at = words.index(THEN_KEY)
+        words, values[THEN_KEY] = words[:at], shlex.join(words[at + 1 :])
     values["command"] = name = words.pop(0)
     command = commands.get(name)
     if command is None:
@@ -394,7 +392,7 @@ def from_words(
             values[negative[flag]] = "false"
         elif flag in by_flag:
             key = by_flag[flag]
-            if command.keys[key].kind is Kind.SWITCH:
+            if command.keys[key].kind is KeyKind.SWITCH:
                 values[key] = "true"
             elif joined or words:
                 values[key] = value if joined else words.pop(0)
@@ -414,19 +412,19 @@ def with_then(
     reading: Reading, row: Row, fields: Mapping[str, str], words: list[str]
 ) -> tuple[list[str], list[str]]:
     """Words with those of the commands behind `then`, and the results that these name."""
-    said, line = row.values.get(THEN, ()), line_of(row, THEN)
+    said, line = row.values.get(THEN_KEY, ()), row.line_of(THEN_KEY)
     parts = [said] if isinstance(said, str) else said
     results: list[str] = []
     if not isinstance(parts, list | tuple):
         reading.trouble(
-            Problem(line, THEN, 'a command line, then = "encode -o {name}.webm"')
+            Problem(line, THEN_KEY, 'a command line, then = "encode -o {name}.webm"')
         )
         return words, results
     for part in parts:
         stems = False
-        words = [*words, THEN]
+        words = [*words, THEN_KEY]
         for word in shlex.split(str(part)):
-            filled = reading.filled(word, fields, line, THEN, stems=stems)
+            filled = reading.filled(word, fields, line, THEN_KEY, stems=stems)
             if stems:
                 results.append(filled)
             stems = word in ("-o", "--output")
@@ -434,22 +432,17 @@ def with_then(
     return words, results
 
 
-def spelled(key: Key, word: str) -> list[str]:
+def spelled(key: JobKey, word: str) -> list[str]:
     """The words that say a key on a command line."""
-    if key.kind is Kind.SWITCH:
+    if key.kind is KeyKind.SWITCH:
         if word == "true":
             return [key.spelled]
         return [key.negative] if key.negative else []
     words = [
-        f"./{each}" if key.kind is Kind.INPUT and each.startswith("-") else each
+        f"./{each}" if key.kind is KeyKind.INPUT and each.startswith("-") else each
         for each in (word.split("\0") if key.many else [word])
     ]
     return [key.spelled, *words] if key.spelled else words
-
-
-def line_of(row: Row, key: str) -> int:
-    """Line in which a row says a key."""
-    return row.lines.get(key, row.line)
 
 
 @lru_cache(maxsize=1 << 16)

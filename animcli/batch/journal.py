@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 
 from animcli.files import disk_errors, make_folder
 
-SUFFIX: Final = ".jsonl"
-FOLDER: Final = "batch"
+JOURNAL_SUFFIX: Final = ".jsonl"
+BATCH_FOLDER: Final = "batch"
 
 EventName = Literal["begin", "start", "step", "end", "slot", "finish"]
 
@@ -74,8 +74,11 @@ def read_journal(path: Path) -> Iterator[dict[str, Any]]:
 
 def journals_of(cache: Path, name: str) -> list[Path]:
     """Journals of a batch: of the whole, and of its slices."""
-    folder = cache / FOLDER
-    found = [folder / f"{name}{SUFFIX}", *folder.glob(f"{name}.*of*{SUFFIX}")]
+    folder = cache / BATCH_FOLDER
+    found = [
+        folder / f"{name}{JOURNAL_SUFFIX}",
+        *folder.glob(f"{name}.*of*{JOURNAL_SUFFIX}"),
+    ]
     return sorted(path for path in found if path.is_file())
 
 

@@ -32,7 +32,7 @@ MOST_LOSSES: Final = 20
 class Pool:
     """Predicts by slots; they are started with the first step.
 
-    request: of the render, `help`, as `animcli.cli.batch_job.work` reads it.
+    request: of the render, `help`, as `animcli.cli.batch.job.run_request` reads it.
     folder: for latents and predictions; made, and gone when the pool is closed.
     check_cancelled: called while slots work.
     """

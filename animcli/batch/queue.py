@@ -19,7 +19,7 @@ BROKEN_S: Final = 60.0
 STOPPED: Final = (130, 143)
 
 
-class Kind(Enum):
+class TaskKind(Enum):
     """Kind of request to a slot; the first goes first."""
 
     ASK = 0
@@ -80,7 +80,7 @@ def died(code: int, said: str) -> Ended:
 
 
 @dataclass
-class Task:
+class SlotTask:
     """Something to be done by a slot.
 
     request: as a worker reads it, without `id`. cost: larger goes earlier.
@@ -88,7 +88,7 @@ class Task:
     """
 
     number: int
-    kind: Kind
+    kind: TaskKind
     name: str
     request: dict[str, Any]
     job: Job | None = None
@@ -103,7 +103,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """Consequence of an attempt.
 
     again: the task is queued once more; otherwise it has ended.
@@ -127,12 +127,12 @@ class Queue:
 
     retries: int = 3
     lower_memory: tuple[str, ...] = ()
-    tasks: dict[int, Task] = field(default_factory=dict)
-    running: dict[str, Task] = field(default_factory=dict)
+    tasks: dict[int, SlotTask] = field(default_factory=dict)
+    running: dict[str, SlotTask] = field(default_factory=dict)
     _ready: list[tuple[bool, int, float, int]] = field(default_factory=list)
     _blamed: dict[str, list[tuple[float, str, str]]] = field(default_factory=dict)
 
-    def add(self, task: Task) -> None:
+    def add(self, task: SlotTask) -> None:
         """Queue a task; it starts once all that it waits for has ended."""
         self.tasks[task.number] = task
         task.waits = {number for number in task.waits if number in self.tasks}
@@ -141,11 +141,11 @@ class Queue:
         if not task.waits:
             self._push(task)
 
-    def _push(self, task: Task) -> None:
+    def _push(self, task: SlotTask) -> None:
         place = (task.alone, task.kind.value, -task.cost, task.number)
         heapq.heappush(self._ready, place)
 
-    def give(self, slot: str, slots: Collection[str]) -> Task | None:
+    def give(self, slot: str, slots: Collection[str]) -> SlotTask | None:
         """The task that `slot`, which is free, does next; None if there is none for it.
 
         slots: names of all that are up, `slot` among them.
@@ -181,7 +181,7 @@ class Queue:
 
     def ended(
         self, slot: str, how: Ended, now: float, slots: Collection[str], *, full: bool
-    ) -> Verdict:
+    ) -> Decision:
         """Take note of how the task of a slot ended.
 
         now: seconds by any clock. full: whether the disk has no room left.
@@ -189,7 +189,7 @@ class Queue:
         task, failure = self.running.pop(slot), how.failure
         if failure is None:
             self._finish(task)
-            return Verdict()
+            return Decision()
         task.tried[failure] = task.tried.get(failure, 0) + 1
         times, out = task.tried[failure], False
         if failure not in (Failure.WRONG, Failure.DISK):
@@ -203,7 +203,7 @@ class Queue:
         }[failure]
         if not again:
             self._finish(task)
-            return Verdict(slot_out=out, fresh_child=failure is not Failure.WRONG)
+            return Decision(slot_out=out, fresh_child=failure is not Failure.WRONG)
         if failure is not Failure.DISK:
             task.avoided.add(slot)
         if failure is Failure.MEMORY or (failure is Failure.LOST and times > 1):
@@ -212,19 +212,19 @@ class Queue:
         if failure is Failure.MEMORY and task.job is not None and self.lower_memory:
             task.request["words"] = [*task.request["words"], *self.lower_memory]
         self._push(task)
-        return Verdict(True, out, failure is not Failure.DISK, failure is Failure.DISK)
+        return Decision(True, out, failure is not Failure.DISK, failure is Failure.DISK)
 
-    def drop(self, number: int) -> Task:
+    def drop(self, number: int) -> SlotTask:
         """Take a waiting task out; what waits for it no longer does."""
         task = self.tasks[number]
         self._finish(task)
         return task
 
-    def users_of(self, task: Task) -> list[Task]:
+    def users_of(self, task: SlotTask) -> list[SlotTask]:
         """The jobs that a shared stage is made for."""
         return [self.tasks[number] for number in task.users if number in self.tasks]
 
-    def _finish(self, task: Task) -> None:
+    def _finish(self, task: SlotTask) -> None:
         del self.tasks[task.number]
         for number in task.users:
             user = self.tasks.get(number)
@@ -233,7 +233,7 @@ class Queue:
                 if not user.waits:
                     self._push(user)
 
-    def _is_broken(self, slot: str, task: Task, how: Ended, now: float) -> bool:
+    def _is_broken(self, slot: str, task: SlotTask, how: Ended, now: float) -> bool:
         """True if another job failed alike on this slot a moment ago."""
         like = f"{how.exit_code} {how.signal} {how.error[:80]}"
         blamed = [x for x in self._blamed.get(slot, []) if now - x[0] <= BROKEN_S]

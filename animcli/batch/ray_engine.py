@@ -32,7 +32,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 LOOPBACK: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Set to 0, all sockets of a cluster of one machine listen on 127.0.0.1; without it they
 listen on the machine's address, where whoever reaches a port runs code."""
-ENDING_S: Final = 30.0
+_ENDING_S: Final = 30.0
 
 
 def check_address(address: str | None, *, insecure: bool) -> None:
@@ -44,7 +44,7 @@ def check_address(address: str | None, *, insecure: bool) -> None:
         return
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", "auto")
-    if not is_loopback(address):
+    if not is_own_address(address):
         raise UsageError(
             f"--address {address}: Ray runs the code of whoever reaches it, "
             "and asks for no token",
@@ -52,7 +52,7 @@ def check_address(address: str | None, *, insecure: bool) -> None:
         )
 
 
-def is_loopback(address: str) -> bool:
+def is_own_address(address: str) -> bool:
     """True if `host:port` is this machine, by an address nobody else reaches."""
     host = address.removeprefix("ray://").rpartition(":")[0].strip("[]")
     if host == "localhost":
@@ -159,12 +159,12 @@ class RayEngine:
             if process.stdin is not None:
                 process.stdin.close()
         try:
-            process.wait(ENDING_S)
+            process.wait(_ENDING_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         if self._thread is not None:
-            self._thread.join(ENDING_S)
+            self._thread.join(_ENDING_S)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -182,7 +182,7 @@ def bridge_environment(address: str | None) -> dict[str, str]:
     return own
 
 
-def listening(inodes: "set[str] | None" = None) -> list[str]:
+def listening_addresses(inodes: "set[str] | None" = None) -> list[str]:
     """Addresses on which TCP sockets listen here; only those of `inodes` if they are given.
 
     Source: /proc/net/tcp and tcp6, whose addresses are words in the machine's byte order.

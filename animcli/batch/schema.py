@@ -1,6 +1,6 @@
 """Keys that a job may have: those of a command, as plain data.
 
-`animcli.cli.batch_schema` fills it from the commands themselves, so that a flag is declared
+`animcli.cli.batch.keys` fills it from the commands themselves, so that a flag is declared
 once; nothing here knows a command by name.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Kind(Enum):
+class KeyKind(Enum):
     """Meaning of a key's value."""
 
     VALUE = "value"
@@ -20,7 +20,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Key:
+class JobKey:
     """One flag or argument of a command.
 
     spelled: `--motion`; empty for an argument. negative: `--no-audio`, where there is one.
@@ -30,14 +30,14 @@ class Key:
     """
 
     spelled: str
-    kind: Kind
+    kind: KeyKind
     read: Callable[[object, bool], str]
     negative: str = ""
     many: bool = False
 
 
 @dataclass(frozen=True)
-class Command:
+class JobCommand:
     """A command that jobs may ask for.
 
     keys: by name with underscores, arguments first, in their order.
@@ -48,7 +48,7 @@ class Command:
     """
 
     name: str
-    keys: Mapping[str, Key]
+    keys: Mapping[str, JobKey]
     required: tuple[str, ...]
     result: Callable[[Mapping[str, str]], str | None]
     check: Callable[[str | None, frozenset[str]], str]

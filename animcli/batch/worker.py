@@ -31,14 +31,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any, Final, Protocol, TypeAlias
 
 
-class Tell(Protocol):
+class TellProgress(Protocol):
     """Tells how a job is going."""
 
     def __call__(self, what: str, done: int, of: int, **facts: object) -> None:
         """`done` of `of` of `what`; or, where there are facts, these alone and at once."""
 
 
-Work: TypeAlias = Callable[[Mapping[str, Any], Tell], dict[str, Any]]
+Work: TypeAlias = Callable[[Mapping[str, Any], TellProgress], dict[str, Any]]
 
 PROGRESS_EVERY_S: Final = 0.5
 COMPARED: Final = ("animcli", "torch", "diffusers", "transformers", "numpy", "av")
@@ -66,7 +66,7 @@ def main() -> int:
     busy = threading.Event()
     threading.Thread(target=_listen, args=(sys.stdin, requests, busy), daemon=True).start()
     work: Work = getattr(importlib.import_module(module), function)
-    send("ready", **described())
+    send("ready", **describe_process())
     while (request := requests.get()) is not None:
         busy.set()
         end = _do(work, request, send)
@@ -99,7 +99,7 @@ def _do(
         "answer": answer,
         "seconds": round(time.perf_counter() - started, 3),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "memory_mb": memory_mb(),
+        "memory_mb": own_memory_mb(),
     }
 
 
@@ -120,7 +120,7 @@ def _listen(
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def described() -> dict[str, object]:
+def describe_process() -> dict[str, object]:
     """Description of this process: host, versions, the device it was given."""
     versions = {"python": platform.python_version()}
     for package in COMPARED:
@@ -137,7 +137,7 @@ def described() -> dict[str, object]:
     }
 
 
-def memory_mb() -> int:
+def own_memory_mb() -> int:
     """Resident memory of this process, 0 where that can't be told."""
     try:
         with open("/proc/self/statm") as file:  # noqa: PTH123  # once a job

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from animcli.cli import cache, presets, weights
-from animcli.cli.batch_commands import batch
+from animcli.cli.batch.command import batch
 from animcli.cli.config import PIXELS
 from animcli.cli.correct import correct_pose
 from animcli.cli.demo import demo

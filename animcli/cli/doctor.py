@@ -52,7 +52,7 @@ class CheckState(str, Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """Result of a check. advice: what to do, where it isn't ok."""
 
     name: str
@@ -63,7 +63,7 @@ class Finding:
 
 def examine(context: Context) -> Report:
     """Run every check; the exit code is 0 unless something needed is broken."""
-    checks: tuple[Callable[[Context], Iterator[Finding]], ...] = (
+    checks: tuple[Callable[[Context], Iterator[Check]], ...] = (
         versions, device, onnx, litert, encoders, weights, disk_space,
     )  # fmt: skip
     findings = [finding for check in checks for finding in check(context)]
@@ -77,27 +77,27 @@ def examine(context: Context) -> Report:
     return Report(tuple(lines), data, DeviceError.exit_code if broken else 0)
 
 
-def versions(context: Context) -> Iterator[Finding]:
+def versions(context: Context) -> Iterator[Check]:
     """animcli, Python, and the libraries that decide about bits."""
     python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     old = sys.version_info < (3, 10)
-    yield Finding("animcli", CheckState.OK, animcli.__version__)
-    yield Finding("python", CheckState.BAD if old else CheckState.OK, python)
+    yield Check("animcli", CheckState.OK, animcli.__version__)
+    yield Check("python", CheckState.BAD if old else CheckState.OK, python)
     found = {name: _version(name) for name in LIBRARIES}
     here = ", ".join(f"{name} {number}" for name, number in found.items() if number)
     absent = [name for name, number in found.items() if not number]
-    yield Finding("libraries", CheckState.OK, here)
+    yield Check("libraries", CheckState.OK, here)
     if absent:
         fact = f"not installed: {', '.join(absent)}"
-        yield Finding("libraries", CheckState.BAD, fact, f"pip install {' '.join(absent)}")
+        yield Check("libraries", CheckState.BAD, fact, f"pip install {' '.join(absent)}")
 
 
-def device(context: Context) -> Iterator[Finding]:
+def device(context: Context) -> Iterator[Check]:
     """Device that torch runs on."""
     try:
         import torch
     except ImportError as error:
-        yield Finding(
+        yield Check(
             "device", CheckState.WARN, f"torch can't be loaded: {error}", "cutout works"
         )
         return
@@ -105,7 +105,7 @@ def device(context: Context) -> Iterator[Finding]:
         for number in range(torch.cuda.device_count()):
             yield card(number)
     elif torch.backends.mps.is_available():
-        yield Finding("device", CheckState.OK, "mps")
+        yield Check("device", CheckState.OK, "mps")
     else:
         fact = f"cpu, {torch.get_num_threads()} threads; no CUDA device"
         advice = "cutout renders in seconds here; diffusion takes minutes for each frame"
@@ -114,10 +114,10 @@ def device(context: Context) -> Iterator[Finding]:
                 f"there is an NVIDIA driver, but torch {torch.__version__} is built for cpu"
             )
             advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS}"
-        yield Finding("device", CheckState.WARN, fact, advice)
+        yield Check("device", CheckState.WARN, fact, advice)
 
 
-def card(number: int) -> Finding:
+def card(number: int) -> Check:
     """A CUDA device, and whether this torch has kernels for it."""
     import torch
 
@@ -132,20 +132,20 @@ def card(number: int) -> Finding:
         for kind, arch in made_for
     )
     if runs:
-        return Finding("device", CheckState.OK, fact)
+        return Check("device", CheckState.OK, fact)
     fact += f"; torch {torch.__version__} has no kernels for compute capability {mine / 10}"
     advice = f"pip install --force-reinstall torch --index-url {CUDA_BUILDS_FOR_OLD_CARDS}"
-    return Finding("device", CheckState.BAD, fact, advice)
+    return Check("device", CheckState.BAD, fact, advice)
 
 
-def onnx(context: Context) -> Iterator[Finding]:
+def onnx(context: Context) -> Iterator[Check]:
     """The provider that ONNX Runtime really uses: it falls back without a word."""
     try:
         import onnxruntime
 
         from animcli.pose.detectors.onnx import provider_for
     except ImportError:
-        yield Finding(
+        yield Check(
             "onnx",
             CheckState.WARN,
             "ONNX Runtime isn't installed",
@@ -156,7 +156,7 @@ def onnx(context: Context) -> Iterator[Finding]:
     got = provider_for(wish)
     fact = f"{got} (ONNX Runtime {onnxruntime.__version__})"
     if got == wish:
-        yield Finding("onnx", CheckState.OK, fact)
+        yield Check("onnx", CheckState.OK, fact)
     else:
         here = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
         advice = (
@@ -164,60 +164,56 @@ def onnx(context: Context) -> Iterator[Finding]:
             if here
             else "pip uninstall onnxruntime, then pip install 'animcli[gpu]'"
         )
-        yield Finding(
-            "onnx", CheckState.WARN, f"{fact}, though {wish} was asked for", advice
-        )
+        yield Check("onnx", CheckState.WARN, f"{fact}, though {wish} was asked for", advice)
 
 
-def litert(context: Context) -> Iterator[Finding]:
+def litert(context: Context) -> Iterator[Check]:
     """LiteRT, and the pose models in it."""
     try:
         from animcli.pose.detectors.blazepose.tracker import BlazePose
     except ImportError as error:
         fact = f"LiteRT can't be loaded: {error}"
-        yield Finding("litert", CheckState.BAD, fact, "pip install ai-edge-litert")
+        yield Check("litert", CheckState.BAD, fact, "pip install ai-edge-litert")
         return
     if not context.weights.has("blazepose"):
-        yield Finding("litert", CheckState.OK, "loads")
+        yield Check("litert", CheckState.OK, "loads")
         return
     try:
         BlazePose(context.weights.path("blazepose"))
     except WeightsError as error:
-        yield Finding("litert", CheckState.BAD, error.message, error.hint)
+        yield Check("litert", CheckState.BAD, error.message, error.hint)
     else:
-        yield Finding("litert", CheckState.OK, "loads, and the pose models with it")
+        yield Check("litert", CheckState.OK, "loads, and the pose models with it")
 
 
-def encoders(context: Context) -> Iterator[Finding]:
+def encoders(context: Context) -> Iterator[Check]:
     """Codecs that videos can be encoded with."""
     from animcli.video.codecs import available_encoders
 
     found = available_encoders()
     here = [codec.value for codec, there in found.items() if there]
     absent = [codec.value for codec, there in found.items() if not there]
-    yield Finding("encoders", CheckState.OK, ", ".join(here))
+    yield Check("encoders", CheckState.OK, ", ".join(here))
     if absent:
         state = CheckState.BAD if "h264" in absent else CheckState.WARN
         fact = f"not in this build of FFmpeg: {', '.join(absent)}"
-        yield Finding("encoders", state, fact, "pip install --force-reinstall av")
+        yield Check("encoders", state, fact, "pip install --force-reinstall av")
 
 
-def weights(context: Context) -> Iterator[Finding]:
+def weights(context: Context) -> Iterator[Check]:
     """Model files that are here."""
     for name, entry in context.weights.catalog.items():
         if context.weights.has(name):
-            yield Finding(
+            yield Check(
                 "weights", CheckState.OK, f"{name} is here, {entry.licence} ({entry.terms})"
             )
         else:
             fact = f"{name} isn't here ({megabytes(entry.bytes).strip()}): {entry.about}"
             when = " (or by itself, on first use)" if entry.on_first_use else ""
-            yield Finding(
-                "weights", CheckState.WARN, fact, f"anim weights pull {name}{when}"
-            )
+            yield Check("weights", CheckState.WARN, fact, f"anim weights pull {name}{when}")
 
 
-def disk_space(context: Context) -> Iterator[Finding]:
+def disk_space(context: Context) -> Iterator[Check]:
     """Cache and weights: can they be written, and how much fits?"""
     for name, folder in (
         ("cache", context.project.cache),
@@ -230,13 +226,13 @@ def disk_space(context: Context) -> Iterator[Finding]:
         if reason:
             variable = "--cache-dir" if name == "cache" else "ANIM_WEIGHTS"
             advice = f"choose another place with {variable}"
-            yield Finding(
+            yield Check(
                 name, CheckState.BAD, f"{folder} can't be written: {reason}", advice
             )
         elif free < LITTLE_ROOM:
-            yield Finding(name, CheckState.WARN, fact, "`anim cache clear` makes room")
+            yield Check(name, CheckState.WARN, fact, "`anim cache clear` makes room")
         else:
-            yield Finding(name, CheckState.OK, fact)
+            yield Check(name, CheckState.OK, fact)
 
 
 def _unwritable(folder: Path) -> str:

@@ -191,7 +191,7 @@ class Runner:
         """A stretch in which others predict for the render, if that was asked for."""
         if plan.split is None or self.context.options.dry_run:
             return nullcontext()
-        from animcli.cli.batch import helpers
+        from animcli.cli.batch.run import helpers
 
         return helpers(
             plan.split, self.context.project, self.words, self.stop.check_cancelled

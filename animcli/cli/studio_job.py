@@ -1,6 +1,6 @@
 """Work of the page's child processes: jobs as a batch has them, and answers.
 
-`animcli.batch.worker` calls `work`; requests beside those of `batch_job`:
+`animcli.batch.worker` calls `work`; requests beside those of `animcli.cli.batch.job`:
 
     {"do": "act", "words": [...]}        a line that makes no file: its answer
     {"do": "make", "words": [...]}       the last stage of a line, made at once
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from animcli.batch.worker import Tell
-from animcli.cli import batch_job
-from animcli.cli.batch_job import JobConsole
+from animcli.batch.worker import TellProgress
+from animcli.cli.batch import job
+from animcli.cli.batch.job import JobConsole
 from animcli.cli.main import guarded, parse_line
 from animcli.cli.plan import Action, Context, GlobalOptions
 from animcli.cli.runner import open_context, plan_commands, steps_of
@@ -40,10 +40,10 @@ SAMPLE: Final = 22
 SAMPLE_FRAMES: Final = 48
 
 
-def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+def work(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any]:
     """Do a request; the answer, with its exit code."""
     if request["do"] in ("run", "ask"):
-        return batch_job.work(request, tell)
+        return job.run_request(request, tell)
     os.chdir(request["folder"])
     os.environ.update(request["places"])
     console = JobConsole(quiet=True, as_json=True, tell=tell)

@@ -12,9 +12,9 @@ from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any, Final, get_args
 
-from animcli.batch.jobs import OUTPUT, THEN
-from animcli.batch.schema import Command
-from animcli.cli.batch_schema import SUFFIXES, batch_commands, choices_of
+from animcli.batch.jobs import OUTPUT, THEN_KEY
+from animcli.batch.schema import JobCommand
+from animcli.cli.batch.keys import batch_commands, choices_of, suffix_of
 from animcli.cli.choices import DIFFUSING, USUAL
 from animcli.cli.config import HOMES
 from animcli.cli.main import COMMANDS, parse_line, split_commands
@@ -54,7 +54,7 @@ class Words:
         """`module:function` that a child process works by."""
         return RUNNER
 
-    def commands(self) -> Mapping[str, Command]:
+    def commands(self) -> Mapping[str, JobCommand]:
         """Commands that jobs of a job file may ask for."""
         return batch_commands(COMMANDS, self.project.root)
 
@@ -133,7 +133,7 @@ class Words:
         row: dict[str, object] = {"command": command}
         row |= {name: typed(name, json_value(value)) for name, value in said.items()}
         if len(parts) > 1:
-            row[THEN] = [shlex.join(part) for part in parts[1:]]
+            row[THEN_KEY] = [shlex.join(part) for part in parts[1:]]
         return row
 
     def outputs(self, line: Line, name: str) -> tuple[tuple[str, ...], list[str]]:
@@ -145,7 +145,7 @@ class Words:
         for number, part in enumerate(parts, 1):
             stem = name if number == len(parts) else f"{name}-{number}"
             places.append(f"{stem}{self.suffix(part)}")
-            words += [*([THEN] if number > 1 else []), *part, "--output", places[-1]]
+            words += [*([THEN_KEY] if number > 1 else []), *part, "--output", places[-1]]
         return tuple(words), places
 
     @staticmethod
@@ -155,8 +155,7 @@ class Words:
             return ""
         if last[0] not in ("render", "encode"):
             return ".pose" if "densepose" not in last else ".mp4"
-        codec = last[last.index("--codec") + 1] if "--codec" in last else None
-        return "" if codec == "png" else SUFFIXES.get(codec or "", ".mp4")
+        return suffix_of(last[last.index("--codec") + 1] if "--codec" in last else None)
 
     def weights(self) -> list[dict[str, Any]]:
         """Entries of the catalog, and whether they are here."""

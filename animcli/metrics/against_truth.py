@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from animcli.errors import WeightsError
 from animcli.metrics import pixels
 from animcli.metrics.clips import Clip, Pair, Protocol
-from animcli.metrics.features import KINDS, FeatureStore, Report, SetMetric, features_of
+from animcli.metrics.features import KINDS, FeatureStore, Progress, SetMetric, features_of
 from animcli.metrics.frechet import FEWEST, TRUSTED, frechet_distance
 from animcli.metrics.measurement import METRICS, Measurement, averaged, left_out
-from animcli.metrics.pixels import IDENTICAL_DB, Picture
+from animcli.metrics.pixels import IDENTICAL_DB, Pixels
 
 NetworkName = Literal["lpips_vgg", "lpips_alex", "fid", "fid_vid", "fvd"]
 
@@ -34,12 +34,12 @@ class Networks(Interface):
         """A digest of its weights."""
 
 
-PAIRWISE: Final[Mapping[str, tuple[Callable[[Picture, Picture], float], str]]] = {
+PAIRWISE: Final[Mapping[str, tuple[Callable[[Pixels, Pixels], float], str]]] = {
     "l1": (pixels.l1, "mean |p-q|, 0..255"),
     "l1_disco": (pixels.l1_disco, "mean |p-q| in levels / (h w)"),
     "psnr": (pixels.psnr, "float64, per frame, equal frames 100 dB"),
     "psnr_published": (pixels.psnr_published, "difference and square in uint8, per frame"),
-    "ssim": (pixels.ssim, "Gaussian 11x11 sigma 1.5, per channel, range 255"),
+    "ssim": (pixels.ssim_wang, "Gaussian 11x11 sigma 1.5, per channel, range 255"),
     "ssim_disco": (pixels.ssim_disco, "grey uint8, uniform 7x7, sample covariance"),
 }
 """Metrics of one pair of pictures: function, and what is particular to its protocol."""
@@ -51,7 +51,7 @@ PERCEPTUAL: Final[Mapping[str, tuple[NetworkName, bool, str]]] = {
 }
 """LPIPS: network, whether pictures are brought to -1..1, particulars."""
 
-USUAL: Final[Mapping[str, tuple[str, ...]]] = {
+USUAL_METRICS: Final[Mapping[str, tuple[str, ...]]] = {
     "disco": (
         "l1", "l1_disco", "psnr", "ssim_disco", "lpips_disco", "dtssd", "fid", "fid_vid",
         "fvd",
@@ -78,7 +78,7 @@ def compare(
     metrics: Sequence[str] | None = None,
     as_published: bool = False,
     store: FeatureStore | None = None,
-    progress: Report = no_report,
+    progress: Progress = no_report,
 ) -> list[Measurement]:
     """Measure one or several results against their truths.
 
@@ -87,7 +87,7 @@ def compare(
 
     A metric whose weights are absent is left out and says so; the others are measured.
     """
-    wanted = list(USUAL[protocol.name] if metrics is None else metrics)
+    wanted = list(USUAL_METRICS[protocol.name] if metrics is None else metrics)
     if as_published and "psnr_published" not in wanted:
         wanted.append("psnr_published")
     values = _over_frames(pairs, protocol, networks, wanted, progress)
@@ -101,7 +101,7 @@ def compare(
     return found
 
 
-Values = list[tuple[str, list[float]]] | WeightsError
+_Values = list[tuple[str, list[float]]] | WeightsError
 """The values of each video's frames, or why there are none."""
 
 
@@ -110,10 +110,10 @@ def _over_frames(
     protocol: Protocol,
     networks: Networks,
     wanted: Sequence[str],
-    progress: Report,
-) -> dict[str, Values]:
+    progress: Progress,
+) -> dict[str, _Values]:
     """Everything that has a value for each frame, in one pass over each pair."""
-    found: dict[str, Values] = {}
+    found: dict[str, _Values] = {}
     lpips: dict[str, nn.Module] = {}
     for key in wanted:
         found[key] = []
@@ -126,7 +126,7 @@ def _over_frames(
         rows: dict[str, list[float]] = {
             key: [] for key in wanted if key in PAIRWISE or key in lpips or key == "dtssd"
         }
-        before: tuple[Picture, Picture] | None = None
+        before: tuple[Pixels, Pixels] | None = None
         for index, (result, truth) in enumerate(pair.sides(protocol)):
             for key, row in rows.items():
                 if key in PAIRWISE:
@@ -144,7 +144,7 @@ def _over_frames(
     return found
 
 
-def _lpips(network: nn.Module, signed: bool, result: Picture, truth: Picture) -> float:
+def _lpips(network: nn.Module, signed: bool, result: Pixels, truth: Pixels) -> float:
     device = next(network.parameters()).device
     both = torch.from_numpy(np.stack([result, truth])).permute(0, 3, 1, 2).float() / 255
     both = (2 * both - 1 if signed else both).to(device)
@@ -154,7 +154,7 @@ def _lpips(network: nn.Module, signed: bool, result: Picture, truth: Picture) ->
 
 
 def _told(
-    key: str, values: Values, pairs: Sequence[Pair], protocol: Protocol
+    key: str, values: _Values, pairs: Sequence[Pair], protocol: Protocol
 ) -> Measurement:
     if isinstance(values, WeightsError):
         return left_out(key, _absent(values))
@@ -182,7 +182,7 @@ def _set_distance(
     protocol: Protocol,
     networks: Networks,
     store: FeatureStore,
-    progress: Report,
+    progress: Progress,
 ) -> Measurement:
     metric: SetMetric = key  # type: ignore[assignment]
     try:

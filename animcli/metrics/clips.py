@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.metrics.pixels import Picture, crop_square, resize
+from animcli.metrics.pixels import Pixels, crop_square, resize
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Clip:
     frames: int
     size: tuple[int, int]
     rate: Fraction | None
-    read: Callable[[], Iterator[Picture]]
+    read: Callable[[], Iterator[Pixels]]
     digest: str
     origin: Literal["cache", "file"] = "file"
 
@@ -89,7 +89,7 @@ class Pair:
     result: Clip
     truth: Clip
 
-    def sides(self, protocol: Protocol) -> Iterator[tuple[Picture, Picture]]:
+    def sides(self, protocol: Protocol) -> Iterator[tuple[Pixels, Pixels]]:
         """Result and truth frame by frame, at the protocol's size."""
         size = protocol.size or self.truth.size
         both = zip(self.result.read(), self.truth.read(), strict=True)
@@ -109,7 +109,7 @@ class Pair:
         return notes
 
 
-def prepared(picture: Picture, protocol: Protocol, size: tuple[int, int]) -> Picture:
+def prepared(picture: Pixels, protocol: Protocol, size: tuple[int, int]) -> Pixels:
     """A frame as a protocol wants it."""
     return resize(crop_square(picture) if protocol.square else picture, size)
 

@@ -18,7 +18,7 @@ from animcli.metrics.networks.face import FaceEmbedding
 from animcli.metrics.networks.inception import FIDInception
 from animcli.metrics.networks.lpips import LPIPS
 from animcli.metrics.networks.video import I3D, ResNet3D
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 from animcli.video.reader import Reader, open_footage
 from animcli.weights.inspect import Shapes, read_tensors, sha256_of
 
@@ -128,7 +128,7 @@ def open_clip(
     wrong. Raises InputError for what can't be read.
     """
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[Pixels]:
         with opened(path) as reader:
             for frame in reader.frames():
                 yield frame.picture

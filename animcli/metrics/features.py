@@ -22,17 +22,17 @@ from torch import Tensor, nn
 from animcli.metrics.clips import Clip, Protocol, prepared
 from animcli.metrics.frechet import windows
 from animcli.metrics.networks.video import I3D_SIDE, RESNET_SIDE
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 
 FeatureStore = MutableMapping[str, NDArray[np.float32]]
 """Key -> features `(n, d)`; a dict will do, or a folder."""
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """(what is being done, done so far, in all)"""
 
 SetMetric = Literal["fid", "fid_vid", "fvd"]
 
-AT_ONCE: Final = 8  # frames in a batch; more gain nothing on a CPU
+_AT_ONCE: Final = 8  # frames in a batch; more gain nothing on a CPU
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ KINDS: Final[dict[SetMetric, FeatureKind]] = {
 }
 
 
-def squash(picture: Picture, side: int) -> NDArray[np.float32]:
+def squash(picture: Pixels, side: int) -> NDArray[np.float32]:
     """A picture `(h, w, 3)` at `(side, side, 3)` float32 levels, whatever its shape was.
 
     Bicubic on float channels and neither rounded nor clipped, as DisCo's evaluation does
@@ -105,7 +105,7 @@ def features_of(
     network: nn.Module,
     digest: str,
     store: FeatureStore,
-    progress: Report,
+    progress: Progress,
 ) -> NDArray[np.float32]:
     """The features `(n, d)` of a clip: of each frame for FID, else of each window.
 
@@ -132,10 +132,10 @@ def features_of(
 
 
 def _frame_features(
-    frames: Iterable[Picture], network: nn.Module, count: int, told: str, progress: Report
+    frames: Iterable[Pixels], network: nn.Module, count: int, told: str, progress: Progress
 ) -> Iterator[NDArray[np.float32]]:
     done, source = 0, iter(frames)
-    while batch := list(islice(source, AT_ONCE)):
+    while batch := list(islice(source, _AT_ONCE)):
         pictures = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() / 255
         yield _run(network, pictures)
         done += len(batch)
@@ -144,12 +144,12 @@ def _frame_features(
 
 def _clip_features(
     metric: SetMetric,
-    frames: Iterable[Picture],
+    frames: Iterable[Pixels],
     count: int,
     protocol: Protocol,
     network: nn.Module,
     told: str,
-    progress: Report,
+    progress: Progress,
 ) -> Iterator[NDArray[np.float32]]:
     side = KINDS[metric].side or 0
     held: deque[NDArray[np.float32]] = deque(maxlen=protocol.length)

@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from animcli.metrics.networks.face import SIDE, FaceEmbedding
-from animcli.metrics.pixels import Picture
+from animcli.metrics.networks.face import FACE_SIDE, FaceEmbedding
+from animcli.metrics.pixels import Pixels
 
 Points = NDArray[np.float64]
 
-FACE: Final = 24
+_FACE: Final = 24
 """The first of 68 face landmarks in a pose, in iBUG's order, where it has them."""
 
-RIGHT_EYE: Final = tuple(range(FACE + 36, FACE + 42))
-LEFT_EYE: Final = tuple(range(FACE + 42, FACE + 48))
-NOSE_TIP: Final = FACE + 30
+RIGHT_EYE: Final = tuple(range(_FACE + 36, _FACE + 42))
+LEFT_EYE: Final = tuple(range(_FACE + 42, _FACE + 48))
+NOSE_TIP: Final = _FACE + 30
 BODY_FACE: Final = (14, 15, 0)
 """Right eye, left eye and nose of a pose that has no face landmarks."""
 
-AT_ONCE: Final = 8  # faces in a batch
+_AT_ONCE: Final = 8  # faces in a batch
 
 EYES_APART: Final = 0.526
 """Of a face's width, by dlib's mean face."""
@@ -60,12 +60,12 @@ PADDING: Final = 0.25
 
 
 def _padded(x: float, y: float) -> tuple[float, float]:
-    scale = SIDE / (1 + 2 * PADDING)
+    scale = FACE_SIDE / (1 + 2 * PADDING)
     return ((x + PADDING) * scale, (y + PADDING) * scale)
 
 
 DLIB: Final = Template(
-    SIDE, (_padded(0.2274, 0.2213), _padded(0.7528, 0.2212), _padded(0.4901, 0.5156))
+    FACE_SIDE, (_padded(0.2274, 0.2213), _padded(0.7528, 0.2212), _padded(0.4901, 0.5156))
 )
 """dlib's mean face (its `get_face_chip_details`): middles between the corners of the eyes,
 and the tip of the nose, with a quarter of a face around it."""
@@ -74,7 +74,7 @@ ARCFACE: Final = Template(112, ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252
 """The usual place of faces for ArcFace and its like, SFace among them."""
 
 
-Embed = Callable[[Sequence[Picture]], NDArray[np.float32]]
+Embed = Callable[[Sequence[Pixels]], NDArray[np.float32]]
 """Aligned faces -> embeddings `(n, d)`."""
 
 
@@ -121,7 +121,7 @@ def face_points(
     return np.where(good[:, None, None], found, np.nan)
 
 
-def align(picture: Picture, points: Points, template: Template) -> Picture:
+def align(picture: Pixels, points: Points, template: Template) -> Pixels:
     """The face of a picture, `(side, side, 3)`, turned, scaled and moved to the template.
 
     points: `(3, 2)`. The similarity is the one of least squares (Umeyama, 1991).
@@ -146,8 +146,8 @@ def align(picture: Picture, points: Points, template: Template) -> Picture:
 
 
 def compare_faces(
-    reference: tuple[Picture, Points],
-    frames: Iterable[Picture],
+    reference: tuple[Pixels, Points],
+    frames: Iterable[Pixels],
     points: Points,
     embed: Embed,
     template: Template,
@@ -169,7 +169,7 @@ def compare_faces(
         for index, frame in enumerate(frames)
         if not np.isnan(points[index]).any()
     )
-    while batch := list(islice(shown, AT_ONCE)):
+    while batch := list(islice(shown, _AT_ONCE)):
         for (index, _), found in zip(
             batch, embed([face for _, face in batch]), strict=True
         ):
@@ -188,7 +188,7 @@ def compare_faces(
 def dlib_embedding(network: FaceEmbedding) -> Embed:
     """Embeddings by dlib's network; compared by distance."""
 
-    def embed(faces: Sequence[Picture]) -> NDArray[np.float32]:
+    def embed(faces: Sequence[Pixels]) -> NDArray[np.float32]:
         device = network.fc.weight.device
         batch = torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2).float().to(device)
         with torch.inference_mode():
@@ -201,7 +201,7 @@ def sface_embedding(model: Path) -> Embed:
     """Embeddings by SFace, which OpenCV runs; compared by cosine."""
     recognizer = cv2.FaceRecognizerSF.create(str(model), "")
 
-    def embed(faces: Sequence[Picture]) -> NDArray[np.float32]:
+    def embed(faces: Sequence[Pixels]) -> NDArray[np.float32]:
         found = [recognizer.feature(cv2.cvtColor(f, cv2.COLOR_RGB2BGR))[0] for f in faces]
         return np.array(found, np.float32)
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float64]
 
 IDENTICAL_DB: Final = 100.0
@@ -24,12 +24,12 @@ C1: Final = (0.01 * 255) ** 2
 C2: Final = (0.03 * 255) ** 2
 
 
-def l1(result: Picture, truth: Picture) -> float:
+def l1(result: Pixels, truth: Pixels) -> float:
     """Mean absolute difference in levels, 0..255."""
     return float(cv2.absdiff(result, truth).mean())
 
 
-def l1_disco(result: Picture, truth: Picture) -> float:
+def l1_disco(result: Pixels, truth: Pixels) -> float:
     """The tables' L1: that in levels, divided by the number of pixels.
 
     It depends on the size, and the tables' are of 256 x 256: 3.13E-04 there is 20.5 levels.
@@ -38,12 +38,12 @@ def l1_disco(result: Picture, truth: Picture) -> float:
     return l1(result, truth) / float(height * width)
 
 
-def psnr(result: Picture, truth: Picture) -> float:
+def psnr(result: Pixels, truth: Pixels) -> float:
     """Peak signal to noise ratio in dB; 100 for equal pictures."""
     return _decibels(float(np.square(result.astype(np.float64) - truth).mean()))
 
 
-def psnr_published(result: Picture, truth: Picture) -> float:
+def psnr_published(result: Pixels, truth: Pixels) -> float:
     """The tables' PSNR, which is no PSNR: difference and square wrap modulo 256.
 
     Wrong in DisCo's code until April 2024, and in the tables that were made with it. It is
@@ -54,7 +54,7 @@ def psnr_published(result: Picture, truth: Picture) -> float:
     return _decibels(float((wrapped * wrapped).mean(dtype=np.float64)))
 
 
-def ssim(result: Picture, truth: Picture) -> float:
+def ssim_wang(result: Pixels, truth: Pixels) -> float:
     """Structural similarity; 1 for equal pictures.
 
     Source: Wang et al., "Image quality assessment: from error visibility to structural
@@ -70,7 +70,7 @@ def ssim(result: Picture, truth: Picture) -> float:
     return _similarity(result, truth, blur, 11, 1.0)
 
 
-def ssim_disco(result: Picture, truth: Picture) -> float:
+def ssim_disco(result: Pixels, truth: Pixels) -> float:
     """The tables' SSIM: scikit-image's, of grey pictures, with a plain window of 7 x 7."""
 
     def blur(x: Plane) -> Plane:
@@ -80,7 +80,7 @@ def ssim_disco(result: Picture, truth: Picture) -> float:
     return _similarity(np.asarray(grey[0]), np.asarray(grey[1]), blur, 7, 49 / 48)
 
 
-def dtssd(before: tuple[Picture, Picture], after: tuple[Picture, Picture]) -> float:
+def dtssd(before: tuple[Pixels, Pixels], after: tuple[Pixels, Pixels]) -> float:
     """Difference of two changes: (result, truth) of a frame and of the next.
 
     The mean over pixels of the squared difference between what changes in the result and
@@ -93,14 +93,14 @@ def dtssd(before: tuple[Picture, Picture], after: tuple[Picture, Picture]) -> fl
     return float(np.square(change - true_change).mean())
 
 
-def resize(picture: Picture, size: tuple[int, int]) -> Picture:
+def resize(picture: Pixels, size: tuple[int, int]) -> Pixels:
     """A picture at `size` (width, height), bilinear without antialiasing, as DisCo does."""
     if picture.shape[1::-1] == size:
         return picture
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def crop_square(picture: Picture) -> Picture:
+def crop_square(picture: Pixels) -> Pixels:
     """The square in the middle of a picture."""
     height, width = picture.shape[:2]
     side = min(height, width)
@@ -108,7 +108,7 @@ def crop_square(picture: Picture) -> Picture:
     return picture[top : top + side, left : left + side]
 
 
-def gradient_energy(picture: Picture, mask: NDArray[np.bool_]) -> float:
+def gradient_energy(picture: Pixels, mask: NDArray[np.bool_]) -> float:
     """Mean squared step between neighbouring pixels where `mask` is, in levels squared.
 
     NaN where nothing is.
@@ -126,7 +126,7 @@ def _decibels(squared: float) -> float:
 
 
 def _similarity(
-    left: Picture, right: Picture, blur: Callable[[Plane], Plane], window: int, bias: float
+    left: Pixels, right: Pixels, blur: Callable[[Plane], Plane], window: int, bias: float
 ) -> float:
     """Mean SSIM over all whole windows. bias: of the covariance, n / (n - 1) or 1."""
     if min(left.shape[:2]) < window:

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-NOSE: Final = 0
+_NOSE: Final = 0
 NECK: Final = 1
 SHOULDERS: Final = (2, 5)
-HIPS: Final = (8, 11)
-LEGS: Final = ((8, 9), (9, 10), (11, 12), (12, 13))
+_HIPS: Final = (8, 11)
+_LEGS: Final = ((8, 9), (9, 10), (11, 12), (12, 13))
 JUDGED: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 """Shoulders, elbows, wrists, hips, knees, ankles: right before left for arms and legs."""
 
@@ -47,7 +47,7 @@ LIMB_WIDTHS: Final = (
 )  # fmt: skip
 """Two joints, and the width of what may be around the limb between them, of the height."""
 
-TRUNK: Final = (2, 5, 8, 11, 9, 12)  # to the knees: a skirt
+_TRUNK: Final = (2, 5, 8, 11, 9, 12)  # to the knees: a skirt
 TRUNK_EDGE: Final = 0.12
 HEAD_RADIUS: Final = 0.16  # with hair
 
@@ -138,9 +138,9 @@ def figure_height(pose: Keypoints) -> tuple[float, float]:
     points = pose.points[:, :18].astype(np.float64)
     seen = pose.scores[:, :18] > pose.threshold
     torso = _length(
-        points[:, NECK] - points[:, HIPS].mean(1), seen[:, (NECK, *HIPS)].all(1)
+        points[:, NECK] - points[:, _HIPS].mean(1), seen[:, (NECK, *_HIPS)].all(1)
     )
-    legs = [_length(points[:, a] - points[:, b], seen[:, (a, b)].all(1)) for a, b in LEGS]
+    legs = [_length(points[:, a] - points[:, b], seen[:, (a, b)].all(1)) for a, b in _LEGS]
     thigh, shin = np.fmax(legs[0], legs[2]), np.fmax(legs[1], legs[3])
     shoulders = _length(
         points[:, SHOULDERS[0]] - points[:, SHOULDERS[1]], seen[:, SHOULDERS].all(1)
@@ -185,11 +185,11 @@ def body_mask(pose: Keypoints, frame: int, size: tuple[int, int]) -> NDArray[np.
     for a, b, width in LIMB_WIDTHS:
         if seen[a] and seen[b]:
             cv2.line(canvas, place(a), place(b), 1, max(round(width * height), 1))
-    trunk = [joint for joint in TRUNK if seen[joint]]
+    trunk = [joint for joint in _TRUNK if seen[joint]]
     if len(trunk) >= 3:
         hull = cv2.convexHull(np.array([place(joint) for joint in trunk], np.int32))
         cv2.fillConvexPoly(canvas, hull, 1)
         cv2.polylines(canvas, [hull], True, 1, max(round(TRUNK_EDGE * height), 1))
-    if seen[NOSE]:
-        cv2.circle(canvas, place(NOSE), round(HEAD_RADIUS * height), 1, -1)
+    if seen[_NOSE]:
+        cv2.circle(canvas, place(_NOSE), round(HEAD_RADIUS * height), 1, -1)
     return canvas > 0

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.metrics.pixels import Picture, psnr
+from animcli.metrics.pixels import Pixels, psnr
 
 Mask = NDArray[np.bool_]
 Flow = NDArray[np.float32]
@@ -80,11 +80,11 @@ class Background:
     """
 
     drift: float
-    median: Picture
+    median: Pixels
     free: Mask
 
 
-def steps(frames: Iterable[Picture], masks: Iterable[Mask] | None = None) -> Steps:
+def steps(frames: Iterable[Pixels], masks: Iterable[Mask] | None = None) -> Steps:
     """Measure every pair of neighbours of a video, read once.
 
     masks: where the figure is in each frame, `(h, w)`.
@@ -140,7 +140,7 @@ def largest_step(
     return float(values[place] / usual), place + 1
 
 
-def background(frames: Iterable[Picture], masks: Iterable[Mask]) -> Background | None:
+def background(frames: Iterable[Pixels], masks: Iterable[Mask]) -> Background | None:
     """Background that stays over a video; None if the figure is everywhere.
 
     Frames and masks are read once; some of the frames are kept.
@@ -163,7 +163,7 @@ def background(frames: Iterable[Picture], masks: Iterable[Mask]) -> Background |
         count += 1
     if total is None or squares is None or covered is None:
         return None
-    free = ~grown(covered)
+    free = ~grow_mask(covered)
     if free.mean() < LEAST_PART:
         return None
     variance = np.maximum(squares / count - (total / count) ** 2, 0)
@@ -173,19 +173,19 @@ def background(frames: Iterable[Picture], masks: Iterable[Mask]) -> Background |
     )
 
 
-def background_psnr(found: Background, reference: Picture, figure: Mask) -> float:
+def background_psnr(found: Background, reference: Pixels, figure: Mask) -> float:
     """Likeness in dB of the usual background to the reference picture outside its figure.
 
     reference and figure have the result's size. A renderer that only blurs the background
     has no drift, and shows here. NaN where the two share no background.
     """
-    shared = found.free & ~grown(figure)
+    shared = found.free & ~grow_mask(figure)
     if shared.mean() < LEAST_PART:
         return float("nan")
     return psnr(found.median[shared], reference[shared])
 
 
-def grown(mask: Mask) -> Mask:
+def grow_mask(mask: Mask) -> Mask:
     """A mask and everything within a few pixels of it."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * GROWN + 1, 2 * GROWN + 1))
     return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)
@@ -206,8 +206,8 @@ def cuts(difference: NDArray[np.float64], times: float = 8.0) -> list[int]:
 
 
 def _small(
-    frames: Iterable[Picture], masks: Iterable[Mask] | None
-) -> Iterator[tuple[Picture, Mask | None]]:
+    frames: Iterable[Pixels], masks: Iterable[Mask] | None
+) -> Iterator[tuple[Pixels, Mask | None]]:
     """Frames and masks at the size that they are measured at."""
     if masks is None:
         for picture in frames:
@@ -224,7 +224,7 @@ def _small(
         yield small, figure > 0
 
 
-def _at_most(picture: Picture) -> Picture:
+def _at_most(picture: Pixels) -> Pixels:
     height, width = picture.shape[:2]
     scale = LONGEST / max(height, width)
     if scale >= 1:
@@ -234,7 +234,7 @@ def _at_most(picture: Picture) -> Picture:
 
 
 def _step(
-    before: tuple[Picture, Mask | None], after: tuple[Picture, Mask | None]
+    before: tuple[Pixels, Mask | None], after: tuple[Pixels, Mask | None]
 ) -> tuple[float, float, float, float, float, float, float]:
     (a, figure_a), (b, figure_b) = before, after
     grey_a, grey_b = (_grey(each) for each in (a, b))
@@ -246,7 +246,7 @@ def _step(
     change = np.asarray(cv2.absdiff(a, b), np.uint8)
     flicker = inside = float("nan")
     if figure_a is not None and figure_b is not None:
-        free = ~grown(figure_a | figure_b)
+        free = ~grow_mask(figure_a | figure_b)
         if free.mean() >= LEAST_PART:
             flicker = _mean(change, free)
         figure = figure_a & seen
@@ -277,7 +277,7 @@ def _smoothed(values: NDArray[np.float32], seen: Mask) -> NDArray[np.float32]:
     return np.asarray(total / np.maximum(weight, 1e-6)[..., None], np.float32)
 
 
-def _grey(picture: Picture) -> NDArray[np.uint8]:
+def _grey(picture: Pixels) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 

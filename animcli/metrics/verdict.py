@@ -17,10 +17,10 @@ from animcli.metrics.identity import SAME_DLIB, SAME_SFACE
 from animcli.metrics.measurement import Measurement
 
 Severity = Literal["bad", "notable"]
-Span = tuple[float, float]
+BadSpan = tuple[float, float]
 
 GAP_S: Final = 0.25  # seconds; bad spans that are nearer are told as one
-TOLD: Final = 3  # spans
+_TOLD: Final = 3  # spans
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Finding:
     metric: str
     severity: Severity
     what: str
-    when: tuple[Span, ...]
+    when: tuple[BadSpan, ...]
     advice: str
 
 
@@ -214,7 +214,7 @@ def show_value(found: Measurement, value: float | None = None) -> str:
     return f"{number:.{digits}f}{unit}"
 
 
-def show_span(span: Span) -> str:
+def show_span(span: BadSpan) -> str:
     """A span of time as people say it."""
     start, stop = span
     return f"{start:.2f} s" if stop - start < 0.1 else f"{start:.1f} to {stop:.1f} s"
@@ -262,7 +262,9 @@ def _finding(found: Measurement, rule: Rule, rate: Fraction) -> Finding | None:
     )
 
 
-def _when(found: Measurement, rule: Rule, rate: Fraction, *, low: bool) -> tuple[Span, ...]:
+def _when(
+    found: Measurement, rule: Rule, rate: Fraction, *, low: bool
+) -> tuple[BadSpan, ...]:
     """The spans in which single frames are beyond the limit, the longest first."""
     if rule.moment is None or not found.per_frame:
         return ()
@@ -281,7 +283,7 @@ def _when(found: Measurement, rule: Rule, rate: Fraction, *, low: bool) -> tuple
     if len(runs) == 1 and runs[0][1] - runs[0][0] + 1 >= 0.9 * len(values):
         return ()  # all the time
     depth = np.nan_to_num(np.abs(values - np.nanmedian(values)))
-    worst = sorted(runs, key=lambda run: -depth[run[0] : run[1] + 1].sum())[:TOLD]
+    worst = sorted(runs, key=lambda run: -depth[run[0] : run[1] + 1].sum())[:_TOLD]
     return tuple((float(a / rate), float((b + 1) / rate)) for a, b in sorted(worst))
 
 

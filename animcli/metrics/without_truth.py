@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from animcli.metrics.clips import Clip
 from animcli.metrics.identity import Embed, Points, Template, compare_faces
 from animcli.metrics.measurement import METRICS, Measurement, left_out, plain
-from animcli.metrics.pixels import Picture, gradient_energy
+from animcli.metrics.pixels import Pixels, gradient_energy
 from animcli.metrics.pose_error import Keypoints, PoseComparison, body_mask, compare_poses
 from animcli.metrics.temporal import (
     GROWN,
@@ -33,12 +33,12 @@ from animcli.metrics.temporal import (
     steps,
 )
 
-Values = NDArray[np.float64]
+_Values = NDArray[np.float64]
 
 FLOW: Final = f"DIS medium flow of the result itself, longest side {LONGEST} px at most"
 
 
-AROUND: Final = f"figure grown by {GROWN} px"
+_AROUND: Final = f"figure grown by {GROWN} px"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +49,14 @@ class Reference:
     `(3, 2)` in `original`, the picture before it was fitted; NaN where no face is.
     """
 
-    picture: Picture
+    picture: Pixels
     figure: Mask
-    original: Picture
+    original: Pixels
     face: Points
 
 
 @dataclass(frozen=True, eq=False)
-class Render:
+class RenderedResult:
     """A result, and what its record tells.
 
     wanted: the joints that it was to have, in its pixels. found: those found in it, by the
@@ -91,7 +91,7 @@ class Render:
 
 
 def measure(
-    render: Render, embeddings: Mapping[str, tuple[Embed, Template]] | None = None
+    render: RenderedResult, embeddings: Mapping[str, tuple[Embed, Template]] | None = None
 ) -> list[Measurement]:
     """All that can be measured of a render; what can't says why.
 
@@ -120,7 +120,7 @@ class Floor:
     cuts: tuple[int, ...]
 
 
-def floor_of(driving: Render) -> Floor:
+def floor_of(driving: RenderedResult) -> Floor:
     """Measure a driving video as its results are measured."""
     figure = driving.figure()
     changes = steps(driving.clip.read(), figure() if figure else None)
@@ -131,7 +131,7 @@ def floor_of(driving: Render) -> Floor:
     return Floor(values, tuple(cuts(changes.difference)))
 
 
-def _pose(render: Render) -> list[Measurement]:
+def _pose(render: RenderedResult) -> list[Measurement]:
     keys = ("pose_error", "pck_10", "pose_found", "sides_swapped")
     if render.wanted is None or render.found is None:
         return [left_out(key, "no pose to compare with; --pose names one") for key in keys]
@@ -165,7 +165,7 @@ def _pose(render: Render) -> list[Measurement]:
     ]
 
 
-def _time(render: Render, changes: Steps) -> list[Measurement]:
+def _time(render: RenderedResult, changes: Steps) -> list[Measurement]:
     found = [
         _measured(
             "warp_error",
@@ -218,7 +218,7 @@ def _time(render: Render, changes: Steps) -> list[Measurement]:
 
 
 def _background(
-    render: Render, changes: Steps, figure: Callable[[], Iterator[Mask]] | None
+    render: RenderedResult, changes: Steps, figure: Callable[[], Iterator[Mask]] | None
 ) -> list[Measurement]:
     keys = ("flicker", "background", "background_psnr")
     if render.moving:
@@ -230,7 +230,7 @@ def _background(
     if rest is None:
         return [*found, *(left_out(key, "the figure is everywhere") for key in keys[1:])]
     share = f"{100 * rest.free.mean():.0f} % of the picture is background"
-    how = f"mean deviation over time where the figure never is, {AROUND}"
+    how = f"mean deviation over time where the figure never is, {_AROUND}"
     found.append(_single("background", rest.drift, np.empty(0), how, share))
     if render.reference is None:
         return [*found, left_out("background_psnr", "no reference picture")]
@@ -240,11 +240,13 @@ def _background(
 
 
 def _flicker(changes: Steps) -> Measurement:
-    how = f"mean |change| where neither frame has the figure, {AROUND}"
+    how = f"mean |change| where neither frame has the figure, {_AROUND}"
     return _measured("flicker", _later(changes.flicker), how)
 
 
-def _sharpness(render: Render, figure: Callable[[], Iterator[Mask]] | None) -> Measurement:
+def _sharpness(
+    render: RenderedResult, figure: Callable[[], Iterator[Mask]] | None
+) -> Measurement:
     if render.reference is None or figure is None:
         return left_out("sharpness", "no reference picture, or no figure in it")
     whole = gradient_energy(render.reference.picture, render.reference.figure)
@@ -262,7 +264,7 @@ def _sharpness(render: Render, figure: Callable[[], Iterator[Mask]] | None) -> M
 
 
 def _faces(
-    render: Render, embeddings: Mapping[str, tuple[Embed, Template]]
+    render: RenderedResult, embeddings: Mapping[str, tuple[Embed, Template]]
 ) -> list[Measurement]:
     found = []
     for key in ("identity", "identity_sface"):
@@ -280,7 +282,7 @@ def _faces(
 
 def _face(
     key: str,
-    render: Render,
+    render: RenderedResult,
     reference: Reference,
     faces: Points,
     embed: Embed,
@@ -304,7 +306,7 @@ def _face(
     )
 
 
-def _measured(key: str, values: Values, protocol: str, *notes: str) -> Measurement:
+def _measured(key: str, values: _Values, protocol: str, *notes: str) -> Measurement:
     """The mean over frames that have a value."""
     there = values[~np.isnan(values)]
     if not len(there):
@@ -313,7 +315,7 @@ def _measured(key: str, values: Values, protocol: str, *notes: str) -> Measureme
 
 
 def _single(
-    key: str, value: float, values: Values, protocol: str, *notes: str
+    key: str, value: float, values: _Values, protocol: str, *notes: str
 ) -> Measurement:
     if np.isnan(value):
         return left_out(key, "no frame has a value")
@@ -327,12 +329,12 @@ def _single(
     )
 
 
-def _later(values: Values) -> Values:
+def _later(values: _Values) -> _Values:
     """Values of pairs at the later frame of each; the first frame has none."""
     return np.concatenate([[np.nan], values])
 
 
-def _worst(values: Values) -> int:
+def _worst(values: _Values) -> int:
     return 0 if np.isnan(values).all() else int(np.nanargmax(values))
 
 

@@ -38,6 +38,7 @@ from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, keyframes
 from animcli.rendering.cost import DecoderCost, frame_decoder
 from animcli.rendering.guidance import CFGInputs, Guidance
+from animcli.rendering.kept import kept_by_content
 from animcli.rendering.loading import (
     FeatureCache,
     free_memory,
@@ -67,6 +68,11 @@ CLIP_DEVIATION: Final = (0.26862954, 0.26130258, 0.27577711)
 
 
 CONFIG_FILE: Final = "config.json"
+
+_LOOKING: Final = "looking at the reference"
+_PARTS: Final = 4
+"""Parts of that, for the progress line."""
+_TOKEN: Final = "token"
 
 NO_TEXT_ENCODER: Final = (
     "what the LoRA changes in the text encoder is left out: Animate Anyone reads no text"
@@ -213,33 +219,16 @@ class AnimateAnyone:
     def prepare_conditioning(self, context: DenoisingContext) -> StepFn:
         """Look at the reference and the motion, and be ready to predict."""
         request, device, dtype = context.request, context.device, context.dtype
-        folder, what, parts = request.weights[self.entry], "looking at the reference", 4
+        folder, what, parts = request.weights[self.entry], _LOOKING, _PARTS
 
         context.progress(what, 0, parts)
-        token = self.token(request, device, dtype)
-
-        context.progress(what, 1, parts)
         guider = load_network(  # a thousandth of the UNet: it stays on the device
             self.config.guider,
             {"": folder / "pose_guider.safetensors"},
             device,
             dtype,
         )
-        latents = context.encode(request.reference).to(dtype)
-        reference_unet = load_network(
-            lambda: ReferenceNet(replace(self.unet, motion=None)),
-            {"": folder / "reference_unet.safetensors"},
-            device,
-            dtype,
-            unused=unused_keys(self.unet) if self.config.context == "clip" else (),
-        )
-        pose = None
-        if self.config.conditioning == "limb-map" and request.reference_pose is not None:
-            there = limb_maps_of(request.reference_pose)(0)
-            with torch.inference_mode():
-                pose = guider(there.to(device, dtype))[:, :, 0]
-        features = reference_features(reference_unet, latents, token, pose)
-        del reference_unet
+        token, features = self.look_at_reference(context, guider)
         free_memory(device)
 
         context.progress(what, 2, parts)
@@ -267,6 +256,44 @@ class AnimateAnyone:
             context.memory_plan(self.unet),
             context.reuse(self.unet),
         )
+
+    def look_at_reference(
+        self, context: DenoisingContext, guider: PoseGuider
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Context token and reference features; their networks are gone then."""
+        request, device, dtype = context.request, context.device, context.dtype
+        folder = request.weights[self.entry]
+        file = folder / "reference_unet.safetensors"
+        latents = context.encode(request.reference).to(dtype)
+        made_of: list[Path | Tensor | str] = [latents, file]
+        if self.config.context == "clip":
+            made_of.append(request.weights["clip-image-encoder"] / "model.safetensors")
+            whole = request.original
+            seen = request.reference if whole is None else whole
+            made_of.append(torch.from_numpy(seen))
+        else:
+            made_of.append(folder / "image_token.safetensors")
+        pose = None
+        if self.config.conditioning == "limb-map" and request.reference_pose is not None:
+            there = limb_maps_of(request.reference_pose)(0)
+            with torch.inference_mode():
+                pose = guider(there.to(device, dtype))[:, :, 0]
+            made_of.append(pose)
+
+        def work_out() -> dict[str, Tensor]:
+            token = self.token(request, device, dtype)
+            context.progress(_LOOKING, 1, _PARTS)
+            network = load_network(
+                lambda: ReferenceNet(replace(self.unet, motion=None)),
+                {"": file},
+                device,
+                dtype,
+                unused=unused_keys(self.unet) if self.config.context == "clip" else (),
+            )
+            return {_TOKEN: token, **reference_features(network, latents, token, pose)}
+
+        found = dict(kept_by_content(made_of, work_out))
+        return found.pop(_TOKEN), found
 
     def token(
         self, request: RenderRequest, device: torch.device, dtype: torch.dtype

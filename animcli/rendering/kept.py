@@ -2,19 +2,25 @@
 
 What stays are the tensors of files, on their device; networks are built anew around them,
 which takes a fraction of a second, so that no render can see anything of the one before.
-Tensors are only read: inference writes to none of them.
+Tensors are only read: inference writes to none of them. What is worked out once for a
+reference stays as well, by its content: the next render of the same character loads neither
+CLIP nor the reference network.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # takes seconds, and other processes ask for this module
     import torch
     from torch import Tensor
 
-Key = tuple[str, int, int, str, str, str]
+_Key = tuple[str, int, int, str, str, str]
+
+MOST_REFERENCES: Final = 4
+"""References whose features stay: 40 MB each in half precision at 512x784."""
 
 
 @dataclass
@@ -23,12 +29,17 @@ class Kept:
 
     A file that isn't kept is only read once those that this render hasn't asked for are
     gone, so that two models are never in memory where one was.
+    worked_out: tensors by the digest of all that they were worked out from, the one that
+        was used longest ago first.
     """
 
-    tensors: "dict[Key, dict[str, Tensor]]" = field(default_factory=dict)
-    asked: set[Key] = field(default_factory=set)
+    tensors: "dict[_Key, dict[str, Tensor]]" = field(default_factory=dict)
+    asked: set[_Key] = field(default_factory=set)
+    worked_out: "dict[str, dict[str, Tensor]]" = field(default_factory=dict)
 
-    def get(self, key: Key, read: "Callable[[], dict[str, Tensor]]") -> "dict[str, Tensor]":
+    def get(
+        self, key: _Key, read: "Callable[[], dict[str, Tensor]]"
+    ) -> "dict[str, Tensor]":
         """The tensors of a file, read now unless they are kept."""
         self.asked.add(key)
         if key not in self.tensors:
@@ -64,3 +75,38 @@ def kept_tensors(
     stat = path.stat()
     key = (str(path), stat.st_mtime_ns, stat.st_size, str(device), str(dtype), wanted)
     return _kept.get(key, read)
+
+
+def kept_by_content(
+    made_of: "Iterable[Path | Tensor | str]",
+    work_out: "Callable[[], dict[str, Tensor]]",
+) -> "dict[str, Tensor]":
+    """Tensors that follow from files, tensors and words; worked out if they aren't kept.
+
+    made_of: everything that they depend on; a file counts by path, time and size, a tensor
+        by its device, dtype and bytes.
+    """
+    made_of = tuple(made_of)
+    if _kept is None or not all(x.is_file() for x in made_of if isinstance(x, Path)):
+        return work_out()  # or the error that names the file
+    key, known = _digest(made_of), _kept.worked_out
+    found = known.pop(key) if key in known else work_out()
+    known[key] = found
+    while len(known) > MOST_REFERENCES:
+        del known[next(iter(known))]
+    return found
+
+
+def _digest(made_of: "Iterable[Path | Tensor | str]") -> str:
+    digest = hashlib.sha256()
+    for each in made_of:
+        if isinstance(each, str):
+            said, body = each, b""
+        elif isinstance(each, Path):
+            stat = each.stat()
+            said, body = f"{each} {stat.st_mtime_ns} {stat.st_size}", b""
+        else:
+            said = f"{each.device} {each.dtype} {tuple(each.shape)}"
+            body = each.float().cpu().contiguous().numpy().tobytes()
+        digest.update(f"{len(said)} {said} {len(body)} ".encode() + body)
+    return digest.hexdigest()

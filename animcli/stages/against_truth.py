@@ -219,10 +219,10 @@ class CompareTruths(Stage):
 
     def _sets(self) -> "list[SetMetric]":
         """Distances of sets that are wanted, and whose networks are here."""
-        from animcli.metrics.against_truth import USUAL
+        from animcli.metrics.against_truth import USUAL_METRICS
         from animcli.metrics.features import KINDS
 
-        wanted = USUAL[self.manner.name] if self.metrics is None else self.metrics
+        wanted = USUAL_METRICS[self.manner.name] if self.metrics is None else self.metrics
         return [
             metric
             for metric in KINDS

@@ -78,7 +78,7 @@ class MeasureRender(Stage):
     def run(self, context: RunContext) -> None:
         from animcli.metrics.identity import face_points
         from animcli.metrics.report.record import worst_frames
-        from animcli.metrics.without_truth import Render, measure
+        from animcli.metrics.without_truth import RenderedResult, measure
         from animcli.pose.io_pose import read_pose
         from animcli.stages.frames import is_lossless
 
@@ -88,7 +88,7 @@ class MeasureRender(Stage):
         embeddings = self._embeddings(context)
         reference = self._reference(context, clip)
         floor = self._floor(context, clip)
-        render = Render(
+        render = RenderedResult(
             _counted(context, clip, 2 + (reference is not None) + len(embeddings)),
             wanted=body(self._wanted(context, clip)),
             found=body(found),
@@ -175,7 +175,7 @@ class MeasureRender(Stage):
 
     def _floor(self, context: RunContext, clip: "Clip") -> "Floor | None":
         """Measures of the part of the driving video that the result follows."""
-        from animcli.metrics.without_truth import Render, floor_of
+        from animcli.metrics.without_truth import RenderedResult, floor_of
         from animcli.pose.io_pose import read_pose
 
         if "driving" not in context.inputs:
@@ -196,7 +196,7 @@ class MeasureRender(Stage):
             wanted = None  # of another cut of the video
         cut = driving.frames
         floor = floor_of(
-            Render(
+            RenderedResult(
                 _counted(context, driving, 1),
                 wanted=None if wanted is None else body(wanted, cut),
                 found=body(found, cut),

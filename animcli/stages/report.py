@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from animcli.metrics.measurement import Measurement
-    from animcli.metrics.report.record import Evaluation, WorstFrame
+    from animcli.metrics.report.record import EvaluatedResult, WorstFrame
 
 TABLE: Final = "measured.json"
 
@@ -120,10 +120,10 @@ def shown_evaluation(
     alone: Mapping[str, Measured],
     made: tuple[tuple[str, str], ...],
     metrics: tuple[str, ...] | None,
-) -> "Evaluation":
+) -> "EvaluatedResult":
     """All that was measured of one result, or of a set of videos by name, judged."""
     from animcli.metrics.measurement import over_videos
-    from animcli.metrics.report.record import Evaluation
+    from animcli.metrics.report.record import EvaluatedResult
     from animcli.metrics.verdict import judge
 
     found = [] if compared is None else list(compared.measurements)
@@ -146,7 +146,7 @@ def shown_evaluation(
     origins = {one.origin for one in each} | ({first.origin})
     told = " and ".join(frames_told[origin] for origin in sorted(origins))
     total = first.frames if compared is not None else sum(one.frames for one in each)
-    return Evaluation(
+    return EvaluatedResult(
         name,
         total,
         first.rate,
@@ -215,8 +215,8 @@ class MakeReport(Stage):
         import animcli
         from animcli.metrics.against_truth import NOT_COMPARABLE
         from animcli.metrics.report.html import to_html
-        from animcli.metrics.report.record import Report
-        from animcli.metrics.report.tables import to_csv, to_json, to_markdown, to_text
+        from animcli.metrics.report.record import EvaluationReport
+        from animcli.metrics.report.tables import report_json, to_csv, to_markdown, to_text
 
         evaluations = []
         for place, subject in enumerate(self.subjects):
@@ -232,7 +232,7 @@ class MakeReport(Stage):
         if self.suffix == ".png":
             write_sheet(context.out, evaluations)
             return
-        report = Report(
+        report = EvaluationReport(
             tuple(evaluations),
             self.truth,
             (("animcli", animcli.__version__),),
@@ -240,7 +240,7 @@ class MakeReport(Stage):
         )
         forms = {
             ".html": to_html,
-            ".json": to_json,
+            ".json": report_json,
             ".csv": to_csv,
             ".md": to_markdown,
             ".txt": to_text,
@@ -251,7 +251,7 @@ class MakeReport(Stage):
 FORMS: Final = (".html", ".json", ".csv", ".md", ".txt", ".png")
 
 
-def write_sheet(out: Path, evaluations: "list[Evaluation]") -> None:
+def write_sheet(out: Path, evaluations: "list[EvaluatedResult]") -> None:
     """The worst frames of all results on one picture, each with what it is the worst of."""
     from animcli.stages.charts import contact_sheet
     from animcli.video.images import write_picture

@@ -75,7 +75,7 @@ class FirstFrame:
         return (height, width) if self.orientation.swap else (width, height)
 
 
-class Clip:
+class VideoFile:
     """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
 
     def __init__(self, source: Path, limits: Limits, *, fast_colour: bool = False) -> None:

@@ -34,7 +34,7 @@ from animcli.video.codecs import (
     encoding_for,
 )
 from animcli.video.container import ffmpeg_message
-from animcli.video.segment import Job, read_packed, write_pictures, write_webp
+from animcli.video.segment import EncodeJob, read_packed, write_pictures, write_webp
 
 __all__ = [
     "LEAST_FRAMES",
@@ -66,7 +66,9 @@ def encode_segment(sources: Sequence[Path], encoding: Encoding, out: Path) -> No
     Raises StorageError if frames can't be read or `out` can't be written, DeviceError if
     the encoder isn't there or was killed.
     """
-    job = Job(tuple(source.absolute() for source in sources), encoding, out.absolute())
+    job = EncodeJob(
+        tuple(source.absolute() for source in sources), encoding, out.absolute()
+    )
     # The child's first place to look for modules is its working folder. In the user's
     # folder an `av.py` would be run.
     home = Path(animcli.__file__).parents[1]

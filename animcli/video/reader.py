@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from animcli.errors import InputError
-from animcli.video.decode import Clip
+from animcli.video.decode import VideoFile
 from animcli.video.footage import DamagedFrame, Frame, FrameReader, VideoInfo
 from animcli.video.images import AnimatedImage, PictureFolder, is_animation
 from animcli.video.limits import Limits, local_path
@@ -122,5 +122,5 @@ def open_footage(
     elif is_animation(path):
         footage = AnimatedImage(source, limits)
     else:
-        footage = Clip(source, limits, fast_colour=fast_colour)
+        footage = VideoFile(source, limits, fast_colour=fast_colour)
     return Reader(footage, keep_going=keep_going)

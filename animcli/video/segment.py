@@ -154,7 +154,7 @@ LIMITED = 1  # luma 16..235, as players expect
 
 
 @dataclass(frozen=True)
-class Job:
+class EncodeJob:
     """Frames to encode, how, and where to."""
 
     sources: tuple[Path, ...]
@@ -175,10 +175,10 @@ class Job:
         )
 
     @staticmethod
-    def from_json(text: str) -> "Job":
+    def from_json(text: str) -> "EncodeJob":
         """Inverse of `to_json`."""
         job = json.loads(text)
-        return Job(
+        return EncodeJob(
             sources=tuple(Path(source) for source in job["sources"]),
             encoding=Encoding(
                 Codec(job["codec"]), job["container"], Fraction(job["rate"]), job["quality"]
@@ -187,7 +187,7 @@ class Job:
         )
 
 
-def encode_job(job: Job) -> None:
+def encode_job(job: EncodeJob) -> None:
     """Write the segment; `job.out` appears whole or not at all.
 
     Raises StorageError if frames can't be read, OSError if the segment can't be written.
@@ -203,12 +203,12 @@ def encode_job(job: Job) -> None:
         part.unlink(missing_ok=True)
 
 
-def _frames(job: Job) -> Iterator[NDArray[np.uint8]]:
+def _frames(job: EncodeJob) -> Iterator[NDArray[np.uint8]]:
     for source in job.sources:
         yield from read_lossless(source)
 
 
-def _stills(job: Job) -> Iterator[bytes]:
+def _stills(job: EncodeJob) -> Iterator[bytes]:
     """Each frame as the bytes of a PNG or WebP file."""
     for pixels in _frames(job):
         memory = io.BytesIO()
@@ -220,7 +220,7 @@ def _stills(job: Job) -> Iterator[bytes]:
         yield memory.getvalue()
 
 
-def _encode_stream(job: Job, part: Path) -> None:
+def _encode_stream(job: EncodeJob, part: Path) -> None:
     encoding = job.encoding
     info = lossless_info(job.sources[0])
     width, height = encoding.stored_size(info.width, info.height)
@@ -255,7 +255,7 @@ def _set_up(stream: VideoStream, encoding: Encoding, width: int, height: int) ->
         context.color_range = LIMITED
 
 
-def _video_frames(job: Job) -> Iterator[av.VideoFrame]:
+def _video_frames(job: EncodeJob) -> Iterator[av.VideoFrame]:
     for pixels in _frames(job):
         height, width, _ = pixels.shape
         wide, high = job.encoding.stored_size(width, height)
@@ -263,7 +263,7 @@ def _video_frames(job: Job) -> Iterator[av.VideoFrame]:
         yield to_video(whole, job.encoding.encoder.pixel_format)
 
 
-def _palette_frames(job: Job) -> Iterator[av.VideoFrame]:
+def _palette_frames(job: EncodeJob) -> Iterator[av.VideoFrame]:
     """The frames in the 256 colours that suit the segment best."""
     info = lossless_info(job.sources[0])
     finding = Graph()
@@ -315,7 +315,7 @@ def run_job() -> int:
     # Ctrl-C reaches the whole process group. The parent decides what becomes of a segment.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        encode_job(Job.from_json(sys.stdin.read()))
+        encode_job(EncodeJob.from_json(sys.stdin.read()))
     except AnimError as error:
         kind = type(error).__name__
         sys.stdout.write(

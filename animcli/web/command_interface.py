@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from animcli.batch.schema import Command
+from animcli.batch.schema import JobCommand
 
 PathOf = Callable[[str], tuple[Path, str] | None]
 """Digest -> the file, and the name that it is shown by; None for one that isn't here."""
@@ -37,7 +37,7 @@ class CommandInterface(Protocol):
     def read(self, words: Sequence[str], path_of: PathOf) -> Line:
         """Check words of the page by the real parser. Raises UsageError."""
 
-    def commands(self) -> Mapping[str, Command]:
+    def commands(self) -> Mapping[str, JobCommand]:
         """Commands that jobs of a job file may ask for."""
 
     def outputs(self, line: Line, name: str) -> tuple[tuple[str, ...], list[str]]:

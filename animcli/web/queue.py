@@ -16,7 +16,7 @@ from animcli.batch.engine import Engine
 from animcli.batch.jobfile import JobFile, Row, read_job_file
 from animcli.batch.jobs import Job, Problem, Reading
 from animcli.batch.queue import died
-from animcli.batch.schema import Command
+from animcli.batch.schema import JobCommand
 from animcli.errors import ProjectError, UsageError
 from animcli.files import make_folder, write_file
 
@@ -78,7 +78,7 @@ class JobQueue:
 
     folder: Path
     engine: Engine
-    commands: Mapping[str, Command]
+    commands: Mapping[str, JobCommand]
     places: Mapping[str, str]
     changed: Callable[[Entry | None], None]
     clock: Callable[[], float] = time.time

@@ -16,7 +16,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from animcli.batch.here import Here, seats
+from animcli.batch.engine import Here, seats
 from animcli.errors import AnimError, OutputError, StorageError, UsageError
 from animcli.files import locked, make_folder, write_file
 from animcli.pipeline.project import Project

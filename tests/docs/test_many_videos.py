@@ -8,7 +8,7 @@ import pytest
 from batch_stand_ins import environment, program
 from builders.stages import spot_pictures
 
-import animcli.cli.batch
+import animcli.cli.batch.run
 from animcli.cli.main import parse_line
 from animcli.pose.detectors.registry import DETECTORS
 from animcli.registry import RENDERERS
@@ -34,7 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / path.name).write_text(path.read_text())
     for table, name in ((RENDERERS, "cutout"), (DETECTORS, "blazepose")):
         monkeypatch.setitem(table, name, table[name])  # put back at the end
-    monkeypatch.setattr(animcli.cli.batch, "RUNNER", animcli.cli.batch.RUNNER)
+    monkeypatch.setattr(
+        animcli.cli.batch.run, "BATCH_RUNNER", animcli.cli.batch.run.BATCH_RUNNER
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", environment()["PYTHONPATH"])  # of the child processes
     return tmp_path

@@ -41,16 +41,18 @@ FIELD = (
     "letterbox",
 )
 
-BEING_REWRITTEN = ("rendering/cutout/", "metrics/", "batch/", "cli/batch")
+BEING_REWRITTEN = ("rendering/cutout/",)
 """Rooms whose names are held to this when they are done."""
 
 SHARED = {
     "app": "Typer apps of the commands",
     "retarget": "the command, and what it does",
+    "main": "entry points of programs",
     "verify": "commands of `cache` and `weights`",
     "DRAW_THRESHOLD": "one for each detector, read by name",
     "predictor": "one for each diffusion renderer",
     "Array": "arrays of floats",
+    "Mask": "masks (h, w) of booleans",
     "Pixels": "pictures (h, w, 3) uint8",
     "Progress": "the same signature, in rooms that don't see each other",
     "StageName": "the same choice, where torch isn't to be loaded",

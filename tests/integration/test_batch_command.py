@@ -172,3 +172,21 @@ def test_slices_together_are_the_batch(folder: Path, expected: dict[str, str]) -
         assert anim(folder, *BATCH, "--slice", f"{number}/2").returncode == 0
     assert digests(folder) == expected
     assert anim(folder, *BATCH, "--status").stdout == "4 done\n"
+
+
+@pytest.mark.parametrize("words", ["batch --help", "batch jobs.toml --dry-run"])
+def test_neither_ray_nor_torch_is_needed_to_ask_about_a_batch(
+    folder: Path, words: str
+) -> None:
+    blocked = folder / "blocked"
+    blocked.mkdir()
+    for name in ("torch", "ray"):
+        (blocked / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')\n")
+    own = environment()
+    own["PYTHONPATH"] = os.pathsep.join([str(blocked), own["PYTHONPATH"]])
+    said = subprocess.run(
+        [*PROGRAM, *words.split()], cwd=folder, env=own, capture_output=True, text=True,
+        timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert "Usage" in said.stdout or said.stdout.count("would run") == 4

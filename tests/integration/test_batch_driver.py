@@ -1,14 +1,17 @@
 """A batch ends as it should whatever becomes of the processes that do its jobs."""
 
 import os
+import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from benchmarks.batch_kills import Files, run_until_done
 
-from animcli.batch.driver import Counts, Driver, Options
-from animcli.batch.here import Here, Seat
+from animcli.batch.driver import BatchOptions, Counts, Driver
+from animcli.batch.engine import Here, Seat
 from animcli.batch.jobs import Job
 from animcli.batch.journal import Journal, Standing, read_journal, standings
 from animcli.batch.queue import Ended
@@ -46,7 +49,7 @@ class Bench:
         self,
         lines: Sequence[str],
         slots: int = 1,
-        options: Options | None = None,
+        options: BatchOptions | None = None,
         stopping: Callable[[], int] = lambda: 0,
         after: Sequence[str] = (),
     ) -> Driver:
@@ -66,14 +69,14 @@ class Bench:
         self,
         jobs: Sequence[Job],
         slots: int = 1,
-        options: Options | None = None,
+        options: BatchOptions | None = None,
         stopping: Callable[[], int] = lambda: 0,
     ) -> Driver:
         done = {name for name, at in self.standing().items() if at.state == "done"}
         journal = Journal(self.folder / "batch.jsonl")
         driver = Driver(
             Here("batch_fakes:work", [Seat()] * slots, self.folder / "logs"), journal,
-            self.notes, self.folder, self.folder, options=options or Options(),
+            self.notes, self.folder, self.folder, options=options or BatchOptions(),
             recorded=frozenset(done), stopping=stopping,
         )  # fmt: skip
         self.code = driver.run(jobs)
@@ -217,7 +220,7 @@ def test_a_job_goes_on_after_one_that_failed(context: Bench) -> None:
 
 
 def test_no_more_jobs_are_begun_after_the_most_failures(context: Bench) -> None:
-    driver = context.run(["fail 3 x"] * 9, options=Options(max_failures=2))
+    driver = context.run(["fail 3 x"] * 9, options=BatchOptions(max_failures=2))
     assert context.code == 9
     assert len(context.log()) == 2
     assert driver.counts.left == 7
@@ -227,7 +230,7 @@ def test_a_job_that_hears_no_signal_is_ended_after_the_grace(context: Bench) -> 
     def stopping() -> int:
         return 143 if (context.folder / "log").exists() else 0
 
-    context.run(["deaf 60", "make b"], options=Options(grace=0.5), stopping=stopping)
+    context.run(["deaf 60", "make b"], options=BatchOptions(grace=0.5), stopping=stopping)
     assert context.code == 143
     assert context.log() == ["deaf"]
     assert context.standing()["job-0"].state == "stopped"
@@ -248,3 +251,17 @@ def test_two_jobs_that_fail_alike_on_one_slot_take_it_out(context: Bench) -> Non
     assert any("is taken out" in line for line in context.notes.lines)
     assert (context.folder / "a").exists()
     assert (context.folder / "b").exists()
+
+
+def test_dozens_of_kills_of_drivers_and_workers_lose_nothing(tmp_path: Path) -> None:
+    jobs, chance, rounds = Files(), random.Random(11), 0
+    kills: Counter[str] = Counter()
+    while kills.total() < 24:
+        folder = tmp_path / f"batch-{rounds}"
+        run_until_done(jobs.prepare(folder), folder, chance, kills, usual=4.0)
+        assert jobs.made(folder) == jobs.expected(folder)
+        events = read_journal(jobs.journal(folder))
+        ends = [x["job"] for x in events if x["event"] == "end" and x["exit_code"] == 0]
+        assert sorted(ends) == sorted(jobs.expected(folder))  # each once
+        rounds += 1
+    assert {"driver SIGKILL", "worker SIGKILL"} <= set(kills)

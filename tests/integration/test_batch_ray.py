@@ -12,7 +12,7 @@ import pytest
 from batch_stand_ins import digests, environment, prepare
 
 from animcli.batch.journal import read_journal
-from animcli.batch.ray_engine import VARIABLES, is_loopback, listening
+from animcli.batch.ray_engine import VARIABLES, is_own_address, listening_addresses
 
 pytestmark = [
     pytest.mark.skipif(
@@ -50,7 +50,7 @@ def sockets_of(process: int) -> list[str]:
         except OSError:
             continue
         inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
-    return listening(inodes)
+    return listening_addresses(inodes)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_jobs_of_a_node_that_goes_away_end_on_the_other(
     prepare(tmp_path)
     address = cluster.address  # type: ignore[attr-defined]
     words = ("batch", "jobs.toml", "--engine", "ray", "--address", address)
-    if not is_loopback(address):
+    if not is_own_address(address):
         refused = start(tmp_path, *words)
         assert "asks for no token" in refused.communicate(timeout=LIMIT_S)[1]
     process = start(tmp_path, *words, **VARIABLES, **TOKEN)

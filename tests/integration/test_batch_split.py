@@ -7,7 +7,7 @@ import pytest
 import torch
 from split_stand_ins import CUT, FRAMES, GUIDANCE, STEPS, latents
 
-from animcli.batch.here import Here, Seat, seats_on
+from animcli.batch.engine import Here, Seat, seats_on
 from animcli.batch.pool import Pool
 from animcli.cli.main import main, parse_line
 from animcli.errors import DeviceError

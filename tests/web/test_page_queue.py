@@ -9,7 +9,7 @@ import pytest
 from animcli.batch.child import Events
 from animcli.batch.jobfile import read_job_file
 from animcli.batch.jobs import read_jobs
-from animcli.cli.batch_schema import batch_commands
+from animcli.cli.batch.keys import batch_commands
 from animcli.cli.main import COMMANDS
 from animcli.errors import UsageError
 from animcli.web.queue import Entry, JobQueue

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE: Final = 150  # pixels
+FACE_SIDE: Final = 150  # pixels
 EMBEDDING: Final = 128
-MEAN: Final = (122.782, 117.001, 104.298)  # levels, RGB
+_MEAN: Final = (122.782, 117.001, 104.298)  # levels, RGB
 SCALE: Final = 256.0
 
-BLOCKS: Final = (
+_BLOCKS: Final = (
     *((32, 32, 1),) * 3,
     (32, 64, 2), *((64, 64, 1),) * 3,
     (64, 128, 2), *((128, 128, 1),) * 2,
@@ -48,14 +48,14 @@ class FaceEmbedding(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         convs = [nn.Conv2d(3, 32, 7, stride=2)]
-        for channels, out, stride in BLOCKS:
+        for channels, out, stride in _BLOCKS:
             # dlib pads a convolution only where it keeps the size.
             convs.append(nn.Conv2d(channels, out, 3, stride, padding=2 - stride))
             convs.append(nn.Conv2d(out, out, 3, padding=1))
         self.convs = nn.ModuleList(convs)
         self.affines = nn.ModuleList([Affine(conv.out_channels) for conv in convs])
         self.fc = nn.Linear(256, EMBEDDING, bias=False)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Give embeddings (b, 128) of RGB faces (b, 3, 150, 150) in levels 0..255.
@@ -64,7 +64,7 @@ class FaceEmbedding(nn.Module):
         """
         x = F.relu(self._layer(0, (faces - self.mean) / SCALE))
         x = F.max_pool2d(x, 3, stride=2)
-        for number, (_, _, stride) in enumerate(BLOCKS):
+        for number, (_, _, stride) in enumerate(_BLOCKS):
             y = F.relu(self._layer(2 * number + 1, x))
             y = self._layer(2 * number + 2, y)
             shortcut = F.avg_pool2d(x, 2) if stride == 2 else x

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE: Final = 299  # pixels
+_SIDE: Final = 299  # pixels
 
 
 class ConvBlock(nn.Module):
@@ -202,7 +202,7 @@ class FIDInception(nn.Module):
 
         They are scaled bilinearly without antialiasing, as pytorch-fid does.
         """
-        x = F.interpolate(pictures, (SIDE, SIDE), mode="bilinear", align_corners=False)
+        x = F.interpolate(pictures, (_SIDE, _SIDE), mode="bilinear", align_corners=False)
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(2 * x - 1)))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(x, 3, stride=2)))
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(F.max_pool2d(x, 3, stride=2))))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 Trunk = Literal["vgg", "alex"]
 
-MEAN: Final = (-0.030, -0.088, -0.188)
+_MEAN: Final = (-0.030, -0.088, -0.188)
 STD: Final = (0.458, 0.448, 0.450)
 """ImageNet's statistics for pictures in -1..1, as the authors round them."""
 
@@ -77,7 +77,7 @@ class AlexNetFeatures(nn.Module):
         return _tapped(self.features, self.taps, x)
 
 
-class Head(nn.Module):
+class LPIPSHead(nn.Module):
     """One weight per channel, none of them negative in the published files."""
 
     def __init__(self, channels: int) -> None:
@@ -95,7 +95,7 @@ class Heads(nn.Module):
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         for number, width in enumerate(widths):
-            self.add_module(f"lin{number}", Head(width))
+            self.add_module(f"lin{number}", LPIPSHead(width))
 
     def forward(self, differences: Sequence[Tensor]) -> Tensor:
         """Give the distance (b,) from five maps of squared differences (b, c, h, w)."""
@@ -116,7 +116,7 @@ class LPIPS(nn.Module):
         super().__init__()
         self.trunk = VGG16Features() if trunk == "vgg" else AlexNetFeatures()
         self.heads = Heads(WIDTHS[trunk])
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:

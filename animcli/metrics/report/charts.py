@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from animcli.metrics.verdict import Span
+from animcli.metrics.verdict import BadSpan
 
 WIDTH: Final = 600
 HEIGHT: Final = 100
@@ -32,7 +32,7 @@ def curve(
     *,
     floor: float | None = None,
     marks: Sequence[int] = (),
-    spans: Sequence[Span] = (),
+    spans: Sequence[BadSpan] = (),
     seconds: float = 0.0,
 ) -> tuple[str, float, float]:
     """The drawing, and the values at its bottom and top.

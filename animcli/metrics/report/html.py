@@ -15,24 +15,24 @@ from typing import Final
 from PIL import Image
 
 from animcli.metrics.measurement import Better, Measurement, Topic
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 from animcli.metrics.report.charts import Series, curve
 from animcli.metrics.report.record import (
-    Evaluation,
-    Report,
-    Row,
+    EvaluatedResult,
+    EvaluationReport,
+    MetricRow,
     WorstFrame,
-    left_out,
+    not_measured,
     rows,
 )
 from animcli.metrics.verdict import Finding, show_span, show_value
 
-LONGEST: Final = 520  # pixels of a picture in the page
-QUALITY: Final = 85  # of JPEG
+_LONGEST: Final = 520  # pixels of a picture in the page
+_QUALITY: Final = 85  # of JPEG
 
 BETTER: Final[dict[Better, str]] = {"low": "less", "high": "more", "neither": ""}
 
-COLOURS: Final = 6
+_COLOURS: Final = 6
 """Lines that can be told apart; further results come without one."""
 
 TOPICS: Final[dict[Topic, str]] = {
@@ -72,7 +72,7 @@ CURVES: Final = (
 )
 
 
-def to_html(report: Report) -> str:
+def to_html(report: EvaluationReport) -> str:
     """The page of a report."""
     many = len(report.evaluations) > 1
     title = " · ".join(each.name for each in report.evaluations)
@@ -99,7 +99,7 @@ def to_html(report: Report) -> str:
     )
 
 
-def _subtitle(report: Report) -> str:
+def _subtitle(report: EvaluationReport) -> str:
     parts = []
     for each in report.evaluations[:1] if len(report.evaluations) == 1 else ():
         rate = float(each.rate)
@@ -115,7 +115,7 @@ def _subtitle(report: Report) -> str:
     return ", ".join(parts)
 
 
-def _verdict(evaluation: Evaluation, *, named: bool) -> str:
+def _verdict(evaluation: EvaluatedResult, *, named: bool) -> str:
     verdict = evaluation.verdict
     severities = {finding.severity for finding in verdict.findings}
     state = "bad" if "bad" in severities else "notable" if severities else "fine"
@@ -145,7 +145,7 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def _worst(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
+def _worst(evaluations: Sequence[EvaluatedResult], *, named: bool) -> Iterator[str]:
     frames = [(each, frame) for each in evaluations for frame in each.worst]
     if not frames:
         return
@@ -171,7 +171,7 @@ def _pictures(frame: WorstFrame) -> str:
     return f"<div class='pictures'>{''.join(shown)}</div>"
 
 
-def _curves(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+def _curves(evaluations: Sequence[EvaluatedResult]) -> Iterator[str]:
     panels = [panel for kind in CURVES if (panel := _panel(kind, evaluations))]
     if not panels:
         return
@@ -179,7 +179,7 @@ def _curves(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     if len(evaluations) > 1:
         keys = "".join(
             f"<span class='key s{place}'>{escape(each.name)}</span>"
-            for place, each in enumerate(evaluations[:COLOURS])
+            for place, each in enumerate(evaluations[:_COLOURS])
         )
         yield f"<p class='keys small'>{keys}</p>"
     signs = {
@@ -194,8 +194,8 @@ def _curves(evaluations: Sequence[Evaluation]) -> Iterator[str]:
     yield f"<div class='grid'>{''.join(panels)}</div>"
 
 
-def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
-    shown = evaluations[:COLOURS]
+def _panel(kind: _Curve, evaluations: Sequence[EvaluatedResult]) -> str:
+    shown = evaluations[:_COLOURS]
     found = [_of(each, kind.key) for each in shown]
     known = [each for each in found if each is not None and each.per_frame]
     if not known or (kind.key == "largest_step" and _has_seams(shown)):
@@ -236,7 +236,7 @@ def _panel(kind: _Curve, evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def _table(report: Report) -> Iterator[str]:
+def _table(report: EvaluationReport) -> Iterator[str]:
     table = rows(report)
     if not table:
         return
@@ -260,7 +260,7 @@ def _table(report: Report) -> Iterator[str]:
         yield f"<p class='soft small'>{escape(_capital(note))}.</p>"
 
 
-def _row(row: Row, names: Sequence[str], *, floors: bool) -> str:
+def _row(row: MetricRow, names: Sequence[str], *, floors: bool) -> str:
     notes = [note for each in row.values if each is not None for note in each.notes]
     notes = list(dict.fromkeys(notes))
     how = "".join(f"<br>{escape(_capital(note))}." for note in notes)
@@ -292,8 +292,10 @@ def _value(found: Measurement | None) -> str:
     return f"{lines[0]}{rest}"
 
 
-def _left_out(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    absent = {metric.title: why for each in evaluations for metric, why in left_out(each)}
+def _left_out(evaluations: Sequence[EvaluatedResult]) -> Iterator[str]:
+    absent = {
+        metric.title: why for each in evaluations for metric, why in not_measured(each)
+    }
     if absent:
         items = "".join(
             f"<li><b>{escape(_capital(title))}</b>: {escape(why)}</li>"
@@ -303,7 +305,7 @@ def _left_out(evaluations: Sequence[Evaluation]) -> Iterator[str]:
         yield f"<div class='panel small'><ul class='plain'>{items}</ul></div>"
 
 
-def _made(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
+def _made(evaluations: Sequence[EvaluatedResult], *, named: bool) -> Iterator[str]:
     for number, each in enumerate(
         evaluation for evaluation in evaluations if evaluation.made
     ):
@@ -316,7 +318,7 @@ def _made(evaluations: Sequence[Evaluation], *, named: bool) -> Iterator[str]:
         yield f"<section class='panel'>{name}<dl>{items}</dl></section>"
 
 
-def _footer(report: Report) -> Iterator[str]:
+def _footer(report: EvaluationReport) -> Iterator[str]:
     about = ", ".join(f"{what} {value}" for what, value in report.about)
     yield (
         "<footer><p>A value means nothing without its protocol, which stands under each "
@@ -324,11 +326,11 @@ def _footer(report: Report) -> Iterator[str]:
     )
 
 
-def _image(picture: Picture, alt: str) -> str:
+def _image(picture: Pixels, alt: str) -> str:
     image = Image.fromarray(picture)
-    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
     kept = io.BytesIO()
-    image.save(kept, "JPEG", quality=QUALITY)
+    image.save(kept, "JPEG", quality=_QUALITY)
     data = base64.b64encode(kept.getvalue()).decode()
     width, height = image.size
     return (
@@ -337,14 +339,14 @@ def _image(picture: Picture, alt: str) -> str:
     )
 
 
-def _of(evaluation: Evaluation, key: str) -> Measurement | None:
+def _of(evaluation: EvaluatedResult, key: str) -> Measurement | None:
     for each in evaluation.measurements:
         if each.metric.key == key and each.value is not None:
             return each
     return None
 
 
-def _has_seams(evaluations: Sequence[Evaluation]) -> bool:
+def _has_seams(evaluations: Sequence[EvaluatedResult]) -> bool:
     return any(_of(each, "seam") is not None for each in evaluations)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from animcli.metrics.clips import Clip
 from animcli.metrics.measurement import METRICS, Measurement, Metric
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 from animcli.metrics.verdict import Verdict, show_value
 
 
@@ -24,12 +24,12 @@ class WorstFrame:
     frame: int
     seconds: float
     why: str
-    picture: Picture
-    beside: tuple[str, Picture] | None = None
+    picture: Pixels
+    beside: tuple[str, Pixels] | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class EvaluatedResult:
     """Everything known of one result.
 
     name: file name. rate: frames per second. size: `(width, height)`.
@@ -52,21 +52,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class EvaluationReport:
     """One or several results, measured alike.
 
     truth: the name of what they were compared with, or nothing. about: what made the
     report, and when it was wanted, as (what, value). notes: what holds for all numbers.
     """
 
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[EvaluatedResult, ...]
     truth: str = ""
     about: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class MetricRow:
     """One metric under one protocol, over all results.
 
     values: of each result, None where it wasn't measured so. best: places of the best
@@ -79,7 +79,7 @@ class Row:
     best: tuple[int, ...]
 
 
-def rows(report: Report) -> list[Row]:
+def rows(report: EvaluationReport) -> list[MetricRow]:
     """The table of a report. Values of different protocols never share a row."""
     keys: dict[tuple[str, str], Metric] = {}
     for evaluation in report.evaluations:
@@ -101,11 +101,11 @@ def rows(report: Report) -> list[Row]:
             )
             for evaluation in report.evaluations
         )
-        found.append(Row(metric, protocol, values, _best(metric, values)))
+        found.append(MetricRow(metric, protocol, values, _best(metric, values)))
     return found
 
 
-def left_out(evaluation: Evaluation) -> list[tuple[Metric, str]]:
+def not_measured(evaluation: EvaluatedResult) -> list[tuple[Metric, str]]:
     """The metrics that one result has no value for, and why."""
     return [
         (each.metric, "; ".join(each.notes))

@@ -7,16 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from animcli.metrics.measurement import METRICS, Measurement
-from animcli.metrics.report.record import Evaluation, Report, left_out, rows
+from animcli.metrics.report.record import (
+    EvaluatedResult,
+    EvaluationReport,
+    not_measured,
+    rows,
+)
 from animcli.metrics.verdict import show_span, show_value
 
-SCHEMA = 1
+_SCHEMA = 1
 
 
-def to_json(report: Report) -> str:
+def report_json(report: EvaluationReport) -> str:
     """All of a report but its pictures, as one JSON object."""
     table = {
-        "schema": SCHEMA,
+        "schema": _SCHEMA,
         "truth": report.truth or None,
         "about": dict(report.about),
         "notes": list(report.notes),
@@ -25,7 +30,7 @@ def to_json(report: Report) -> str:
     return json.dumps(table, indent=1, allow_nan=False) + "\n"
 
 
-def to_csv(report: Report) -> str:
+def to_csv(report: EvaluationReport) -> str:
     """A line for each metric, protocol and result."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -55,7 +60,7 @@ def to_csv(report: Report) -> str:
     return text.getvalue()
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: EvaluationReport) -> str:
     """The verdicts and the table; the best value of a row in bold."""
     lines = []
     for each in report.evaluations:
@@ -82,7 +87,9 @@ def to_markdown(report: Report) -> str:
             cells.append(show_value(known[0], known[0].floor) if known else "")
         better = "" if row.metric.better == "neither" else row.metric.better
         lines.append(_line([*cells, better, _cell(row.protocol)]))
-    absent = {metric.title: why for e in report.evaluations for metric, why in left_out(e)}
+    absent = {
+        metric.title: why for e in report.evaluations for metric, why in not_measured(e)
+    }
     if absent:
         lines += ["", "Left out:", ""]
         lines += [f"- {title}: {why}" for title, why in absent.items()]
@@ -90,7 +97,7 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _result(evaluation: Evaluation) -> Mapping[str, object]:
+def _result(evaluation: EvaluatedResult) -> Mapping[str, object]:
     verdict = evaluation.verdict
     return {
         "name": evaluation.name,
@@ -161,7 +168,7 @@ def from_table(key: str, table: Mapping[str, Any]) -> Measurement:
     )
 
 
-def to_text(report: Report) -> str:
+def to_text(report: EvaluationReport) -> str:
     """The verdicts and the table for a terminal, and under it the protocols."""
     lines: list[str] = []
     for each in report.evaluations:
@@ -190,7 +197,9 @@ def to_text(report: Report) -> str:
     for cells in grid if found else []:
         padded = [f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)]
         lines.append("  ".join(padded).rstrip())
-    absent = {metric.title: why for e in report.evaluations for metric, why in left_out(e)}
+    absent = {
+        metric.title: why for e in report.evaluations for metric, why in not_measured(e)
+    }
     if absent:
         lines += ["", "left out:", *(f"  {title}: {why}" for title, why in absent.items())]
     lines += ["", "measured as:", *(f"  {row.protocol}" for row in found)] if found else []

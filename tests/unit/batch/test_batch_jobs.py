@@ -20,7 +20,7 @@ from animcli.batch.jobfile import (
     read_job_file,
 )
 from animcli.batch.jobs import Job, Reading, in_slice, read_jobs
-from animcli.cli.batch_schema import batch_commands
+from animcli.cli.batch.keys import batch_commands
 from animcli.cli.main import COMMANDS
 from animcli.errors import ProjectError, UsageError
 
@@ -243,7 +243,7 @@ def test_planning_loads_no_torch() -> None:
 
     code = (
         "import sys; from pathlib import Path; from animcli.cli.main import COMMANDS\n"
-        "from animcli.cli.batch import commands; commands(Path())\n"
+        "from animcli.cli.batch.run import commands; commands(Path())\n"
         "sys.exit(sum(name in sys.modules for name in ('torch', 'ray', 'numpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

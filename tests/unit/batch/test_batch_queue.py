@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 
 from animcli.batch.jobs import Job
-from animcli.batch.queue import Ended, Failure, Kind, Queue, Task, Verdict, died
+from animcli.batch.queue import Decision, Ended, Failure, Queue, SlotTask, TaskKind, died
 
 SLOTS = ("one", "two")
 
 
-def task(number: int, **facts: Any) -> Task:
+def task(number: int, **facts: Any) -> SlotTask:
     job = Job(number, f"job-{number}", (), ())
-    return Task(number, Kind.RUN, job.name, {"words": ["render"]}, job, **facts)
+    return SlotTask(number, TaskKind.RUN, job.name, {"words": ["render"]}, job, **facts)
 
 
 def attempt(
     queue: Queue, slot: str, how: Ended, now: float = 0.0, full: bool = False
-) -> Verdict:
+) -> Decision:
     assert queue.give(slot, SLOTS) is not None
     return queue.ended(slot, how, now, SLOTS, full=full)
 
@@ -45,7 +45,7 @@ def test_a_job_out_of_memory_gets_one_attempt_alone_with_words_that_need_less() 
     queue.add(task(0))
     queue.add(task(1))
     verdict = attempt(queue, "one", Ended(6, "out of memory"))
-    assert verdict == Verdict(again=True, fresh_child=True)
+    assert verdict == Decision(again=True, fresh_child=True)
     second = queue.give("one", SLOTS)
     assert second is not None
     assert second.number == 1
@@ -63,7 +63,9 @@ def test_a_full_disk_pauses_and_costs_no_attempt() -> None:
     queue = Queue()
     queue.add(task(0))
     for _ in range(9):
-        assert attempt(queue, "one", Ended(7), full=True) == Verdict(again=True, pause=True)
+        assert attempt(queue, "one", Ended(7), full=True) == Decision(
+            again=True, pause=True
+        )
     assert not attempt(queue, "one", Ended(7), full=False).again
 
 

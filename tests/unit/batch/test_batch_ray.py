@@ -2,7 +2,7 @@
 
 import pytest
 
-from animcli.batch.ray_engine import bridge_environment, check_address, is_loopback
+from animcli.batch.ray_engine import bridge_environment, check_address, is_own_address
 from animcli.errors import UsageError
 
 
@@ -13,7 +13,7 @@ from animcli.errors import UsageError
      ("head.example:6379", False), ("127.0.0.1.example:1", False), ("auto", False)],
 )  # fmt: skip
 def test_an_address_is_the_loopback_or_not(address: str, loopback: bool) -> None:
-    assert is_loopback(address) is loopback
+    assert is_own_address(address) is loopback
 
 
 def test_a_cluster_elsewhere_without_a_token_is_refused(

@@ -11,14 +11,14 @@ from builders.drawn_renders import clip_of
 from torch import Tensor, nn
 
 from animcli.metrics import pixels
-from animcli.metrics.against_truth import USUAL, NetworkName, compare
+from animcli.metrics.against_truth import USUAL_METRICS, NetworkName, compare
 from animcli.metrics.clips import DISCO, SOUND, Clip, Pair, Protocol, paired
 from animcli.metrics.edges import StoredNetworks
 from animcli.metrics.features import FeatureStore, feature_key, squash
 from animcli.metrics.frechet import frechet_distance
 from animcli.metrics.measurement import METRICS, Measurement, averaged, left_out
 from animcli.metrics.networks.lpips import LPIPS
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 from animcli.weights.store import WeightsStore
 
 
@@ -52,11 +52,11 @@ class TinyNetworks:
         return f"weights of {name}"
 
 
-def clip(name: str, frames: Sequence[Picture]) -> Clip:
+def clip(name: str, frames: Sequence[Pixels]) -> Clip:
     return clip_of(frames, name)
 
 
-def noisy(seed: int, frames: int = 24, spread: int = 40) -> list[Picture]:
+def noisy(seed: int, frames: int = 24, spread: int = 40) -> list[Pixels]:
     """Frames that have something in common, and differ."""
     rng = np.random.default_rng(seed)
     ground = rng.integers(60, 190, (64, 64, 3))
@@ -91,7 +91,7 @@ def test_the_golden_clips_have_their_numbers(networks: TinyNetworks) -> None:
 def test_a_video_against_itself_is_perfect(networks: TinyNetworks) -> None:
     same = clip("a.mp4", noisy(0))
     found = compare([paired(same, same)], DISCO, networks)
-    assert [each.metric.key for each in found] == list(USUAL["disco"])
+    assert [each.metric.key for each in found] == list(USUAL_METRICS["disco"])
     values = measured(found)
     assert (values["l1"], values["psnr"], values["dtssd"]) == (0, 100, 0)
     assert values["ssim_disco"] == pytest.approx(1)
@@ -277,7 +277,7 @@ def test_every_metric_is_described() -> None:
         assert metric.title
         assert metric.about
         assert not metric.about.endswith(".")
-    assert {key for keys in USUAL.values() for key in keys} <= METRICS.keys()
+    assert {key for keys in USUAL_METRICS.values() for key in keys} <= METRICS.keys()
 
 
 def test_a_pair_of_clips_is_read_from_its_start_each_time() -> None:

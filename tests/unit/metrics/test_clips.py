@@ -16,7 +16,7 @@ from animcli.metrics.clips import (
     match_by_stem,
     paired,
 )
-from animcli.metrics.pixels import Picture
+from animcli.metrics.pixels import Pixels
 
 RATE = Fraction(24)
 
@@ -29,7 +29,7 @@ def clip(
 ) -> Clip:
     """Frame number f is grey of level f."""
 
-    def read() -> Iterator[Picture]:
+    def read() -> Iterator[Pixels]:
         for level in range(frames):
             yield np.full((size[1], size[0], 3), level, np.uint8)
 

@@ -19,13 +19,13 @@ from animcli.metrics.measurement import METRICS, Measurement, left_out
 from animcli.metrics.report.charts import HEIGHT, WIDTH, Series, curve
 from animcli.metrics.report.html import to_html
 from animcli.metrics.report.record import (
-    Evaluation,
-    Report,
+    EvaluatedResult,
+    EvaluationReport,
     WorstFrame,
     rows,
     worst_frames,
 )
-from animcli.metrics.report.tables import to_csv, to_json, to_markdown
+from animcli.metrics.report.tables import report_json, to_csv, to_markdown
 from animcli.metrics.verdict import judge
 
 if TYPE_CHECKING:
@@ -52,20 +52,20 @@ def measurements(seam: float = 5.2, psnr: float = 24.5) -> tuple[Measurement, ..
     )
 
 
-def evaluation(name: str = "a.mp4", **values: float) -> Evaluation:
+def evaluation(name: str = "a.mp4", **values: float) -> EvaluatedResult:
     found = measurements(**values)
     picture = np.full((30, 40, 3), 90, np.uint8)
     frame = WorstFrame(
         "seam", 23, 0.958, "largest step", picture, ("the frame before", picture)
     )
     made = (("command", "anim render a.png --motion b.mp4"), ("seed", "42"))
-    return Evaluation(
+    return EvaluatedResult(
         name, FRAMES, RATE, (40, 30), found, judge(found, RATE), (frame,), made
     )
 
 
-def report(*evaluations: Evaluation) -> Report:
-    return Report(
+def report(*evaluations: EvaluatedResult) -> EvaluationReport:
+    return EvaluationReport(
         evaluations or (evaluation(),),
         "truth.mp4",
         (("animcli", "0.1"),),
@@ -154,10 +154,10 @@ def test_a_comparison_marks_the_best_of_each_row() -> None:
 
 
 def test_numbers_of_different_protocols_never_share_a_row() -> None:
-    one = Evaluation(
+    one = EvaluatedResult(
         "a", 2, RATE, (4, 4), (measured("psnr", 30.0, "256x256"),), judge([], RATE)
     )
-    two = Evaluation(
+    two = EvaluatedResult(
         "b", 2, RATE, (4, 4), (measured("psnr", 20.0, "512x512"),), judge([], RATE)
     )
     table = rows(report(one, two))
@@ -174,7 +174,7 @@ def test_nothing_is_better_than_the_driving_video() -> None:
     table = rows(
         report(
             *(
-                Evaluation(
+                EvaluatedResult(
                     "a",
                     2,
                     RATE,
@@ -191,14 +191,14 @@ def test_nothing_is_better_than_the_driving_video() -> None:
 
 def test_what_only_explains_has_no_best() -> None:
     found = [
-        Evaluation("a", 2, RATE, (4, 4), (measured("motion", value),), judge([], RATE))
+        EvaluatedResult("a", 2, RATE, (4, 4), (measured("motion", value),), judge([], RATE))
         for value in (0.2, 1.1)
     ]
     assert rows(report(*found))[0].best == ()
 
 
 def test_json_has_everything_but_the_pictures() -> None:
-    table = json.loads(to_json(report()))
+    table = json.loads(report_json(report()))
     (result,) = table["results"]
     assert result["verdict"]["headline"] == "One thing is wrong."
     assert result["verdict"]["findings"][0]["seconds"] == [[23 / 24, 1.0]]

@@ -11,7 +11,7 @@ from animcli.metrics.temporal import (
     background,
     background_psnr,
     cuts,
-    grown,
+    grow_mask,
     largest_step,
     seam_ratio,
     steps,
@@ -200,6 +200,6 @@ def test_a_long_video_is_not_kept_whole() -> None:
 def test_a_mask_grows_by_four_pixels() -> None:
     mask = np.zeros((21, 21), bool)
     mask[10, 10] = True
-    assert grown(mask)[10, 6:15].all()
-    assert grown(mask).sum() < 81
-    assert not grown(mask)[10, 5]
+    assert grow_mask(mask)[10, 6:15].all()
+    assert grow_mask(mask).sum() < 81
+    assert not grow_mask(mask)[10, 5]

@@ -17,7 +17,7 @@ from builders.drawn_renders import (
 
 from animcli.metrics.identity import BODY_FACE, DLIB, face_points
 from animcli.metrics.measurement import METRICS, Measurement
-from animcli.metrics.without_truth import Reference, Render, floor_of, measure
+from animcli.metrics.without_truth import Reference, RenderedResult, floor_of, measure
 
 SEED = 900001
 
@@ -87,7 +87,7 @@ def test_a_moving_camera_leaves_the_background_out() -> None:
 
 
 def test_a_video_alone_is_measured_over_time_only() -> None:
-    found = by_key(measure(Render(clip_of(drawn(SEED).frames))))
+    found = by_key(measure(RenderedResult(clip_of(drawn(SEED).frames))))
     measured = {key for key, each in found.items() if each.value is not None}
     assert measured == {
         "warp_error", "kept", "motion", "largest_step", "temporal_flickering",
@@ -130,7 +130,7 @@ def test_faces_are_compared_and_counted() -> None:
     found = face_points(joints, np.ones((len(points), 18)), 0.5)
     found[4] = np.nan
     mask = np.ones(pictures[0].shape[:2], bool)
-    source = Render(
+    source = RenderedResult(
         clip_of(np.stack(pictures)),
         reference=Reference(pictures[0], mask, pictures[0], found[0]),
         faces=found,

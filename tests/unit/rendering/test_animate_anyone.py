@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from animcli.errors import DeviceError, PresetError, WeightsError
-from animcli.rendering import pipeline
+from animcli.rendering import animate_anyone, kept, pipeline
 from animcli.rendering.loading import load_autoencoder
 from animcli.rendering.renderer import FrameFn, RenderRequest
 from animcli.rendering.vae import Autoencoder, to_shown
@@ -252,3 +252,44 @@ def test_no_room_for_the_autoencoder_is_told_with_what_to_do(
     monkeypatch.setattr(pipeline, "load_autoencoder", full)
     with pytest.raises(DeviceError, match="out of memory while loading the autoencoder"):
         render(request(weights, 2))
+
+
+@pytest.fixture
+def in_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights and references stay from render to render, as in a slot of a batch."""
+    monkeypatch.setattr(kept, "_kept", kept.Kept())
+
+
+def test_the_next_render_of_a_character_loads_neither_clip_nor_its_reference_network(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = request(weights, 4), request(weights, 6, replace(PRESET, seed=3))
+    stranger = replace(other, reference=255 - other.reference)
+    expected = [render(each) for each in (first, other, stranger)]
+    monkeypatch.setattr(kept, "_kept", kept.Kept())
+    looked: list[str] = []
+    for name in ("load_image_encoder", "reference_features"):
+        whole = getattr(animate_anyone, name)
+        monkeypatch.setattr(
+            animate_anyone,
+            name,
+            lambda *given, name=name, whole=whole: looked.append(name) or whole(*given),
+        )
+    for each, frames in zip((first, other, stranger), expected, strict=True):
+        kept.keep_weights()
+        assert np.array_equal(render(each), frames)
+    assert looked == ["load_image_encoder", "reference_features"] * 2  # not for `other`
+
+
+@pytest.mark.usefixtures("in_a_slot")
+def test_of_references_only_the_last_few_stay() -> None:
+    made: list[int] = []
+
+    def work_out(number: int) -> dict[str, torch.Tensor]:
+        made.append(number)
+        return {"is": torch.tensor(number)}
+
+    for number in (*range(kept.MOST_REFERENCES), 0, kept.MOST_REFERENCES, 0, 1):
+        found = kept.kept_by_content([torch.tensor(number)], lambda n=number: work_out(n))
+        assert int(found["is"]) == number
+    assert made == [*range(kept.MOST_REFERENCES), kept.MOST_REFERENCES, 1]

@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from animcli.errors import ProjectError, StorageError, WeightsError
 from animcli.weights import stamp as stamp_module
 from animcli.weights import store as store_module
-from animcli.weights.catalog import CatalogEntry, Packaged
-from animcli.weights.fetched import Fetched
+from animcli.weights.catalog import CatalogEntry, Fetched, Packaged
 from animcli.weights.inspect import sha256_of
 from animcli.weights.stamp import read_stamp, stamped, write_stamp
 from animcli.weights.store import WeightsStore, default_root

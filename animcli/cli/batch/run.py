@@ -12,24 +12,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from animcli.batch.driver import Driver, Options
-from animcli.batch.engine import Engine
-from animcli.batch.here import Here, seats, seats_on
+from animcli.batch.driver import BatchOptions, Driver
+from animcli.batch.engine import Engine, Here, seats, seats_on
 from animcli.batch.jobfile import SEPARATOR, JobFile, Row, parse_words, read_job_file
 from animcli.batch.jobs import Job, Problem, in_slice, read_jobs
 from animcli.batch.journal import (
-    FOLDER,
-    SUFFIX,
+    BATCH_FOLDER,
+    JOURNAL_SUFFIX,
     Journal,
     Standing,
     journals_of,
     read_journal,
     standings,
 )
-from animcli.batch.schema import Command
-from animcli.cli.batch_queue import LiveQueue
-from animcli.cli.batch_schema import batch_commands
-from animcli.cli.batch_view import BatchView, foreseen, tell_status
+from animcli.batch.schema import JobCommand
+from animcli.cli.batch.keys import batch_commands
+from animcli.cli.batch.live_queue import LiveQueue
+from animcli.cli.batch.view import BatchView, show_forecast, tell_status
 from animcli.cli.console import Console
 from animcli.cli.plan import Context, Split
 from animcli.cli.signals import Stop, Stopped
@@ -39,7 +38,7 @@ from animcli.pipeline.project import Project, find_project
 from animcli.pipeline.stage import CheckCancelled
 from animcli.settings import suggest
 
-RUNNER: Final = "animcli.cli.batch_job:work"
+BATCH_RUNNER: Final = "animcli.cli.batch.job:run_request"
 SHOWN: Final = 50
 """Mistakes of a job file that are shown; of the rest only how many."""
 STDIN: Final = "-"
@@ -47,7 +46,7 @@ LOW_MEMORY: Final = ("--cfg-batch", "apart", "--offload")
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchCommand:
     """`anim batch`; the fields are its flags."""
 
     words: tuple[str, ...]
@@ -121,7 +120,7 @@ class Batch:
 class BatchWork:
     """A batch that was read, and what is done with it."""
 
-    batch: Batch
+    batch: BatchCommand
     context: Context
     console: Console
     stop: Stop
@@ -151,7 +150,7 @@ class BatchWork:
         if self.batch.slice is not None:
             number, of = read_slice(self.batch.slice)
             name = f"{name}.{number}of{of}"
-        return self.project.cache / FOLDER / f"{name}{SUFFIX}"
+        return self.project.cache / BATCH_FOLDER / f"{name}{JOURNAL_SUFFIX}"
 
     @property
     def places(self) -> Mapping[str, str]:
@@ -188,7 +187,7 @@ class BatchWork:
                 self.project.cache,
                 self.line,
                 self.places,
-                Options(
+                BatchOptions(
                     self.batch.retries,
                     self.batch.max_failures,
                     LOW_MEMORY if self.batch.lower_memory else (),
@@ -230,14 +229,18 @@ class BatchWork:
 
             check_address(self.batch.address, insecure=self.batch.insecure)
             return RayEngine(
-                RUNNER, logs, self.batch.slots, self.batch.gpus_per_job, self.batch.address
+                BATCH_RUNNER,
+                logs,
+                self.batch.slots,
+                self.batch.gpus_per_job,
+                self.batch.address,
             )
         share = self.batch.gpus_per_job
         per_gpu = 1 if share <= 0 else max(1, int(1 / share))
         found = seats(self.batch.slots, per_gpu)
         if share <= 0:
             found = [replace(seat, gpu="-1") for seat in found]
-        return Here(RUNNER, found, logs)
+        return Here(BATCH_RUNNER, found, logs)
 
     def make_folders(self, jobs: Sequence[Job]) -> None:
         """Make the folders that results go to."""
@@ -297,8 +300,8 @@ class BatchWork:
         known = standings(x for path in self.journals() for x in read_journal(path))
         jobs = jobs_wanted(self.jobs, self.batch.only, known)
         seat = seats(1)[0]
-        return foreseen(
-            self.console, jobs, RUNNER, seat.environment(), self.line, self.places,
+        return show_forecast(
+            self.console, jobs, BATCH_RUNNER, seat.environment(), self.line, self.places,
             self.file.folder,
         )  # fmt: skip
 
@@ -338,13 +341,13 @@ def helpers(
     from animcli.batch.pool import Pool
     from animcli.rendering.split import predicting  # torch
 
-    logs = project.cache / FOLDER / "split"
+    logs = project.cache / BATCH_FOLDER / "split"
     found = seats_on(split.devices) if split.devices else seats(split.slots)
-    engine: Engine = Here(RUNNER, found, logs)
+    engine: Engine = Here(BATCH_RUNNER, found, logs)
     if split.engine == "ray":
         from animcli.batch.ray_engine import RayEngine
 
-        engine = RayEngine(RUNNER, logs, split.slots)
+        engine = RayEngine(BATCH_RUNNER, logs, split.slots)
     request = {
         "do": "help", "words": list(words), "folder": str(Path.cwd()),
         "places": places_of(project),
@@ -364,7 +367,7 @@ def places_of(project: Project) -> dict[str, str]:
     return {"ANIM_PROJECT": str(project.root), "ANIM_CACHE_DIR": str(project.cache)}
 
 
-def commands(project: Path) -> Mapping[str, Command]:
+def commands(project: Path) -> Mapping[str, JobCommand]:
     """Commands that jobs may ask for."""
     from animcli.cli.main import COMMANDS
 

@@ -8,7 +8,7 @@ from typing import IO
 
 from animcli.batch.jobfile import JobFile, Row, parse_json_lines
 from animcli.batch.jobs import Job, Reading
-from animcli.batch.schema import Command
+from animcli.batch.schema import JobCommand
 from animcli.cli.console import Console
 from animcli.errors import ProjectError
 
@@ -22,7 +22,7 @@ class LiveQueue:
 
     stream: IO[str]
     file: JobFile
-    commands: Mapping[str, Command]
+    commands: Mapping[str, JobCommand]
     console: Console
     bad: int = 0
     _lines: "queue.Queue[str | None]" = field(default_factory=queue.Queue)

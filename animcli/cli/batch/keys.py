@@ -6,22 +6,21 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, get_args, get_origin
 
-from animcli.batch.schema import Command, Key, Kind
+from animcli.batch.schema import JobCommand, JobKey, KeyKind
 from animcli.cli.config import HOMES
 from animcli.cli.options import read_size
 from animcli.errors import AnimError, UsageError
 from animcli.presets import Preset, load_preset
 from animcli.settings import check, parse, settings_in, type_of
 
-COMMANDS: Final = ("render", "extract-pose", "correct-pose", "retarget", "encode")
-SUFFIXES: Final = {"prores4444": ".mov", "vp9": ".webm", "gif": ".gif", "webp": ".webp"}
+JOB_COMMANDS: Final = ("render", "extract-pose", "correct-pose", "retarget", "encode")
 NOT_FOR_JOBS: Final = ("slots", "engine")
 """Flags that spread one render; a batch spreads its jobs."""
 TRUTHS: Final = {"true": "true", "yes": "true", "1": "true", "on": "true"}
 LIES: Final = {"false": "false", "no": "false", "0": "false", "off": "false"}
 
 
-def batch_commands(group: Any, project: Path) -> Mapping[str, Command]:
+def batch_commands(group: Any, project: Path) -> Mapping[str, JobCommand]:
     """Commands that a job may ask for, by name.
 
     group: the Typer group of all commands. project: whose presets count too.
@@ -43,15 +42,15 @@ def batch_commands(group: Any, project: Path) -> Mapping[str, Command]:
             return ""
         return f"{', '.join(deaf)}: has no effect with the preset {preset}"
 
-    return {name: _command(name, group.commands[name], fits) for name in COMMANDS}
+    return {name: _command(name, group.commands[name], fits) for name in JOB_COMMANDS}
 
 
 def _command(
     name: str, command: Any, fits: Callable[[str | None, frozenset[str]], str]
-) -> Command:
+) -> JobCommand:
     arguments = [x for x in command.params if x.param_type_name == "argument"]
     options = [x for x in command.params if x.param_type_name == "option"]
-    keys: dict[str, Key] = {}
+    keys: dict[str, JobKey] = {}
     required = []
     for each in [*arguments, *options]:
         long = next((o for o in each.opts if o.startswith("--")), "")
@@ -64,24 +63,24 @@ def _command(
         keys[each.name] = _key(each, long)
         if each.required:
             required.append(each.name)
-    return Command(name, keys, tuple(required), RESULTS[name], fits)
+    return JobCommand(name, keys, tuple(required), RESULT_NAMES[name], fits)
 
 
-def _key(each: Any, long: str) -> Key:
+def _key(each: Any, long: str) -> JobKey:
     negative = next((o for o in each.secondary_opts if o.startswith("--")), "")
     many = each.nargs == -1 or bool(getattr(each, "multiple", False))
     if getattr(each, "is_flag", False):
-        return Key(long, Kind.SWITCH, _truth, negative)
+        return JobKey(long, KeyKind.SWITCH, _truth, negative)
     if each.name == "output":
-        return Key(long, Kind.OUTPUT, _text)
+        return JobKey(long, KeyKind.OUTPUT, _text)
     if each.name == "size":
-        return Key(long, Kind.VALUE, _size)
+        return JobKey(long, KeyKind.VALUE, _size)
     if each.name in HOMES:
-        return Key(long, Kind.VALUE, _reader(each.name))
+        return JobKey(long, KeyKind.VALUE, _reader(each.name))
     wanted = each.type_descriptor.annotation
     if wanted is Path or Path in get_args(wanted):
-        return Key(long, Kind.INPUT, _text, many=many)
-    return Key(long, Kind.VALUE, _converter(each.name, wanted), many=many)
+        return JobKey(long, KeyKind.INPUT, _text, many=many)
+    return JobKey(long, KeyKind.VALUE, _converter(each.name, wanted), many=many)
 
 
 def _reader(name: str) -> Callable[[object, bool], str]:
@@ -150,11 +149,17 @@ def _stem(path: str) -> str:
     return PurePath(path).stem
 
 
+def suffix_of(codec: str | None) -> str:
+    """Suffix of a result whose name wasn't said; `.mp4` for a codec nobody knows yet."""
+    from animcli.cli.results import CODEC_SUFFIXES  # av
+
+    return CODEC_SUFFIXES.get(codec, ".mp4")
+
+
 def _render_result(values: Mapping[str, str]) -> str:
     tail = values.get("motion") or values.get("motion_from")
     name = f"{_stem(values.get('reference', ''))}-{_stem(tail or values.get('preset', ''))}"
-    codec = values.get("codec", "")
-    return name if codec == "png" else name + SUFFIXES.get(codec, ".mp4")
+    return name + suffix_of(values.get("codec"))
 
 
 def _pose_result(values: Mapping[str, str]) -> str | None:
@@ -166,7 +171,7 @@ def _pose_result(values: Mapping[str, str]) -> str | None:
     return f"{_stem(videos[0])}.pose"
 
 
-RESULTS: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
+RESULT_NAMES: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
     "render": _render_result,
     "extract-pose": _pose_result,
     "correct-pose": lambda v: (
@@ -176,7 +181,7 @@ RESULTS: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
         f"{_stem(v.get('reference', ''))}-{_stem(v.get('motion', ''))}.pose"
     ),
     "encode": lambda v: (
-        f"{_stem(v.get('film', ''))}-{v['codec']}{SUFFIXES.get(v['codec'], '.mp4')}"
+        f"{_stem(v.get('film', ''))}-{v['codec']}{suffix_of(v['codec'])}"
         if "codec" in v
         else None
     ),

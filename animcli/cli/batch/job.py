@@ -1,6 +1,6 @@
 """One job of a batch, in the process of a slot: the same as the line typed by itself.
 
-`animcli.batch.worker` calls `work` with requests:
+`animcli.batch.worker` calls `run_request` with requests:
 
     {"do": "run", "words": [...], "folder": ...}                a whole line
     {"do": "make", "words": [...], "stage": key, ...}           one stage of it
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from animcli.batch.worker import Tell
+from animcli.batch.worker import TellProgress
 from animcli.cli.console import Console
 from animcli.cli.main import guarded, obey, parse_line
 from animcli.cli.runner import Runner, open_context, plan_commands, steps_of
@@ -35,7 +35,7 @@ FRESH: Final = "fresh"
 class JobConsole(Console):
     """Console of a job: kept for the driver; lines for people go to the slot's log."""
 
-    tell: Tell = lambda what, done, of, **facts: None
+    tell: TellProgress = lambda what, done, of, **facts: None
     ran: list[str] = field(default_factory=list)
 
     def progress(self, what: str, done: int, of: int) -> None:
@@ -57,20 +57,20 @@ class JobConsole(Console):
         super().warn(line)
 
 
-def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+def run_request(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any]:
     """Do a request; the answer, with its exit code."""
     keep_weights()
     os.chdir(request["folder"])
     os.environ.update(request.get("places", {}))
     if request["do"] == "ask":
-        return {"exit_code": 0, "jobs": [asked(line) for line in request["lines"]]}
+        return {"exit_code": 0, "jobs": [forecast_line(line) for line in request["lines"]]}
     if request["do"] == "predict":
-        from animcli.cli.batch_help import predict
+        from animcli.cli.batch.predict import predict
 
         return {"exit_code": 0, **predict(request)}
     console = JobConsole(as_json=True, tell=tell)
     if request["do"] == "make":
-        code = guarded(lambda stop: make(request, console, stop), console)
+        code = guarded(lambda stop: make_stage(request, console, stop), console)
     elif request["do"] == "help":
         code = guarded(lambda stop: help(request, console), console)
     else:
@@ -90,13 +90,13 @@ def work(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
 def help(request: Mapping[str, Any], console: Console) -> int:
     """Get ready to predict for a render; the exit code."""
-    from animcli.cli.batch_help import prepare  # torch
+    from animcli.cli.batch.predict import prepare  # torch
 
     prepare(request, console.progress)
     return 0
 
 
-def make(request: Mapping[str, Any], console: Console, stop: Stop) -> int:
+def make_stage(request: Mapping[str, Any], console: Console, stop: Stop) -> int:
     """Make one stage of a line, unless it is there; the exit code."""
     line = parse_line(request["words"])
     for mistake in line.mistakes:
@@ -118,18 +118,18 @@ def make(request: Mapping[str, Any], console: Console, stop: Stop) -> int:
             stop.check_cancelled,
             done,
         )
-        work = Runner(context, executor, console, stop, tuple(request["words"]))
+        runner = Runner(context, executor, console, stop, tuple(request["words"]))
         for step in (step for plan in plans for step in steps_of(plan)):
             for each in executor.dry_run(step.stage):
                 if each.key == request["stage"]:
                     for name in each.stage.weights:
-                        work.get_weights(name)
+                        runner.get_weights(name)
                     executor.make(each.stage)
                     return 0
     return 0
 
 
-def asked(words: Sequence[str]) -> dict[str, Any]:
+def forecast_line(words: Sequence[str]) -> dict[str, Any]:
     """Dry run of a line: whether it is done, its stages, its cost, or its error."""
     try:
         return _asked(words)
@@ -154,7 +154,7 @@ def _asked(words: Sequence[str]) -> dict[str, Any]:
         if any(plan.split for plan in plans):
             raise UsageError("a job isn't split over devices", "leave their names out")
         executor = Executor(context.project, context.weights)
-        work = Runner(context, executor, console, Stop(), tuple(words))
+        runner = Runner(context, executor, console, Stop(), tuple(words))
         steps = [step for plan in plans for step in steps_of(plan)]
         for step in steps:
             executor.check_files(step.stage)
@@ -163,7 +163,7 @@ def _asked(words: Sequence[str]) -> dict[str, Any]:
         delivered = [_delivered(executor, *x) for x in zip(steps, lines, strict=True)]
         cost, outlook = 0.0, []
         for each in stages:
-            ahead = work.look_ahead(each)
+            ahead = runner.look_ahead(each)
             if ahead is not None:
                 known = ahead.data()
                 cost += float(ahead.seconds or 0) or _work_of(known)

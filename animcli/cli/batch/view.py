@@ -13,13 +13,12 @@ from animcli.batch.driver import Counts, Driver
 from animcli.batch.jobs import Job
 from animcli.batch.journal import Standing
 from animcli.batch.queue import Ended
-from animcli.cli.console import Console, duration, shown
+from animcli.cli.console import LINE_EVERY_S, Console, duration, shown
 from animcli.errors import BatchError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-LINE_EVERY_S: Final = 30.0
 ASKED_AT_ONCE: Final = 500
 
 
@@ -143,7 +142,7 @@ def live_bars() -> "Progress":
     )  # fmt: skip
 
 
-def foreseen(
+def show_forecast(
     console: Console,
     jobs: Sequence[Job],
     runner: str,
@@ -173,7 +172,7 @@ def foreseen(
                      "places": dict(places)}
                 )  # fmt: skip
                 for job, outlook in zip(chunk, answer_of(events), strict=True):
-                    state = tell_outlook(console, job, outlook)
+                    state = show_outlook(console, job, outlook)
                     states[state] = states.get(state, 0) + 1
                     bad += state == "fails"
         finally:
@@ -195,7 +194,7 @@ def answer_of(events: Any) -> list[Mapping[str, Any]]:
             raise BatchError(f"the process that was asked died: {event['said']}")
 
 
-def tell_outlook(console: Console, job: Job, outlook: Mapping[str, Any]) -> str:
+def show_outlook(console: Console, job: Job, outlook: Mapping[str, Any]) -> str:
     """A line of the dry run; the state."""
     if outlook.get("error"):
         state, more = "fails", outlook["error"]

@@ -83,10 +83,10 @@ def batch(
     would go on, would run, lacks weights. Failed jobs don't hold up others; the exit code
     is then 9. docs/guide/many-videos.md has examples.
     """
-    from animcli.cli.batch import Batch
+    from animcli.cli.batch.run import BatchCommand
 
     return Session(
-        Batch(
+        BatchCommand(
             words=tuple(words),
             engine=engine,
             slots=read_count("--slots", slots, 10_000),
