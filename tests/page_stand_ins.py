@@ -1,4 +1,4 @@
-"""The page with a small stand-in for detector and renderer, whose work waits at a gate.
+"""The page with small stand-ins for detector and renderers, whose work waits at a gate.
 
     python tests/page_stand_ins.py studio --no-browser -p FOLDER
 
@@ -8,15 +8,40 @@ Without the file nothing waits.
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import batch_stand_ins
-from builders.stages import Gradient
+import numpy as np
+from builders.stages import BrightSpot, Gradient, Spot
+from numpy.typing import NDArray
+from scipy import ndimage
 
-from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
+from animcli.rendering.renderer import (
+    Checkpoint,
+    FrameFn,
+    Progress,
+    RenderRequest,
+)
+
+DRAW_THRESHOLD = 0.5
+"""Of `BrightSpots`."""
+
+
+def gated(progress: Progress) -> Progress:
+    """Progress that waits until the gate lets its step through."""
+    gate = os.environ.get("ANIM_TEST_GATE")
+
+    def waiting(what: str, done: int, of: int) -> None:
+        progress("denoising" if what == "preparing" else what, done, of)
+        while gate and Path(gate).exists() and int(Path(gate).read_text() or 0) < done:
+            time.sleep(0.02)
+
+    return waiting
 
 
 class GatedGradient(Gradient):
@@ -25,23 +50,54 @@ class GatedGradient(Gradient):
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
-        gate = os.environ.get("ANIM_TEST_GATE")
+        return super().prepare(request, checkpoint, gated(progress))
 
-        def waiting(what: str, done: int, of: int) -> None:
-            progress("denoising", done, of)
-            while gate and Path(gate).exists() and int(Path(gate).read_text() or 0) < done:
-                time.sleep(0.02)
 
-        return super().prepare(request, checkpoint, waiting)
+class SmallDenoiser:
+    """`tiny` with a few thousand random weights, the same each time; it needs none here."""
+
+    weights: tuple[str, ...] = ()
+
+    def prepare(
+        self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
+    ) -> FrameFn:
+        from builders.tiny_systems import SMALL_TINY, write_small_tiny
+
+        motion = request.motion
+        assert motion is not None
+        weights = write_small_tiny(Path(tempfile.mkdtemp()))
+        first = replace(
+            motion, points=motion.points[:1], scores=motion.scores[:1],
+            ticks=motion.ticks[:1],
+        )  # fmt: skip
+        asked = replace(request, weights=weights, reference_pose=first)
+        return SMALL_TINY.prepare(asked, checkpoint, gated(progress))
+
+
+class BrightSpots(BrightSpot):
+    """Takes each bright spot for a person."""
+
+    def people(self, picture: NDArray[np.uint8]) -> tuple[Spot, ...]:
+        spots, count = ndimage.label(picture.sum(axis=2) > 600)
+        if count < 2:
+            return super().people(picture)
+        alone = (np.where((spots == n)[..., None], picture, 0) for n in range(1, count + 1))
+        return tuple(found for each in alone if (found := self.detect(each)) is not None)
 
 
 def register() -> None:
     """Put the stand-ins in their places."""
-
-    from animcli.registry import RENDERERS, RendererEntry
+    from animcli.pose.detectors import registry
+    from animcli.registry import RENDERERS
 
     batch_stand_ins.register()
-    RENDERERS["cutout"] = RendererEntry("page_stand_ins:GatedGradient", 1, ("numpy",))
+    for name, place in (("cutout", "GatedGradient"), ("tiny", "SmallDenoiser")):
+        entry = RENDERERS[name]
+        place = f"page_stand_ins:{place}"
+        RENDERERS[name] = replace(entry, place=place, libraries=("numpy",))
+    registry.DETECTORS["blazepose"] = registry.DetectorEntry(
+        "page_stand_ins:BrightSpots", ""
+    )
 
 
 def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:

@@ -455,14 +455,10 @@ def video_of(pose: Path) -> tuple[Path | None, Fraction]:
         return None, Fraction(0)
     from animcli.pose.io_pose import read_pose
 
-    source = read_pose(pose).origin.source
-    digest = source.get("sha256")
+    motion = read_pose(pose)
+    digest = motion.origin.source.get("sha256")
     found = (each for each in beside if each.is_file() and hash_file(each) == digest)
-    try:
-        begins = Fraction(str(source.get("start", 0)))
-    except (ValueError, ZeroDivisionError):
-        begins = Fraction(0)
-    return next(found, None), begins
+    return next(found, None), motion.begins
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,20 @@
 
     {"do": "act", "words": [...]}        a line that makes no file: its answer
     {"do": "make", "words": [...]}       the last stage of a line, made at once
-    {"do": "people" | "find" | "stand-in" | "preview" | "samples", ...}
+    {"do": "people" | "find" | "stand-in" | "preview" | "samples" | "device", ...}
     {"do": "facts" | "pose" | "frame", "path": ...}    see `animcli.web.look`
 """
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from animcli.batch.worker import TellProgress
 from animcli.cli.batch import job
 from animcli.cli.batch.job import JobConsole
+from animcli.cli.doctor import device
 from animcli.cli.main import guarded, parse_line
 from animcli.cli.plan import Action, Context, GlobalOptions
 from animcli.cli.runner import open_context, plan_commands, steps_of
@@ -79,6 +81,8 @@ def answered(
         return {"digest": stand_in(Path(request["path"]), executor)}
     if kind == "preview":
         return render_preview(request["words"], context, executor)
+    if kind == "device":
+        return {"device": [asdict(finding) for finding in device(context)]}
     if kind == "samples":
         return {"files": samples(executor)}
     if kind == "find":

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
 from typing import Any, Final, get_args
 
@@ -27,7 +28,7 @@ from animcli.presets import (
     find_presets,
     load_preset,
 )
-from animcli.registry import Conditioning
+from animcli.registry import RENDERERS, Conditioning
 from animcli.settings import constraint_of, parse, settings_in, type_of
 from animcli.web.command_interface import Line, PathOf
 from animcli.weights.store import WeightsStore
@@ -179,7 +180,6 @@ class Words:
                 for name in JOBS
                 if name in COMMANDS.commands
             },
-            "evaluate": "evaluate" in COMMANDS.commands,
         }
 
     def _presets(self) -> Iterator[dict[str, Any]]:
@@ -197,6 +197,7 @@ class Words:
                 "words": preset.entry.conditioning is Conditioning.PROMPT,
                 "first": name in (USUAL, DIFFUSING),
                 "lacks": [each for each in names if not self.store.has(each)],
+                "packages": missing_packages(preset.renderer),
                 "values": {
                     key: getattr(preset, key) for key in settings_in(Preset)
                     if preset.supports(key)
@@ -212,6 +213,17 @@ class Words:
             if spelled in ("--help", ""):
                 continue
             yield described(param, spelled)
+
+
+def missing_packages(renderer: str) -> list[str]:
+    """Packages that a renderer computes with and that aren't installed."""
+    missing = []
+    for name in RENDERERS[renderer].libraries:
+        try:
+            version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+    return missing
 
 
 def described(param: Any, spelled: str) -> dict[str, Any]:

@@ -50,7 +50,8 @@ class MoveJoint:
 
     x, y: pixels of the motion's picture. reach: frames to each side; None reaches to the
     next frame where the detector was sure, at most MOST_REACH. free: its bone may change
-    its length. at: when the frame is shown, in seconds, as a fraction; "" if it isn't said.
+    its length. at: when the frame is shown, in seconds of the footage, as a fraction; "" if
+    it isn't said.
     """
 
     frame: int
@@ -293,7 +294,8 @@ def locate_edits(
     if corrections.source and source and corrections.source != source:
         notes.append("the edits were made on other footage than this motion comes from")
     whole = (sequence.ticks - sequence.ticks[:1]).tolist()
-    frames = {tick * sequence.time_base: frame for frame, tick in enumerate(whole)}
+    start = sequence.begins
+    frames = {start + tick * sequence.time_base: n for n, tick in enumerate(whole)}
     kept: list[Edit] = []
     for edit in corrections.edits:
         frame = edit.frame if edit.at == "" else frames.get(Fraction(edit.at), -1)

@@ -74,6 +74,14 @@ class PoseSequence:
         return 1 / (self.time_base * int(steps[0]))
 
     @property
+    def begins(self) -> Fraction:
+        """Seconds of its footage at which the motion begins; 0 where that isn't known."""
+        try:
+            return Fraction(str(self.origin.source.get("start", 0)))
+        except (ValueError, ZeroDivisionError):
+            return Fraction(0)
+
+    @property
     def cuts(self) -> tuple[int, ...]:
         """The frames that begin another shot, in order, the first aside."""
         told = self.origin.source.get("cuts")

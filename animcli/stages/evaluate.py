@@ -188,8 +188,7 @@ class MeasureRender(Stage):
         wanted, first = None, 0
         if "driving_pose" in context.inputs:
             wanted = read_pose(context.inputs["driving_pose"])
-            begins = Fraction(str(wanted.origin.source.get("start", 0)))
-            first = round(begins * (driving.rate or 0))
+            first = round(wanted.begins * (driving.rate or 0))
         driving = driving.cut(first, first + round(clip.frames * share))
         found = found.part(range(first, len(found)))
         if wanted is not None and (len(wanted), wanted.size) != (len(found), found.size):

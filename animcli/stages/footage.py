@@ -66,7 +66,7 @@ def open_driving(
             said = found.origin.source.get("sha256")
             if said is not None and said != context.cache_key.inputs["footage"]:
                 context.warn(OTHER_VIDEO)
-            begins = float(Fraction(str(found.origin.source.get("start", 0))))
+            begins = float(found.begins)
             even = resample(at_speed(found, stage.speed), rate)
             there = len(even)
         else:

@@ -164,11 +164,19 @@ class Library:
                 "seconds": round(each.seconds, 1),
                 "bytes": sum(stored[key].length for key in each.keys if key in stored),
                 "keys": [key for key in each.keys if key in stored],
+                "pose": self._motion_of(each, stored),
                 "there": self._is_there(each),
                 **self.settings(each.manifest),
             }
             for each in self.made()
         ]
+
+    @staticmethod
+    def _motion_of(made: ProjectResult, stored: Mapping[str, Record]) -> str:
+        """Digest of the motion that a result follows; "" where it isn't in the cache."""
+        kept = {record.digest for record in stored.values() if record.suffix == ".pose"}
+        found = [stage["made"] for stage in made.manifest["stages"]]
+        return next((digest for digest in reversed(found) if digest in kept), "")
 
     def _is_there(self, made: ProjectResult) -> bool:
         return any(record.digest == made.digest for _, record in self._known())

@@ -24,6 +24,7 @@ from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
 from animcli.rendering.preview import COLOURS, by_colours
 from animcli.stages.frames import INDEX, open_frames
+from animcli.stages.render import RENDER_CHECKPOINT
 from animcli.video.images import IMAGE_SUFFIXES, open_image, read_picture
 from animcli.video.limits import Limits
 from animcli.video.lossless import read_lossless
@@ -116,6 +117,7 @@ def pose(path: Path) -> dict[str, Any]:
         "frames": len(motion),
         "size": list(motion.size),
         "base": str(motion.time_base),
+        "begins": str(motion.begins),
         "ticks": whole,
         "rate": None if motion.rate is None else str(motion.rate),
         "threshold": motion.draw_threshold,
@@ -198,7 +200,7 @@ def _decoded(work: Path) -> list[Pixels]:
 
 
 def _denoised(work: Path) -> list[Pixels]:
-    kept = FileCheckpoint(work / "checkpoint.npz").load()
+    kept = FileCheckpoint(work / RENDER_CHECKPOINT).load()
     if kept is None or COLOURS not in kept:
         return []
     latents = np.asarray(kept["latents"], np.float32)

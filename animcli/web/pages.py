@@ -54,6 +54,13 @@ class Pages:
                 self._index = text
             else:
                 self._served[f"{stem}-{mark}.{suffix}"] = (text, TYPES[suffix])
+        # All modules are asked for at once, and not one layer of imports after the other.
+        links = "".join(
+            f'<link rel="modulepreload" fetchpriority="low" href="/static/{name}">\n'
+            for name in sorted(self._served)
+            if name.endswith(".js")
+        )
+        self._index = self._index.replace(b"<script", links.encode() + b"<script", 1)
 
     @property
     def weight(self) -> int:

@@ -95,6 +95,7 @@ class Studio:
             ("DELETE", "/api/history/{digest}", self.delete),
             ("GET", "/api/presets", self.presets),
             ("GET", "/api/weights", self.weights),
+            ("GET", "/api/device", self.device),
             ("GET", "/api/doctor", self.doctor),
         ]  # fmt: skip
         routes = [Route(path, with_errors(run), methods=[verb]) for verb, path, run in api]
@@ -469,6 +470,11 @@ class Studio:
     async def weights(self, request: Request) -> Response:
         """Model files."""
         return JSONResponse(await anyio.to_thread.run_sync(self.face.weights))
+
+    async def device(self, request: Request) -> Response:
+        """Devices that a render may run on, as `anim doctor` finds them."""
+        said = await self.looker.ask(do="device", **self._place())
+        return JSONResponse(said["device"])
 
     async def doctor(self, request: Request) -> Response:
         """Answer of `anim doctor` about this machine."""

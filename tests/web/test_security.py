@@ -181,8 +181,11 @@ def test_the_page_has_no_script_of_its_own_and_asks_nobody_else(server: Served) 
     assert not re.search(rb"<script[^>]*>[^<]", page)
     assert b"://" not in page
     names = re.findall(rb'"(/static/[\w.-]+)"', page)
-    assert len(names) == 2
-    seen, left = set(), [name.decode() for name in names]
+    scripts = re.findall(rb'<script [^>]*src="(/static/[\w.-]+)"', page)
+    assert len(scripts) == 1
+    # All modules that any of them imports are asked for at once, and no others.
+    asked = {name.decode() for name in names}
+    seen, left = set(), [scripts[0].decode()]
     while left:
         name = left.pop()
         status, headers, text = server.ask("GET", name, Cookie="")
@@ -195,6 +198,7 @@ def test_the_page_has_no_script_of_its_own_and_asks_nobody_else(server: Served) 
         found = {x.decode() for x in re.findall(rb'"(/static/[\w.-]+)"', text)}
         left += sorted(found - seen - set(left))
     assert len(seen) > 10
+    assert asked - seen == {name for name in asked if name.endswith(".css")}
 
 
 # Path traversal

@@ -9,17 +9,6 @@ import { resultsArea } from "./results.js";
 import { choose, MOVING, on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
-const LOGO = "M4 17c3-1 4-9 8-9s5 8 8 9M12 8a2.4 2.4 0 1 0 0-4.8A2.4 2.4 0 0 0 12 8Z";
-
-function logo() {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  for (const [name, value] of Object.entries({ viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": "2.2", "stroke-linecap": "round", "aria-hidden": "true" })) svg.setAttribute(name, value);
-  path.setAttribute("d", LOGO);
-  svg.append(path);
-  return svg;
-}
-
 const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
 function say(...children) {
   const toast = h("div", { class: "toast" }, children, button(TEXT.close, () => toast.remove(), { class: "plain small" }));
@@ -52,21 +41,19 @@ function show(name) {
   areas[name].firstChild.shown?.();
 }
 
+// The tabs are in the document, so that they are seen before any module has come.
 function page(session) {
-  const count = h("span", { class: "count", hidden: true });
-  const line = h("span", { class: "line", role: "status" }, TEXT.connected);
+  const at = (id) => document.getElementById(id);
   const made = { bring: bringArea(show), motion: motionArea(queueIt), render: renderArea(queueIt), results: resultsArea(queueIt, show), queue: queueArea() };
-  const bar = h("nav", { class: "tabs", role: "tablist", "aria-label": TEXT.brand });
   for (const [name, area] of Object.entries(made)) {
-    const tab = button([TEXT.tabs[name], name === "queue" ? count : null], () => show(name), { role: "tab", id: `tab-${name}`, "aria-controls": `area-${name}` });
-    tabs[name] = tab;
+    tabs[name] = at(`tab-${name}`);
+    tabs[name].addEventListener("click", () => show(name));
     areas[name] = h("div", { id: `area-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, class: name === "queue" ? "queue" : "" }, area);
-    bar.append(tab);
   }
-  bar.addEventListener("keydown", (event) => {
+  document.querySelector("nav.tabs").addEventListener("keydown", (event) => {
     const names = Object.keys(tabs).filter((name) => tabs[name].offsetParent);
-    const at = names.findIndex((name) => tabs[name] === document.activeElement);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 }[event.key];
+    const now = names.findIndex((name) => tabs[name] === document.activeElement);
+    const to = { ArrowRight: now + 1, ArrowLeft: now - 1, Home: 0, End: names.length - 1 }[event.key];
     if (to === undefined) return;
     const name = names[(to + names.length) % names.length];
     show(name);
@@ -74,17 +61,16 @@ function page(session) {
     event.preventDefault();
   });
   const { queue, ...others } = areas;
-  fill(
-    document.body,
-    h("header", { class: "top" }, h("div", { class: "brand" }, logo(), TEXT.brand, h("span", { class: "project", title: session.project }, session.project)), bar,
-      session.read_only ? h("span", { class: "badge" }, TEXT.readOnly) : null, line),
-    h("div", { class: "frame" }, h("main", {}, Object.values(others)), queue),
-    toasts,
-  );
-  on("count", (n) => { fill(count, n); count.hidden = n === 0; });
+  fill(at("project"), session.project);
+  at("project").title = session.project;
+  at("read-only").hidden = !session.read_only;
+  fill(at("main"), Object.values(others));
+  at("frame").append(queue);
+  document.body.append(toasts);
+  on("count", (n) => { fill(at("count"), n); at("count").hidden = n === 0; });
   const place = location.hash.slice(1);
   show(areas[place] ? place : "bring");
-  return line;
+  return at("line");
 }
 
 // Words of a result, put back into the forms.

@@ -33,7 +33,8 @@ export function motionArea(queueIt) {
   const options = optionFields("extract-pose", () => state.extract, (extract) => choose({ extract }), ["detector", "person", "hands", "face", "clean"]);
   const crowd = h("div", { class: "stack close" });
   const save = h("a", { class: "button", hidden: true }, words.save), saveEdits = h("a", { class: "button", hidden: true }, words.saveEdits);
-  const marks = h("span", { class: "soft small" });
+  const marks = h("span", { class: "soft small", id: "marks" });
+  const markIn = button(words.markIn, () => mark(0), { id: "mark-in" });
   const loop = h("input", { type: "checkbox", checked: true, onchange: () => { player.loop = loop.checked; } });
 
   const view = () => {
@@ -302,10 +303,21 @@ export function motionArea(queueIt) {
     const next = which === null ? null : which === 0 ? [player.frame, Math.max(b, player.frame)] : [Math.min(a, player.frame), player.frame];
     player.marks = next;
     choose({ marks: next });
-    tell("marks", next);
+    tell("marks", { marks: next, part: next && partOf(next) });
     showMarks();
   }
-  function showMarks() { fill(marks, state.marks ? words.range(...state.marks) : ""); paint(); }
+  // Times between frames, so that rounding can't take another one; the end of the last is none.
+  function partOf([a, b]) {
+    const times = player.times, between = (n) => ((times[n - 1] + times[n]) / 2).toFixed(4);
+    return { start: a > 0 ? between(a) : "0", end: b < player.last ? between(b + 1) : "" };
+  }
+  function showMarks() {
+    // Other motions than footage begin at their first frame; `--frames` says where they end.
+    markIn.disabled = chosenMotion()?.kind !== "video";
+    markIn.title = markIn.disabled ? words.noIn : "";
+    showRange();
+  }
+  function showRange() { fill(marks, state.marks ? words.range(...state.marks) : ""); paint(); }
 
   const toggle = (name, label) => h("label", { class: "check" }, h("input", { type: "checkbox", checked: show[name], onchange: async (event) => {
     show[name] = event.target.checked;
@@ -325,7 +337,7 @@ export function motionArea(queueIt) {
         h("div", { class: "row tight" }, button("‹", () => player.seek(player.frame - 1), { "aria-label": words.previous }), play, button("›", () => player.seek(player.frame + 1), { "aria-label": words.following })),
         slider, counter),
       curve,
-      h("div", { class: "row" }, h("label", { class: "check" }, loop, words.loop), button(words.markIn, () => mark(0)), button(words.markOut, () => mark(1)), button(words.clearMarks, () => mark(null), { class: "plain" }), marks),
+      h("div", { class: "row" }, h("label", { class: "check" }, loop, words.loop), markIn, button(words.markOut, () => mark(1), { id: "mark-out" }), button(words.clearMarks, () => mark(null), { class: "plain" }), marks),
       h("div", { class: "row" }, h("span", { class: "soft" }, words.show), toggle("body", words.body), toggle("hands", words.hands), toggle("face", words.face), toggle("target", words.target)),
       crowd,
     ),

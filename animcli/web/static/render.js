@@ -1,5 +1,5 @@
 // Render: which preset, which options, what it takes, and the words for it.
-import { frameOf, post } from "./api.js";
+import { frameOf, get, post } from "./api.js";
 import { button, bytes, fill, h, quoted } from "./dom.js";
 import { optionFields } from "./options.js";
 import { choose, chosenMotion, chosenPicture, on, renderWords, state, tell } from "./state.js";
@@ -29,7 +29,7 @@ export function renderArea(queueIt) {
 
   function quick() {
     const frames = Math.min(24, Number(kept().frames?.value) || 24, (state.pose_frames ?? 24));
-    const only = ["fps", "loop"].filter((name) => kept()[name]).map((name) => [name, kept()[name]]);
+    const only = ["fps", "loop", "start", "end", "every"].filter((name) => kept()[name]).map((name) => [name, kept()[name]]);
     return { preset: state.presets.usual, values: { ...Object.fromEntries(Object.keys(kept()).map((name) => [name, { value: "" }])), ...Object.fromEntries(only), frames: { flag: "--frames", value: String(frames) } } };
   }
   const ready = () => chosenPicture() && (about()?.words || chosenMotion());
@@ -41,22 +41,35 @@ export function renderArea(queueIt) {
     tell("say", words.copied);
   }
 
+  // What it can't run without, and what runs it: the second is asked once, with the first plan.
+  const needs = (preset) => Boolean(preset.error || preset.lacks?.length || preset.packages?.length);
+  let device = null;
+  async function findDevice() {
+    if (device) return;
+    device = [];
+    device = await get("/api/device").catch(() => []);
+    redrawCards();
+  }
+
   function card(preset) {
     const lacking = preset.lacks ?? [];
-    const sizes = (name) => bytes(state.weights.find((each) => each.name === name)?.bytes ?? 0);
+    const bytesOf = (name) => state.weights.find((each) => each.name === name)?.bytes ?? 0;
+    const total = (names) => bytes(names.reduce((sum, name) => sum + bytesOf(name), 0));
     const choice = h("input", { type: "radio", name: "preset", value: preset.name, checked: preset.name === state.render.preset, disabled: Boolean(preset.error), onchange: () => pick(preset.name) });
-    const facts = preset.denoises ? [preset.renderer === "tiny" ? "" : words.gpu] : [words.quick];
+    const here = device?.some((each) => each.state === "ok");
+    const facts = preset.denoises ? [preset.renderer === "tiny" ? "" : here ? device[0].fact : device ? words.noGpu : words.gpu] : [words.quick];
     if (preset.denoises && !lacking.length) facts.push(words.weightsHere);
     return h(
-      "label", { class: `preset${lacking.length || preset.error ? " lacks" : ""}` },
+      "label", { class: `preset${needs(preset) ? " lacks" : ""}` },
       h("span", { class: "head" }, choice, preset.name),
       h("span", {}, preset.about ?? ""),
       h("span", { class: "soft small" }, facts.filter(Boolean).join(" · ")),
       preset.error ? h("span", { class: "error small" }, preset.error) : null,
-      lacking.length ? h("span", { class: "small" }, words.lacks(lacking.join(", "))) : null,
+      lacking.length ? h("span", { class: "small" }, words.lacks(`${lacking.join(", ")} (${total(lacking)})`)) : null,
+      preset.packages?.length ? h("span", { class: "small" }, words.packages(preset.packages.join(" "))) : null,
       lacking.length && preset.name === state.render.preset ? h("span", { class: "row" }, lacking.map((name) => {
         const entry = state.weights.find((each) => each.name === name);
-        return button([words.pull(name, sizes(name)), h("span", { class: "soft small" }, entry?.licence ?? "")], () => queueIt(["weights", "pull", name]).catch((error) => tell("error", error)));
+        return button([words.pull(name, bytes(bytesOf(name))), h("span", { class: "soft small" }, entry?.licence ?? "")], () => queueIt(["weights", "pull", name]).catch((error) => tell("error", error)));
       })) : null,
       preset.name === state.render.preset ? h("span", { class: "soft small" }, preset.advice) : null,
     );
@@ -71,17 +84,19 @@ export function renderArea(queueIt) {
 
   function redraw() {
     if (!state.presets) return;
+    redrawCards();
+    few.redraw(); rest.redraw();
+    refresh();
+  }
+  function redrawCards() {
     if (!about()) state.render.preset = state.presets.usual;
-    const rank = (each) => (each.name === state.presets.usual ? 0 : each.lacks?.length ? 2 : 1);
+    const rank = (each) => (each.name === state.presets.usual ? 0 : needs(each) ? 2 : 1);
     const all = [...state.presets.presets].sort((a, b) => rank(a) - rank(b));
-    const lacking = (each) => rank(each) === 2 || each.error;
-    fill(cards, all.filter((each) => !lacking(each)).map(card));
-    const others = all.filter(lacking);
+    fill(cards, all.filter((each) => !needs(each)).map(card));
+    const others = all.filter(needs);
     fill(more, h("summary", {}, words.more(others.length)), h("div", { class: "presets" }, others.map(card)));
     more.hidden = !others.length;
     more.open ||= others.some((each) => each.name === state.render.preset);
-    few.redraw(); rest.redraw();
-    refresh();
   }
 
   let asked = 0, timer = 0;
@@ -102,6 +117,7 @@ export function renderArea(queueIt) {
       fill(command, quoted((await post("/api/display", { words: line })).words));
       const said = await post("/api/plan", { words: line });
       if (mine !== asked) return;
+      findDevice();
       const lines = said.stages.map((each) => h("li", { class: each.done ? "done" : "" }, each.name, " ", h("span", { class: "soft small" }, each.done ? words.state.done : "")));
       fill(plan, h("ol", { class: "chain" }, lines), said.outlook.map((each) => h("p", { class: "small" }, each)), said.state === "would go on" ? h("p", { class: "badge" }, words.state[said.state]) : null,
         said.lacks.length ? h("p", { class: "error" }, words.lacks(said.lacks.join(", "))) : null);
@@ -135,14 +151,18 @@ export function renderArea(queueIt) {
   on("uploads-known", refresh);
   on("done", refresh);
   on("choice", refresh);
-  on("marks", keepFrames);
-  // The out mark is how many frames are rendered; the motion's first is the first.
-  function keepFrames(marks) {
-    const values = { ...kept() };
-    if (marks) values.frames = { flag: "--frames", value: String(marks[1] + 1) };
-    else delete values.frames;
+  on("marks", keepMarks);
+  // Of footage the marked part is taken by its times; of other motions, so many frames.
+  function keepMarks({ marks, part }) {
+    const { start, end, frames, ...values } = kept(), footage = chosenMotion()?.kind === "video";
+    if (marks && footage) {
+      values.start = { flag: "--start", value: part.start };
+      if (part.end) values.end = { flag: "--end", value: part.end };
+    }
+    if (marks && !footage) values.frames = { flag: "--frames", value: String(marks[1] + 1) };
+    if (frames && footage) values.frames = frames;
     state.render.values = values;
-    few.redraw();
+    few.redraw(); rest.redraw();
   }
   on("pose", (pose) => { state.pose_frames = pose?.frames; });
   return Object.assign(area, { shown: redraw });

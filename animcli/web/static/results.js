@@ -10,6 +10,7 @@ const SAVED = { webm: ["--codec", "vp9"], gif: ["--codec", "gif"], webp: ["--cod
 export function resultsArea(queueIt, show) {
   const grid = h("div", { class: "grid" });
   const viewer = h("div", { class: "stack" });
+  const measures = h("section", { class: "card stack close", id: "measures", hidden: true });
   const empty = h("p", { class: "empty" }, words.none);
   let open = "", mode = "slider", other = "", cut = 0.5, flickered = false;
 
@@ -47,6 +48,21 @@ export function resultsArea(queueIt, show) {
       })());
     });
     asked.showModal();
+  }
+
+  // What `anim evaluate` said of a result: the last of its jobs in the queue.
+  function showMeasures(each) {
+    const jobs = state.jobs.filter((job) => job.command === "evaluate" && job.state === "done" && job.words[2] === each.name);
+    const said = jobs.at(-1)?.results.find((one) => one.results)?.results[0];
+    measures.hidden = !said;
+    if (!said) return;
+    const number = (value) => (value === null ? "–" : Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)));
+    fill(measures, h("h3", {}, words.measured), h("p", {}, said.verdict.headline),
+      h("ul", { class: "stack close" }, said.verdict.findings.map((one) => h("li", { class: "small" }, h("b", {}, one.what), " ", one.advice))),
+      h("div", { class: "wide" }, h("table", {},
+        h("thead", {}, h("tr", {}, words.columns.map((name) => h("th", { scope: "col" }, name)))),
+        h("tbody", {}, Object.entries(said.metrics).map(([name, one]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")),
+          h("td", { class: "number" }, number(one.value), one.unit ? ` ${one.unit}` : ""), h("td", { class: "soft small" }, one.left_out ?? words.better[one.better] ?? "")))))));
   }
 
   function view(digest) {
@@ -121,15 +137,18 @@ export function resultsArea(queueIt, show) {
       h("div", { class: "row" },
         button(words.use, () => use(each), { class: "primary", id: "use-settings" }),
         button(words.seed, () => use(each, { seed: seedOf() })),
-        state.presets?.evaluate ? button(words.evaluate, () => safe(queueIt(["evaluate", digest]))) : null,
+        moves ? button(words.evaluate, () => safe(queueIt(["evaluate", digest])), { id: "evaluate" }) : null,
         button(words.remove, () => clear(each), { class: "danger push" })),
       h("div", { class: "row" }, h("span", { class: "soft" }, words.save),
         h("a", { class: "button", href: `/media/${digest}?save` }, moves || drawn ? each.name.split(".").at(-1).toUpperCase() : words.savings.png),
+        each.pose ? h("a", { class: "button", href: `/media/${each.pose}?save` }, words.savings.pose) : null,
         h("a", { class: "button", href: `/api/history/${digest}` }, words.savings.manifest),
         Object.entries(SAVED).filter(() => moves).map(([name, line]) => button(words.savings[name], () => safe(queueIt(["encode", digest, ...line]))))),
+      measures,
       h("p", { class: "command mono" }, quoted(["anim", ...each.words.map((word) => state.uploads.get(word)?.name ?? word)])),
     );
     other = ""; choose_();
+    showMeasures(each);
     viewer.onkeydown = (event) => {
       const acts = { "[": () => step(-1), "]": () => step(1), b: () => { flickered = !flickered; mode = "flicker"; lay(); } };
       if (event.target.matches("select, input:not([type=range])") || !acts[event.key]) return;
@@ -144,6 +163,7 @@ export function resultsArea(queueIt, show) {
     redraw();
   }
   on("history", reload);
+  on("done", () => { const each = state.history.find((one) => one.digest === open); if (each) showMeasures(each); });
   on("show-result", async (digest) => { await reload(); show("results"); view(digest); });
   return Object.assign(h(
     "section", {}, h("div", { class: "panel-head" }, h("h2", {}, words.title)), empty,

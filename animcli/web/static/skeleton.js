@@ -27,10 +27,11 @@ const ratio = (text) => {
   return Number(top) / Number(bottom);
 };
 
-// "7/24" of a tick and a base such as "1/24": exact, so that edits find their frame again.
-export function exact(tick, base) {
-  const [top, bottom = "1"] = base.split("/");
-  let a = BigInt(tick) * BigInt(top), b = BigInt(bottom);
+// begins + tick * base, such as "7/24" of "0", 7 and "1/24": exact, so that edits find their
+// frame again, in a part of the footage, too.
+export function exact(begins, tick, base) {
+  const [top, bottom = "1"] = base.split("/"), [first, per = "1"] = begins.split("/");
+  let a = BigInt(tick) * BigInt(top) * BigInt(per) + BigInt(first) * BigInt(bottom), b = BigInt(bottom) * BigInt(per);
   if (a === 0n) return "0";
   let [x, y] = [a, b];
   while (y) [x, y] = [y, x % y];
@@ -53,7 +54,7 @@ export class Pose {
     this.joints[place] = x; this.joints[place + 1] = y;
     this.joints[place + 2] = Math.max(this.joints[place + 2], 1);
   }
-  when(frame) { return exact(this.ticks[frame], this.base); }
+  when(frame) { return exact(this.begins, this.ticks[frame], this.base); }
   // Mean score of the body; 0 where nobody is.
   confidence(frame) {
     let sum = 0;

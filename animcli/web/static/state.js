@@ -38,18 +38,18 @@ const said = (values) =>
     return [flag, String(value)];
   });
 
-export function motionWords() {
+export function motionWords(part = []) {
   const motion = chosenMotion();
   if (!motion || motion.kind === "pose") return null;
-  return ["extract-pose", state.motion, ...said(state.extract)];
+  return ["extract-pose", state.motion, ...said(state.extract), ...part];
 }
 
-export function correctedWords() {
-  if (!state.corrected) return motionWords();
+export function correctedWords(part = []) {
+  if (!state.corrected) return motionWords(part);
   const options = Object.entries(state.extract).filter(([name]) => ["detector", "person"].includes(name));
-  const found = motionWords();
+  const found = motionWords(part);
   if (!found) return ["correct-pose", state.corrected, state.motion];
-  return options.length === Object.keys(state.extract).length
+  return options.length === Object.keys(state.extract).length && !part.length
     ? ["correct-pose", state.corrected, state.motion, ...said(Object.fromEntries(options))]
     : [...found, "then", "correct-pose", state.corrected];
 }
@@ -58,12 +58,14 @@ export function renderWords(change = {}) {
   const { preset, values } = state.render;
   const about = state.presets?.presets.find((each) => each.name === (change.preset ?? preset));
   const words = ["render", state.picture];
-  const options = { ...values, ...(change.values ?? {}) };
+  const { start, end, every, ...options } = { ...values, ...(change.values ?? {}) };
+  // The part of the footage is said where the footage is.
+  const part = said([start, end, every].filter(Boolean));
   const tail = ["--preset", change.preset ?? preset, ...said(options)];
-  if (about?.words) return [...words, ...tail];
-  const before = correctedWords();
+  if (about?.words) return [...words, ...tail, ...part];
+  const before = correctedWords(part);
   const plain = state.extract && Object.keys(state.extract).every((name) => ["detector", "person"].includes(name));
-  if (state.corrected || (before && !plain)) return [...before, "then", ...words, ...tail];
+  if (state.corrected || (before && !plain)) return [...before, "then", ...words, ...tail, ...(motionWords() ? [] : part)];
   const person = before ? said(state.extract) : [];
-  return [...words, "--motion", state.motion, ...tail, ...person];
+  return [...words, "--motion", state.motion, ...tail, ...person, ...part];
 }

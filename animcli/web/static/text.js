@@ -1,7 +1,6 @@
-// All that the page says itself; help of options comes from the command line.
+// All that the page says itself but the names of its tabs, which index.html has; help of
+// options comes from the command line.
 export const TEXT = {
-  brand: "anim studio",
-  tabs: { bring: "Bring in", motion: "Motion", render: "Render", results: "Results", queue: "Queue" },
   connected: "connected",
   disconnected: "not connected, trying again",
   welcome: {
@@ -41,6 +40,7 @@ export const TEXT = {
     play: "Play", pause: "Pause", previous: "Previous frame", following: "Next frame", loop: "Loop",
     markIn: "Set in", markOut: "Set out", clearMarks: "Whole clip",
     range: (a, b) => `frames ${a} to ${b}`,
+    noIn: "Only footage can be cut at its beginning.",
     show: "Show", body: "Skeleton", hands: "Hands", face: "Face", target: "Fitted to the character",
     frame: (n, of) => `frame ${n} of ${of}`,
     curve: "Confidence over time; shaded where nobody was found. Click to go there.",
@@ -65,7 +65,7 @@ export const TEXT = {
   render: {
     title: "Render",
     none: "Choose a character and a motion under “Bring in” first.",
-    preset: "How", more: (n) => `${n} more, which need weights`,
+    preset: "How", more: (n) => `${n} more, which lack something`,
     usual: "Options",
     all: "All options",
     chosen: "From",
@@ -73,7 +73,8 @@ export const TEXT = {
     preview: "Preview", go: "Render", hold: "Add to the batch file", copy: "Copy as command", copied: "Copied.",
     lacks: (names) => `needs weights: ${names}`,
     pull: (name, size) => `Get ${name}, ${size}`,
-    gpu: "hours without a GPU",
+    packages: (names) => `needs packages: pip install ${names}`,
+    gpu: "hours without a GPU", noGpu: "no GPU here, so it takes hours",
     quick: "seconds to minutes, no GPU",
     weightsHere: "weights are here",
     dice: "Another seed",
@@ -88,7 +89,7 @@ export const TEXT = {
     title: "Results",
     none: "Nothing was rendered here yet.",
     use: "Use these settings", seed: "Again, another seed", remove: "Delete", save: "Download",
-    savings: { mp4: "MP4", webm: "WebM", gif: "GIF", webp: "WebP", png: "PNG pictures (zip)", manifest: "Manifest" },
+    savings: { mp4: "MP4", webm: "WebM", gif: "GIF", webp: "WebP", png: "PNG pictures (zip)", pose: "Motion (.pose)", manifest: "Manifest" },
     sure: (name, size) => `Delete ${name}? Its file goes, and ${size} of the cache. Rendering it again takes as long as the first time.`,
     yes: "Delete it", no: "Keep it",
     compare: "Compare with", nothing: "nothing", motion: "the motion",
@@ -97,6 +98,7 @@ export const TEXT = {
     took: (time) => `made in ${time}`,
     evaluate: "Measure it",
     measured: "Measures",
+    columns: ["Metric", "Value", "Note"], better: { lower: "lower is better", higher: "higher is better" },
     gone: "no longer in the cache",
     settings: "Its settings are chosen again.",
     lacking: (n) => (n === 1 ? "One file that it was made of isn't here; bring it in." : `${n} files that it was made of aren't here; bring them in.`),
@@ -115,6 +117,5 @@ export const TEXT = {
   kinds: { picture: "picture", video: "video", pose: "motion", keypoints: "keypoints", capture: "motion capture", edits: "corrections", manifest: "settings", unknown: "can't be used" },
   codes: { usage: "a mistake in the words", input: "the file", project: "the project", weights: "weights", device: "device or memory", disk: "the disk", output: "the result's place", batch: "some jobs failed", bug: "a bug in anim" },
   offline: "The server doesn't answer. If it was stopped, start `anim studio` again; nothing is lost.",
-  readOnly: "for looking only",
   close: "Close",
 };

@@ -1,0 +1,238 @@
+"""The page at work: parts of footage, people, previews, measures, files to take along."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders.stages import spot_pictures
+from builders.videos import tiny_clip
+from page_tab import FRAMES, PATIENCE_MS, Tab
+from PIL import Image
+from web_server import Served, serving
+
+from animcli.pose import keypoints as s
+from animcli.pose.io_pose import read_pose
+from animcli.video.images import write_picture
+from animcli.video.reader import open_footage
+
+pytestmark = pytest.mark.browser
+
+STRIP = """() => {
+  const image = document.querySelector(".job img.strip");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return [image.naturalWidth, image.naturalHeight,
+    [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]];
+}"""
+"""Width, height and pixels of the preview of a job."""
+
+
+def test_what_is_denoised_is_seen_and_changes_from_step_to_step(
+    tab: Tab, files: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    gate.write_text("1")
+    tab.bring(files / "ref.png", files / "doll.pose")
+    tab.page.click("#tab-render")
+    tab.page.click("summary:has-text('which lack something')")
+    tab.page.check("input[name=preset][value=tiny]")
+    tab.small()
+    tab.choose("render-window", "6")
+    tab.choose("render-steps", "4")
+    tab.page.wait_for_selector("#command:has-text('--window')")
+    tab.page.click("#render")
+    shown = tab.page.wait_for_selector(".job[data-state=running] img.strip")
+    assert shown.get_attribute("alt") == "6 frames of what is being rendered"
+    width, height, pixels = tab.page.evaluate(STRIP)
+    first = np.array(pixels).reshape(height, width, 4)[..., :3]
+    assert (width, height) == (6 * 160, 240)  # six frames of 64x96, side by side
+    assert first.std() > 2  # colours of latents, and no even grey
+    gate.write_text("3")
+    tab.until(
+        "before => document.querySelector('.job img.strip')?.src !== before",
+        shown.get_attribute("src"),
+    )
+    _, _, pixels = tab.page.evaluate(STRIP)
+    assert (
+        np.abs(np.array(pixels).reshape(first.shape[0], -1, 4)[..., :3] - first).max() > 2
+    )
+    gate.unlink()
+    tab.wait_for_job("done")
+
+
+def test_the_marked_part_of_the_footage_is_rendered(
+    tab: Tab, served: Served, files: Path
+) -> None:
+    tab.bring(files / "ref.png", files / "spot.mp4")
+    tab.find()
+    tab.page.fill("#frame", "2")
+    tab.page.click("#mark-in")
+    tab.page.fill("#frame", "5")
+    tab.page.click("#mark-out")
+    assert tab.page.inner_text("#marks") == "frames 2 to 5"
+    tab.small("")
+    assert tab.page.input_value("#render-start") == "0.0625"  # between frames 1 and 2
+    tab.render()
+    assert "--start 0.0625 --end 0.2292" in tab.page.inner_text("#command")
+    (made,) = (served.project / "studio").glob("*.mp4")
+    with open_footage(made) as reader:
+        assert len(list(reader.frames())) == 4
+    # Corrections are made on the whole clip, and the part takes those of its frames.
+    tab.page.click("#tab-motion")
+    tab.page.fill("#frame", "3")
+    tab.page.select_option("#joint", str(s.LEFT_WRIST))
+    tab.page.focus("#over")
+    tab.page.keyboard.press("ArrowUp")
+    tab.page.wait_for_selector("#edit-count:has-text('1 correction')")
+    tab.page.click("#tab-render")
+    tab.page.wait_for_selector("#command:has-text('correct-pose')")
+    words = tab.page.inner_text("#command")
+    assert "extract-pose spot.mp4 --start 0.0625 --end 0.2292 then correct-pose" in words
+    tab.render()
+    (pose,) = (served.project / "studio").glob("*-2.pose")
+    corrected = read_pose(pose)
+    assert (len(corrected), corrected.origin.corrections["edits"]) == (4, 1)
+    assert corrected.scores[1, s.LEFT_WRIST] == 1  # frame 3 of the footage
+
+
+def test_one_of_two_people_is_taken_by_a_click_on_them(
+    tab: Tab, files: Path, tmp_path: Path
+) -> None:
+    pair = list(spot_pictures(FRAMES))
+    tiny_clip(
+        tmp_path / "pair.mp4", FRAMES, width=128, height=96,
+        picture=lambda n, width, height: np.concatenate([pair[n], pair[n][::-1]], axis=1),
+    )  # fmt: skip
+    tab.bring(tmp_path / "pair.mp4")
+    tab.find()
+    tab.page.wait_for_selector("text=2 people were found")
+    taken = tab.page.locator("button.person[aria-pressed=true]").inner_text()
+    other = tab.page.locator("button.person[aria-pressed=false]")
+    number = other.inner_text().split()[1].strip(",")
+    assert taken.split()[1].strip(",") != number
+    other.click()
+    tab.page.wait_for_selector(".job[data-job*=pair] >> nth=1")
+    tab.page.wait_for_selector(
+        f"button.person[aria-pressed=true]:has-text('person {number}')"
+    )
+    assert tab.page.input_value("#extract-pose-person") == number
+    assert read_pose(tab.save("a:has-text('Save as .pose')")).origin.person["track"] == int(
+        number
+    )
+
+
+def test_a_joint_is_found_again_near_where_it_is(tab: Tab, files: Path) -> None:
+    tab.bring(files / "spot.mp4")
+    tab.find()
+    before = read_pose(tab.save("a:has-text('Save as .pose')"))
+    tab.choose("reach", "0")
+    tab.page.fill("#frame", "3")
+    tab.page.select_option("#joint", str(s.LEFT_WRIST))
+    tab.page.focus("#over")
+    for _ in range(2):
+        tab.page.keyboard.press("Shift+ArrowRight")
+    tab.page.wait_for_selector("#edit-count:has-text('1 correction')")
+    tab.page.click("button:has-text('Find again here')")
+    tab.until(
+        """async () => {
+          const { motion } = JSON.parse(sessionStorage["anim-choices"]);
+          const kept = await (await fetch(`/api/edits/${motion}`)).json();
+          return kept.edits[0].x < 60;
+        }"""
+    )
+    tab.page.wait_for_selector("a:has-text('Save the corrections'):visible")
+    made = read_pose(tab.save("a:has-text('Save as .pose')"))
+    away = np.linalg.norm(made.points[3, s.LEFT_WRIST] - before.points[3, s.LEFT_WRIST])
+    assert away < 12  # the detector's ring turns; 20 pixels off is where it was put
+    assert made.origin.corrections["edits"] == 1
+
+
+def test_footage_that_no_browser_plays_is_seen_all_the_same(
+    tab: Tab, tmp_path: Path
+) -> None:
+    tiny_clip(tmp_path / "old.avi", FRAMES, width=64, height=96, codec="mpeg4")
+    tab.bring(tmp_path / "old.avi")
+    tab.page.click("#tab-motion")
+    tab.until("() => document.querySelector('.stage video').readyState >= 2")
+    size = "v => [v.videoWidth, v.videoHeight]"
+    assert tab.page.locator(".stage video").evaluate(size) == [64, 96]
+    assert tab.page.input_value("#frame") == "0"
+    assert tab.page.locator("#frame").get_attribute("max") == str(FRAMES - 1)
+
+
+def test_a_result_is_measured_and_taken_along_in_other_forms(
+    tab: Tab, served: Served, files: Path
+) -> None:
+    tab.bring(files / "ref.png", files / "spot.mp4")
+    tab.small()
+    tab.render()
+    tab.page.click("#evaluate")
+    tab.page.wait_for_selector("#measures:not([hidden]) td.number")
+    names = tab.page.locator("#measures tbody th").all_inner_texts()
+    assert len(names) > 3
+    assert len(set(names)) == len(names)
+    assert read_pose(tab.save("a:has-text('Motion (.pose)')")).size == (64, 96)
+    tab.page.click("button:text-is('GIF')")
+    tab.page.wait_for_selector(".job[data-state=done]:has-text('encode')")
+    (made,) = (served.project / "studio").glob("*.gif")
+    assert getattr(Image.open(made), "n_frames", 1) == 6
+    tab.page.click("button:text-is('PNG pictures (zip)')")
+    tab.until("() => document.querySelectorAll('.job[data-state=done]').length === 4")
+    folder = next(x for x in (served.project / "studio").iterdir() if x.is_dir())
+    tab.page.click("#tab-results")
+    tab.page.click(f".tile .name[title='{folder.name}']")
+    archive = zipfile.ZipFile(tab.save("a:text-is('PNG pictures (zip)')"))
+    assert archive.testzip() is None
+    assert sorted(archive.namelist()) == sorted(x.name for x in folder.iterdir())
+    assert sum(name.endswith(".png") for name in archive.namelist()) == 6
+
+
+def test_what_cant_be_done_here_is_grey_and_says_why(
+    browser: Any, files: Path, tmp_path: Path
+) -> None:
+    empty = {"ANIM_WEIGHTS": str(tmp_path / "weights")}
+    write_picture(tmp_path / "night.png", np.zeros((96, 64, 3), np.uint8))
+    with serving(tmp_path / "project", stand_ins=True, env=empty) as served:
+        tab = Tab(browser, served)
+        tab.bring(tmp_path / "night.png")
+        tab.page.wait_for_selector(".tile .error:has-text('found 0 people')")
+        tab.bring(files / "ref.png", files / "doll.pose")
+        tab.page.click("#tab-render")
+        tab.page.click("summary:has-text('which lack something')")
+        card = tab.page.locator(".preset.lacks:has(input[value=animate-anyone])")
+        assert "needs weights: animate-anyone" in card.inner_text()
+        assert " GB)" in card.inner_text()
+        card.locator("input").check()
+        tab.page.wait_for_selector(".preset.lacks button:has-text('Get animate-anyone')")
+        tab.page.wait_for_selector(".preset:has-text('no GPU here')")
+        tab.page.click("#render")
+        tab.page.wait_for_selector(".job[data-state=failed] .error:has-text('hint:')")
+        said = tab.page.inner_text(".job .error")
+        assert "(exit code 5)" in said
+        tab.page.wait_for_selector(".job .error button:has-text('Get ')")
+        tab.close()
+
+
+def test_the_page_is_painted_before_any_module_or_answer_has_come(
+    browser: Any, served: Served
+) -> None:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    page = context.new_page()
+    held = []
+    for late in ("**/*.js", "**/api/**"):
+        page.route(late, lambda route: held.append(route))
+    page.goto(served.url, wait_until="commit")
+    painted = "() => performance.getEntriesByName('first-contentful-paint').length"
+    while not page.evaluate(painted):
+        page.wait_for_timeout(20)
+    assert page.locator("nav.tabs button:visible").all_inner_texts() == [
+        "Bring in", "Motion", "Render", "Results",
+    ]  # fmt: skip
+    assert len(held) > 10  # all modules are asked for at once
+    for route in held:
+        route.abort()
+    context.close()
