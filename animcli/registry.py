@@ -110,7 +110,7 @@ _WAN_LIBRARIES: Final = (*_NEWEST, "accelerate", "pillow")
 RENDERERS: Final[dict[str, RendererEntry]] = {
     "cutout": RendererEntry(
         "animcli.rendering.cutout:Cutout",
-        2,
+        3,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
     ),
     "tiny": RendererEntry(

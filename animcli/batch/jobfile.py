@@ -24,7 +24,7 @@ else:
 
 _T = TypeVar("_T")
 
-LARGEST: Final = 64 << 20
+_LARGEST: Final = 64 << 20
 """Bytes of a job file: 100,000 rows of 600 characters."""
 MOST_JOBS: Final = 100_000
 SEPARATOR: Final = ":::"
@@ -97,9 +97,9 @@ def read_job_file(path: Path) -> JobFile:
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            raw = file.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            raise ProjectError(f"{path}: larger than {LARGEST} bytes", "cut it in two")
+            raw = file.read(_LARGEST + 1)
+        if len(raw) > _LARGEST:
+            raise ProjectError(f"{path}: larger than {_LARGEST} bytes", "cut it in two")
         return raw.decode("utf-8-sig")
     except OSError as error:
         raise ProjectError(f"{path}: {error.strerror}") from error

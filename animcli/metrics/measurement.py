@@ -162,7 +162,7 @@ def averaged(
         float(together.mean()),
         protocol,
         frames=len(together),
-        per_frame=plain(videos[0][1]) if len(videos) == 1 else (),
+        per_frame=values_or_none(videos[0][1]) if len(videos) == 1 else (),
         per_video=tuple(means) if len(videos) > 1 else (),
         over_videos=float(np.mean([mean for _, mean in means])) if unequal else None,
         notes=notes,
@@ -204,7 +204,7 @@ def over_videos(videos: Sequence[tuple[str, Measurement]]) -> Measurement:
     )
 
 
-def plain(values: Sequence[float]) -> tuple[float | None, ...]:
+def values_or_none(values: Sequence[float]) -> tuple[float | None, ...]:
     """Values with None for NaN, which JSON doesn't have."""
     return tuple(None if np.isnan(value) else float(value) for value in values)
 

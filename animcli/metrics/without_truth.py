@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from animcli.metrics.clips import Clip
 from animcli.metrics.identity import Embed, Points, Template, compare_faces
-from animcli.metrics.measurement import METRICS, Measurement, left_out, plain
+from animcli.metrics.measurement import METRICS, Measurement, left_out, values_or_none
 from animcli.metrics.pixels import Pixels, gradient_energy
 from animcli.metrics.pose_error import Keypoints, PoseComparison, body_mask, compare_poses
 from animcli.metrics.temporal import (
@@ -324,7 +324,7 @@ def _single(
         value,
         f"{key}: {protocol}",
         frames=int((~np.isnan(values)).sum()),
-        per_frame=plain(values.tolist()),
+        per_frame=values_or_none(values.tolist()),
         notes=notes,
     )
 

@@ -25,7 +25,7 @@ BROWSER_TYPES: Final[tuple[tuple[bytes, int, str], ...]] = (
 )
 """(bytes, from where, type) of what a browser may show; all else is for saving only."""
 
-UNKNOWN: Final = "application/octet-stream"
+_UNKNOWN: Final = "application/octet-stream"
 
 
 def open_below(root: Path, parts: Sequence[str]) -> int:
@@ -53,7 +53,7 @@ def kind_of(file: int) -> str:
     for magic, at, kind in BROWSER_TYPES:
         if start[at : at + len(magic)] == magic:
             return kind
-    return UNKNOWN
+    return _UNKNOWN
 
 
 def safe_name(name: str) -> str:
@@ -77,7 +77,7 @@ def send_file(
         os.close(file)
         return Response(status_code=404)
     kind = kind_of(file)
-    shown = "attachment" if save or kind == UNKNOWN else "inline"
+    shown = "attachment" if save or kind == _UNKNOWN else "inline"
     headers = {
         "content-type": kind,
         "accept-ranges": "bytes",

@@ -41,9 +41,6 @@ FIELD = (
     "letterbox",
 )
 
-BEING_REWRITTEN = ("rendering/cutout/",)
-"""Rooms whose names are held to this when they are done."""
-
 SHARED = {
     "app": "Typer apps of the commands",
     "retarget": "the command, and what it does",
@@ -126,8 +123,6 @@ def test_a_docstring_begins_with_a_noun_or_a_verb(module: Path) -> None:
 def test_no_public_name_has_two_meanings() -> None:
     homes: defaultdict[str, list[str]] = defaultdict(list)
     for module in MODULES:
-        if name_of(module).startswith(BEING_REWRITTEN):
-            continue
         for name in sorted(set(defined(module))):
             homes[name].append(name_of(module))
     twice = {name: found for name, found in sorted(homes.items()) if len(found) > 1}

@@ -395,6 +395,7 @@ def test_the_origin_of_each_value_is_told(
         "height = 512": "anim.toml:1",
         "own_size = true": "preset cutout",
         "life = 1.0": "preset cutout",
+        "expression = true": "preset cutout",
         "seed = 7": "ANIM_SEED",
     }
 

@@ -39,7 +39,7 @@ from animcli.pipeline.stage import CheckCancelled
 from animcli.settings import suggest
 
 BATCH_RUNNER: Final = "animcli.cli.batch.job:run_request"
-SHOWN: Final = 50
+_SHOWN: Final = 50
 """Mistakes of a job file that are shown; of the rest only how many."""
 STDIN: Final = "-"
 LOW_MEMORY: Final = ("--cfg-batch", "apart", "--offload")
@@ -376,10 +376,10 @@ def commands(project: Path) -> Mapping[str, JobCommand]:
 
 def tell_problems(problems: Sequence[Problem], file: str, console: Console) -> int:
     """Show all mistakes of a job file; the exit code."""
-    for problem in problems[:SHOWN]:
+    for problem in problems[:_SHOWN]:
         console.failure(ProjectError(problem.told(file), problem.hint))
-    if len(problems) > SHOWN:
-        console.failure(ProjectError(f"{file}: and {len(problems) - SHOWN} more mistakes"))
+    if len(problems) > _SHOWN:
+        console.failure(ProjectError(f"{file}: and {len(problems) - _SHOWN} more mistakes"))
     return ProjectError.exit_code
 
 

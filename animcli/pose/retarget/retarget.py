@@ -53,7 +53,7 @@ def name_bones() -> tuple[str, ...]:
 BONE_OF: Final = name_bones()
 
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
-SHOWN: Final = 6  # frames of the source that the result remembers
+_SHOWN: Final = 6  # frames of the source that the result remembers
 SMALLEST: Final = 50  # percent: smaller, it wouldn't be the character any more
 OUTSIDE_SHARE: Final = 0.05  # of the keypoints may leave the picture before it is told
 
@@ -193,7 +193,7 @@ def is_bust(visible: NDArray[np.bool_]) -> bool:
 
 def spread_frames(frames: int) -> list[int]:
     """Up to six frames, the first and the last among them."""
-    return sorted({round(part * (frames - 1) / (SHOWN - 1)) for part in range(SHOWN)})
+    return sorted({round(part * (frames - 1) / (_SHOWN - 1)) for part in range(_SHOWN)})
 
 
 def snapshots(sequence: PoseSequence, frames: list[int]) -> dict[str, object]:

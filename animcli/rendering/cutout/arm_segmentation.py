@@ -26,34 +26,29 @@ from animcli.rendering.cutout.rig import Bone, RestPose
 _BIN: Final = (40, 6, 6)  # levels of CIE Lab in a bin of the colour histograms: light
 # changes more over a thing than its colour does
 _ALIKE: Final = 1.0  # bins, sigma: what is still the same colour in other light
-_UNKNOWN: Final = 2e-5  # a bin's share of a histogram below which a colour says nothing
+UNKNOWN: Final = 2e-5  # a bin's share of a histogram below which a colour says nothing
 _MOST: Final = 5.0  # odds that a colour alone gives
 _EDGE: Final = 5.0  # levels of difference, sigma, that a walker steps across
 _LEAK: Final = 1e-3  # the chance of a step across any edge
 _CAUGHT: Final = 0.01  # the chance, a step, of being caught: one walks about 10 pixels
 
 
-def colour_odds(
-    colour: NDArray[np.uint8],
-    first: NDArray[np.float64],
-    second: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """`(h, w)`: the odds, as natural logarithm, that a colour is one of `first` and not one
-    of `second`.
+_SIDES: Final = tuple(255 // size + 1 for size in _BIN)
 
-    colour: `(h, w, 3)` CIE Lab. first, second: `(h, w)`, how much each pixel counts as an
-    example.
-    """
+
+def bin_numbers(colour: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """`(n,)`: the bin of the histogram that each of `colour` `(n, 3)`, CIE Lab, is in."""
     bins = (colour // np.array(_BIN, np.uint8)).astype(np.intp)
-    sides = tuple(255 // size + 1 for size in _BIN)
-    number = (bins[..., 0] * sides[1] + bins[..., 1]) * sides[2] + bins[..., 2]
-    share = []
-    for weight in (first, second.astype(np.float64)):
-        many = np.bincount(number.ravel(), weight.ravel(), int(np.prod(sides)))
-        smooth = gaussian_filter(many.reshape(sides), _ALIKE, mode="constant")
-        share.append(smooth.ravel() / max(smooth.sum(), 1e-9) + _UNKNOWN)
-    odds = np.clip(np.log(share[0] / share[1]), -_MOST, _MOST)
-    return np.asarray(odds[number])
+    return np.asarray((bins[:, 0] * _SIDES[1] + bins[:, 1]) * _SIDES[2] + bins[:, 2])
+
+
+def colour_histogram(
+    number: NDArray[np.intp], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Share of each bin, smoothed, among pixels `(n,)` that count as much as `weight`."""
+    many = np.bincount(number, weight, int(np.prod(_SIDES))).astype(np.float64)
+    smooth = gaussian_filter(many.reshape(_SIDES), _ALIKE, mode="constant")
+    return np.asarray(smooth.ravel() / max(smooth.sum(), 1e-9) + UNKNOWN)
 
 
 def random_walker(
@@ -411,15 +406,20 @@ def _colour_odds(
     weight *= inside & (gap < 0.8)
     # a hand lies over what it is on
     weight[region.hand] = (inside & (gap < _PALM))[region.hand]
-    beside = body & (gap < _BESIDE)
-    odds = np.zeros(inside.shape)
-    piece = np.floor(region.along).astype(int)
-    for here in np.unique(piece[inside & (gap < _REACH)]):
-        close = np.abs(region.along - (here + 0.5)) < _CLOSE
-        said = colour_odds(colour, weight * np.where(close, 1.0, _FAR), beside)
-        mine = piece == here
-        odds[mine] = said[mine]
-    return np.asarray(np.where(np.abs(odds) < _DOUBT, 0, odds))
+    beside = colour_histogram(bin_numbers(colour[body & (gap < _BESIDE)]))
+    shown = weight > 0
+    example, count = bin_numbers(colour[shown]), weight[shown]
+    along, asked = region.along[shown], inside & (gap < _REACH)
+    number, piece = bin_numbers(colour[asked]), np.floor(region.along[asked])
+    said = np.zeros(len(number))
+    for here in np.unique(piece):
+        close = np.abs(along - (here + 0.5)) < _CLOSE
+        arm = colour_histogram(example, count * np.where(close, 1.0, _FAR))
+        odds = np.clip(np.log(arm / beside), -_MOST, _MOST)
+        said[piece == here] = odds[number[piece == here]]
+    found = np.zeros(inside.shape)
+    found[asked] = np.where(np.abs(said) < _DOUBT, 0, said)
+    return found
 
 
 def _body_core(shape: tuple[int, ...], rest: RestPose) -> NDArray[np.bool_]:

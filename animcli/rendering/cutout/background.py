@@ -153,7 +153,7 @@ def lit(picture: NDArray[np.uint8], shadow: Shadow) -> NDArray[np.uint8]:
     return np.clip(np.rint(bright), 0, 255).astype(np.uint8)
 
 
-def cast(
+def cast_shadow(
     canvas: NDArray[np.uint8], feet: NDArray[np.float64], air: NDArray[np.float64],
     trunk: float, depth: float,
 ) -> None:  # fmt: skip

@@ -132,7 +132,7 @@ class HeadTurn:
         return np.asarray(self.share * shift)
 
 
-def head_turn(
+def turn_head(
     skinned: SkinnedMesh, transforms: BoneTransforms, visible: NDArray[np.bool_]
 ) -> HeadTurn | None:
     """The head's turn in depth, or None for a face that the picture doesn't show well.

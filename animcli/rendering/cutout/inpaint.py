@@ -43,13 +43,11 @@ def _push_pull(
     known = np.asarray(mass > 0, np.float32)
     coarse = _push_pull((colour * known[..., None]).astype(np.float32), known)
     guess = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    guess = guess.reshape(picture.shape)
-    fixed = weight[..., None] > 0
-    filled = np.where(fixed, picture, guess)
+    fixed = (weight > 0).astype(np.uint8)
+    filled = cv2.copyTo(picture, fixed, guess)
     for _ in range(_SMOOTHING):
-        smooth = cv2.blur(filled, (3, 3)).reshape(picture.shape)
-        filled = np.where(fixed, picture, smooth)
-    return filled.astype(np.float32)
+        filled = cv2.copyTo(picture, fixed, cv2.blur(filled, (3, 3)))
+    return np.asarray(filled.reshape(picture.shape), np.float32)
 
 
 def inpaint_rows(

@@ -97,7 +97,7 @@ def _upright(rest: RestPose, shape: tuple[int, ...]) -> tuple[NDArray[np.float64
     """A map after which the spine stands in a column, and the column."""
     down = rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]
     middle = (rest.start[Bone.PELVIS] + rest.start[Bone.CHEST]) / 2
-    column = shape[1] // 2
+    column = int(np.clip(round(middle[0]), 1, shape[1] - 1))
     degrees = float(np.degrees(np.arctan2(-down[0], down[1])))
     turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), degrees, 1)
     turn[0, 2] += column - middle[0]

@@ -468,7 +468,7 @@ _GROUND_FRAMES: Final = 12  # each way, in which some foot stands on the ground
 
 
 @dataclass(frozen=True, eq=False)
-class Contacts:
+class SoleHeights:
     """Feet, and how far they are off the ground.
 
     soles: `(frames, n, 2)` px, the middle of each foot. air: `(frames, n)` px.
@@ -478,7 +478,7 @@ class Contacts:
     air: NDArray[np.float64]
 
 
-def find_contacts(transforms: BoneTransforms, rest: RestPose) -> Contacts:
+def sole_heights(transforms: BoneTransforms, rest: RestPose) -> SoleHeights:
     """Feet that the picture shows, and their height over the lowest of them around."""
     feet = [foot for foot in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) if rest.present[foot]]
     frames = len(transforms.size)
@@ -487,9 +487,9 @@ def find_contacts(transforms: BoneTransforms, rest: RestPose) -> Contacts:
         end = _carried(rest, transforms.place, transforms.angle, transforms.shape, foot)
         soles[:, index] = (transforms.place[:, foot] + end) / 2
     if not feet:
-        return Contacts(soles, np.zeros((frames, 0)))
+        return SoleHeights(soles, np.zeros((frames, 0)))
     lowest = soles[..., 1].max(axis=1)
     wide = np.pad(lowest, _GROUND_FRAMES, "edge")
     around = np.lib.stride_tricks.sliding_window_view(wide, 2 * _GROUND_FRAMES + 1)
     ground = smoothed(around.max(axis=1), _SIGN_FRAMES)
-    return Contacts(soles, np.maximum(ground[:, None] - soles[..., 1], 0))
+    return SoleHeights(soles, np.maximum(ground[:, None] - soles[..., 1], 0))

@@ -22,6 +22,8 @@ _FINEST: Final = 260  # px of the longer side at which patches are compared
 _COARSEST: Final = 65
 _ROUNDS: Final = (8, 4, 2)  # from coarse to fine; finer levels take the last
 _SHADE: Final = 24.0  # levels by which a patch may be lighter or darker than its place
+_COMPONENTS: Final = 12  # of 72 that a patch has beside its mean
+_LEARNT: Final = 4000  # patches that these are learnt from
 _UPRIGHT: Final = 6.0  # squared levels for each pixel that a patch is moved up or down:
 # what is beside a figure belongs there more than what is above it
 
@@ -46,10 +48,14 @@ def patch_fill(picture: Pixels, hole: NDArray[np.bool_], smooth: Pixels) -> Pixe
             continue
         start = None if offsets is None else _enlarged(offsets, gap.shape)
         nearest = search.first(start)
-        pixels = small if start is None else search.vote(small, small, nearest)
+        pixels, patches = small, _Patches(small)
+        if start is not None:
+            pixels = search.vote(pixels, patches, nearest)
+            patches = _Patches(pixels)
         for _ in range(_ROUNDS[min(level, len(_ROUNDS) - 1)]):
-            nearest = search.improved(pixels, nearest)
-            pixels = search.vote(pixels, small, nearest)
+            nearest = search.improved(patches, nearest)
+            pixels = search.vote(pixels, patches, nearest)
+            patches = _Patches(pixels)
         offsets = search.offsets(nearest)
     if offsets is None:
         return whole
@@ -107,11 +113,10 @@ class _Search:
         wanted[bad] = some
         return wanted
 
-    def improved(self, pixels: Pixels, nearest: Places) -> Places:
-        """Better places for the targets, in `pixels` as they are now."""
-        patches = _patches(pixels)
-        mine = patches[self.targets[:, 0], self.targets[:, 1]]
-        best = self._cost(patches, mine, nearest)
+    def improved(self, patches: "_Patches", nearest: Places) -> Places:
+        """Better places for the targets, by the `patches` as they are now."""
+        mine = patches.at(self.targets)
+        best = self._cost(patches, mine, nearest, self.targets)
         for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
             for step in (4, 1):
                 by = np.array((down * step, right * step))
@@ -131,8 +136,8 @@ class _Search:
         return nearest
 
     def _better(
-        self, patches: Pixels, mine: Pixels, nearest: Places, best: NDArray[np.float32],
-        moved: Places, which: NDArray[np.bool_],
+        self, patches: "_Patches", mine: Pixels, nearest: Places,
+        best: NDArray[np.float32], moved: Places, which: NDArray[np.bool_],
     ) -> tuple[Places, NDArray[np.float32]]:  # fmt: skip
         inside = (moved >= 0).all(axis=1) & (moved < (self.height, self.width)).all(axis=1)
         place = moved.clip(0, (self.height - 1, self.width - 1))
@@ -146,46 +151,45 @@ class _Search:
         return nearest, best
 
     def _cost(
-        self, patches: Pixels, mine: Pixels, place: Places, targets: Places | None = None
+        self, patches: "_Patches", mine: Pixels, place: Places, targets: Places
     ) -> NDArray[np.float32]:
         """Mean squared difference of patches, but for a shade."""
-        theirs = patches[place[:, 0], place[:, 1]]
-        gap = mine - theirs
-        shade = np.clip(gap.mean(axis=1, keepdims=True), -_SHADE, _SHADE)
-        gap = gap - shade
+        gap = mine - patches.at(place)
+        shade = np.clip(gap[:, :3], -_SHADE, _SHADE)
+        gap[:, :3] -= shade
         # a shade is better than another thing, and no shade better still
-        cost = np.einsum("npc,npc->n", gap, gap) / gap.shape[1]
-        cost += 0.3 * (shade**2).sum(axis=(1, 2))
-        rows = (self.targets if targets is None else targets)[:, 0]
-        upright = np.abs(place[:, 0] - rows) * (_UPRIGHT * 64 / self.height)
+        cost = np.einsum("nc,nc->n", gap, gap) + 0.3 * np.einsum("nc,nc->n", shade, shade)
+        upright = np.abs(place[:, 0] - targets[:, 0]) * (_UPRIGHT * 64 / self.height)
         return np.asarray(cost + upright, np.float32)
 
-    def vote(self, pixels: Pixels, smooth: Pixels, nearest: Places) -> Pixels:
+    def vote(self, pixels: Pixels, patches: "_Patches", nearest: Places) -> Pixels:
         """`pixels` with the hole as the patches at `nearest` would have it."""
-        patches = _patches(pixels)
-        mine = patches[self.targets[:, 0], self.targets[:, 1]]
-        theirs = patches[nearest[:, 0], nearest[:, 1]]
-        shade = np.clip((mine - theirs).mean(axis=1, keepdims=True), -_SHADE, _SHADE)
-        gap = mine - theirs - shade
-        cost = np.einsum("npc,npc->n", gap, gap) / gap.shape[1]
+        gap = patches.at(self.targets) - patches.at(nearest)
+        shade = np.clip(gap[:, :3], -_SHADE, _SHADE)
+        gap[:, :3] -= shade
+        cost = np.einsum("nc,nc->n", gap, gap)
         sure = np.exp(-cost / (2 * max(float(np.percentile(cost, 50)), 4.0)))
-        sure = np.maximum(sure, 1e-4).astype(np.float32)
-        total = np.zeros(
-            (self.height + 2 * _RADIUS, self.width + 2 * _RADIUS, 3), np.float32
-        )
-        weight = np.zeros(total.shape[:2], np.float32)
-        rows, columns = self.targets.T
-        side = 2 * _RADIUS + 1
-        for place in range(side * side):
-            down, right = divmod(place, side)
-            # each target is another pixel, so that nothing is added twice
-            total[rows + down, columns + right] += (
-                sure[:, None] * (theirs + shade)[:, place]
-            )
-            weight[rows + down, columns + right] += sure
-        inner = np.s_[_RADIUS : _RADIUS + self.height, _RADIUS : _RADIUS + self.width]
-        mean = total[inner] / np.maximum(weight[inner], 1e-6)[..., None]
-        return np.where(self.gap[..., None], mean, pixels).astype(np.float32)
+        # the last one stands for what has no patch, beyond the border
+        sure = np.append(np.maximum(sure, 1e-4), 0).astype(np.float32)
+        shade = np.concatenate([shade, np.zeros((1, 3), np.float32)])
+        place = np.append(nearest[:, 0] * self.width + nearest[:, 1], 0)
+        number = np.pad(self.number, _RADIUS, constant_values=-1).ravel()
+        rows, columns = np.nonzero(self.gap)
+        wide = self.width + 2 * _RADIUS
+        here = (rows + _RADIUS) * wide + columns + _RADIUS
+        flat = pixels.reshape(-1, 3)
+        total = np.zeros((len(rows), 3), np.float32)
+        weight = np.zeros((len(rows), 1), np.float32)
+        for down in range(-_RADIUS, _RADIUS + 1):
+            for right in range(-_RADIUS, _RADIUS + 1):
+                target = number[here - (down * wide + right)]
+                source = place[target] + np.where(target < 0, 0, down * self.width + right)
+                share = sure[target][:, None]
+                total += share * (flat.take(source, axis=0) + shade.take(target, axis=0))
+                weight += share
+        voted = pixels.copy()
+        voted[rows, columns] = total / np.maximum(weight, 1e-6)
+        return voted
 
     def offsets(self, nearest: Places) -> NDArray[np.float64]:
         """`(h, w, 2)` px: from each pixel to where it is copied from."""
@@ -194,12 +198,35 @@ class _Search:
         return field
 
 
-def _patches(pixels: Pixels) -> Pixels:
-    """`(h, w, n, 3)`: the patch about each pixel; beyond the border, it is repeated."""
+class _Patches:
+    """The patches of `pixels` `(h, w, 3)` as short vectors, compared by distance.
+
+    The mean colour, and what is beside it in the directions in which the picture's patches
+    differ most (principal components): the rest is grain.
+    """
+
+    def __init__(self, pixels: Pixels) -> None:
+        patches = _all_patches(pixels)
+        count = patches.shape[1] // 3
+        means = np.tile(np.eye(3, dtype=np.float32) / count, (count, 1))
+        some = patches[:: max(1, len(patches) // _LEARNT)]
+        some = some - np.tile(some @ means, count)
+        _, axes = np.linalg.eigh(some.T @ some)
+        beside = axes[:, -_COMPONENTS:] / np.float32(np.sqrt(count))
+        self._vectors = patches @ np.concatenate([means, beside], axis=1)
+        self._width = pixels.shape[1]
+
+    def at(self, places: Places) -> Pixels:
+        """`(n, 3 + components)`: the patches about `places` `(n, 2)`, mean colour first."""
+        return self._vectors.take(places[:, 0] * self._width + places[:, 1], axis=0)
+
+
+def _all_patches(pixels: Pixels) -> Pixels:
+    """`(h * w, n * 3)`: the patch about each pixel; beyond the border, it is repeated."""
     side = 2 * _RADIUS + 1
     wide = np.pad(pixels, ((_RADIUS, _RADIUS), (_RADIUS, _RADIUS), (0, 0)), "edge")
     view = np.lib.stride_tricks.sliding_window_view(wide, (side, side), axis=(0, 1))
-    flat = view.transpose(0, 1, 3, 4, 2).reshape(*pixels.shape[:2], side * side, 3)
+    flat = view.transpose(0, 1, 3, 4, 2).reshape(-1, 3 * side * side)
     return np.ascontiguousarray(flat, np.float32)
 
 

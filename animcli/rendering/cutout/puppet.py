@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway
+from animcli.rendering.cutout.face import FaceMotion
 from animcli.rendering.cutout.layers import Layers, split_layers
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.mesh import build_mesh, rasterise
@@ -25,7 +26,8 @@ _BEYOND: Final = 0.12
 
 _CUT_BELOW: Final = 0.15  # trunk lengths along an edge from which on it cuts a body off
 _CUT_BESIDE: Final = 0.8
-_FRAMED: Final = 10  # frames over which a figure goes to where its cut edge stays hidden
+_MARGIN: Final = 0.15  # trunk lengths about the figure that a puppet is made from
+_FRAMED: Final = 4  # frames over which a figure goes to where its cut edge stays hidden
 
 _GROUP_OF: Final = {
     Bone.PELVIS: DrawGroup.TRUNK,
@@ -103,6 +105,7 @@ class Puppet:
         order: Sequence[DrawGroup],
         turn: HeadTurn | None = None,
         swaying: Sway | None = None,
+        face: FaceMotion | None = None,
     ) -> None:
         """Lay the figure as it is in `frame` onto `canvas` `(h, w, 3)`, back to front."""
         size = (canvas.shape[1], canvas.shape[0])
@@ -113,6 +116,9 @@ class Puppet:
         places = self.skinned.bend(transforms, frame, nodes=nodes)
         if swaying is not None:
             places[swaying.nodes] += swaying.offsets[frame]
+        textures = self.textures
+        if face is not None:
+            textures = (face.drawn(textures[0], frame), *textures[1:])
         for group in order:
             if group not in self.groups:
                 continue
@@ -122,7 +128,7 @@ class Puppet:
                 continue
             across, down = patch.source[..., 0], patch.source[..., 1]
             # outside of the texture there is nothing: alpha 0
-            layer = cv2.remap(self.textures[texture], across, down, cv2.INTER_LINEAR)
+            layer = cv2.remap(textures[texture], across, down, cv2.INTER_LINEAR)
             height, width = layer.shape[:2]
             under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
             share = 255 - layer[..., 3:].astype(np.uint16)
@@ -136,7 +142,7 @@ def build_puppet(
 
     shown: the rows and columns that show it; beyond them it goes on as at their edges.
     """
-    rows, columns = shown
+    rows, columns = _around(matte.alpha, shown, round(_MARGIN * rest.trunk))
     picture = picture[rows, columns]
     matte = Matte(matte.alpha[rows, columns], matte.colours[rows, columns])
     rest = _shifted(rest, -columns.start, -rows.start)
@@ -151,6 +157,25 @@ def build_puppet(
     skinned = bind(mesh, rest, [layer.bones for layer in layers.layers], spacing)
     textures = (*(layer.texture for layer in layers.layers), *layers.over)
     return Puppet(skinned, textures, _grouped(skinned, layers), _cuts(skinned, body, inner))
+
+
+def _around(
+    alpha: NDArray[np.float32], shown: tuple[slice, slice], margin: int
+) -> tuple[slice, slice]:
+    """The rows and columns of `shown` that the figure of `alpha` `(h, w)` takes up, and
+    `margin` pixels more.
+    """
+    found = []
+    for axis, part in enumerate(shown):
+        at = np.flatnonzero((alpha[shown] > 0).any(axis=1 - axis))
+        first, last = (at[0], at[-1] + 1) if len(at) else (0, part.stop - part.start)
+        found.append(
+            slice(
+                max(part.start, part.start + int(first) - margin),
+                min(part.stop, part.start + int(last) + margin),
+            )
+        )
+    return found[0], found[1]
 
 
 def _held(inside: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,10 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.errors import InputError
-from animcli.rendering.cutout.background import cast, find_shadow, inpaint_background, lit
-from animcli.rendering.cutout.dynamics import head_turn, sway
+from animcli.rendering.cutout.background import (
+    cast_shadow,
+    find_shadow,
+    inpaint_background,
+    lit,
+)
+from animcli.rendering.cutout.dynamics import sway, turn_head
+from animcli.rendering.cutout.face import face_motion
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
-from animcli.rendering.cutout.motion import bone_transforms, draw_orders, find_contacts
+from animcli.rendering.cutout.motion import bone_transforms, draw_orders, sole_heights
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
 from animcli.rendering.cutout.segmentation import segment
@@ -72,8 +78,11 @@ class Cutout:
         orders = draw_orders(transforms, rest)
         rate = float(request.motion.rate or _USUAL_RATE)
         swaying = sway(puppet.skinned, transforms, rate, request.preset.life)
-        turn = head_turn(puppet.skinned, transforms, request.motion.visible)
-        contacts = find_contacts(transforms, rest)
+        turn = turn_head(puppet.skinned, transforms, request.motion.visible)
+        face = None
+        if request.preset.expression:
+            face = face_motion(puppet.skinned.rest, request.motion, puppet.textures[0])
+        feet = sole_heights(transforms, rest)
         depth = shadow.depth or _SOFT
         progress(doing, 4, _STEPS)
 
@@ -81,8 +90,8 @@ class Cutout:
             for frame in wanted:
                 canvas = background.copy()
                 trunk = rest.trunk * float(transforms.size[frame])
-                cast(canvas, contacts.soles[frame], contacts.air[frame], trunk, depth)
-                puppet.draw(canvas, transforms, frame, orders[frame], turn, swaying)
+                cast_shadow(canvas, feet.soles[frame], feet.air[frame], trunk, depth)
+                puppet.draw(canvas, transforms, frame, orders[frame], turn, swaying, face)
                 yield canvas
 
         return frames

@@ -18,6 +18,11 @@ from animcli.pose import keypoints as keypoint
 from animcli.pose.detectors.blazepose.detector import ROI, whole
 from animcli.pose.detectors.blazepose.selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.tracker import BlazePose
+from animcli.rendering.cutout.arm_segmentation import (
+    UNKNOWN,
+    bin_numbers,
+    colour_histogram,
+)
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,
     LIMBS,
@@ -45,9 +50,12 @@ _CORE: Final = 0.05  # trunk lengths: how wide a limb's bone surely is figure
 _DOUBTED: Final = 0.1  # probability below which a bone may lie behind something else
 _BESIDE: Final = 0.1  # trunk lengths from a body at which the networks are believed
 _GAP: Final = 0.35  # trunk lengths from an arm's bones to the far side of a gap beside it
+_BACK: Final = 0.05  # probability below which a pixel beside the body shows background
+_MORE: Final = 3.0  # times as often that a colour is the figure's
+_LIKELY: Final = 0.6  # what a pixel about the bones has at least, if its colour says so
 _FAR: Final = 0.75  # trunk lengths from a body beyond which hardly anything is of it
 
-Line = tuple[NDArray[np.float64], NDArray[np.float64], float]
+_Line = tuple[NDArray[np.float64], NDArray[np.float64], float]
 """Two ends in px, and the half width about it in trunk lengths."""
 
 
@@ -91,6 +99,9 @@ def segment(picture: NDArray[np.uint8], rest: RestPose, models: Path) -> Segment
     )
     logit = sum(w * e for w, e in zip(_WEIGHTS, evidence, strict=True))
     probability = (0.5 * (1 + np.tanh(0.5 * np.asarray(logit)))).astype(np.float32)
+    back = (probability < _BACK) & (away > _BESIDE)
+    likely = _figure_colours(picture, probability > 0.5, back) & (away < 0)
+    probability = np.where(likely, np.maximum(probability, _LIKELY), probability)
     front = _core(rest, size) & (probability > _DOUBTED)
     far = (away > _FAR) & (probability < 0.9)
     back = far | ((probability < 0.01) & (away > _BESIDE))
@@ -98,13 +109,30 @@ def segment(picture: NDArray[np.uint8], rest: RestPose, models: Path) -> Segment
     return Segmentation(probability, front, back & ~front, beside_arm & ~front)
 
 
-def _lines(rest: RestPose, size: tuple[int, int]) -> list[Line]:
+def _figure_colours(
+    picture: NDArray[np.uint8], figure: NDArray[np.bool_], back: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """`(h, w)`: the pixels with a colour that is more the figure's than the background's,
+    or that the background doesn't have at all.
+
+    Clothes in a shade of the wall's colour are what networks take for wall. figure, back:
+    `(h, w)`, examples of both.
+    """
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
+    number = bin_numbers(colour.reshape(-1, 3)).reshape(back.shape)
+    behind = colour_histogram(number[back])
+    own = (colour_histogram(number[figure]) > _MORE * behind) | (behind < 2 * UNKNOWN)
+    return np.asarray(own[number])
+
+
+def _lines(rest: RestPose, size: tuple[int, int]) -> list[_Line]:
     """The lines that a body lies about, with legs that the picture's edge cuts off."""
     points = rest.keypoints
     neck, hips = rest.start[Bone.CHEST], rest.start[Bone.PELVIS]
     right, left = points[keypoint.RIGHT_SHOULDER], points[keypoint.LEFT_SHOULDER]
     right_hip, left_hip = points[keypoint.RIGHT_HIP], points[keypoint.LEFT_HIP]
-    lines: list[Line] = [
+    lines: list[_Line] = [
         (neck, hips, 0.3),
         (right, left, 0.22),
         (right_hip, left_hip, 0.22),

@@ -4,7 +4,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.rendering.cutout.background import cast, find_shadow, inpaint_background, lit
+from animcli.rendering.cutout.background import (
+    cast_shadow,
+    find_shadow,
+    inpaint_background,
+    lit,
+)
 
 FEET = np.array([[100.0, 205.0]])
 
@@ -80,7 +85,7 @@ def test_a_carpet_of_another_colour_is_no_shadow() -> None:
 def test_a_new_shadow_is_deepest_under_a_foot_on_the_ground() -> None:
     def under(air: float) -> int:
         canvas = np.full((260, 200, 3), 200, np.uint8)
-        cast(canvas, FEET - (0, air), np.array([air]), trunk=60, depth=0.4)
+        cast_shadow(canvas, FEET - (0, air), np.array([air]), trunk=60, depth=0.4)
         assert canvas[:100].min() == 200
         return int(canvas[205, 100, 0])
 
