@@ -1,6 +1,7 @@
 """Render presets: everything that one may choose about a render, checked on the way in."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -31,7 +32,7 @@ WINDOWS_DEVICES: Final = frozenset(
 )
 """Names that Windows keeps for devices, whatever the suffix."""
 
-_CUTOUT: Final = ("cutout",)
+_CUTOUT: Final = renderers_with(Trait.FIGURE)
 _CINEMO: Final = ("cinemo",)
 _OWN: Final = renderers_with(Trait.OWN_NETWORKS)
 _WINDOWED: Final = renderers_with(Trait.WINDOWED)
@@ -370,10 +371,20 @@ def shipped_presets() -> Path:
     return installed if installed.is_dir() else package.parent / "presets"
 
 
+def user_presets() -> Path:
+    """The folder of the user's own presets, for all projects."""
+    from platformdirs import user_config_path
+
+    return user_config_path("animcli", appauthor=False) / "presets"
+
+
 def find_presets(project: Path | None = None) -> dict[str, Path]:
-    """Every preset's file by its name; those in `presets/` of a project go first."""
+    """Every preset's file by its name; those in `presets/` of a project go first, then the
+    user's own.
+    """
     found = {}
-    for folder in (shipped_presets(), project / "presets" if project else None):
+    own = project / "presets" if project else None
+    for folder in (shipped_presets(), user_presets(), own):
         for path in sorted(folder.glob("*.toml")) if folder else ():
             if is_name(path.stem):
                 found[path.stem] = path
@@ -399,7 +410,30 @@ def load_preset(name: str, project: Path | None = None) -> Preset:
         raise PresetError(
             f"no preset '{name}'", suggest(name, found) or "`anim presets list` shows them"
         )
-    return read_preset(found[name])
+    return read_preset(found[name], found)
+
+
+def based_on(path: Path, found: Mapping[str, Path]) -> list[Path]:
+    """The file of a preset, then the one that it extends, and so on.
+
+    Raises PresetError for a preset that there isn't, or that extends itself in the end.
+    """
+    files = [path]
+    while True:
+        table, text = read_toml(files[-1], PresetError)
+        base = table.get("extends")
+        if base is None:
+            return files
+        place = f"{files[-1]}:{line_of(text, 'extends')}"
+        # a preset of the project may extend the one that it stands in front of
+        shipped = shipped_presets() / f"{base}.toml"
+        other = found.get(str(base)) if base != files[-1].stem else shipped
+        if not isinstance(base, str) or other is None or not other.is_file():
+            hint = suggest(str(base), found) or "`anim presets list` shows them"
+            raise PresetError(f"{place}: there is no preset {base!r} to extend", hint)
+        if other in files:
+            raise PresetError(f"{place}: {base} extends this one in turn")
+        files.append(other)
 
 
 def advice(path: Path) -> str:
@@ -408,16 +442,29 @@ def advice(path: Path) -> str:
     return first.removeprefix("#").strip()
 
 
-def read_preset(path: Path) -> Preset:
-    """The preset in a file. Raises PresetError, naming the file, the key and its value."""
+def read_preset(path: Path, found: Mapping[str, Path] | None = None) -> Preset:
+    """The preset in a file, over the one that it `extends`.
+
+    found: presets by name. Raises PresetError, naming the file, the key and its value.
+    """
+    files = based_on(path, found or {})
+    preset = Preset(path.stem)
+    for file in reversed(files):
+        preset = _over(preset, file)
+    return preset
+
+
+def _over(base: Preset, path: Path) -> Preset:
+    """A preset with the keys that a file sets."""
     table, text = read_toml(path, PresetError)
-    about = table.pop("about", "")
+    table.pop("extends", None)
+    about = table.pop("about", base.about)
     if not isinstance(about, str):
         raise PresetError(f"{path}:{line_of(text, 'about')}: about is text, not {about!r}")
     homes = dict.fromkeys(settings_in(Preset), Preset)
     values = check_table(homes, table, path, text, PresetError)
     try:
-        preset = changed(Preset(path.stem, about), values)
+        preset = changed(base, {**values, "about": about})
     except ValueError as error:
         raise PresetError(f"{path}: {error}") from error
     for name in values:

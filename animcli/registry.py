@@ -27,6 +27,7 @@ class Trait(Enum):
     PROMPT = auto()  # hears a prompt
     PUBLISHED = auto()  # Animate Anyone, MagicAnimate, Cinemo: LoRA files, TAESD
     ORIGINAL = auto()  # looks at the reference in its own size, too
+    FIGURE = auto()  # knows what is figure: casts, alpha, other backgrounds
     IP_ADAPTER = auto()
     CONTROLNET = auto()
     MOTION_FROM = auto()  # takes the motion of another clip beside its prompt
@@ -112,6 +113,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         "animcli.rendering.cutout:Cutout",
         3,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
+        traits=frozenset({Trait.FIGURE}),
     ),
     "tiny": RendererEntry(
         "animcli.rendering.animate_anyone:tiny",

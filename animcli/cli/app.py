@@ -14,6 +14,7 @@ from animcli.cli.doctor import doctor
 from animcli.cli.encode import encode
 from animcli.cli.evaluate import evaluate
 from animcli.cli.extract import extract_pose, retarget
+from animcli.cli.grouped_help import GroupedCommand
 from animcli.cli.init import init
 from animcli.cli.inspect import inspect
 from animcli.cli.plan import Command, GlobalOptions
@@ -153,4 +154,5 @@ for command in (
     init, extract_pose, correct_pose, retarget, render, encode, inspect, batch, evaluate,
     train, doctor, demo, studio,
 ):  # fmt: skip
-    app.command()(command)
+    grouped = GroupedCommand if command in (extract_pose, render) else None
+    app.command(cls=grouped)(command)

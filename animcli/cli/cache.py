@@ -1,13 +1,19 @@
 """`anim cache`: what the project remembers."""
 
+import re
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Final
 
 import typer
 
+from animcli.cli.console import one_line
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import StorageError, UsageError
-from animcli.pipeline.cache import Store
+from animcli.pipeline.cache import Listing, Store
+from animcli.pipeline.output import output_records
 
 app = typer.Typer(help="Artifact cache of the project.", rich_markup_mode=None)
 
@@ -38,16 +44,65 @@ def clear(
     return Clear(unfinished, tuple(keys or ()))
 
 
+Size = Annotated[
+    str | None,
+    typer.Option("--max-size", metavar="SIZE", help="Keep at most this, such as 20GB."),
+]
+Age = Annotated[
+    str | None,
+    typer.Option("--older", metavar="AGE", help="Remove what is older, as 30d or 12h."),
+]
+
+
+@app.command()
+def prune(max_size: Size = None, older: Age = None) -> Command:
+    """Remove the oldest, until the rest is young or small enough.
+
+    Results that were delivered stay; what they were made of is made again when wanted.
+    """
+    if max_size is None and older is None:
+        raise UsageError("prune to what?", "--max-size 20GB, --older 30d, or both")
+    return Prune(read_amount(max_size), read_age(older))
+
+
+def listed_line(each: Listing, name: str) -> str:
+    """A line for one entry; name: of the result that it belongs to, if any."""
+    day = datetime.fromtimestamp(each.written).strftime("%Y-%m-%d %H:%M")
+    size = megabytes(each.bytes)
+    head = f"{each.key[:12]}  {day}  {each.stage or '-':<13} {each.state:<10} {size}"
+    return f"{head}  {one_line(name)}".rstrip()
+
+
+def result_names(store: Store) -> dict[str, str]:
+    """Key of an entry -> the result that was made of it, and delivered last."""
+    made: dict[str, tuple[str, Mapping[str, str]]] = {}
+    for each in store.ls():
+        if each.state == "whole" and (found := store.find(each.key)) is not None:
+            made[found.digest] = (each.key, found.record.cache_key.inputs)
+    by_key = dict(made.values())
+    names: dict[str, str] = {}
+    for record in output_records(store.root):
+        waiting = [record.key]
+        while waiting:
+            key = waiting.pop()
+            if names.get(key) == record.name or key not in by_key:
+                continue
+            names[key] = record.name
+            waiting += [
+                made[digest][0] for digest in by_key[key].values() if digest in made
+            ]
+    return names
+
+
 def list_artifacts(context: Context) -> Report:
     """A line for everything in the cache."""
     found = list(context.project.store.ls())
-    lines = [
-        f"{each.key[:12]}  {each.stage or '-':<13} {each.state:<10} {megabytes(each.bytes)}"
-        for each in found
-    ]
+    names = result_names(context.project.store)
+    lines = [listed_line(each, names.get(each.key, "")) for each in found]
     total = sum(each.bytes for each in found)
     lines.append(f"{len(found)} in {context.project.cache}, {megabytes(total).strip()}")
-    return Report(tuple(lines), tuple(asdict(each) for each in found))
+    data = [{**asdict(each), "result": names.get(each.key)} for each in found]
+    return Report(tuple(lines), tuple(data))
 
 
 def verify_artifacts(context: Context) -> Report:
@@ -111,6 +166,71 @@ class Clear:
                 raise UsageError(f"{many} with the key {key}", "anim cache list shows them")
             whole.add(found[0])
         return whole
+
+
+@dataclass(frozen=True)
+class Prune:
+    """`anim cache prune`.
+
+    most: bytes that may stay. oldest: seconds that it may be old.
+    """
+
+    most: int | None
+    oldest: float | None
+
+    def plan(self, context: Context, state: PipelineState) -> Plan:
+        """Removes in its turn."""
+        return Plan((Action(self.prune),), state)
+
+    def chosen(self, found: list[Listing], now: float) -> list[Listing]:
+        """What goes of entries that are told the oldest first."""
+        left = sum(each.bytes for each in found)
+        goes = []
+        for each in found:
+            too_old = self.oldest is not None and now - each.written > self.oldest
+            if too_old or (self.most is not None and left > self.most):
+                goes.append(each)
+                left -= each.bytes
+        return goes
+
+    def prune(self, context: Context) -> Report:
+        """Remove, and name each."""
+        store, looks = context.project.store, context.options.dry_run
+        found = sorted(store.ls(), key=lambda each: each.written)
+        goes, names = self.chosen(found, time.time()), result_names(store)
+        if not looks:
+            store.clear(only={each.key for each in goes})
+        lines = [listed_line(each, names.get(each.key, "")) for each in goes]
+        would, freed = "would be " if looks else "", sum(each.bytes for each in goes)
+        where = context.project.cache
+        lines.append(f"{len(goes)} {would}removed: {megabytes(freed).strip()} in {where}")
+        data = [{**asdict(each), "result": names.get(each.key)} for each in goes]
+        return Report(tuple(lines), tuple(data))
+
+
+UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SPANS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def read_amount(word: str | None) -> int | None:
+    """Bytes from `20GB`. Raises UsageError."""
+    if word is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9}(?:[.]\d{1,3})?)\s*([KMGT]?B?)", word.strip().upper())
+    if found is None:
+        raise UsageError(f"--max-size {word}: it is a number of MB, GB or TB", "20GB")
+    unit = found[2] if found[2] in UNITS else f"{found[2]}B"
+    return int(float(found[1]) * UNITS.get(unit, 1))
+
+
+def read_age(word: str | None) -> float | None:
+    """Seconds from `30d`, `12h` or `2w`. Raises UsageError."""
+    if word is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})\s*([hdw])", word.strip().lower())
+    if found is None:
+        raise UsageError(f"--older {word}: it is a number of hours, days or weeks", "30d")
+    return float(found[1]) * SPANS[found[2]]
 
 
 def megabytes(size: int) -> str:

@@ -206,7 +206,11 @@ def own_size(picture: Path) -> tuple[int, int]:
     """
     from animcli.video.images import picture_size
 
-    sides = picture_size(picture)
+    return fitting_size(picture_size(picture))
+
+
+def fitting_size(sides: tuple[int, int]) -> tuple[int, int]:
+    """The same for a picture with these `sides`, `(width, height)` px."""
     scale = min(1.0, LONGEST_SIDE / max(sides))
     width, height = (max(64, int(side * scale) // 8 * 8) for side in sides)
     return width, height
@@ -225,6 +229,11 @@ def check_sound(video: Path | None) -> None:
     if video is not None and video.exists() and not has_sound(video):
         raise UsageError(f"--audio: {video} has no sound", "leave --audio out")
 
+
+HELD_FRAMES: Final = 48
+HELD: Final = (
+    f"{{}} is a still picture: its pose is held for {HELD_FRAMES} frames, --frames"
+)
 
 FOLLOWED: Final = (
     "{}: looks like a drawn video, and is followed as it is; where it is footage, "

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from animcli.cli.config import Options, flag
+from animcli.cli.following import is_still, part_of, still_motion
 from animcli.cli.options import (
     EachNth,
     End,
@@ -284,14 +285,9 @@ def chosen_motion(
     """
     if said is not None:
         return read_motion(said, options, keep_going, follows=follows, part=part)
-    if part:
-        raise UsageError(
-            f"--{next(iter(part))} is for footage, and the motion was made before",
-            "say it where the pose is found",
-        )
     if state.motion is None:
         raise UsageError("there is no motion", f"say which: {usage}")
-    return state.motion
+    return part_of(state.motion, part)
 
 
 VIDEOS: Final = frozenset(
@@ -352,18 +348,16 @@ def read_motion(
     is_pose = path.suffix.lower() == POSE
     if keep_going and (is_pose or is_keypoints(path) or is_capture(path)):
         raise UsageError(f"--keep-going is for footage, and {path} holds keypoints already")
-    if part and (is_pose or is_keypoints(path) or is_capture(path)):
-        raise UsageError(
-            f"--{next(iter(part))} is for footage, and {path} holds keypoints already"
-        )
     if is_pose:
         video, begins = video_of(path)
-        return Motion(path, name_of(path), video=video, begins=begins)
+        return part_of(Motion(path, name_of(path), video=video, begins=begins), part)
     rate = options.fps or USUAL_RATE
     if is_keypoints(path):
-        return Motion(ReadOpenPose(path, options.fps), name_of(path))
+        return part_of(Motion(ReadOpenPose(path, options.fps), name_of(path)), part)
     if is_capture(path):
-        return Motion(ReadBvh(path), name_of(path))
+        return part_of(Motion(ReadBvh(path), name_of(path)), part)
+    if is_still(path):
+        return still_motion(path, options, part)
     if follows is not None and not part and control_kind(path) == follows:
         return Motion(path, name_of(path), video=path, drawn=follows)
     check_detector(options)
@@ -534,8 +528,9 @@ def check_detector(options: Options) -> None:
 def check_person(overrides: Mapping[str, object], motion: Source, name: str) -> None:
     """Raise UsageError where a person is to be chosen and keypoints are there already."""
     from animcli.stages.extract import ExtractStage
+    from animcli.stages.reference import FindPose
 
-    if "person" in overrides and not isinstance(motion, ExtractStage):
+    if "person" in overrides and not isinstance(motion, ExtractStage | FindPose):
         raise UsageError(
             f"--person is for footage, and {name} holds one person's keypoints",
             "choose where the keypoints are found: anim extract-pose VIDEO --person N",

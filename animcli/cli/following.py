@@ -1,8 +1,8 @@
-"""Options for following a motion: how fast, with which part, and where the figure is."""
+"""Options for following a motion: how fast, which part of it, and where the figure is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from animcli.cli.plan import Motion, name_of
 from animcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from animcli.cli.config import Options
+    from animcli.cli.options import VideoPart
     from animcli.pipeline.stage import Source
 
 
@@ -40,7 +43,8 @@ ReferencePerson = Annotated[
     str | None,
     typer.Option(
         metavar="WHO",
-        help="Of several in the picture: largest, center, or a number from the left.",
+        help="Of several in the picture: largest, center, a number from the left, or a box "
+        "left,top,right,bottom.",
     ),
 ]
 
@@ -87,3 +91,39 @@ class FollowOptions:
 
 
 AS_IT_IS: Final = FollowOptions()
+
+
+def part_of(motion: Motion, part: VideoPart | None) -> Motion:
+    """A part of a motion whose keypoints are known, or all of it."""
+    from animcli.stages.convert import TakePart
+
+    if not part:
+        return motion
+    if motion.drawn is not None:
+        raise UsageError(
+            f"--{next(iter(part))} is for footage and keypoints, and {motion.name} is a "
+            "drawn video"
+        )
+    taken = TakePart(motion.source, **part)  # type: ignore[arg-type]  # fields, by name
+    return replace(motion, source=taken, begins=motion.begins + taken.start)
+
+
+def is_still(path: Path) -> bool:
+    """Tell a picture that doesn't move, whose pose may be held."""
+    from animcli.video.images import IMAGE_SUFFIXES, open_image
+    from animcli.video.limits import Limits
+
+    if path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
+        return False
+    with open_image(path, Limits()) as image:
+        return getattr(image, "n_frames", 1) == 1
+
+
+def still_motion(path: Path, options: Options, part: VideoPart | None) -> Motion:
+    """The pose of somebody in a picture, as a motion of one frame."""
+    from animcli.stages.reference import FindPose
+
+    if part:
+        raise UsageError(f"--{next(iter(part))} is for footage, and {path} is a picture")
+    found = FindPose(path, options.detector, person=options.person or "largest")
+    return Motion(found, name_of(path))

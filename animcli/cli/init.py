@@ -10,7 +10,7 @@ from animcli.cli.config import HOMES
 from animcli.cli.options import metavar
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import OutputError
-from animcli.presets import Preset, find_presets, load_preset
+from animcli.presets import Preset, load_preset, shipped_presets
 from animcli.settings import constraint_of, settings_in, type_of
 
 
@@ -59,7 +59,8 @@ class Init:
 
 def settings_text() -> str:
     """An `anim.toml` that sets nothing and names every key with its default."""
-    presets = [load_preset(name) for name in find_presets()]
+    shipped = (path.stem for path in sorted(shipped_presets().glob("*.toml")))
+    presets = [load_preset(name) for name in shipped]
     blocks = [FILE_HEAD]
     for name, home in HOMES.items():
         each = settings_in(home)[name]

@@ -39,6 +39,25 @@ def read_output(word: str) -> Path:
     return Path(word)
 
 
+def filled_in(out: Path | None, fields: Mapping[str, object]) -> Path | None:
+    """A name of a result with its fields in braces, such as `{reference}`, filled in.
+
+    Raises UsageError for a field that there isn't.
+    """
+    if out is None or "{" not in out.name:
+        return out
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in fields:
+            raise UsageError(
+                f"-o {out}: there is no {{{found[1]}}}",
+                "there are " + ", ".join(f"{{{name}}}" for name in fields),
+            )
+        return str(fields[found[1]])
+
+    return out.with_name(re.sub(r"\{(\w+)\}", value, out.name))
+
+
 Output = Annotated[
     Path | None,
     typer.Option(
@@ -225,14 +244,14 @@ def read_part(start: str | None, end: str | None, every: int | None) -> VideoPar
 
 StartAt = Annotated[
     str | None,
-    typer.Option("--start", metavar="TIME", help="Of the video: from here, as 1:02.5."),
+    typer.Option("--start", metavar="TIME", help="Of the motion: from here, as 1:02.5."),
 ]
 End = Annotated[
-    str | None, typer.Option("--end", metavar="TIME", help="Of the video: up to here.")
+    str | None, typer.Option("--end", metavar="TIME", help="Of the motion: up to here.")
 ]
 EachNth = Annotated[
     int | None,
-    typer.Option("--every", metavar="N", help="Of the video: each Nth frame only."),
+    typer.Option("--every", metavar="N", help="Of the motion: each Nth frame only."),
 ]
 
 

@@ -157,6 +157,7 @@ class FrameSource:
     sound_start: seconds into the sound at which the first frame is shown.
     looped: the motion that starts again where it ends, and its sound with it.
     driving: the video whose motion they follow, where that is known.
+    alpha: the frames have it, and the result is to have it.
     """
 
     frames: Source
@@ -166,6 +167,7 @@ class FrameSource:
     looped: Source | None = None
     speed: Fraction = Fraction(1)
     driving: Path | None = None
+    alpha: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from animcli.cli.init import toml_value
 from animcli.cli.options import complete_preset
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import PresetError
-from animcli.presets import Preset, advice, find_presets, load_preset
-from animcli.settings import line_of, read_toml, settings_in
+from animcli.presets import Preset, advice, based_on, find_presets, load_preset
+from animcli.settings import read_toml, settings_in
 
 app = typer.Typer(
     help="Render presets: their settings, and when to use them.", rich_markup_mode=None
@@ -41,9 +41,14 @@ def all_presets(context: Context) -> Report:
     presets = find_presets(context.project.root)
     widest = max(map(len, presets))
     for name, path in sorted(presets.items()):
-        preset = load_preset(name, context.project.root)
-        lines.append(f"{name:<{widest}}  {preset.about}. {advice(path)}")
-        about = {"about": preset.about, "advice": advice(path), "renderer": preset.renderer}
+        try:
+            preset, first = load_preset(name, context.project.root), advice(path)
+        except (PresetError, UnicodeDecodeError) as error:  # one of them harms no other
+            lines.append(f"{name:<{widest}}  can't be read: {error}")
+            data.append({"name": name, "file": str(path), "error": str(error)})
+            continue
+        lines.append(f"{name:<{widest}}  {preset.about}. {first}")
+        about = {"about": preset.about, "advice": first, "renderer": preset.renderer}
         data.append({"name": name, **about, "file": str(path)})
     return Report(tuple(lines), tuple(data))
 
@@ -62,14 +67,16 @@ class ShowPreset:
     def show(self, context: Context) -> Report:
         """The keys that the preset's renderer listens to."""
         settings = context.config.resolve({"preset": self.name}, self.name)
-        file = find_presets(context.project.root)[self.name]
-        _, text = read_toml(file, PresetError)
+        found = find_presets(context.project.root)
+        files = based_on(found[self.name], found)
         lines: list[str] = []
         data: list[dict[str, object]] = []
         for key in settings_in(Preset):
             if not settings.preset.supports(key):
                 continue
-            in_preset = f"preset {self.name}" if line_of(text, key) else "default"
+            setting = (file for file in files if key in read_toml(file, PresetError)[0])
+            file = next(setting, None)
+            in_preset = f"preset {file.stem}" if file else "default"
             origin = settings.origins.get(key, in_preset)
             value = getattr(settings.preset, key)
             spelled = f"{key} = {toml_value(value)}".rstrip()

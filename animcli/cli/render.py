@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from animcli.cli import following
+from animcli.cli import figures, following
 from animcli.cli.choices import (
     FACELESS,
     FOLLOWED,
+    HELD,
+    HELD_FRAMES,
     NO_PROMPT,
     SILENT,
     USUAL,
@@ -38,6 +40,7 @@ from animcli.cli.extract import (
     chosen_motion,
     detector_note,
 )
+from animcli.cli.figures import ITS_PICTURE, FigureOptions
 from animcli.cli.following import AS_IT_IS, FollowOptions, OnlyPart
 from animcli.cli.options import (
     EachNth,
@@ -46,6 +49,7 @@ from animcli.cli.options import (
     Overrides,
     StartAt,
     VideoPart,
+    filled_in,
     options,
     read_count,
     read_part,
@@ -124,6 +128,9 @@ def render(
     only: following.Only = OnlyPart.ALL,
     reference_pose: following.ReferencePose = None,
     reference_person: following.ReferencePerson = None,
+    cast: figures.Cast = None,
+    background: figures.Background = None,
+    alpha: figures.Alpha = False,
     face_from: Annotated[
         Path | None,
         typer.Option(
@@ -180,6 +187,7 @@ def render(
         ),
         face_from,
         report,
+        FigureOptions(cast, background, alpha),
     )  # fmt: skip
 
 
@@ -220,6 +228,7 @@ class Render:
     follow: FollowOptions = AS_IT_IS
     face_from: Path | None = None
     report: bool = False
+    figures: FigureOptions = ITS_PICTURE
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """The video, and the comparison if that is wanted."""
@@ -233,6 +242,7 @@ class Render:
         settings = context.config.resolve(self.overrides, usual)
         options, conditioning = settings.options, settings.preset.entry.conditioning
         check_face(self.face_from, settings.preset)
+        self.figures.check(settings.preset, self)
         check_split(self.split, settings.preset)
         if conditioning is Conditioning.PROMPT:
             made = self.prompted(settings, state)
@@ -246,14 +256,24 @@ class Render:
         looped = made.stage.motion if self.loop and made.sound else None
         source = FrameSource(
             made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed,
-            made.driving,
+            made.driving, self.figures.alpha,
         )  # fmt: skip
-        out = video_path(source, self.out, options, context.project)
+        followed = self.figures.cast or self.motion or self.motion_from
+        preset = made.stage.preset
+        fields = {
+            "reference": name_of(self.reference),
+            "motion": name_of(followed) if followed else "",
+            "preset": settings.preset.name,
+            "seed": preset.seed,
+            "size": f"{preset.width}x{preset.height}",
+        }
+        wanted = filled_in(self.out, fields)
+        out = video_path(source, wanted, options, context.project)
         made = replace(made, stage=self.previewed(made.stage, out, settings, context))
         source = replace(source, frames=made.stage)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]
         if self.compare:
-            row = replace(source, frames=CompareStage(made.stage))
+            row = replace(source, frames=CompareStage(made.stage), alpha=False)
             beside = out.with_name(f"{out.stem}-compare{out.suffix}")
             steps.append(Step(encode_stage(row, beside, options), beside, manifest=True))
         if self.report:
@@ -267,7 +287,9 @@ class Render:
 
     def driven(self, settings: Settings, state: PipelineState) -> Rendering:
         """The film of a character that follows a motion."""
+        from animcli.stages.convert import USUAL_RATE
         from animcli.stages.fitting import Fit
+        from animcli.stages.reference import FindPose
         from animcli.stages.render import RenderStage
 
         options = settings.options
@@ -279,14 +301,19 @@ class Render:
                 "--preset cinemo",
             )
         follows = settings.preset.entry.drawn
-        motion = chosen_motion(
-            self.motion,
-            state,
-            options,
-            "anim render PICTURE --motion FILE",
-            self.keep_going,
-            None if "detector" in self.overrides else follows,
-            self.part,
+        roles = self.figures.roles(options, self.keep_going)
+        motion = (
+            roles[0].motion
+            if roles
+            else chosen_motion(
+                self.motion,
+                state,
+                options,
+                "anim render PICTURE --motion FILE",
+                self.keep_going,
+                None if "detector" in self.overrides else follows,
+                self.part,
+            )
         )
         if motion.drawn != follows:
             check_keypoints(motion)
@@ -301,13 +328,16 @@ class Render:
             width, height = own_size(self.reference)
             preset = replace(preset, width=width, height=height)
             fit = Fit(options.fit or Fit.CROP)  # a few pixels, for sides that codecs take
+        held = isinstance(motion.source, FindPose)  # a still picture
+        if held and self.frames is None:
+            note = "; ".join(filter(None, (note, HELD.format(motion.name))))
         stage = RenderStage(
             self.reference,
             motion.source if motion.drawn is None else None,
             preset,
-            frames=self.frames,
-            loop=self.loop,
-            rate=options.fps,
+            frames=self.frames or (HELD_FRAMES if held else None),
+            loop=self.loop or held,
+            rate=options.fps or (USUAL_RATE if held else None),
             retarget=retarget and motion.drawn is None,
             fit=fit,
             detector=options.detector,
@@ -324,8 +354,10 @@ class Render:
         )
         if motion.drawn is not None:
             self.follow.check(settings.preset.name, "with a drawn video", motion.source)
+        stage = self.figures.applied(stage, roles, motion, settings)
         stage = replace(stage, start=self.start_of(stage))
-        name = f"{name_of(self.reference)}-{motion.name}"
+        followed = name_of(self.figures.cast) if self.figures.cast else motion.name
+        name = f"{name_of(self.reference)}-{followed}"
         filmed = motion.video or self.face_from
         if filmed is None and motion.drawn is None:
             if self.overrides.get("audio"):

@@ -31,7 +31,8 @@ def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStag
 
     Raises UsageError where suffix, codec and quality don't go together.
     """
-    encoding_for(out, options.fps or Fraction(24), options.codec, options.quality)
+    rate, alpha = options.fps or Fraction(24), source.alpha
+    encoding_for(out, rate, options.codec, options.quality, alpha=alpha)
     return EncodeStage(
         source.frames,
         out.suffix.lower(),
@@ -54,4 +55,7 @@ def video_path(
     pictures = options.codec in (None, Codec.PNG.value)
     if out is not None and pictures and out.is_dir() and is_published(project, out):
         return out
-    return output_path(out, source.name + CODEC_SUFFIXES[options.codec])
+    suffix = CODEC_SUFFIXES[options.codec]
+    if source.alpha and options.codec is None:
+        suffix = CODEC_SUFFIXES[Codec.PRORES4444.value]
+    return output_path(out, source.name + suffix)

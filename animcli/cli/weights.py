@@ -1,14 +1,16 @@
 """`anim weights`: model files, and how to get them."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from animcli.cli.cache import megabytes
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
-from animcli.errors import WeightsError
+from animcli.errors import OutputError, WeightsError
+from animcli.files import disk_errors
 
 app = typer.Typer(
     help="Model files: list, download, import and verify them.",
@@ -92,6 +94,123 @@ def import_(
     return Import(name, tuple(paths), half)
 
 
+@app.command("show")
+def show_weights(name: Name) -> Command:
+    """The files of an entry: sizes, digests, source, licence, and where they lie."""
+    return Entry(name, "show")
+
+
+@app.command("remove")
+def remove_weights(names: Names) -> Command:
+    """Take entries off this disk."""
+    return Entries(tuple(names))
+
+
+@app.command("export")
+def export_weights(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Made if need be.")],
+) -> Command:
+    """Copy an entry into a folder for a machine without a network.
+
+    There, ANIM_WEIGHTS=FOLDER has it found.
+    """
+    return Entry(name, "export", folder)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`anim weights show` and `anim weights export`, of one entry."""
+
+    name: str
+    does: Literal["show", "export"]
+    folder: Path | None = None
+
+    def plan(self, context: Context, state: PipelineState) -> Plan:
+        """Answers in its turn; an unknown name is told now."""
+        context.weights.entry(self.name)
+        return Plan((Action(self.show if self.folder is None else self.export),), state)
+
+    def show(self, context: Context) -> Report:
+        """Say all that is known of it."""
+        store, name = context.weights, self.name
+        entry = store.entry(name)
+        here = store.has(name)
+        digests = store.digests(name) if here else {}
+        about: dict[str, object] = {
+            "name": name,
+            "about": entry.about,
+            "licence": entry.licence,
+            "terms": entry.terms,
+            "source": str(entry.source),
+            "revision": getattr(entry.source, "revision", None),
+            "needed_by": list(entry.needed_by),
+            "goes_with": list(entry.goes_with),
+            "here": here,
+            "path": str(store.path(name)) if here else None,
+            "bytes": store.size(name) if here else entry.bytes,
+        }
+        files = [
+            {
+                "name": file.name,
+                "path": file.path,
+                "bytes": file.bytes,
+                "sha256": digests.get(file.name, file.sha256),
+            }
+            for file in entry.files
+        ]
+        told = {**about, "bytes": megabytes(int(str(about["bytes"]))).strip()}
+        lines = [
+            f"{key.replace('_', ' '):<10} {', '.join(x) if isinstance(x, list) else x}"
+            for key, x in told.items()
+            if x not in (None, [])
+        ]
+        lines += [f"file       {each['name']}  {each['sha256'] or ''}" for each in files]
+        return Report(tuple(lines), ({**about, "files": files},))
+
+    def export(self, context: Context) -> Report:
+        """Copy it."""
+        if self.folder is None:
+            raise ValueError("exported where to?")
+        source, out = context.weights.path(self.name), self.folder / self.name
+        if source != context.weights.root / self.name:
+            raise WeightsError(f"{self.name} lies in {source}", "copy it from there")
+        if out.exists():
+            raise OutputError(f"{out} exists already", "give another folder")
+        if context.options.dry_run:
+            return Report((f"{self.name}: would be copied to {out}",), ())
+        part = out.with_name(f".{self.name}.part")
+        with disk_errors(out):
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(source, part)
+            part.replace(out)
+        return Report((str(out),), ({"name": self.name, "path": str(out)},))
+
+
+@dataclass(frozen=True)
+class Entries:
+    """`anim weights remove`."""
+
+    names: tuple[str, ...]
+
+    def plan(self, context: Context, state: PipelineState) -> Plan:
+        """Removes in its turn; an unknown name is told now."""
+        for name in self.names:
+            context.weights.entry(name)
+        return Plan((Action(self.remove),), state)
+
+    def remove(self, context: Context) -> Report:
+        """Remove those that are here, and say how much room that gave."""
+        lines, data = [], []
+        for name in self.names:
+            looks = context.options.dry_run
+            freed = context.weights.size(name) if looks else context.weights.remove(name)
+            would = "would be " if looks else ""
+            lines.append(f"{name}: {megabytes(freed).strip()} {would}freed")
+            data.append({"name": name, "freed": freed})
+        return Report(tuple(lines), tuple(data))
+
+
 def list_entries(context: Context) -> Report:
     """A line for each entry of the catalog."""
     lines: list[str] = []
@@ -100,10 +219,11 @@ def list_entries(context: Context) -> Report:
     for name, entry in context.weights.catalog.items():
         here = context.weights.has(name)
         state = "here" if here else "-"
-        size = megabytes(entry.bytes)
-        terms = f"{entry.licence} ({entry.terms})"
-        lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {terms}")
-        about = {"here": here, "bytes": entry.bytes, "licence": entry.licence}
+        held = context.weights.size(name) if here else entry.bytes
+        size, terms = megabytes(held), f"{entry.licence} ({entry.terms})"
+        of = f"from {entry.source}, for {', '.join(entry.needed_by) or 'nothing yet'}"
+        lines.append(f"{name:<{widest}}  {state:<4} {size}  {entry.about}; {terms}; {of}")
+        about = {"here": here, "bytes": held, "licence": entry.licence}
         about["terms"] = entry.terms
         more = {"source": str(entry.source), "needed_by": list(entry.needed_by)}
         data.append({"name": name, **about, **more, "about": entry.about})

@@ -57,13 +57,14 @@ class Listing:
 
     stage: name of the stage, empty where no record can be read.
     state: `whole` (as far as the record tells), `unfinished` or `damaged`.
-    bytes: on disk.
+    bytes: on disk. written: seconds since 1970.
     """
 
     key: str
     stage: str
     state: str
     bytes: int
+    written: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -166,11 +167,12 @@ class Store:
         finished, unfinished = self._folders("store"), self._folders("work")
         for entry in sorted(finished, key=_age):
             if entry.name.startswith(CORRUPT):
-                yield Listing(entry.name.rpartition(".")[2], "", "damaged", _size(entry))
+                key = entry.name.rpartition(".")[2]
+                yield Listing(key, "", "damaged", _size(entry), _age(entry) / 1e9)
             elif listed := self._listed(entry):
                 yield listed
         for work in sorted(unfinished, key=_age):
-            yield Listing(work.name, "", "unfinished", _size(work))
+            yield Listing(work.name, "", "unfinished", _size(work), _age(work) / 1e9)
 
     def verify(self, *, look_only: bool = False) -> Iterator[Listing]:
         """Read every artifact; each is `whole` or `damaged`.
@@ -229,13 +231,12 @@ class Store:
             with disk_errors(entry):
                 record = _record_of(entry)
         except ValueError:
-            return Listing(entry.name, "", "damaged", size)
+            return Listing(entry.name, "", "damaged", size, _age(entry) / 1e9)
         if record is None:
             return None
         whole = not read or self.is_whole(self._artifact(record))
-        return Listing(
-            entry.name, record.cache_key.stage, "whole" if whole else "damaged", size
-        )
+        state, written = "whole" if whole else "damaged", _age(entry) / 1e9
+        return Listing(entry.name, record.cache_key.stage, state, size, written)
 
     def _artifact(self, record: Record) -> Artifact:
         name = f"{record.cache_key.stage}{record.suffix}"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -22,9 +23,12 @@ from animcli.pipeline.stage import (
     Stage,
     Warn,
 )
+from animcli.video.limits import check_video
 from animcli.weights.store import WeightsStore
 
 PACKAGE_PREFIX: Final = "animcli."
+LARGE: Final = 1 << 26
+"""Bytes, beyond which a file is looked at before all of it is read."""
 CLEARINGS: Final = 5
 """Times that work is done again because another process cleared what it needs."""
 
@@ -165,7 +169,7 @@ class Executor:
         digests = {}
         for name, source in stage.inputs().items():
             if isinstance(source, Path):
-                digests[name] = self._inputs.digest(source, self.check_cancelled)
+                digests[name] = self._digest(stage, name, source)
             else:
                 made = self._found_or_made(source)
                 digests[name] = made.digest
@@ -193,7 +197,10 @@ class Executor:
         raise self._cleared()
 
     def _made_once(self, stage: Stage) -> Artifact:
-        sources = {name: self._source(source) for name, source in stage.inputs().items()}
+        sources = {
+            name: self._source(stage, name, source)
+            for name, source in stage.inputs().items()
+        }
         digests = {name: digest for name, (_, digest) in sources.items()}
         cache_key = self._cache_key(stage, digests)
         wait = self._while_waiting(stage) if self.wait else None
@@ -275,11 +282,23 @@ class Executor:
             self.warn(f"getting the weights {name}, once")
         return self.weights.ensure(name, self.progress)
 
-    def _source(self, source: Source) -> tuple[Path, str]:
+    def _source(self, stage: Stage, name: str, source: Source) -> tuple[Path, str]:
         if isinstance(source, Path):
-            return source.absolute(), self._inputs.digest(source, self.check_cancelled)
+            return source.absolute(), self._digest(stage, name, source)
         artifact = self.make(source)
         return artifact.path, artifact.digest
+
+    def _digest(self, stage: Stage, name: str, source: Path) -> str:
+        """Digest of a file of the user's.
+
+        A large one that should be a video is looked at first: reading a disk image takes
+        minutes, and that it is none is known from its first bytes. Raises InputError.
+        """
+        if name in stage.videos:
+            with suppress(OSError):
+                if source.is_file() and source.stat().st_size > LARGE:
+                    check_video(source)
+        return self._inputs.digest(source, self.check_cancelled)
 
     def _cache_key(self, stage: Stage, digests: Mapping[str, str]) -> CacheKey:
         weights = {
@@ -322,7 +341,7 @@ class Executor:
         waits = False
         for name, source in stage.inputs().items():
             if isinstance(source, Path):
-                digests[name] = self._inputs.digest(source, self.check_cancelled)
+                digests[name] = self._digest(stage, name, source)
             elif digest := self._dry_run(source, lines):
                 digests[name] = digest
             else:

@@ -87,6 +87,14 @@ def write_output_record(cache: Path, name: str, plan: str, artifact: Artifact) -
     write_file(path, canonical(asdict(record)))
 
 
+def output_records(cache: Path) -> Iterator[OutputRecord]:
+    """All of them that can be read."""
+    for path in sorted((cache / "delivered").glob("*.json")):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            table = json.loads(path.read_bytes())
+            yield OutputRecord(digests=tuple(table.pop("digests")), **table)
+
+
 def _path(cache: Path, name: str) -> Path:
     return cache / "delivered" / f"{hashlib.sha256(os.fsencode(name)).hexdigest()}.json"
 

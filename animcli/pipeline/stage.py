@@ -70,6 +70,8 @@ class Stage(ABC):
     name: ClassVar[str]
     revision: ClassVar[int]
     """Raised whenever the same settings and inputs give other bits than before."""
+    videos: ClassVar[tuple[str, ...]] = ()
+    """Inputs that have to be footage."""
 
     @property
     def suffix(self) -> str:

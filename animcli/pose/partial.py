@@ -1,4 +1,6 @@
-"""Motions of which only a part is followed; the rest stays as in the reference.
+"""Motions of which only a part is followed: of the body, or of the time.
+
+What isn't followed of a body stays as in the reference.
 
 What moves hangs on what doesn't, as it does in a body: an upper body on the hips, a head on
 the neck, arms on the shoulders. So the moving part is shifted, frame by frame, to where the
@@ -7,6 +9,7 @@ reference has the keypoint that it hangs on.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from typing import Final, Literal
 
 import numpy as np
@@ -77,3 +80,90 @@ def _middle(
     """`(frames, 2)` the middle of some keypoints, and `(frames,)` whether all are seen."""
     visible = np.asarray((sequence.scores[:, keypoints] > 0).all(axis=1))
     return sequence.points[:, keypoints].mean(axis=1), visible
+
+
+def in_time(
+    motion: PoseSequence, start: Fraction, end: Fraction | None, step: int
+) -> PoseSequence:
+    """Each `step`-th frame from `start` up to `end`, in seconds from the first.
+
+    It knows how far into its video it begins, and which of its frames begin a shot.
+    """
+    seconds = [int(tick - motion.ticks[0]) * motion.time_base for tick in motion.ticks]
+    inside = [
+        x for x, at in enumerate(seconds) if at >= start and (end is None or at < end)
+    ]
+    frames = inside[::step]
+    source = dict(motion.origin.source)
+    begins = Fraction(str(source.get("start", 0)))
+    source["start"] = str(begins + (seconds[frames[0]] if frames else start))
+    if motion.cuts:
+        shots = np.searchsorted(motion.cuts, frames, side="right")
+        source["cuts"] = (np.flatnonzero(np.diff(shots)) + 1).tolist()
+    return replace(
+        motion,
+        points=motion.points[frames],
+        scores=motion.scores[frames],
+        ticks=motion.ticks[frames],
+        origin=replace(motion.origin, source=source),
+    )
+
+
+HEAD_ALONE: Final = 0.1  # of the frames, in which shoulders may be seen all the same
+FARTHEST: Final = 0.35  # widths of the head, that it leans from its place
+_WIDTHS: Final = ((s.RIGHT_EAR, s.LEFT_EAR), (s.RIGHT_EYE, s.LEFT_EYE))
+
+
+def shows_head_alone(motion: PoseSequence) -> bool:
+    """Tell a motion with a head in most frames and shoulders in hardly any."""
+    shoulders = [s.RIGHT_SHOULDER, s.LEFT_SHOULDER]
+    head = motion.visible[:, list(HEAD_POINTS)].sum(axis=1) >= 3
+    seen = motion.visible[:, shoulders].any(axis=1)
+    return bool(len(motion) and seen.mean() < HEAD_ALONE and head.mean() > 0.5)
+
+
+def follow_head(motion: PoseSequence, reference: PoseSequence) -> PoseSequence:
+    """The reference, whose head and face do what a motion of a head alone does.
+
+    The head has the reference's size, and leans about its place no farther than a neck
+    lets it. Raises InputError where the reference's head isn't seen.
+    """
+    nose = motion.visible[:, s.NOSE]
+    if not reference.visible[0, s.NOSE] or not nose.any():
+        raise InputError(
+            "the motion shows a head alone, and the reference's isn't seen",
+            "give a picture that shows the face, or its keypoints by --reference-pose",
+        )
+    wide, own = _head_width(motion), _head_width(reference)
+    if not wide or not own:
+        raise InputError("the head's width isn't seen: neither both eyes nor both ears")
+    at, every = np.flatnonzero(nose), np.arange(len(motion))
+    places = motion.points[:, s.NOSE].astype(np.float64)
+    path = np.stack([np.interp(every, at, places[at, axis]) for axis in (0, 1)], axis=1)
+    ratio, room = own / wide, FARTHEST * own
+    lean = room * np.tanh(ratio * (path - np.median(path, axis=0)) / room)
+    head = [*HEAD_POINTS, *MOVING_FACE]
+    points = reference.points[:1].repeat(len(motion), axis=0)
+    scores = reference.scores[:1].repeat(len(motion), axis=0)
+    offsets = ratio * (motion.points[:, head] - path[:, None])
+    points[:, head] = reference.points[0, s.NOSE] + lean[:, None] + offsets
+    scores[:, head] = motion.scores[:, head]
+    return replace(
+        motion,
+        points=points,
+        scores=scores,
+        size=reference.size,
+        draw_threshold=min(motion.draw_threshold, reference.draw_threshold),
+    )
+
+
+def _head_width(sequence: PoseSequence) -> float:
+    """Width of a head in px, by its ears or its eyes, turned to the viewer; 0: unseen."""
+    found = []
+    for pair, share in zip(_WIDTHS, (1.0, 2.2), strict=True):  # ears are so much farther
+        both = sequence.visible[:, list(pair)].all(axis=1)
+        if both.any():
+            ends = sequence.points[both][:, list(pair)]
+            across = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+            found.append(share * float(np.percentile(across, 75)))
+    return max(found, default=0.0)

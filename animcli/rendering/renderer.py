@@ -24,8 +24,9 @@ Progress = Callable[[str, int, int], None]
 """(what is being done, how much of it is done, of how much), for the progress line."""
 
 FrameFn = Callable[[range], Iterator[NDArray[np.uint8]]]
-"""Frames of a range, each `(h, w, 3)` uint8 RGB. Any range may be asked for, in any order,
-and a frame is always the same, bit for bit."""
+"""Frames of a range, each `(h, w, 3)` uint8 RGB, or `(h, w, 4)` with alpha where that was
+asked for. Any range may be asked for, in any order, and a frame is always the same, bit for
+bit."""
 
 
 class Checkpoint(Protocol):
@@ -58,6 +59,16 @@ class Preview:
 
 
 @dataclass(frozen=True, eq=False)
+class CastMember:
+    """One of several characters: its keypoints in the reference, one frame, and the motion
+    that it follows, in pixels of the result.
+    """
+
+    pose: PoseSequence
+    motion: PoseSequence
+
+
+@dataclass(frozen=True, eq=False)
 class RenderRequest:
     """One picture, one motion, and how.
 
@@ -87,6 +98,11 @@ class RenderRequest:
     source_motion: the keypoints in the footage, before they were retargeted, in its pixels.
     prompt_embeds: what a text encoder says of the preset's words, `(prompts, tokens,
         width)` float32, for renderers whose text encoder is a stage of its own.
+    cast: further characters of the reference, for renderers that know their figure.
+    background: pictures behind the figures instead of the reference's own, at the size of
+        the result; for the same renderers.
+    alpha: frames have the figures and their shadows alone, `(h, w, 4)` RGBA, not
+        multiplied.
     """
 
     reference: NDArray[np.uint8]
@@ -108,6 +124,9 @@ class RenderRequest:
     footage: FrameFn | None = None
     source_motion: PoseSequence | None = None
     prompt_embeds: NDArray[np.float32] | None = None
+    cast: Sequence[CastMember] = ()
+    background: FrameFn | None = None
+    alpha: bool = False
 
 
 class Renderer(Protocol):

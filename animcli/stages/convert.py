@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from animcli.errors import InputError
 from animcli.files import atomic_path, disk_errors
 from animcli.pipeline.stage import RunContext, Source, Stage, display_name
 
@@ -122,3 +123,36 @@ class ReadBvh(Stage):
             )
         with atomic_path(context.out) as part:
             write_pose(part, motion)
+
+
+@dataclass(frozen=True)
+class TakePart(Stage):
+    """Takes a part of a motion, as `ExtractStage` does of a video.
+
+    start, end: seconds from its first frame; step: each how many-th frame.
+    """
+
+    name: ClassVar[str] = "take-part"
+    revision: ClassVar[int] = 1
+    suffix: ClassVar[str] = ".pose"
+    libraries: ClassVar[tuple[str, ...]] = ("animcli.pose", "numpy")
+
+    motion: Source
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    step: int = 1
+
+    def run(self, context: RunContext) -> None:
+        from animcli.pose.io_pose import read_pose, write_pose
+        from animcli.pose.partial import in_time
+
+        whole = read_pose(context.inputs["motion"])
+        part = in_time(whole, self.start, self.end, self.step)
+        if len(part) == 0:
+            length = float((whole.ticks[-1] - whole.ticks[0]) * whole.time_base)
+            raise InputError(
+                f"{display_name(self.motion)}: has no frames between --start and --end",
+                f"it is {length:.2f} s long",
+            )
+        with atomic_path(context.out) as out:
+            write_pose(out, part)

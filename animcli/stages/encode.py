@@ -44,6 +44,14 @@ class EncodeStage(Stage):
     def suffix(self) -> str:
         return self.container
 
+    @property
+    def has_alpha(self) -> bool:
+        """True if such a file has a place for alpha."""
+        from animcli.video.codecs import CONTAINERS, Codec, has_alpha
+
+        codecs = [Codec(self.codec)] if self.codec else CONTAINERS[self.container][1]
+        return any(has_alpha(self.container, codec) for codec in codecs)
+
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose
         from animcli.stages.fitting import resample
@@ -54,7 +62,10 @@ class EncodeStage(Stage):
 
         frames = open_frames(context.inputs["frames"])
         rate = self.rate or frames.rate
-        encoding = encoding_for(context.out, rate, self.codec, self.quality)
+        alpha = frames.alpha and self.has_alpha
+        encoding = encoding_for(context.out, rate, self.codec, self.quality, alpha=alpha)
+        if frames.alpha and not alpha:
+            context.warn(f"{encoding.codec.value} has no alpha: laid on white")
         segments = []
         for number, source in enumerate(frames.segments):
             kept = find_segment(context.work, f"segment-{number:06d}")

@@ -50,6 +50,7 @@ class ExtractStage(DetectorStage):
     name: ClassVar[str] = "extract-pose"
     revision: ClassVar[int] = 4
     suffix: ClassVar[str] = ".pose"
+    videos: ClassVar[tuple[str, ...]] = ("video",)
 
     video: Source
     detector: str = "blazepose"
@@ -150,6 +151,7 @@ class FindAgain(DetectorStage):
     name: ClassVar[str] = "find-again"
     revision: ClassVar[int] = 1
     suffix: ClassVar[str] = ".pose"
+    videos: ClassVar[tuple[str, ...]] = ("video",)
 
     video: Source
     detector: str = "blazepose"
@@ -192,6 +194,7 @@ class DensePoseStage(Stage):
 
     name: ClassVar[str] = "extract-densepose"
     revision: ClassVar[int] = 1
+    videos: ClassVar[tuple[str, ...]] = ("video",)
     weights: ClassVar[tuple[str, ...]] = ("densepose",)
     libraries: ClassVar[tuple[str, ...]] = (
         "av",

@@ -43,12 +43,14 @@ class FrameFolder:
 
     size: `(width, height)`.
     segments: the file of each segment, in order; all have SEGMENT frames but the last.
+    alpha: the frames have it; whoever reads them here gets them laid on white.
     """
 
     size: tuple[int, int]
     rate: Fraction
     frames: int
     segments: tuple[Path, ...]
+    alpha: bool = False
 
     def read(self, start: int = 0) -> Frames:
         """Frames from `start` on, `(h, w, 3)` uint8 RGB."""
@@ -73,9 +75,8 @@ def open_frames(path: Path) -> FrameFolder:
         table = json.loads((path / INDEX).read_bytes())
         width, height = table["size"]
         segments = tuple(path / name for name in table["segments"])
-        return FrameFolder(
-            (width, height), Fraction(table["rate"]), table["frames"], segments
-        )
+        rate, alpha = Fraction(table["rate"]), bool(table.get("alpha"))
+        return FrameFolder((width, height), rate, table["frames"], segments, alpha)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: isn't a folder of frames that anim made", "give a finished render"
@@ -133,10 +134,12 @@ def make_frames(
     frames: int,
     size: tuple[int, int],
     rate: Fraction,
+    *,
+    alpha: bool = False,
 ) -> None:
     """Make `context.out` of what `source` gives, going on after the segments in it.
 
-    what: is being done, for the progress line.
+    what: is being done, for the progress line. alpha: frames are `(h, w, 4)`.
     """
     make_folder(context.out)
     segments = []
@@ -153,7 +156,8 @@ def make_frames(
         context.progress(what, span.stop, frames)
         context.check_cancelled()
     index = {"size": size, "rate": str(rate), "frames": frames, "segments": segments}
-    write_file(context.out / INDEX, canonical(index))
+    extra = {"alpha": True} if alpha else {}
+    write_file(context.out / INDEX, canonical({**index, **extra}))
 
 
 def _counted(

@@ -185,6 +185,8 @@ class CompareStage(Stage):
             "pose": self.render.reference_pose if self.render.only != "all" else None,
         }
         given = {name: source for name, source in between.items() if source is not None}
+        others = self.render.inputs() if self.render.cast else {}
+        given.update({name: x for name, x in others.items() if name[-1:].isdigit()})
         return {"reference": self.render.picture, **given, "frames": self.render}
 
     def run(self, context: RunContext) -> None:
@@ -198,10 +200,10 @@ class CompareStage(Stage):
         result = open_frames(context.inputs["frames"])
         between = []
         if "motion" in context.inputs:
-            motion = self.render.moves(context)
+            motions = self.render.performed(context)
             densepose = self.render.preset.entry.drawn == "densepose"
             between.append(
-                draw_densepose(motion) if densepose else _drawn(motion, result.size)
+                draw_densepose(motions[0]) if densepose else _drawn(motions, result.size)
             )
         if "control" in context.inputs:
             between.append(looped(open_frames(context.inputs["control"]), result.rate)[0])
@@ -216,15 +218,21 @@ class CompareStage(Stage):
 
 
 def _drawn(
-    motion: "PoseSequence", size: tuple[int, int]
+    motions: "list[PoseSequence]", size: tuple[int, int]
 ) -> "Callable[[range], Iterator[NDArray[np.uint8]]]":
-    """Pictures of the skeleton, of any range of frames."""
+    """Pictures of the skeletons, of any range of frames."""
+    import numpy as np
+
     from animcli.pose.draw import draw_pose
 
-    threshold = motion.draw_threshold
+    def drawn(motion: "PoseSequence", index: int) -> "NDArray[np.uint8]":
+        threshold = motion.draw_threshold
+        return draw_pose(
+            motion.points[index], motion.scores[index], size, threshold=threshold
+        )
+
     return lambda span: (
-        draw_pose(motion.points[index], motion.scores[index], size, threshold=threshold)
-        for index in span
+        np.max([drawn(motion, index) for motion in motions], axis=0) for index in span
     )
 
 

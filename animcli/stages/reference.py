@@ -4,9 +4,10 @@ Keypoints are looked for in the whole picture, however small the figure is in it
 brought to the size of the result together with it.
 """
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 from animcli.errors import InputError, UsageError
 from animcli.files import atomic_path
@@ -15,6 +16,10 @@ from animcli.stages.extract import DetectorStage
 from animcli.stages.fitting import Fit
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from animcli.pose.detectors.registry import DetectedPerson, Detector
     from animcli.pose.sequence import PoseSequence
 
 ALIKE: Final = 1.1
@@ -76,6 +81,7 @@ class FitClip(Stage):
 
     name: ClassVar[str] = "fit-clip"
     revision: ClassVar[int] = 2
+    videos: ClassVar[tuple[str, ...]] = ("video",)
     libraries: ClassVar[tuple[str, ...]] = (
         "av",
         "numpy",
@@ -134,8 +140,9 @@ class FindPose(DetectorStage):
 
     size, fit: of the result, in whose pixels the keypoints are then told; None: in those of
         the picture.
-    person: `largest`, `center`, or a number from 1, counted from the left; None where there
-        is to be one alone.
+    person: `largest`, `center`, a number from 1, counted from the left, or the box
+        `left,top,right,bottom` in pixels of the picture; None where there is to be one
+        alone.
     """
 
     name: ClassVar[str] = "find-pose"
@@ -150,7 +157,6 @@ class FindPose(DetectorStage):
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.registry import (
-            DetectedPerson,
             DetectorOptions,
             draw_threshold,
             find_in_picture,
@@ -167,10 +173,13 @@ class FindPose(DetectorStage):
         pixels = on_white(picture)
         detector = open_for(context, self.detector, DetectorOptions())
         size = (pixels.shape[1], pixels.shape[0])
-        if self.person is not None:
+        found: DetectedPerson | None
+        if (box := box_of(self.person)) is not None:
+            found = _found_in(box, pixels, detector, display_name(self.picture))
+        elif self.person is not None:
             people = [Detection(one.points, one.scores) for one in detector.people(pixels)]
             threshold = draw_threshold(self.detector)
-            found: DetectedPerson | None = None
+            found = None
             if tracks := tracks_of([people], threshold):  # numbered from the left
                 found = choose(tracks, self.person, size, threshold).people[0]
         else:
@@ -211,6 +220,42 @@ class FindPose(DetectorStage):
             context.warn(f"{display_name(self.picture)}: {doubt}")
         with atomic_path(context.out) as part:
             write_pose(part, sequence)
+
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Left, top, right, bottom, px."""
+
+
+def box_of(person: str | None) -> Box | None:
+    """The box that `FindPose.person` says, if it does."""
+    if person is None or not re.fullmatch(r"\d{1,6}(,\d{1,6}){3}", person):
+        return None
+    left, top, right, bottom = map(int, person.split(","))
+    return left, top, right, bottom
+
+
+def _found_in(
+    box: Box, pixels: "NDArray[np.uint8]", detector: "Detector", name: str
+) -> "DetectedPerson | None":
+    """The person inside a box of a picture, in pixels of all of it."""
+    import numpy as np
+
+    from animcli.pose.detectors.registry import find_in_picture
+    from animcli.pose.tracking import Detection
+
+    left, top, right, bottom = box
+    inside = pixels[top:bottom, left:right]
+    if inside.size == 0:
+        height, width, _ = pixels.shape
+        raise InputError(
+            f"{name}: the box {left},{top},{right},{bottom} lies outside of it",
+            f"left,top,right,bottom within {width}x{height}",
+        )
+    found = find_in_picture(detector, inside.copy())
+    if found is None:
+        return None
+    corner = np.array([left, top], np.float32)
+    return Detection(found.points + corner, found.scores)
 
 
 def _cut_off(fitted: "PoseSequence") -> str:

@@ -75,6 +75,12 @@ class RenderStage(Stage):
     only: the part of the body that moves. speed: of the motion; 2 takes half of the time.
     footage: the driving video itself, for renderers that look at its faces, its background,
         or at all of it.
+    cast: further characters of the reference: the same render with another motion, person,
+        speed and part. The shortest motion is the length, or with `loop` the longest.
+    background: what is behind the figures: a picture or a folder of frames that another
+        stage makes, a colour as `#rrggbb`, or `driving`, which is `footage` without its
+        person.
+    alpha: make the figures alone, with alpha.
     preview: a PNG that shows what comes while it denoises, and is gone afterwards.
     taesd: folder of the decoder for it; None shows colours only.
     """
@@ -103,6 +109,9 @@ class RenderStage(Stage):
     only: MovingPart = "all"
     speed: Fraction = Fraction(1)
     footage: Path | None = None
+    cast: tuple[RenderStage, ...] = field(default=(), metadata=NO_SETTING)
+    background: Source | str | None = None
+    alpha: bool = False
     preview: Path | None = field(default=None, metadata=NO_SETTING)
     taesd: Path | None = field(default=None, metadata=NO_SETTING)
 
@@ -173,6 +182,12 @@ class RenderStage(Stage):
             sources["footage"] = self.footage
             if self.motion is not None:
                 sources["source"] = self.motion
+        for number, member in enumerate(self.cast, 2):
+            sources[f"pose{number}"] = member.reference_pose
+            if (follows := member.fitted_motion) is not None:
+                sources[f"motion{number}"] = follows
+        if self.background is not None and not isinstance(self.background, str):
+            sources["background"] = self.background
         if (words := self.words) is not None:
             sources["words"] = words
         for number, (file, _) in enumerate(self.preset.loras):
@@ -213,15 +228,32 @@ class RenderStage(Stage):
             heard.pop("strength", None)
         if "lora" in heard:  # files are inputs
             heard["lora"] = [weight for _, weight in self.preset.loras]
+        cast = [[each.only, str(each.speed), each.retarget] for each in self.cast]
         revision = self.preset.entry.revision
-        return {**super().settings(), "preset": heard, "renderer_revision": revision}
+        changed = {"preset": heard, "cast": cast, "renderer_revision": revision}
+        return {**super().settings(), **changed}
 
-    def moves(self, context: RunContext) -> PoseSequence:
-        """The keypoints of every frame of the result, in its pixels and at its rate."""
+    def performed(self, context: RunContext) -> list[PoseSequence]:
+        """What `moves` gives for each character, all of one length."""
+        if not self.cast:
+            return [self.moves(context)]
+        motions = [replace(self, frames=None).moves(context)]
+        for number, member in enumerate(self.cast, 2):
+            even = replace(member, rate=motions[0].rate, frames=None)
+            motions.append(even.moves(context, str(number)))
+        lengths = [len(each) for each in motions]
+        frames = self.frames or (max(lengths) if self.loop else min(lengths))
+        return [take_frames(each, frames, loop=self.loop) for each in motions]
+
+    def moves(self, context: RunContext, number: str = "") -> PoseSequence:
+        """The keypoints of every frame of the result, in its pixels and at its rate.
+
+        number: of the character among the inputs, from 2 on.
+        """
         from animcli.pose.io_pose import read_pose
         from animcli.pose.partial import only
 
-        motion = read_pose(context.inputs["motion"])
+        motion = read_pose(context.inputs[f"motion{number}"])
         if motion.rate is None:
             context.warn(
                 "the motion is unevenly spaced; it is resampled to "
@@ -238,7 +270,7 @@ class RenderStage(Stage):
         )
         if self.only == "all":
             return motion
-        return only(motion, read_pose(context.inputs["pose"]), self.only)
+        return only(motion, read_pose(context.inputs[f"pose{number}"]), self.only)
 
     def run(self, context: RunContext) -> None:
         with ExitStack() as opened:
@@ -248,10 +280,12 @@ class RenderStage(Stage):
         from animcli.pipeline.checkpoint import FileCheckpoint
         from animcli.pose.io_pose import read_pose
         from animcli.rendering.renderer import (
+            CastMember,
             Preview,
             RenderRequest,
             load_renderer,
         )
+        from animcli.stages.backdrop import placed
         from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.footage import open_driving
@@ -261,6 +295,7 @@ class RenderStage(Stage):
         self.check_conditioning()
         picture = read_picture(context.inputs["reference"])
         motion = pose = control = None
+        cast: list[CastMember] = []
         usual = self.preset.entry.rate
         frames, rate = self.frames or DEFAULT_FRAMES, self.rate or usual
         if self.control is not None:
@@ -270,7 +305,10 @@ class RenderStage(Stage):
             frames = self.frames or there
             check_frames(frames, there, loop=self.loop)
         if self.motion is not None:
-            motion, pose = self.moves(context), read_pose(context.inputs["pose"])
+            motion, *others = self.performed(context)
+            pose = read_pose(context.inputs["pose"])
+            for number, other in enumerate(others, 2):
+                cast.append(CastMember(read_pose(context.inputs[f"pose{number}"]), other))
             frames, rate = len(motion), motion.rate or self.rate or usual
             if self.preset.entry.conditioning is Conditioning.DENSEPOSE:
                 context.warn(DRAWN_DENSEPOSE)
@@ -283,6 +321,9 @@ class RenderStage(Stage):
             frames, rate = driving.frames, at
             if motion is None or self.preset.has(Trait.REPLACES):
                 control = driving.fitted(self.size, self.fit)
+        background = None
+        if self.background is not None:
+            motion, background = placed(self, context, motion, driving, rate)
         start = None
         if self.start is not None:
             start, there = looped(open_frames(context.inputs["start"]), rate)
@@ -309,6 +350,9 @@ class RenderStage(Stage):
             prompt_embeds=read_prompts(context.inputs["words"])
             if "words" in context.inputs
             else None,
+            cast=cast,
+            background=background,
+            alpha=self.alpha,
         )
         if (cost := self.cost(frames, context.weights)) is not None:
             context.warn(cost.summary())
@@ -319,7 +363,7 @@ class RenderStage(Stage):
         )
         renderer = load_renderer(self.preset.renderer)
         source = renderer.prepare(request, checkpoint, context.progress)
-        make_frames(context, "rendering", source, frames, self.size, rate)
+        make_frames(context, "rendering", source, frames, self.size, rate, alpha=self.alpha)
         if self.preview is not None:
             self.preview.unlink(missing_ok=True)
 

@@ -40,12 +40,20 @@ class RetargetStage(Stage):
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.io_pose import read_pose, write_pose
+        from animcli.pose.partial import follow_head, shows_head_alone
         from animcli.pose.retarget.camera import Camera
         from animcli.pose.retarget.retarget import retarget
 
+        motion = read_pose(context.inputs["motion"])
+        reference = read_pose(context.inputs["reference"])
+        if shows_head_alone(motion):
+            context.warn("the motion shows a head alone: the body stays as it is")
+            with atomic_path(context.out) as part:
+                write_pose(part, follow_head(motion, reference))
+            return
         fitted = retarget(
-            read_pose(context.inputs["motion"]),
-            read_pose(context.inputs["reference"]),
+            motion,
+            reference,
             camera=Camera(self.camera),
             keep_in_frame=self.keep_in_frame,
         )

@@ -36,6 +36,8 @@ class CodecEncoder:
     quality: the default; best and worst bound what may be asked for. None: no choice.
     quality_option: FFmpeg's name for it.
     segment: the container of a segment. tag: what players want the codec to be called.
+    alpha_format: what it is fed where frames have alpha; None where it can't carry any.
+    alpha_segment: the container of such a segment.
     """
 
     name: str | None
@@ -48,6 +50,8 @@ class CodecEncoder:
     options: Mapping[str, str] = field(default_factory=dict)
     segment: str = "mp4"
     tag: str | None = None
+    alpha_format: str | None = None
+    alpha_segment: str | None = None
 
 
 ENCODERS: Final = {
@@ -69,6 +73,8 @@ ENCODERS: Final = {
         quality=24,
         worst=63,
         options={"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
+        alpha_format="yuva420p",
+        alpha_segment="webm",  # MP4 has no place for the second picture that alpha is
     ),
     Codec.PRORES4444: CodecEncoder(
         "prores_ks",
@@ -77,6 +83,7 @@ ENCODERS: Final = {
         options={"profile": "4444", "vendor": "apl0"},
         segment="mov",
         tag="ap4h",
+        alpha_format="yuva444p10le",
     ),
     # A palette of its own in each picture, so that segments can be joined. Whole pictures,
     # since what FFmpeg left out as unchanged showed up as specks in 1 pixel of 100.
@@ -86,12 +93,23 @@ ENCODERS: Final = {
         even=False,
         options={"global_palette": "0", "gifflags": "0"},
         segment="gif",
+        alpha_format="pal8",
     ),
     Codec.WEBP: CodecEncoder(
-        None, "rgb24", even=False, quality=85, best=100, worst=0, segment=""
+        None,
+        "rgb24",
+        even=False,
+        quality=85,
+        best=100,
+        worst=0,
+        segment="",
+        alpha_format="rgba",
     ),
-    Codec.PNG: CodecEncoder(None, "rgb24", even=False, segment=""),
+    Codec.PNG: CodecEncoder(None, "rgb24", even=False, segment="", alpha_format="rgba"),
 }
+
+NO_ALPHA: Final = frozenset({".mp4"})
+"""Containers in which no codec has a place for alpha."""
 
 PICTURE_FOLDER: Final = (
     "pictures"  # what stands for a container where the result is a folder
@@ -122,17 +140,29 @@ class Encoding:
     container: FFmpeg's muxer, `webp`, or `pictures` for a folder of PNG files.
     rate: frames per second, exact.
     quality: as the codec counts it; None where there is nothing to choose.
+    alpha: frames have it, and so does the file.
     """
 
     codec: Codec
     container: str
     rate: Fraction
     quality: int | None
+    alpha: bool = False
 
     @property
     def encoder(self) -> CodecEncoder:
         """Encoder of the codec."""
         return ENCODERS[self.codec]
+
+    @property
+    def pixel_format(self) -> str:
+        """Format of the pictures that the encoder is fed."""
+        return (self.alpha and self.encoder.alpha_format) or self.encoder.pixel_format
+
+    @property
+    def segment(self) -> str:
+        """Container of a segment."""
+        return (self.alpha and self.encoder.alpha_segment) or self.encoder.segment
 
     @property
     def carries_sound(self) -> bool:
@@ -151,11 +181,16 @@ class Encoding:
 
 
 def encoding_for(
-    path: Path, rate: Fraction, codec: str | None, quality: int | None
+    path: Path,
+    rate: Fraction,
+    codec: str | None,
+    quality: int | None,
+    *,
+    alpha: bool = False,
 ) -> Encoding:
     """The encoding that a path and the user's wishes mean.
 
-    A path without a suffix means a folder of PNG pictures.
+    A path without a suffix means a folder of PNG pictures. alpha: the frames have it.
 
     Raises UsageError for what doesn't go together, DeviceError for an encoder that this
     build of FFmpeg doesn't have.
@@ -167,7 +202,8 @@ def encoding_for(
             hint = "for a folder of PNG pictures give a name without a suffix"
         raise UsageError(f"{path}: don't know how to write {suffix} files", hint)
     container, fitting = CONTAINERS[suffix]
-    chosen = fitting[0] if codec is None else _codec(codec)
+    usual = next((each for each in fitting if not alpha or has_alpha(suffix, each)), None)
+    chosen = (usual or fitting[0]) if codec is None else _codec(codec)
     if chosen not in fitting:
         homes = [
             name or "a folder" for name, (_, fits) in CONTAINERS.items() if chosen in fits
@@ -176,6 +212,11 @@ def encoding_for(
         raise UsageError(
             f"{path}: {chosen.value} doesn't go into {what}",
             f"use {' or '.join(homes)}, or --codec {fitting[0].value}",
+        )
+    if alpha and not has_alpha(suffix, chosen):
+        raise UsageError(
+            f"{path}: {chosen.value} in {suffix or 'a folder'} has no place for alpha",
+            "NAME.mov (ProRes 4444), NAME.webm (VP9), NAME.webp, NAME.gif, or a folder",
         )
     if not 0 < rate <= FASTEST:
         raise UsageError(f"{rate} frames per second can't be", f"give 1 to {FASTEST}")
@@ -189,9 +230,13 @@ def encoding_for(
             f"{encoder.best} is best, {encoder.worst} worst, {encoder.quality} the default",
         )
     check_encoder(chosen)
-    return Encoding(
-        chosen, container, rate, encoder.quality if quality is None else quality
-    )
+    used = encoder.quality if quality is None else quality
+    return Encoding(chosen, container, rate, used, alpha)
+
+
+def has_alpha(suffix: str, codec: Codec) -> bool:
+    """Tell if a file of this suffix and codec has a place for alpha."""
+    return suffix not in NO_ALPHA and ENCODERS[codec].alpha_format is not None
 
 
 def check_encoder(codec: Codec) -> None:

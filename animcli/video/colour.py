@@ -34,6 +34,7 @@ from animcli.errors import InputError
 SDR_GAMMA: Final = 2.4  # ITU-R BT.1886, the display that SDR video is graded on
 WHITE_NITS: Final = 203.0
 HLG_PEAK_NITS: Final = 1000.0
+DIM: Final = 36  # times less light than the brightest channel of a pixel
 KNEE: Final = 0.6  # of reference white, linear light; below it nothing changes
 
 
@@ -79,6 +80,10 @@ def to_sdr(
         brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
         light = light * (_shoulder(brightest) / brightest)
     coded = np.minimum(light, 1) ** np.float32(1 / SDR_GAMMA)
+    # So far below the brightest channel, a channel is the rounding of its code, half a
+    # step of which this steep curve would make 25 levels of.
+    floor = np.maximum(light.max(axis=-1, keepdims=True) / DIM, 1e-6)
+    coded = np.where(light < floor, light * floor ** (1 / SDR_GAMMA - 1), coded)
     return np.rint(coded * 255).astype(np.uint8)
 
 
@@ -285,8 +290,11 @@ def _expanded(grey: NDArray[np.integer]) -> NDArray[np.integer]:
 def to_video(
     pixels: NDArray[np.uint8], pixel_format: str, *, full_range: bool = False
 ) -> av.VideoFrame:
-    """`(h, w, 3)` uint8 RGB as a frame of BT.709, of `pixel_format`, tagged as such."""
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    """`(h, w, 3)` uint8 RGB, or `(h, w, 4)` RGBA, as a frame of BT.709, of `pixel_format`,
+    tagged as such.
+    """
+    kind = "rgb24" if pixels.shape[2] == 3 else "rgba"
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=kind)
     video = frame.reformat(
         format=pixel_format,
         src_colorspace=Colorspace.ITU709,

@@ -107,7 +107,7 @@ def join_segments(
             write_pictures(out, chain.from_iterable(map(read_packed, segments)))
         elif encoding.container == "webp":
             pictures = chain.from_iterable(map(read_packed, segments))
-            write_webp(out, pictures, encoding.rate)
+            write_webp(out, pictures, encoding.rate, alpha=encoding.alpha)
         else:
             _join_streams(segments, encoding, out, sound)
     except (av.error.FFmpegError, OSError) as error:
@@ -135,6 +135,8 @@ def _picture_track(
         # Opaque, since AV1's decoder has another name than any encoder.
         stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
     stream.time_base = 1 / encoding.rate
+    if encoding.alpha and encoding.codec is Codec.VP9:
+        stream.metadata["alpha_mode"] = "1"
     if encoding.encoder.tag is not None and encoding.container in ("mp4", "mov"):
         stream.codec_context.codec_tag = encoding.encoder.tag
     return stream
@@ -143,7 +145,7 @@ def _picture_track(
 @contextmanager
 def _opened_segment(segment: Path, encoding: Encoding) -> Iterator[InputContainer]:
     try:
-        with av.open(os.fspath(segment), "r", format=encoding.encoder.segment) as source:
+        with av.open(os.fspath(segment), "r", format=encoding.segment) as source:
             yield source
     except av.error.FFmpegError as error:
         raise StorageError(

@@ -7,12 +7,13 @@ neighbours. Animations are GIF, WebP and PNG.
 
 import io
 import math
+import os
 import re
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -27,10 +28,13 @@ from animcli.errors import InputError, StorageError
 from animcli.video.footage import DamagedFrame, Frame, VideoInfo
 from animcli.video.limits import TOO_LARGE, Limits, local_path, looks_like, regular_file
 
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF")
+FORMATS: Final = (
+    *("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "AVIF"),
+    "HEIF",  # with the extra heif
+)
 IMAGE_SUFFIXES: Final = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".ppm", ".pgm", ".tga", ".avif"}
+    | {".ppm", ".pgm", ".tga", ".avif", ".heic", ".heif"}
 )
 PILLOW_ERRORS: Final = (
     UnidentifiedImageError,
@@ -45,6 +49,7 @@ PILLOW_ERRORS: Final = (
     TypeError,
     OverflowError,
     MemoryError,
+    RuntimeError,  # of pillow-heif
     struct.error,
     zlib.error,
 )
@@ -98,6 +103,11 @@ def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
                 limits.check_picture(path, *image.size)
                 yield image
     except UnidentifiedImageError as error:
+        if is_heic(real):
+            raise InputError(
+                f"{path}: is a HEIC picture, and the package that reads them isn't here",
+                "pip install 'animcli[heif]', or export it as JPEG",
+            ) from error
         raise InputError(f"{path}: is not a picture ({looks_like(real)})") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         # Pillow gives the number of pixels in its message only
@@ -124,7 +134,21 @@ def _raise_pillow_limit(pixels: int) -> None:
 def _formats() -> list[str]:
     """Those of `FORMATS` that this build of Pillow reads."""
     Image.init()
+    with suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1"})
+
+
+def is_heic(path: Path) -> bool:
+    """Tell a HEIC picture by the brand in its first bytes; `mif1` may be AVIF as well."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS
 
 
 def decode_image(image: Image.Image) -> Picture:
@@ -261,8 +285,11 @@ class AnimatedImage:
         """Seconds that each frame is shown, and whether the first is transparent."""
         lengths: list[Fraction] = []
         with open_image(self._source, self._limits) as image:
+            limits, size = self._limits, image.size
+            if image.format == "GIF":  # counted before Pillow goes through it
+                limits.check_animation(self._source, gif_frames(self._source, limits), size)
             frames = getattr(image, "n_frames", 1)
-            self._limits.check_length(self._source, frames, None)
+            limits.check_animation(self._source, frames, size)
             image.load()
             transparent = image.has_transparency_data and (
                 image.convert("RGBA").getchannel("A").getextrema() != (255, 255)
@@ -276,6 +303,32 @@ class AnimatedImage:
                 shown = Fraction(max(milliseconds, 1) / 1000).limit_denominator(1001)
                 lengths.append(shown)
         return lengths, bool(transparent)
+
+
+def gif_frames(path: Path, limits: Limits) -> int:
+    """Number of pictures in a GIF, or one more than `limits` allow; decodes nothing.
+
+    What is cut off or damaged ends the count. Source: GIF89a, sections 18 to 26.
+    """
+    with path.open("rb") as file:
+        packed = file.read(13)[10:11]
+        if packed and packed[0] & 0x80:
+            file.seek(3 << ((packed[0] & 7) + 1), os.SEEK_CUR)  # the palette
+        frames = 0
+        while (kind := file.read(1)) in (b"!", b",") and frames <= limits.frames:
+            if kind == b"!":
+                file.seek(1, os.SEEK_CUR)
+            else:
+                frames += 1
+                place = file.read(9)
+                if len(place) == 9 and place[8] & 0x80:
+                    file.seek(3 << ((place[8] & 7) + 1), os.SEEK_CUR)
+                file.seek(1, os.SEEK_CUR)
+            while length := file.read(1):
+                if length == b"\0":
+                    break
+                file.seek(length[0], os.SEEK_CUR)
+    return max(frames, 1)
 
 
 def is_animation(path: Path) -> bool:

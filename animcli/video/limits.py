@@ -61,6 +61,16 @@ class Limits:
                 TOO_LARGE,
             )
 
+    def check_animation(self, source: Path, frames: int, size: tuple[int, int]) -> None:
+        """Raise InputError where an animated picture has too many frames, or pixels."""
+        self.check_length(source, frames, None)
+        if frames * size[0] * size[1] > MOST_ANIMATED:
+            raise InputError(
+                f"{source}: {frames} frames of {size[0]}x{size[1]} are more than an "
+                "animated picture may hold",
+                "make a video of it, or cut it into shorter ones",
+            )
+
     def check_length(self, source: Path, frames: int, duration: Fraction | None) -> None:
         """Raise InputError if a clip of this length is too long, or too short."""
         if frames > self.frames:
@@ -80,6 +90,10 @@ class Limits:
                 "give a video, an animated picture or a folder of pictures",
             )
 
+
+MOST_ANIMATED: Final = 20_000_000_000
+"""Pixels of all frames of an animated picture: 2,400 frames of 4K. All must be decoded to
+learn how long each is shown, and a file of a megabyte can ask for a day of that."""
 
 MAGICS: Final = {
     b"\x89PNG": "a PNG picture",
@@ -136,6 +150,19 @@ def regular_file(source: Path, kind: str) -> Path:
     if empty:
         raise InputError(f"{source}: is empty (0 bytes)")
     return path
+
+
+def check_video(source: Path) -> None:
+    """Raise InputError for what can't be a video by its first megabyte; none is decoded."""
+    from animcli.video.container import open_container  # av, which takes a moment
+
+    path = regular_file(source, "a video")
+    with path.open("rb") as file:
+        start = file.read(12)
+    if start.startswith((b"GIF8", b"\x89PNG", b"RIFF")):
+        return  # animated pictures, and AVI, whose reader tells more
+    with open_container(source, path):
+        pass
 
 
 def looks_like(path: Path) -> str:

@@ -27,24 +27,29 @@ from numpy.typing import NDArray
 from animcli.errors import StorageError
 
 MAGIC: Final = b"animrgb1"
+MAGIC_ALPHA: Final = b"animrga1"  # with alpha, not multiplied
 HEADER: Final = struct.Struct("<8sIIQQI")  # magic, width, height, rate, bytes of extradata
 CHECKSUM: Final = struct.Struct("<I")  # CRC-32 of all of the header
 FRAME: Final = struct.Struct("<II")  # bytes, CRC-32
 END: Final = struct.Struct("<IIQ")  # 0, CRC-32 of the count, how many frames
 MOST_EXTRADATA: Final = 65536
+BGRA: Final = (2, 1, 0, 3)  # channels of RGBA in the order that HuffYUV knows, and back
 
 
 @dataclass(frozen=True)
 class LosslessInfo:
-    """width, height in pixels; rate in frames per second."""
+    """width, height in pixels; rate in frames per second; alpha: it has that channel."""
 
     width: int
     height: int
     rate: Fraction
+    alpha: bool = False
 
 
 def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], rate: Fraction) -> int:
-    """Write frames `(h, w, 3)` uint8 RGB, all of one size, and return how many.
+    """Write frames `(h, w, 3)` uint8 RGB, or `(h, w, 4)` with alpha, and return how many.
+
+    All are of one size.
 
     Raises ValueError for no frames at all, and StorageError if `path` can't be written.
     """
@@ -52,8 +57,9 @@ def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], rate: Fracti
     first = next(pending, None)
     if first is None:
         raise ValueError("no frames to write")
-    height, width, _ = first.shape
-    encoder = _codec("w", width, height)
+    height, width, channels = first.shape
+    magic = MAGIC_ALPHA if channels == 4 else MAGIC
+    encoder = _codec("w", LosslessInfo(width, height, rate, channels == 4))
     count = 0
     try:
         with path.open("wb") as file:
@@ -67,7 +73,7 @@ def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], rate: Fracti
                 if count == 0:
                     extradata = encoder.extradata or b""
                     numbers = rate.numerator, rate.denominator, len(extradata)
-                    head = HEADER.pack(MAGIC, width, height, *numbers) + extradata
+                    head = HEADER.pack(magic, width, height, *numbers) + extradata
                     file.write(head + CHECKSUM.pack(zlib.crc32(head)))
                 file.write(FRAME.pack(len(packet), zlib.crc32(packet)) + packet)
                 count += 1
@@ -77,25 +83,29 @@ def write_lossless(path: Path, frames: Iterable[NDArray[np.uint8]], rate: Fracti
     return count
 
 
-def read_lossless(path: Path) -> Iterator[NDArray[np.uint8]]:
+def read_lossless(path: Path, *, alpha: bool = False) -> Iterator[NDArray[np.uint8]]:
     """The frames of a file of `write_lossless`, each `(h, w, 3)` uint8 RGB.
+
+    alpha: give those that have it as they are, `(h, w, 4)`; otherwise they are laid on
+    white, as videos are.
 
     Raises StorageError for a file that is damaged, cut short or of another kind.
     """
     try:
         with path.open("rb") as file:
             info, extradata = _header(file, path)
-            decoder = _codec("r", info.width, info.height, extradata)
+            decoder = _codec("r", info, extradata)
             count = 0
             while packet := _packet(file, path, count):
-                yield _decoded(decoder, packet, path, info)
+                frame = _decoded(decoder, packet, path, info)
+                yield frame if alpha or not info.alpha else lay_on_white(frame)
                 count += 1
     except OSError as error:
         raise StorageError(f"{path}: can't be read ({error.strerror})") from error
 
 
 def lossless_info(path: Path) -> LosslessInfo:
-    """The size and rate that a file of `write_lossless` names."""
+    """Size, rate and kind of frames that a file of `write_lossless` names."""
     try:
         with path.open("rb") as file:
             return _header(file, path)[0]
@@ -103,9 +113,16 @@ def lossless_info(path: Path) -> LosslessInfo:
         raise StorageError(f"{path}: can't be read ({error.strerror})") from error
 
 
+def lay_on_white(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`(h, w, 3)` of a frame `(h, w, 4)` as it looks on white paper."""
+    share = frame[..., 3:].astype(np.uint16)
+    mixed = frame[..., :3] * share + 255 * (255 - share)
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
 def _header(file: BinaryIO, path: Path) -> tuple[LosslessInfo, bytes]:
     start = file.read(HEADER.size)
-    if len(start) < HEADER.size or not start.startswith(MAGIC):
+    if len(start) < HEADER.size or not start.startswith((MAGIC, MAGIC_ALPHA)):
         raise StorageError(f"{path}: is not a file of frames", "anim cache verify")
     _, width, height, numerator, denominator, length = HEADER.unpack(start)
     if 0 in (width, height, numerator, denominator) or length > MOST_EXTRADATA:
@@ -113,7 +130,8 @@ def _header(file: BinaryIO, path: Path) -> tuple[LosslessInfo, bytes]:
     extradata = file.read(length)
     if file.read(CHECKSUM.size) != CHECKSUM.pack(zlib.crc32(start + extradata)):
         raise _damage(path, 0)
-    return LosslessInfo(width, height, Fraction(numerator, denominator)), extradata
+    rate, alpha = Fraction(numerator, denominator), start.startswith(MAGIC_ALPHA)
+    return LosslessInfo(width, height, rate, alpha), extradata
 
 
 def _packet(file: BinaryIO, path: Path, count: int) -> bytes:
@@ -137,11 +155,12 @@ def _damage(path: Path, count: int) -> StorageError:
     return StorageError(f"{path}: is damaged at frame {count}", "anim cache verify")
 
 
-def _codec(mode: str, width: int, height: int, extradata: bytes = b"") -> VideoCodecContext:
+def _codec(mode: str, info: LosslessInfo, extradata: bytes = b"") -> VideoCodecContext:
     context = av.CodecContext.create("huffyuv", "w" if mode == "w" else "r")
     if not isinstance(context, VideoCodecContext):
         raise TypeError("huffyuv is not a video codec in this build of FFmpeg")
-    context.width, context.height, context.pix_fmt = width, height, "rgb24"
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = "bgra" if info.alpha else "rgb24"
     context.thread_count = 1
     if mode == "w":
         context.time_base = Fraction(1, 1000)  # no times are stored, any base will do
@@ -151,7 +170,9 @@ def _codec(mode: str, width: int, height: int, extradata: bytes = b"") -> VideoC
 
 
 def _encoded(encoder: VideoCodecContext, pixels: NDArray[np.uint8], count: int) -> bytes:
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+    kind = "rgb24" if pixels.shape[2] == 3 else "bgra"
+    ordered = pixels if pixels.shape[2] == 3 else pixels[..., BGRA]
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(ordered), format=kind)
     frame.pts = count
     (packet,) = encoder.encode(frame)
     return bytes(packet)
@@ -166,4 +187,6 @@ def _decoded(
         raise StorageError(f"{path}: can't be decoded", "anim cache verify") from error
     if (frame.width, frame.height) != (info.width, info.height):
         raise StorageError(f"{path}: can't be decoded", "anim cache verify")
+    if info.alpha:
+        return np.ascontiguousarray(frame.to_ndarray(format="bgra")[..., BGRA])
     return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)

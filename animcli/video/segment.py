@@ -83,17 +83,21 @@ def write_pictures(folder: Path, pictures: Iterable[bytes]) -> int:
     return count
 
 
-def write_webp(path: Path, pictures: Iterable[bytes], rate: Fraction) -> int:
-    """Write still WebP files as one animation that repeats, and return how many."""
+def write_webp(
+    path: Path, pictures: Iterable[bytes], rate: Fraction, *, alpha: bool = False
+) -> int:
+    """Write still WebP files as one animation that repeats, and return how many.
+
+    alpha: some of them may have it.
+    """
     count = 0
     with path.open("wb") as file:
         for count, picture in enumerate(pictures, 1):
             content = b"".join(_picture_chunks(picture))
             if count == 1:
-                canvas = _size(content)
-                file.write(
-                    bytes(12) + _vp8x(canvas) + _chunk(b"ANIM", struct.pack("<IH", 0, 0))
-                )
+                canvas = _size(picture)
+                start = _vp8x(canvas, alpha=alpha)
+                file.write(bytes(12) + start + _chunk(b"ANIM", struct.pack("<IH", 0, 0)))
             shown = round(1000 * count / rate) - round(1000 * (count - 1) / rate)
             file.write(_chunk(b"ANMF", _anmf(canvas, shown) + content))
         length = file.tell() - 8
@@ -121,16 +125,16 @@ def _picture_chunks(picture: bytes) -> Iterator[bytes]:
         at += length
 
 
-def _size(chunk: bytes) -> tuple[int, int]:
-    """`(width, height)` out of a `VP8 ` chunk: 14 bits each after the start code."""
-    width, height = struct.unpack_from("<HH", chunk, 8 + 6)
-    return width & 0x3FFF, height & 0x3FFF
+def _size(picture: bytes) -> tuple[int, int]:
+    """`(width, height)` of a still WebP file."""
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.size
 
 
-def _vp8x(size: tuple[int, int]) -> bytes:
-    animated = 0x02
+def _vp8x(size: tuple[int, int], *, alpha: bool) -> bytes:
+    flags = 0x02 | (0x10 if alpha else 0)  # animated, and has alpha
     return _chunk(
-        b"VP8X", bytes([animated, 0, 0, 0]) + _three(size[0] - 1) + _three(size[1] - 1)
+        b"VP8X", bytes([flags, 0, 0, 0]) + _three(size[0] - 1) + _three(size[1] - 1)
     )
 
 
@@ -146,6 +150,7 @@ def _three(number: int) -> bytes:
     return number.to_bytes(3, "little")
 
 
+HALF = 128
 THREADS = 2
 """Pinned, since the number of threads shows in the bytes of x264."""
 
@@ -170,6 +175,7 @@ class EncodeJob:
                 "container": self.encoding.container,
                 "rate": str(self.encoding.rate),
                 "quality": self.encoding.quality,
+                "alpha": self.encoding.alpha,
                 "out": os.fspath(self.out),
             }
         )
@@ -181,7 +187,11 @@ class EncodeJob:
         return EncodeJob(
             sources=tuple(Path(source) for source in job["sources"]),
             encoding=Encoding(
-                Codec(job["codec"]), job["container"], Fraction(job["rate"]), job["quality"]
+                Codec(job["codec"]),
+                job["container"],
+                Fraction(job["rate"]),
+                job["quality"],
+                job["alpha"],
             ),
             out=Path(job["out"]),
         )
@@ -205,7 +215,7 @@ def encode_job(job: EncodeJob) -> None:
 
 def _frames(job: EncodeJob) -> Iterator[NDArray[np.uint8]]:
     for source in job.sources:
-        yield from read_lossless(source)
+        yield from read_lossless(source, alpha=job.encoding.alpha)
 
 
 def _stills(job: EncodeJob) -> Iterator[bytes]:
@@ -215,6 +225,8 @@ def _stills(job: EncodeJob) -> Iterator[bytes]:
         picture = Image.fromarray(pixels)
         if job.encoding.codec is Codec.PNG:
             picture.save(memory, "PNG", compress_level=3)
+        elif job.encoding.alpha:
+            picture.save(memory, "WEBP", quality=job.encoding.quality, method=4, exact=True)
         else:
             picture.save(memory, "WEBP", quality=job.encoding.quality, method=4)
         yield memory.getvalue()
@@ -224,11 +236,13 @@ def _encode_stream(job: EncodeJob, part: Path) -> None:
     encoding = job.encoding
     info = lossless_info(job.sources[0])
     width, height = encoding.stored_size(info.width, info.height)
-    with av.open(os.fspath(part), "w", format=encoding.encoder.segment) as output:
+    with av.open(os.fspath(part), "w", format=encoding.segment) as output:
         stream = output.add_stream(str(encoding.encoder.name), rate=encoding.rate)
         if not isinstance(stream, VideoStream):
             raise TypeError(f"{encoding.encoder.name} doesn't encode pictures")
         _set_up(stream, encoding, width, height)
+        if encoding.alpha and encoding.codec is Codec.VP9:
+            stream.metadata["alpha_mode"] = "1"
         pictures = (
             _palette_frames(job) if encoding.codec is Codec.GIF else _video_frames(job)
         )
@@ -240,7 +254,7 @@ def _encode_stream(job: EncodeJob, part: Path) -> None:
 
 def _set_up(stream: VideoStream, encoding: Encoding, width: int, height: int) -> None:
     encoder, context = encoding.encoder, stream.codec_context
-    stream.width, stream.height, stream.pix_fmt = width, height, encoder.pixel_format
+    stream.width, stream.height, stream.pix_fmt = width, height, encoding.pixel_format
     context.time_base = 1 / encoding.rate
     context.framerate = encoding.rate
     context.thread_count = THREADS
@@ -260,16 +274,17 @@ def _video_frames(job: EncodeJob) -> Iterator[av.VideoFrame]:
         height, width, _ = pixels.shape
         wide, high = job.encoding.stored_size(width, height)
         whole = np.pad(pixels, ((0, high - height), (0, wide - width), (0, 0)), mode="edge")
-        yield to_video(whole, job.encoding.encoder.pixel_format)
+        yield to_video(whole, job.encoding.pixel_format)
 
 
 def _palette_frames(job: EncodeJob) -> Iterator[av.VideoFrame]:
     """The frames in the 256 colours that suit the segment best."""
     info = lossless_info(job.sources[0])
+    reserve = f"reserve_transparent={int(job.encoding.alpha)}"
     finding = Graph()
     source = finding.add("buffer", _buffer_arguments(info.width, info.height))
     sink = finding.add("buffersink")
-    finding.link_nodes(source, finding.add("palettegen", "reserve_transparent=0"), sink)
+    finding.link_nodes(source, finding.add("palettegen", reserve), sink)
     finding.configure()
     for pixels in _frames(job):
         source.push(_bgra(pixels))
@@ -302,9 +317,11 @@ def _buffer_arguments(width: int, height: int) -> str:
 
 
 def _bgra(pixels: NDArray[np.uint8]) -> av.VideoFrame:
-    opaque = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
+    if pixels.shape[2] == 4:  # a pixel of a GIF is there or isn't
+        alpha = np.where(pixels[..., 3:] < HALF, 0, 255).astype(np.uint8)
     frame = av.VideoFrame.from_ndarray(
-        np.concatenate([pixels[..., ::-1], opaque], axis=-1), format="bgra"
+        np.concatenate([pixels[..., 2::-1], alpha], axis=-1), format="bgra"
     )
     frame.pts, frame.time_base = 0, Fraction(1, 1000)
     return frame

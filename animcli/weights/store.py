@@ -256,6 +256,22 @@ class WeightsStore:
                 check_same(self._folder(name) / file, was, again)
         return self.digests(name)
 
+    def size(self, name: str) -> int:
+        """Bytes of an entry on this disk; 0 where it isn't here."""
+        held = [self._folder(name) / file.name for file in self.entry(name).files]
+        with _reading(self._folder(name)):
+            return sum(file.stat().st_size for file in held if file.is_file())
+
+    def remove(self, name: str) -> int:
+        """Free the bytes of an entry; WeightsError for one that isn't this store's."""
+        place, freed = self.root / self.entry(name).name, self.size(name)
+        if self._folder(name) != place:
+            raise WeightsError(f"{name} lies in {self._folder(name)}, which others use")
+        with self._incoming(self.entry(name), no_progress), _storing(place):
+            shutil.rmtree(place, ignore_errors=not place.exists())
+        self._read.pop(name, None)
+        return freed
+
     def check_unchanged(self, name: str) -> None:
         """Raise WeightsError if a file was written since its digest was taken."""
         if name not in self._read or self._read[name].changed(self._folder(name)):

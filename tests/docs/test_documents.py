@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from builders.reference import DOCS, commands, reference, tables, training_tables
+from builders.reference import DOCS, commands, help_of, reference, tables, training_tables
 
 import animcli.errors
 from animcli.cli.config import HOMES
@@ -29,6 +29,15 @@ def test_every_command_is_in_the_reference() -> None:
     names = re.findall(r"^## anim (.*)$", page, re.MULTILINE)
     assert names == list(commands())
     assert {"init", "render", "weights pull", "cache clear", "doctor"} <= set(names)
+
+
+@pytest.mark.parametrize("command", ["render", "extract-pose"])
+def test_every_option_of_a_long_help_stands_in_a_group(command: str) -> None:
+    lines = help_of(command).split("\n")
+    rest = lines[lines.index("Options:") + 1 :] if "Options:" in lines else []
+    assert [line.split()[0] for line in rest] == ["-h,"]
+    groups = [line for line in lines if re.fullmatch(r"[A-Z][a-z]+:", line)]
+    assert {"Arguments:", "Motion:", "Render:", "Result:"} <= set(groups)
 
 
 def test_every_error_is_documented_with_its_exit_code() -> None:

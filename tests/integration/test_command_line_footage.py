@@ -1,5 +1,6 @@
 """What people bring and how they say it: clips, folders and words a little wrong."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from builders.stages import executor, register, spot_pictures
 from builders.videos import clip_with_tone, tiny_clip
+from PIL import Image
 
 from animcli.cli.config import Options
 from animcli.cli.extract import read_motion
@@ -16,7 +18,9 @@ from animcli.cli.options import read_part
 from animcli.errors import InputError, UsageError
 from animcli.pipeline.stage import Outcome
 from animcli.pose.io_pose import read_pose
+from animcli.stages.convert import TakePart
 from animcli.stages.extract import ExtractStage
+from animcli.stages.reference import FindPose
 from animcli.video.images import write_picture
 
 register()
@@ -157,13 +161,54 @@ def test_times_are_read_as_people_write_them() -> None:
         read_part(None, None, 0)
 
 
-def test_a_part_is_of_footage_and_its_sound_begins_there(
-    here: Path, capsys: Capture
-) -> None:
+def test_the_sound_of_a_part_begins_there(here: Path) -> None:
     clip = clip_with_tone(here / "tone.mp4", Fraction(0))
     motion = read_motion(clip, Options(), part={"start": Fraction(1, 2)})
     assert (motion.video, motion.begins) == (clip, Fraction(1, 2))
-    (here / "a.pose").write_bytes(b"")
+
+
+def test_a_part_of_a_pose_is_that_of_the_video(here: Path) -> None:
+    pictures = list(spot_pictures(24))
+    clip = tiny_clip(
+        here / "a.mp4", 24, width=64, height=96, picture=lambda t, *_: pictures[t]
+    )
+    plain = {"detector": "bright-spot", "clean": False}
+    whole = ExtractStage(clip, **plain)  # type: ignore[arg-type]
+    part = {"start": Fraction(1, 3), "end": Fraction(5, 6), "step": 3}
+    cut = read_pose(executor(here).make(TakePart(whole, **part)).path)  # type: ignore[arg-type]
+    points = read_pose(executor(here).make(whole).path).points
+    np.testing.assert_array_equal(cut.points, points[8:20:3])
+    assert cut.rate == 8
+    assert Fraction(str(cut.origin.source["start"])) == Fraction(1, 3)
+    with pytest.raises(InputError, match="has no frames between --start and --end"):
+        executor(here).make(TakePart(whole, start=Fraction(9)))
+
+
+@pytest.mark.parametrize("name", ["a.pose", "a.json", "a.bvh"])
+def test_a_part_of_keypoints_is_planned_as_one_of_footage(here: Path, name: str) -> None:
+    (here / name).write_bytes(b"")
+    motion = read_motion(here / name, Options(), part={"start": Fraction(2), "step": 2})
+    assert isinstance(motion.source, TakePart)
+    assert (motion.source.start, motion.source.step, motion.begins) == (2, 2, 2)
+
+
+def test_a_still_picture_is_a_motion_that_holds_its_pose(
+    here: Path, capsys: Capture
+) -> None:
+    write_picture(here / "pose.png", next(spot_pictures(1)))
+    motion = read_motion(here / "pose.png", replace(Options(), person="2"))
+    assert motion.source == FindPose(here / "pose.png", person="2")
     write_picture(here / "ref.png", next(spot_pictures(1)))
-    assert main(["render", "ref.png", "--motion", "a.pose", "--start", "1"]) == 2
+    line = "--dry-run --json render ref.png --motion pose.png --preset cutout"
+    assert main(line.split()) == 0
+    said = capsys.readouterr()
+    assert "is held for 48 frames" in said.err
+    assert main([*line.split(), "--start", "1"]) == 2
     assert "--start is for footage" in capsys.readouterr().err
+
+
+def test_an_animation_is_no_still_picture(here: Path) -> None:
+    frames = [Image.fromarray(picture) for picture in spot_pictures(4)]
+    for name in ("a.gif", "a.png", "a.webp"):
+        frames[0].save(here / name, save_all=True, append_images=frames[1:])
+        assert isinstance(read_motion(here / name, Options()).source, ExtractStage)

@@ -55,6 +55,7 @@ BONE_OF: Final = name_bones()
 UPRIGHT: Final = 25  # percentile of the root's way down: crouches and leaps left aside
 _SHOWN: Final = 6  # frames of the source that the result remembers
 SMALLEST: Final = 50  # percent: smaller, it wouldn't be the character any more
+GLIMPSE: Final = 0.3  # of a shot's frames, in which a leg must be seen to count
 OUTSIDE_SHARE: Final = 0.05  # of the keypoints may leave the picture before it is told
 
 
@@ -164,7 +165,9 @@ def _each_shot(
 
     def fitted(shot: PoseSequence) -> PoseSequence:
         try:
-            return retarget(shot, reference, camera=camera, keep_in_frame=fit)
+            return retarget(
+                without_glimpses(shot), reference, camera=camera, keep_in_frame=fit
+            )
         except InputError as error:
             begin = float((shot.ticks[0] - motion.ticks[0]) * motion.time_base)
             raise InputError(
@@ -181,6 +184,20 @@ def _each_shot(
     first = next(each for each in told if each)
     origin = replace(motion.origin, retarget={**first, "notes": notes})
     return replace(joined(motion, parts), size=reference.size, origin=origin)
+
+
+def without_glimpses(shot: PoseSequence) -> PoseSequence:
+    """A shot without the hips and legs that hardly any of its frames show.
+
+    Of a figure that the picture cuts off, detectors put them at its edge now and then, and
+    what is put there would be taken for how tall it is and where it stands.
+    """
+    below = [*range(s.RIGHT_HIP, s.LEFT_ANKLE + 1), *range(s.FEET.start, s.FEET.stop)]
+    scores = shot.scores.copy()
+    for joint in below:
+        if shot.visible[:, joint].mean() < GLIMPSE:
+            scores[:, joint] = 0
+    return replace(shot, scores=scores)
 
 
 def is_bust(visible: NDArray[np.bool_]) -> bool:

@@ -157,8 +157,10 @@ def cast_shadow(
     canvas: NDArray[np.uint8], feet: NDArray[np.float64], air: NDArray[np.float64],
     trunk: float, depth: float,
 ) -> None:  # fmt: skip
-    """Darken `canvas` `(h, w, 3)` softly under `feet` `(n, 2)` px.
+    """Darken `canvas` softly under `feet` `(n, 2)` px.
 
+    canvas: `(h, w, 3)` RGB, or `(h, w, 4)` RGBA multiplied by its alpha, in which a shadow
+        is black that lets some of the light through.
     air: `(n,)` px that each is off the ground. trunk: px. depth: 0..1, of a foot on it.
     """
     height, width = canvas.shape[:2]
@@ -178,7 +180,9 @@ def cast_shadow(
         down = np.exp(-0.5 * ((np.arange(top, bottom) - ground) / tall) ** 2)
         light = (256 * (1 - share * np.outer(down, across))).astype(np.uint16)[..., None]
         patch = canvas[top:bottom, left:right]
-        patch[:] = (patch * light + 128) >> 8
+        patch[..., :3] = (patch[..., :3] * light + 128) >> 8
+        if canvas.shape[2] == 4:
+            patch[..., 3:] = 255 - (((255 - patch[..., 3:]) * light + 128) >> 8)
 
 
 def _mirrored_grain(

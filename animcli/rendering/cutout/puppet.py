@@ -107,7 +107,10 @@ class Puppet:
         swaying: Sway | None = None,
         face: FaceMotion | None = None,
     ) -> None:
-        """Lay the figure as it is in `frame` onto `canvas` `(h, w, 3)`, back to front."""
+        """Lay the figure as it is in `frame` onto `canvas`, back to front.
+
+        canvas: `(h, w, 3)` RGB, or `(h, w, 4)` RGBA multiplied by its alpha.
+        """
         size = (canvas.shape[1], canvas.shape[0])
         nodes = self.skinned.mesh.nodes
         if turn is not None:
@@ -132,7 +135,8 @@ class Puppet:
             height, width = layer.shape[:2]
             under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
             share = 255 - layer[..., 3:].astype(np.uint16)
-            under[:] = layer[..., :3] + ((under * share + 127) // 255).astype(np.uint8)
+            over = layer[..., : canvas.shape[2]]
+            under[:] = over + ((under * share + 127) // 255).astype(np.uint8)
 
 
 def build_puppet(

@@ -1,34 +1,34 @@
-"""The renderer that needs no GPU: cut the figure out, bend it, lay it back."""
+"""The renderer that needs no GPU: cut the figures out, bend them, lay them back."""
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.errors import InputError
 from animcli.rendering.cutout.background import (
     cast_shadow,
     find_shadow,
     inpaint_background,
     lit,
 )
-from animcli.rendering.cutout.dynamics import sway, turn_head
-from animcli.rendering.cutout.face import face_motion
-from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
-from animcli.rendering.cutout.motion import bone_transforms, draw_orders, sole_heights
-from animcli.rendering.cutout.puppet import build_puppet
-from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
-from animcli.rendering.cutout.segmentation import segment
+from animcli.rendering.cutout.figure import (
+    build_figure,
+    find_mattes,
+    find_rest,
+    shown_part,
+    soles,
+)
 from animcli.rendering.renderer import (
+    CastMember,
     Checkpoint,
     FrameFn,
     Progress,
     RenderRequest,
 )
 
-_STEPS = 4
-_USUAL_RATE = 24  # of a motion whose frames are unevenly spaced
 _SOFT = 0.2  # how much light a new shadow takes where the picture shows none
+_EDGE_PX = 9  # around a figure that has its colours under alpha 0, for encoders that blur
 
 
 class Cutout:
@@ -42,105 +42,73 @@ class Cutout:
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
-        """Cut the figure out and bind it to its bones.
+        """Cut the figures out and bind them to their bones.
 
         Takes a second or two, so `checkpoint` isn't used. Raises ValueError for a request
         without a pose or a motion, InputError where the picture shows no figure.
         """
         if request.reference_pose is None or request.motion is None:
             raise ValueError("cutout wants the picture's pose and a motion")
-        if request.frames > len(request.motion):
-            raise ValueError(
-                f"{request.frames} frames wanted of a motion of {len(request.motion)}"
-            )
-        doing = "cutting the figure out"
-        progress(doing, 0, _STEPS)
-        try:
-            rest = rest_pose(
-                request.reference_pose.points[0], request.reference_pose.visible[0]
-            )
-            rest = without_cut_legs(rest, request.size[1])
-        except ValueError as error:
-            raise InputError(
-                f"cutout can't move this picture: {error}",
-                "choose a picture that shows the character from the head to the hips",
-            ) from error
-        matte = _matte(request, rest)
-        progress(doing, 1, _STEPS)
-        shown = _shown(request)
-        shadow = find_shadow(request.reference, matte.alpha, _soles(rest), rest.trunk)
-        bright = lit(request.reference, shadow)
-        background = inpaint_background(bright, matte.alpha, shown)
-        progress(doing, 2, _STEPS)
-        puppet = build_puppet(request.reference, matte, rest, shown)
-        progress(doing, 3, _STEPS)
-        transforms = puppet.framed(bone_transforms(request.motion, rest), request.size)
-        orders = draw_orders(transforms, rest)
-        rate = float(request.motion.rate or _USUAL_RATE)
-        swaying = sway(puppet.skinned, transforms, rate, request.preset.life)
-        turn = turn_head(puppet.skinned, transforms, request.motion.visible)
-        face = None
-        if request.preset.expression:
-            face = face_motion(puppet.skinned.rest, request.motion, puppet.textures[0])
-        feet = sole_heights(transforms, rest)
+        first = CastMember(request.reference_pose, request.motion)
+        members = (first, *request.cast)
+        for member in members:
+            if request.frames > len(member.motion):
+                raise ValueError(
+                    f"{request.frames} frames wanted of a motion of {len(member.motion)}"
+                )
+        doing, steps = "cutting the figure out", 3 + len(members)
+        progress(doing, 0, steps)
+        rests = [find_rest(member.pose, request.size[1]) for member in members]
+        mattes = find_mattes(request, rests)
+        progress(doing, 1, steps)
+        alpha = mattes[0].alpha
+        for matte in mattes[1:]:
+            alpha = np.maximum(alpha, matte.alpha)
+        feet = np.concatenate([soles(rest) for rest in rests])
+        trunk = max(rest.trunk for rest in rests)
+        shadow = find_shadow(request.reference, alpha, feet, trunk)
+        progress(doing, 2, steps)
+        background = request.background
+        if background is None and not request.alpha:
+            bright = lit(request.reference, shadow)
+            empty = inpaint_background(bright, alpha, shown_part(request))
+            background = lambda wanted: iter([empty] * len(wanted))  # noqa: E731
+        progress(doing, 3, steps)
+        figures = []
+        for number, (member, rest, matte) in enumerate(
+            zip(members, rests, mattes, strict=True), 4
+        ):
+            figures.append(build_figure(request, member.motion, rest, matte))
+            progress(doing, number, steps)
+        figures.sort(key=lambda figure: figure.ground)  # the farthest first
         depth = shadow.depth or _SOFT
-        progress(doing, 4, _STEPS)
+        size = request.size
 
         def frames(wanted: range) -> Iterator[NDArray[np.uint8]]:
+            clear = np.zeros((size[1], size[0], 4), np.uint8)
+            behind = None if request.alpha or not background else background(wanted)
             for frame in wanted:
-                canvas = background.copy()
-                trunk = rest.trunk * float(transforms.size[frame])
-                cast_shadow(canvas, feet.soles[frame], feet.air[frame], trunk, depth)
-                puppet.draw(canvas, transforms, frame, orders[frame], turn, swaying, face)
-                yield canvas
+                canvas = clear.copy() if behind is None else next(behind).copy()
+                for figure in figures:
+                    at = figure.contacts
+                    tall = figure.rest.trunk * float(figure.transforms.size[frame])
+                    cast_shadow(canvas, at.soles[frame], at.air[frame], tall, depth)
+                for figure in figures:
+                    figure.draw(canvas, frame)
+                yield straight(canvas) if request.alpha else canvas
 
         return frames
 
 
-def _soles(rest: RestPose) -> NDArray[np.float64]:
-    """`(n, 2)` px: the lower ends of the feet that the picture shows."""
-    feet = [foot for foot in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) if rest.present[foot]]
-    ends = [(rest.start[foot] + rest.end[foot]) / 2 for foot in feet]
-    return np.reshape(ends, (-1, 2))
+def straight(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGBA `(h, w, 4)` whose colours were multiplied by alpha, with its own colours.
 
-
-def _matte(request: RenderRequest, rest: RestPose) -> Matte:
-    """The figure by the picture's own alpha where it has one, else by segmentation."""
-    alpha = request.reference_alpha
-    if alpha is not None and _cuts_out(alpha):
-        return matte_from_alpha(request.reference, alpha)
-    found = segment(request.reference, rest, request.weights["blazepose"])
-    if not (found.probability > 0.5).any():
-        raise InputError(
-            "cutout finds no figure to cut out of the picture",
-            "choose a picture with one person in it, or cut it out and save it with alpha",
-        )
-    return estimate_matte(
-        request.reference, found.probability, found.front, found.back, found.open
-    )
-
-
-def _shown(request: RenderRequest) -> tuple[slice, slice]:
-    """The rows and columns of the result that the picture itself takes up.
-
-    What the room beside it repeats of a foot or a skirt that its edge cuts off isn't the
-    figure.
+    Beside the figure they go on for some pixels under alpha 0, so that an encoder that
+    mixes neighbours brings no dark seam.
     """
-    alpha = request.reference_alpha
-    if alpha is None or not alpha.any() or _cuts_out(alpha):
-        return slice(0, request.size[1]), slice(0, request.size[0])
-    rows, columns = np.nonzero(alpha)
-    return (
-        slice(int(rows.min()), int(rows.max()) + 1),
-        slice(int(columns.min()), int(columns.max()) + 1),
-    )
-
-
-def _cuts_out(alpha: NDArray[np.uint8]) -> bool:
-    """True for an alpha channel with the outline of something other than the picture."""
-    rows, columns = np.nonzero(alpha > 128)
-    if len(rows) == 0:
-        return False
-    # a picture fitted into another shape is opaque in a rectangle, with nothing beside it
-    within = alpha[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return bool((within < 128).mean() > 0.05)
+    alpha = picture[..., 3:].astype(np.float32)
+    near = cv2.blur(picture, (_EDGE_PX, _EDGE_PX)).astype(np.float32)
+    own = picture[..., :3].astype(np.float32) * 255 / np.maximum(alpha, 1)
+    beside = near[..., :3] * 255 / np.maximum(near[..., 3:], 1)
+    colours = np.where(alpha > 0, own, beside)
+    return np.dstack([np.clip(np.rint(colours), 0, 255).astype(np.uint8), picture[..., 3]])

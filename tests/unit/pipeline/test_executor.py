@@ -15,7 +15,7 @@ from animcli.errors import InputError, OutputError, StorageError
 from animcli.pipeline.executor import Executor, StageState
 from animcli.pipeline.record import Artifact, code_of
 from animcli.pipeline.stage import Outcome, Stage
-from animcli.stages.extract import ExtractStage
+from animcli.stages.extract import DensePoseStage, ExtractStage
 from animcli.stages.reference import FindPose
 from animcli.stages.retarget import RetargetStage
 
@@ -326,3 +326,15 @@ def test_a_project_that_is_moved_makes_no_other_where_it_was(tmp_path: Path) -> 
     assert refusal.value.exit_code == 7
     assert not here.exists()
     assert shouted(make(there, SHOUT)[0].path) == ["ONE!", "TWO!", "THREE!"]
+
+
+@pytest.mark.parametrize("stage", [ExtractStage, DensePoseStage])
+def test_a_huge_file_that_is_no_video_is_refused_before_it_is_read(
+    tmp_path: Path, stage: type
+) -> None:
+    huge = tmp_path / "disk.mp4"
+    huge.touch()
+    os.truncate(huge, 100 << 30)  # without a byte on the disk; reading it takes minutes
+    for ask in (executor(tmp_path).make, executor(tmp_path).dry_run):
+        with pytest.raises(InputError, match="is not a video"):
+            ask(stage(huge))

@@ -15,7 +15,9 @@ from animcli.pose.partial import (
     HEAD_POINTS,
     MOVING_FACE,
     MovingPart,
+    follow_head,
     only,
+    shows_head_alone,
 )
 from animcli.pose.sequence import PoseSequence
 
@@ -83,3 +85,53 @@ def test_a_reference_that_lacks_it_is_told() -> None:
     scores[0, s.LEFT_HIP] = 0
     with pytest.raises(InputError, match="its left hip and right hip, which --only upper"):
         only(MOTION, replace(REFERENCE, scores=scores), "upper")
+
+
+def talking(frames: int = 30) -> PoseSequence:
+    """A head alone that nods, sways and comes nearer to the picture's side."""
+    motion = seen(frames, 3)
+    scores = np.zeros_like(motion.scores)
+    scores[:, [*HEAD_POINTS, *MOVING_FACE]] = 0.9
+    points = motion.points[:1].repeat(frames, axis=0)
+    points[:, s.NOSE] = (400, 300)
+    points[:, s.RIGHT_EAR], points[:, s.LEFT_EAR] = (300, 280), (500, 280)
+    points[:, s.RIGHT_EYE], points[:, s.LEFT_EYE] = (350, 260), (450, 260)
+    sway = 150 * np.sin(np.linspace(0, 2 * np.pi, frames))
+    points[:, :, 0] += sway[:, None].astype(np.float32)
+    points[:, s.LEFT_EYE, 1] += np.linspace(0, 20, frames, dtype=np.float32)
+    return replace(motion, points=points, scores=scores)
+
+
+def portrait() -> PoseSequence:
+    points = REFERENCE.points.copy()
+    points[0, s.NOSE] = (120, 90)
+    points[0, s.RIGHT_EAR], points[0, s.LEFT_EAR] = (100, 85), (140, 85)
+    points[0, s.RIGHT_EYE], points[0, s.LEFT_EYE] = (110, 80), (130, 80)
+    return replace(REFERENCE, points=points)
+
+
+def test_a_head_alone_moves_the_head_and_nothing_else() -> None:
+    motion, reference = talking(), portrait()
+    assert shows_head_alone(motion)
+    assert not shows_head_alone(MOTION)
+    made = follow_head(motion, reference)
+    still = [s.NECK, s.LEFT_WRIST, *LEGS]
+    for frame in range(len(motion)):
+        np.testing.assert_array_equal(made.points[frame, still], reference.points[0, still])
+    ears = made.points[:, s.LEFT_EAR, 0] - made.points[:, s.RIGHT_EAR, 0]
+    np.testing.assert_allclose(ears, 40, rtol=0.03)  # as wide as the reference's
+    lean = made.points[:, s.NOSE, 0] - 120
+    assert lean.max() > 8
+    assert lean.min() < -8
+    assert np.abs(lean).max() <= 0.35 * 45  # and no farther than a neck lets it
+    own = made.points[:, s.LEFT_EYE, 1] - made.points[:, s.NOSE, 1]
+    theirs = motion.points[:, s.LEFT_EYE, 1] - motion.points[:, s.NOSE, 1]
+    np.testing.assert_allclose(np.diff(own), np.diff(theirs) * 40 / 200, atol=0.05)
+    assert made.size == reference.size
+
+
+def test_a_head_without_a_face_in_the_reference_is_told() -> None:
+    scores = portrait().scores.copy()
+    scores[0, s.NOSE] = 0
+    with pytest.raises(InputError, match="shows a head alone"):
+        follow_head(talking(), replace(portrait(), scores=scores))

@@ -145,3 +145,25 @@ def test_cuts_are_found_told_and_kept_in_the_file(tmp_path: Path) -> None:
     assert any("2 shots, cut at 0.42 s" in note for note in notes)
     assert found.points[9, s.NOSE, 0] < 60
     assert found.points[10, s.NOSE, 0] > 100
+
+
+def test_a_half_figure_after_a_cut_stands_where_the_whole_one_stood(
+    two_shots: PoseSequence,
+) -> None:
+    legs = [*range(s.RIGHT_HIP, s.LEFT_ANKLE + 1), *range(18, 24)]
+    points, scores = two_shots.points.copy(), two_shots.scores.copy()
+    scores[30:, legs] = 0
+    for frame in range(30, len(points), 5):  # where the picture ends, now and then
+        points[frame, legs] = points[frame, s.NECK] + np.array([0, 110], np.float32)
+        scores[frame, legs] = 0.6
+    half = replace(two_shots, points=points, scores=scores)
+    fitted = retarget(half, dancer.portrait(dancer.Body.from_seed(2)))
+    necks = fitted.points[:, s.NECK, 1]
+    shoulders = np.abs(
+        fitted.points[:, s.RIGHT_SHOULDER] - fitted.points[:, s.LEFT_SHOULDER]
+    )
+    wide = shoulders.max(axis=1)
+    tall = np.ptp(fitted.points[:30, s.BODY, 1], axis=1).max()
+    assert abs(np.median(necks[30:]) - np.median(necks[:30])) < 0.06 * tall
+    assert np.median(wide[30:]) == pytest.approx(np.median(wide[:30]), rel=0.15)
+    assert not fitted.visible[30:, legs].any()

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import sys
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,10 @@ from builders.videos import moving_picture
 from PIL import Image, ImageCms
 
 from animcli.errors import InputError
+from animcli.video import images
 from animcli.video.images import read_picture, write_picture
+from animcli.video.limits import Limits
+from animcli.video.reader import open_footage
 
 
 def test_a_picture_that_was_written_is_read_back(tmp_path: Path) -> None:
@@ -193,3 +198,72 @@ def test_a_folder_and_nothing_at_all_are_no_pictures(tmp_path: Path) -> None:
         read_picture(tmp_path)
     with pytest.raises(InputError, match=r"a\.png: no such file"):
         read_picture(tmp_path / "a.png")
+
+
+def heic(path: Path) -> Path:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    image = Image.fromarray(moving_picture(0))
+    pillow_heif.from_pillow(image).save(path, quality=-1)
+    return path
+
+
+def test_a_heic_picture_is_read(tmp_path: Path) -> None:
+    found = read_picture(heic(tmp_path / "a.heic")).pixels.astype(int)
+    off = np.abs(found - moving_picture(0))
+    assert np.median(off) <= 4  # its chroma has half the size
+
+
+def test_a_damaged_heic_picture_is_named(tmp_path: Path) -> None:
+    data = heic(tmp_path / "a.heic").read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        (tmp_path / "cut.heic").write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(InputError, match=r"cut\.heic: is"):
+            read_picture(tmp_path / "cut.heic")
+
+
+def test_without_the_package_a_heic_picture_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it weren't installed
+    monkeypatch.setattr(images, "FORMATS", ("PNG", "JPEG"))
+    images._formats.cache_clear()
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(60))
+    try:
+        with pytest.raises(InputError, match="is a HEIC picture") as caught:
+            read_picture(tmp_path / "a.jpg")
+    finally:
+        images._formats.cache_clear()
+    assert "animcli[heif]" in caught.value.hint
+
+
+def gif(size: tuple[int, int], frames: int) -> bytes:
+    """A GIF whose frames are a few bytes each, whatever their size."""
+    screen = struct.pack("<HHBBB", *size, 0, 0, 0)
+    control = b"!\xf9\x04\0\x05\0\0\0"
+    frame = b",\0\0\0\0" + struct.pack("<HHB", *size, 0) + b"\x02\x02\x4c\x01\x00"
+    return b"GIF89a" + screen + frames * (control + frame) + b";"
+
+
+@pytest.mark.parametrize(
+    ("size", "frames", "message"),
+    [
+        ((6000, 6000), 100_000, "100000 frames of 6000x6000 are more than"),
+        ((64, 64), 1_200_000, "more than 1000000 frames"),
+    ],
+)
+def test_a_gif_that_would_take_a_day_is_refused_at_once(
+    tmp_path: Path, size: tuple[int, int], frames: int, message: str
+) -> None:
+    (tmp_path / "a.gif").write_bytes(gif(size, frames))
+    started = time.process_time()
+    with pytest.raises(InputError, match=message):
+        open_footage(tmp_path / "a.gif")
+    assert time.process_time() - started < 8  # it took minutes
+
+
+def test_the_pictures_of_a_gif_are_counted_without_decoding(tmp_path: Path) -> None:
+    frames = [Image.fromarray(moving_picture(index)) for index in range(5)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert images.gif_frames(tmp_path / "a.gif", Limits()) == 5
+    (tmp_path / "b.gif").write_bytes(gif((8, 8), 7))
+    assert images.gif_frames(tmp_path / "b.gif", Limits()) == 7

@@ -395,3 +395,10 @@ def test_with_noise_a_resting_foot_moves_no_more_than_the_sources_does() -> None
 
     scaled = slide(motion) * np.sqrt(ratios["thigh"] * ratios["shin"])
     assert slide(result) < 1.1 * scaled
+
+
+def test_a_motion_of_one_frame_is_fitted_too() -> None:
+    still = filmed(28).part(range(10, 11))
+    result = retarget(still, dancer.portrait(dancer.Body.from_seed(28)))
+    turned = np.abs(angles(result.points) - angles(still.points))
+    assert np.minimum(turned, 2 * np.pi - turned)[lengths(still.points) > 5].max() < 1e-3
