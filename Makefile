@@ -1,5 +1,6 @@
 # make demo    set up and run the main job: the videos land in demo/
 # make test    set up and run every check: format, lint, types, import rules, tests
+# make docs    build the site of docs/ into site/, and check its links
 # make test-gpu  the checks that want a CUDA device; prints a table, writes gpu-report.json
 # All need Python 3.10 or newer and a package index, nothing else.
 
@@ -9,7 +10,7 @@ VENV ?= .venv
 BUILD ?= cpu
 
 PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
-.PHONY: demo test test-gpu install install-browser format clean
+.PHONY: demo test docs test-gpu install install-browser format clean
 
 demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
@@ -22,6 +23,9 @@ test: $(VENV)/installed-dev
 		then $(VENV)/bin/mypy; fi
 	$(VENV)/bin/lint-imports
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+
+docs: $(VENV)/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -f .ci/mkdocs.yml
 
 test-gpu: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -m gpu -s tests/gpu
@@ -40,7 +44,7 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml .ci/constraints.txt
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(PIP) --editable '.[$(BUILD),dev]'
+	$(PIP) --editable '.[$(BUILD),dev,docs]'
 	touch $@
 
 format:
@@ -48,4 +52,4 @@ format:
 	$(VENV)/bin/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

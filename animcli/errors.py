@@ -12,7 +12,7 @@
     `- BatchError      9    some jobs of a batch failed
 
 0 is done and 1 a bug in animcli. 130 is interrupted and 143 terminated: after both the same
-command goes on from where it stopped. `docs/errors.md` holds the same table.
+command goes on from where it stopped. `docs/reference/errors.md` holds the same table.
 """
 
 from typing import ClassVar

@@ -7,6 +7,9 @@ from typing import Final, Literal
 
 from animcli.errors import PresetError
 
+DEFAULT_RATE: Final = Fraction(24)
+"""Frames per second of what doesn't say it, and of results that follow nothing."""
+
 
 class Conditioning(Enum):
     """Input that moves the picture."""
@@ -70,7 +73,7 @@ class RendererEntry:
     libraries: tuple[str, ...]
     conditioning: Conditioning = Conditioning.SKELETON
     traits: frozenset[Trait] = frozenset()
-    rate: Fraction = Fraction(24)
+    rate: Fraction = DEFAULT_RATE
     native_rate: Fraction | None = None
     on_cpu: LiveValues | None = None
     on_gpu: LiveValues | None = None

@@ -65,6 +65,12 @@ def setting(
     return field(default=default, metadata={"bounds": constraint})
 
 
+def one_of(names: Iterable[str]) -> tuple[str, str]:
+    """Form of a text that is one of these names, where no Literal can list them."""
+    known = tuple(names)
+    return "|".join(map(re.escape, known)), ", ".join(known)
+
+
 def settings_in(settings: type) -> dict[str, "Field[object]"]:
     """The fields of a dataclass that were made with `setting`, by name."""
     return {each.name: each for each in fields(settings) if "bounds" in each.metadata}
@@ -74,6 +80,15 @@ def constraint_of(each: "Field[object]") -> Constraint:
     """Constraint that a field was declared with."""
     constraint: Constraint = each.metadata["bounds"]
     return constraint
+
+
+def closed_choices(settings: type, name: str) -> list[str]:
+    """Words of which a key is one; empty where its values can't be listed."""
+    kind, form = type_of(settings, name), constraint_of(settings_in(settings)[name]).form
+    if form is not None:
+        words = form[1].split(", ")
+        return words if one_of(words) == form else []
+    return [str(choice) for choice in get_args(kind)]
 
 
 @lru_cache(maxsize=1024)  # reading annotations takes 0.5 ms, and batches check 100,000 jobs

@@ -142,8 +142,8 @@ def train(
     without --data on people that the package draws.
 
     FOLDER gets the weights, and for each stage a curve and a sheet of pictures. The same
-    command goes on from where the last one was stopped, or killed. docs/training.md has
-    all that TOML may say: the model to train, for one.
+    command goes on from where the last one was stopped, or killed. All that TOML may say,
+    the model to train for one, is in docs/reference/training.md.
     """
     from animcli.cli.train import Train
 

@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Final, Literal
 
 from animcli.errors import ProjectError, UsageError
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR, DETECTORS
 from animcli.presets import Preset, load_preset
 from animcli.settings import (
     changed,
     check_table,
     constraint_of,
     line_of,
+    one_of,
     parse,
     read_toml,
     setting,
     settings_in,
     suggest,
 )
+from animcli.video.codecs import Codec
 from animcli.video.limits import MOST_PIXELS
 
 PREFIX: Final = "ANIM_"
@@ -52,9 +55,9 @@ class Options:
     preview: Literal["off", "colours", "taesd"] = setting(
         "off", "Beside the result, a small picture of what comes while it denoises."
     )
-    detector: Literal["blazepose", "dwpose"] = setting("blazepose", "Pose detector.")
+    detector: str = setting(DEFAULT_DETECTOR, "Pose detector.", form=one_of(DETECTORS))
     detector_device: str | None = setting(
-        None, "With DWPose: where it runs, if not where networks do.", form=DEVICES
+        None, "Where the detector runs, if not where networks do.", form=DEVICES
     )
     person: str | None = setting(
         None, "Person to take: largest, center, or a number from 1."
@@ -81,9 +84,11 @@ class Options:
     fps: Fraction | None = setting(  # noqa: RUF009  # a field, made anew for each class
         None, "Frames per second, such as 24 or 30000/1001."
     )
-    codec: (
-        Literal["h264", "h265", "av1", "prores4444", "vp9", "gif", "webp", "png"] | None
-    ) = setting(None, "Video codec; otherwise the suffix decides.")
+    codec: str | None = setting(
+        None,
+        "Video codec; otherwise the suffix decides.",
+        form=one_of(each.value for each in Codec),
+    )
     quality: int | None = setting(
         None,
         "Quality (CRF): 0 is nearly lossless, 63 smallest; the default is the codec's.",

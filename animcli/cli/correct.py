@@ -17,7 +17,10 @@ from animcli.cli.plan import Command, Context, PipelineState, Plan
 @options("detector", "person")
 def correct_pose(
     edits: Annotated[
-        Path, typer.Argument(metavar="EDITS", help="A JSON file; docs/poses.md has one.")
+        Path,
+        typer.Argument(
+            metavar="EDITS", help="A JSON file; docs/guide/correcting.md has one."
+        ),
     ],
     motion: Annotated[
         Path | None,

@@ -42,7 +42,9 @@ from animcli.cli.plan import (
     output_path,
 )
 from animcli.errors import DeviceError, UsageError
-from animcli.registry import follower_of
+from animcli.pose.detectors.registry import detector_options, runs_on_onnx
+from animcli.registry import DEFAULT_RATE, follower_of
+from animcli.video.codecs import CONTAINERS
 
 if TYPE_CHECKING:
     from animcli.pipeline.output import Step
@@ -168,7 +170,7 @@ POSE: Final = ".pose"
 JSON: Final = ".json"
 BVH: Final = ".bvh"
 KEYPOINTS_FOLDER: Final = "_keypoints"
-SKELETON_VIDEOS: Final = (".mp4", ".mov", ".mkv", ".webm", ".gif", ".webp")
+SKELETON_VIDEOS: Final = tuple(suffix for suffix in CONTAINERS if suffix)
 
 
 @dataclass(frozen=True)
@@ -342,7 +344,7 @@ def read_motion(
     follows: `densepose` or `skeleton`: a video that looks so is followed as it is.
     part: of footage, the one that is meant.
     """
-    from animcli.stages.convert import USUAL_RATE, ReadBvh, ReadOpenPose
+    from animcli.stages.convert import ReadBvh, ReadOpenPose
     from animcli.stages.extract import ExtractStage
 
     is_pose = path.suffix.lower() == POSE
@@ -351,7 +353,7 @@ def read_motion(
     if is_pose:
         video, begins = video_of(path)
         return part_of(Motion(path, name_of(path), video=video, begins=begins), part)
-    rate = options.fps or USUAL_RATE
+    rate = options.fps or DEFAULT_RATE
     if is_keypoints(path):
         return part_of(Motion(ReadOpenPose(path, options.fps), name_of(path)), part)
     if is_capture(path):
@@ -369,7 +371,7 @@ def read_motion(
         face=options.face,
         clean=options.clean,
         keep_going=keep_going,
-        picture_rate=rate if has_no_rate(path) else USUAL_RATE,
+        picture_rate=rate if has_no_rate(path) else DEFAULT_RATE,
         person=options.person or usual.person,
         device=detector_device(options),
         detect_every=options.detect_every or usual.detect_every,
@@ -513,12 +515,9 @@ class ExtractDensePose:
 
 def check_detector(options: Options) -> None:
     """Raise UsageError where something was chosen that the detector knows nothing of."""
-    from animcli.pose.detectors.registry import runs_on_onnx  # numpy
-
-    if runs_on_onnx(options.detector):
-        return
+    known = detector_options(options.detector)
     for name in ("detect_every", "bgr_input"):
-        if getattr(options, name) is not None:
+        if getattr(options, name) is not None and name not in known:
             raise UsageError(
                 f"{flag(name)} has no effect with the detector {options.detector}",
                 "it is for --detector dwpose",
@@ -539,8 +538,6 @@ def check_person(overrides: Mapping[str, object], motion: Source, name: str) -> 
 
 def check_device(overrides: Mapping[str, object], options: Options) -> None:
     """Raise UsageError or DeviceError for a device that the detector doesn't run on."""
-    from animcli.pose.detectors.registry import runs_on_onnx  # numpy
-
     for name in ("detector_device", "device"):
         device = str(overrides.get(name, "auto"))
         if device == "mps":
@@ -548,7 +545,7 @@ def check_device(overrides: Mapping[str, object], options: Options) -> None:
                 f"the detector {options.detector} doesn't run on mps",
                 "--detector-device cpu",
             )
-        if device.startswith("cuda") and not runs_on_onnx(options.detector):
+        if device.startswith("cuda") and "device" not in detector_options(options.detector):
             raise UsageError(
                 f"the detector {options.detector} runs on the CPU only",
                 f"leave {flag(name)} out, or choose --detector dwpose",
@@ -557,22 +554,22 @@ def check_device(overrides: Mapping[str, object], options: Options) -> None:
 
 def detector_device(options: Options) -> str:
     """Device of the detector: that of the rest if it can run there."""
-    from animcli.pose.detectors.registry import runs_on_onnx
-
     device = options.detector_device or options.device
-    if not runs_on_onnx(options.detector) or device in ("cpu", "mps"):
+    if "device" not in detector_options(options.detector) or device in ("cpu", "mps"):
         return "cpu"
     if device != "auto":
         return device
-    from animcli.pose.detectors.onnx import best_onnx_device  # onnxruntime takes a second
+    if runs_on_onnx(options.detector):
+        from animcli.pose.detectors.onnx import best_onnx_device  # onnxruntime: a second
 
-    return best_onnx_device()
+        return best_onnx_device()
+    from animcli.rendering.loading import best_device  # torch takes seconds
+
+    return "cuda" if best_device() == "cuda" else "cpu"
 
 
 def detector_note(options: Options) -> str:
     """A line where `auto` takes the CPU although ONNX Runtime is built for CUDA."""
-    from animcli.pose.detectors.registry import runs_on_onnx
-
     asked = options.detector_device or options.device
     if asked != "auto" or not runs_on_onnx(options.detector):
         return ""

@@ -12,6 +12,7 @@ import typer
 
 from animcli.cli.plan import Motion, name_of
 from animcli.errors import UsageError
+from animcli.registry import DEFAULT_RATE
 
 if TYPE_CHECKING:
     from animcli.cli.config import Options
@@ -78,7 +79,7 @@ class FollowOptions:
     def keypoints(self) -> Source | None:
         """The keypoints of the reference, where they are given."""
         from animcli.cli.extract import is_keypoints
-        from animcli.stages.convert import USUAL_RATE, ReadOpenPose
+        from animcli.stages.convert import ReadOpenPose
 
         if self.reference_pose is not None and self.reference_person is not None:
             raise UsageError(
@@ -86,7 +87,7 @@ class FollowOptions:
                 "give one of them",
             )
         if self.reference_pose is not None and is_keypoints(self.reference_pose):
-            return ReadOpenPose(self.reference_pose, USUAL_RATE)
+            return ReadOpenPose(self.reference_pose, DEFAULT_RATE)
         return self.reference_pose
 
 

@@ -14,7 +14,7 @@ import typer
 from animcli.cli.config import HOMES, flag
 from animcli.errors import UsageError
 from animcli.presets import find_presets
-from animcli.settings import constraint_of, parse, settings_in, type_of
+from animcli.settings import closed_choices, constraint_of, parse, settings_in, type_of
 
 Word: TypeAlias = str | bool | None
 CommandFunction: TypeAlias = Callable[..., object]
@@ -159,7 +159,7 @@ def _parameter(name: str) -> inspect.Parameter:
         spelled,
         help=constraint.help,
         metavar=None if kind is bool else metavar(name, kind, constraint.form),
-        autocompletion=None if kind is bool else _completion(name, kind),
+        autocompletion=None if kind is bool else _completion(name),
         show_default=False,
     )
     python = bool if kind is bool else str
@@ -182,10 +182,10 @@ def metavar(name: str, kind: object, form: tuple[str, str] | None = None) -> str
     return words[kind]
 
 
-def _completion(name: str, kind: object) -> Callable[[str], list[str]] | None:
-    choices = [str(choice) for choice in get_args(kind)]
+def _completion(name: str) -> Callable[[str], list[str]] | None:
     if name == "preset":
         return complete_preset
+    choices = closed_choices(HOMES[name], name)
     return (lambda incomplete: choices) if choices else None
 
 

@@ -66,7 +66,7 @@ from animcli.cli.plan import (
 )
 from animcli.errors import UsageError
 from animcli.presets import Preset, load_preset
-from animcli.registry import Conditioning, Trait
+from animcli.registry import DEFAULT_RATE, Conditioning, Trait
 from animcli.settings import settings_in
 
 if TYPE_CHECKING:
@@ -287,7 +287,6 @@ class Render:
 
     def driven(self, settings: Settings, state: PipelineState) -> Rendering:
         """The film of a character that follows a motion."""
-        from animcli.stages.convert import USUAL_RATE
         from animcli.stages.fitting import Fit
         from animcli.stages.reference import FindPose
         from animcli.stages.render import RenderStage
@@ -337,7 +336,7 @@ class Render:
             preset,
             frames=self.frames or (HELD_FRAMES if held else None),
             loop=self.loop or held,
-            rate=options.fps or (USUAL_RATE if held else None),
+            rate=options.fps or (DEFAULT_RATE if held else None),
             retarget=retarget and motion.drawn is None,
             fit=fit,
             detector=options.detector,

@@ -1,29 +1,14 @@
 """Names and encodings of results: videos, and folders of pictures."""
 
-from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
-from typing import Final
 
 from animcli.cli.config import Options
 from animcli.cli.plan import FrameSource, output_path
 from animcli.pipeline.output import is_published
 from animcli.pipeline.project import Project
+from animcli.registry import DEFAULT_RATE
 from animcli.stages.encode import EncodeStage
-from animcli.video.codecs import Codec, encoding_for
-
-CODEC_SUFFIXES: Final[Mapping[str | None, str]] = {
-    None: ".mp4",
-    "h264": ".mp4",
-    "h265": ".mp4",
-    "av1": ".mp4",
-    "prores4444": ".mov",
-    "vp9": ".webm",
-    "gif": ".gif",
-    "webp": ".webp",
-    "png": "",
-}
-"""Suffix of a video of each codec where its name wasn't said; `png` makes a folder."""
+from animcli.video.codecs import Codec, encoding_for, usual_suffix
 
 
 def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStage:
@@ -31,7 +16,7 @@ def encode_stage(source: FrameSource, out: Path, options: Options) -> EncodeStag
 
     Raises UsageError where suffix, codec and quality don't go together.
     """
-    rate, alpha = options.fps or Fraction(24), source.alpha
+    rate, alpha = options.fps or DEFAULT_RATE, source.alpha
     encoding_for(out, rate, options.codec, options.quality, alpha=alpha)
     return EncodeStage(
         source.frames,
@@ -55,7 +40,5 @@ def video_path(
     pictures = options.codec in (None, Codec.PNG.value)
     if out is not None and pictures and out.is_dir() and is_published(project, out):
         return out
-    suffix = CODEC_SUFFIXES[options.codec]
-    if source.alpha and options.codec is None:
-        suffix = CODEC_SUFFIXES[Codec.PRORES4444.value]
-    return output_path(out, source.name + suffix)
+    codec = options.codec or (Codec.PRORES4444.value if source.alpha else None)
+    return output_path(out, source.name + usual_suffix(codec))

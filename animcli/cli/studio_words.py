@@ -15,7 +15,7 @@ from typing import Any, Final, get_args
 
 from animcli.batch.jobs import OUTPUT, THEN_KEY
 from animcli.batch.schema import JobCommand
-from animcli.cli.batch.keys import batch_commands, choices_of, suffix_of
+from animcli.cli.batch.keys import batch_commands, choices_of
 from animcli.cli.choices import DIFFUSING, USUAL
 from animcli.cli.config import HOMES
 from animcli.cli.main import COMMANDS, parse_line, split_commands
@@ -29,7 +29,8 @@ from animcli.presets import (
     load_preset,
 )
 from animcli.registry import RENDERERS, Conditioning
-from animcli.settings import constraint_of, parse, settings_in, type_of
+from animcli.settings import closed_choices, constraint_of, parse, settings_in, type_of
+from animcli.video.codecs import usual_suffix
 from animcli.web.command_interface import Line, PathOf
 from animcli.weights.store import WeightsStore
 
@@ -156,7 +157,8 @@ class Words:
             return ""
         if last[0] not in ("render", "encode"):
             return ".pose" if "densepose" not in last else ".mp4"
-        return suffix_of(last[last.index("--codec") + 1] if "--codec" in last else None)
+        codec = last[last.index("--codec") + 1] if "--codec" in last else None
+        return usual_suffix(codec)
 
     def weights(self) -> list[dict[str, Any]]:
         """Entries of the catalog, and whether they are here."""
@@ -251,8 +253,8 @@ def described(param: Any, spelled: str) -> dict[str, Any]:
         )
     if getattr(param, "is_flag", False) or wanted is bool:
         told |= {"kind": "switch", "negative": negative}
-    elif choices := (list(get_args(wanted)) if wanted is not None else []):
-        told |= {"kind": "choice", "choices": [str(x) for x in choices if x is not None]}
+    elif wanted is not None and (choices := closed_choices(home, param.name)):
+        told |= {"kind": "choice", "choices": choices}
     elif wanted in (int, float) or param.name in ("frames",):
         told["kind"] = "number"
     elif is_file(param):

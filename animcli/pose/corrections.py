@@ -133,7 +133,7 @@ def read_corrections(path: Path) -> Corrections:
         return parse_corrections(table)
     except ValueError as error:
         raise InputError(
-            f"{path}: {error}", "docs/poses.md shows what edits are"
+            f"{path}: {error}", "docs/guide/correcting.md shows what edits are"
         ) from error
 
 

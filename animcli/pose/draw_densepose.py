@@ -3,7 +3,7 @@
 Limbs, trunk and head are drawn as solids, the nearer over the farther. That approximates
 what a DensePose network sees: bodies all have the girth of an average grown-up in
 proportion to their height, nobody wears anything, and what keypoints don't tell is guessed
-(`lifting`). `docs/densepose.md` says how near it comes.
+(`lifting`). `docs/models/densepose.md` says how near it comes.
 
 Source: Gueler et al., "DensePose", arXiv:1802.00434, for the 24 parts; the colours, which
 MagicAnimate knows them by, are those of detectron2's picture of part indices: index i has

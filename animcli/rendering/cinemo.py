@@ -3,7 +3,7 @@
 Source: Ma et al., "Cinemo: Consistent and Controllable Image Animation with Motion
 Diffusion Models", arXiv:2407.15642, and the authors' code (maxin-cn/Cinemo at 7cd7f27).
 What is denoised is how each frame differs from the first one, in latents. Differs: any
-length and size, one noise for each frame, any sampler; what docs/renderers.md lists.
+length and size, one noise for each frame, any sampler; what docs/models/cinemo.md lists.
 
 Cinemo makes 15 frames after a given one. What is longer either goes on from the last frame
 of what is there, part after part, or is one part whose overlapping windows all start from

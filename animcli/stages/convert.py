@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from animcli.errors import InputError
 from animcli.files import atomic_path, disk_errors
 from animcli.pipeline.stage import RunContext, Source, Stage, display_name
+from animcli.registry import DEFAULT_RATE
 
 if TYPE_CHECKING:  # numpy
     from animcli.pose.io_bvh import Up
 
 
-USUAL_RATE: Final = Fraction(24)
 """Frames per second of what doesn't say."""
 
 
@@ -39,10 +39,12 @@ class ReadOpenPose(Stage):
 
         keypoints = context.inputs["keypoints"]
         motion = read_openpose(
-            keypoints, rate=self.rate or USUAL_RATE, size=self.size, warn=context.warn
+            keypoints, rate=self.rate or DEFAULT_RATE, size=self.size, warn=context.warn
         )
         if self.rate is None:
-            context.warn(f"{USUAL_RATE} frames a second are assumed; --fps says otherwise")
+            context.warn(
+                f"{DEFAULT_RATE} frames a second are assumed; --fps says otherwise"
+            )
         with atomic_path(context.out) as part:
             write_pose(part, motion)
 

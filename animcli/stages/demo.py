@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path, make_folder
 from animcli.pipeline.stage import RunContext, Stage
+from animcli.registry import DEFAULT_RATE
 
 if TYPE_CHECKING:  # numpy
     import numpy as np
@@ -31,7 +32,7 @@ class DrawDance(Stage):
     figure: int = 1
     dance: int = 1
     frames: int = 96
-    rate: Fraction = Fraction(24)
+    rate: Fraction = DEFAULT_RATE
     size: tuple[int, int] = (384, 512)
 
     def run(self, context: RunContext) -> None:

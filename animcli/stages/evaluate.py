@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from animcli.errors import InputError
 from animcli.pipeline.stage import RunContext, Source, Stage
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
 from animcli.presets import Preset
 from animcli.registry import renderer_entry
 from animcli.stages.extract import FindAgain
@@ -51,7 +52,7 @@ class MeasureRender(Stage):
     pose: Source | None = None
     driving: Source | None = None
     driving_pose: Source | None = None
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     device: str = "cpu"
     faces: tuple[str, ...] = ()
     moving: bool = False

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
+from animcli.registry import DEFAULT_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,12 +55,12 @@ class ExtractStage(DetectorStage):
     videos: ClassVar[tuple[str, ...]] = ("video",)
 
     video: Source
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     hands: bool = True
     face: bool = True
     clean: bool = True
     keep_going: bool = False
-    picture_rate: Fraction = Fraction(24)
+    picture_rate: Fraction = DEFAULT_RATE
     person: str = "largest"
     device: str = "cpu"
     detect_every: int = 10
@@ -154,7 +156,7 @@ class FindAgain(DetectorStage):
     videos: ClassVar[tuple[str, ...]] = ("video",)
 
     video: Source
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     face: bool = False
     device: str = "cpu"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage
+from animcli.registry import DEFAULT_RATE
 from animcli.stages.frames import INDEX, make_frames, open_frames
 from animcli.stages.render import RenderStage
 
@@ -89,7 +90,7 @@ def _pictures(
 def _mean_rate(ticks: list[int], base: Fraction) -> Fraction:
     """Frames a second of a motion whose frames are not evenly spaced."""
     span = (ticks[-1] - ticks[0]) * base if ticks else Fraction(0)
-    return ((len(ticks) - 1) / span if span > 0 else Fraction(24)).limit_denominator(1001)
+    return ((len(ticks) - 1) / span if span > 0 else DEFAULT_RATE).limit_denominator(1001)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 from animcli.errors import InputError, UsageError
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage, display_name
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
 from animcli.stages.extract import DetectorStage
 from animcli.stages.fitting import Fit
 
@@ -150,7 +151,7 @@ class FindPose(DetectorStage):
     suffix: ClassVar[str] = ".pose"
 
     picture: Source
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     size: tuple[int, int] | None = None
     fit: Fit = Fit.PAD
     person: str | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from animcli.errors import UsageError
 from animcli.pipeline.stage import NO_SETTING, RunContext, Source, Stage, to_json
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
 from animcli.presets import Preset
 from animcli.registry import Conditioning, Trait
 from animcli.stages.fitting import (
@@ -96,7 +97,7 @@ class RenderStage(Stage):
     rate: Fraction | None = None
     retarget: bool = True
     fit: Fit = Fit.PAD
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     device: str = "cpu"
     control: Source | None = None
     like: Source | None = None

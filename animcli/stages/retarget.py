@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
 from animcli.stages.reference import FindPose
 
 
@@ -28,7 +29,7 @@ class RetargetStage(Stage):
 
     motion: Source
     reference: Source
-    detector: str = "blazepose"
+    detector: str = DEFAULT_DETECTOR
     camera: str = "auto"
     keep_in_frame: bool = True
 

@@ -7,10 +7,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-import av
-import av.codec.codec
-import av.error
-
 from animcli.errors import DeviceError, UsageError
 
 
@@ -128,6 +124,15 @@ CONTAINERS: Final[Mapping[str, tuple[str, tuple[Codec, ...]]]] = {
     "": (PICTURE_FOLDER, (Codec.PNG,)),
 }
 """Muxer of FFmpeg for each suffix, and the codecs that fit, the default first."""
+
+
+def usual_suffix(codec: str | None) -> str:
+    """Suffix of a result in a codec, the usual one if None, where its name wasn't said."""
+    if codec is None:
+        return next(iter(CONTAINERS))
+    homes = [(fits, suffix) for suffix, (_, fits) in CONTAINERS.items() if codec in fits]
+    return min(homes, key=lambda home: home[0][0] != codec)[1]  # where it is the default
+
 
 FASTEST: Final = 1000
 """Frames per second; nothing shows more, and WebP counts milliseconds."""
@@ -258,6 +263,9 @@ def available_encoders() -> Mapping[Codec, bool]:
 def _is_here(name: str | None) -> bool:
     if name is None:
         return True
+    import av.codec.codec  # help lists the codecs, and loads no FFmpeg
+    import av.error
+
     try:
         av.codec.codec.Codec(name, "w")
     except (av.error.FFmpegError, ValueError):

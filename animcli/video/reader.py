@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from animcli.errors import InputError
+from animcli.registry import DEFAULT_RATE
 from animcli.video.decode import VideoFile
 from animcli.video.footage import DamagedFrame, Frame, FrameReader, VideoInfo
 from animcli.video.images import AnimatedImage, PictureFolder, is_animation
@@ -102,7 +103,7 @@ def open_footage(
     *,
     keep_going: bool = False,
     limits: Limits | None = None,
-    rate: Fraction = Fraction(24),
+    rate: Fraction = DEFAULT_RATE,
     fast_colour: bool = False,
 ) -> Reader:
     """Open a video, an animated picture or a folder of pictures.

@@ -6,7 +6,6 @@ the same words.
 
 import io
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from animcli.pose.io_bvh import read_capture
 from animcli.pose.io_openpose import read_openpose
 from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
+from animcli.registry import DEFAULT_RATE
 from animcli.rendering.preview import COLOURS, by_colours
 from animcli.stages.frames import INDEX, open_frames
 from animcli.stages.render import RENDER_CHECKPOINT
@@ -99,7 +99,7 @@ def _of_json(path: Path) -> dict[str, Any]:
     try:
         read_corrections(path)
     except InputError:
-        return _of_motion("keypoints", read_openpose(path, rate=Fraction(24)))
+        return _of_motion("keypoints", read_openpose(path, rate=DEFAULT_RATE))
     return {"kind": "edits"}
 
 

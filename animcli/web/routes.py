@@ -20,6 +20,7 @@ from starlette.routing import Route
 from animcli.errors import InputError, UsageError
 from animcli.files import SHA256_HEX, make_folder, write_file
 from animcli.pipeline.project import Project
+from animcli.pose.detectors.registry import DEFAULT_DETECTOR
 from animcli.web.answers import Handler, ZipBuffer, table, with_errors
 from animcli.web.command_interface import CommandInterface, Line
 from animcli.web.events import MOST_STREAMS, EventLog
@@ -325,7 +326,7 @@ class Studio:
         names = ("frame", "x", "y", "size")
         if not all(isinstance(said.get(name), int | float) for name in names):
             raise UsageError(f"{', '.join(names)} are numbers")
-        detector = str(said.get("detector", "blazepose"))
+        detector = str(said.get("detector", DEFAULT_DETECTOR))
         numbers = {name: int(said[name]) for name in names}
         found = await self.looker.ask(
             do="find", path=str(item.path), detector=detector, **numbers, **self._place()

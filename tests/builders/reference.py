@@ -2,8 +2,9 @@
 
     python tests/builders/reference.py
 
-docs/commands.md is the help of every command. docs/presets.md and docs/training.md end in
-tables of presets and keys; what stands above them is written by hand.
+In docs/reference, commands.md is the help of every command and training.md every setting of
+training; presets.md and environment.md end in tables, and what stands above them is written
+by hand.
 """
 
 import io
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from typer.core import TyperGroup
 
+from animcli.cli.config import PREFIX, Options
 from animcli.cli.init import toml_value
 from animcli.cli.main import COMMANDS, main
 from animcli.presets import Preset, advice, load_preset, shipped_presets
@@ -22,6 +24,7 @@ from animcli.settings import constraint_of, settings_in
 from animcli.training.settings import DEFAULTS, settings_parts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+REFERENCE = DOCS / "reference"
 
 HEAD = """\
 # Commands
@@ -89,7 +92,7 @@ MARKS = {
 
 
 def tables() -> str:
-    """The end of docs/presets.md."""
+    """The end of the page of presets."""
     page = TABLES
     for path in sorted(shipped_presets().rglob("*.toml")):
         preset = load_preset(path.stem)
@@ -103,19 +106,40 @@ def tables() -> str:
     return page
 
 
-TRAINING = """\
-## All settings
+VARIABLES = """\
+## Keys
 
-`train.toml` has a table for the model, one for the data and one for each stage. What it
-doesn't say is as below.
+Of every render; those of a preset, such as `ANIM_STEPS`, are its [keys](presets.md#keys).
+
+| variable | default | is |
+|---|---|---|
+"""
+
+
+def variables() -> str:
+    """The end of the page of environment variables."""
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | `{toml_value(each.default) or 'none'}` | "
+        f"{constraint_of(each).help} |\n"
+        for name, each in settings_in(Options).items()
+    ]
+    return VARIABLES + "".join(rows)
+
+
+TRAINING = """\
+# Training settings
+
+Made by `python tests/builders/reference.py`; a test compares. `train.toml` has a table for
+the model, one for the data and one for each stage. What it doesn't say is as below.
+[Training](../guide/training.md) says what to do with it.
 """
 
 
 def training_tables() -> str:
-    """The end of docs/training.md."""
+    """The page of training settings."""
     page = TRAINING
     for name, settings in DEFAULTS.items():
-        page += f"\n### {name}\n\n"
+        page += f"\n## {name}\n\n"
         page += "| table | key | default | is |\n|---|---|---|---|\n"
         for table, field in settings.tables().items():
             for part in settings_parts(getattr(settings, field)).values():
@@ -127,8 +151,8 @@ def training_tables() -> str:
 
 
 if __name__ == "__main__":
-    (DOCS / "commands.md").write_text(reference())
-    by_hand, _, _ = (DOCS / "presets.md").read_text().partition(TABLES.splitlines()[0])
-    (DOCS / "presets.md").write_text(by_hand + tables())
-    by_hand, _, _ = (DOCS / "training.md").read_text().partition(TRAINING.splitlines()[0])
-    (DOCS / "training.md").write_text(by_hand + training_tables())
+    (REFERENCE / "commands.md").write_text(reference())
+    for page, end in (("presets.md", tables()), ("environment.md", variables())):
+        by_hand, _, _ = (REFERENCE / page).read_text().partition(end.splitlines()[0])
+        (REFERENCE / page).write_text(by_hand + end)
+    (REFERENCE / "training.md").write_text(training_tables())

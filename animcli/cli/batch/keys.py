@@ -12,6 +12,7 @@ from animcli.cli.options import read_size
 from animcli.errors import AnimError, UsageError
 from animcli.presets import Preset, load_preset
 from animcli.settings import check, parse, settings_in, type_of
+from animcli.video.codecs import usual_suffix
 
 JOB_COMMANDS: Final = ("render", "extract-pose", "correct-pose", "retarget", "encode")
 NOT_FOR_JOBS: Final = ("slots", "engine")
@@ -149,17 +150,10 @@ def _stem(path: str) -> str:
     return PurePath(path).stem
 
 
-def suffix_of(codec: str | None) -> str:
-    """Suffix of a result whose name wasn't said; `.mp4` for a codec nobody knows yet."""
-    from animcli.cli.results import CODEC_SUFFIXES  # av
-
-    return CODEC_SUFFIXES.get(codec, ".mp4")
-
-
 def _render_result(values: Mapping[str, str]) -> str:
     tail = values.get("motion") or values.get("motion_from")
     name = f"{_stem(values.get('reference', ''))}-{_stem(tail or values.get('preset', ''))}"
-    return name + suffix_of(values.get("codec"))
+    return name + usual_suffix(values.get("codec"))
 
 
 def _pose_result(values: Mapping[str, str]) -> str | None:
@@ -181,7 +175,7 @@ RESULT_NAMES: Final[Mapping[str, Callable[[Mapping[str, str]], str | None]]] = {
         f"{_stem(v.get('reference', ''))}-{_stem(v.get('motion', ''))}.pose"
     ),
     "encode": lambda v: (
-        f"{_stem(v.get('film', ''))}-{v['codec']}{suffix_of(v['codec'])}"
+        f"{_stem(v.get('film', ''))}-{v['codec']}{usual_suffix(v['codec'])}"
         if "codec" in v
         else None
     ),

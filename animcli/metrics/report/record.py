@@ -10,6 +10,7 @@ from animcli.metrics.clips import Clip
 from animcli.metrics.measurement import METRICS, Measurement, Metric
 from animcli.metrics.pixels import Pixels
 from animcli.metrics.verdict import Verdict, show_value
+from animcli.registry import DEFAULT_RATE
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +138,7 @@ def worst_frames(
     near = {frame for place in wanted for frame in (place - 1, place)}
     pictures = {f: p for f, p in enumerate(clip.read()) if f in near}
     true = {} if truth is None else {f: p for f, p in enumerate(truth.read()) if f in near}
-    rate = clip.rate or Fraction(24)
+    rate = clip.rate or DEFAULT_RATE
     found = []
     for place, reasons in sorted(wanted.items()):
         keyed = {each.metric.key for each, _ in reasons}

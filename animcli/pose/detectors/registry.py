@@ -1,16 +1,19 @@
 """The pose detectors, by the name that commands know them by."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Final, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Final, Protocol
 
 from animcli.errors import UsageError
 from animcli.pose.keypoints import BODY
+
+if TYPE_CHECKING:  # help lists the detectors, and loads no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 STILL_RUNS: Final = 6
 STAYS: Final = 0.01  # of the figure's height; what a joint moves without being elsewhere
@@ -32,7 +35,8 @@ class DetectedPerson(Protocol):
 class DetectorOptions:
     """Options of a detector, beside the person that is wanted.
 
-    detect_every, bgr_input, device: see `DWPose`; BlazePose knows none of them.
+    detect_every, bgr_input, device: see `DWPose`; an entry says which of them its detector
+    knows.
     """
 
     hands: bool = True
@@ -67,13 +71,15 @@ class DetectorEntry:
         the score up to which keypoints aren't drawn.
     weights: the weights entry with its models; empty for one without.
     library: the package that runs them.
-    onnx: whether ONNX Runtime runs it. It then listens to all of `DetectorOptions`, and the
-        first file of its weights entry finds people, the second their keypoints.
+    options: names of `DetectorOptions` that it knows beside `hands` and `face`.
+    onnx: whether ONNX Runtime runs it. Then the first file of its weights entry finds
+        people, the second their keypoints.
     """
 
     place: str
     weights: str
     library: str = "ai-edge-litert"
+    options: tuple[str, ...] = ()
     onnx: bool = False
 
 
@@ -82,9 +88,18 @@ DETECTORS: Final[dict[str, DetectorEntry]] = {
         "animcli.pose.detectors.blazepose.tracker:BlazePeople", "blazepose"
     ),
     "dwpose": DetectorEntry(
-        "animcli.pose.detectors.dwpose:DWPose", "dwpose", "onnxruntime", onnx=True
+        "animcli.pose.detectors.dwpose:DWPose",
+        "dwpose",
+        "onnxruntime",
+        ("device", "detect_every", "bgr_input"),
+        onnx=True,
+    ),
+    "openpose": DetectorEntry(
+        "animcli.pose.detectors.openpose:OpenPose", "openpose", "torch", ("device",)
     ),
 }
+
+DEFAULT_DETECTOR: Final = "blazepose"
 
 
 def detector_weights(name: str) -> tuple[str, ...]:
@@ -104,6 +119,11 @@ def runs_on_onnx(name: str) -> bool:
     return _entry(name).onnx
 
 
+def detector_options(name: str) -> tuple[str, ...]:
+    """Names of `DetectorOptions` that a detector knows beside `hands` and `face`."""
+    return _entry(name).options
+
+
 def open_detector(
     name: str, models: Path | None, options: DetectorOptions, files: Sequence[str] = ()
 ) -> Detector:
@@ -114,9 +134,8 @@ def open_detector(
     entry = _entry(name)
     module, _, kind = entry.place.partition(":")
     arguments: dict[str, object] = {"hands": options.hands, "face": options.face}
+    arguments |= {option: getattr(options, option) for option in entry.options}
     if entry.onnx:
-        arguments |= {"device": options.device, "detect_every": options.detect_every}
-        arguments["bgr_input"] = options.bgr_input
         arguments["files"] = tuple(files)
     detector: Detector = getattr(import_module(module), kind)(models, **arguments)
     return detector
@@ -131,6 +150,8 @@ def find_in_picture(
     has shown the person to be. A still picture gets the same chance: of one drawn figure
     the first look had a wrist at the chest, and the third where it was.
     """
+    import numpy as np
+
     found = next(iter(detector.people(picture)), None)
     for _ in range(STILL_RUNS - 1):
         again = next(iter(detector.people(picture)), None)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from animcli.errors import InputError
 from animcli.pose.sequence import PoseSequence
+from animcli.registry import DEFAULT_RATE
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway, sway, turn_head
 from animcli.rendering.cutout.face import FaceMotion, face_motion
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
@@ -23,8 +24,6 @@ from animcli.rendering.cutout.puppet import Puppet, build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
 from animcli.rendering.cutout.segmentation import body_distance, segment
 from animcli.rendering.renderer import RenderRequest
-
-_USUAL_RATE = 24  # of a motion whose frames are unevenly spaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +104,7 @@ def build_figure(
     """The figure cut out as `matte`, bound to `rest` and led through `motion`."""
     puppet = build_puppet(request.reference, matte, rest, shown_part(request))
     transforms = puppet.framed(bone_transforms(motion, rest), request.size)
-    rate = float(motion.rate or _USUAL_RATE)
+    rate = float(motion.rate or DEFAULT_RATE)
     face = None
     if request.preset.expression:
         face = face_motion(puppet.skinned.rest, motion, puppet.textures[0])

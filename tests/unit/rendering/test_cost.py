@@ -75,7 +75,7 @@ def test_what_was_resident_at_full_size_is_foreseen(
     name = "animate-anyone" if isinstance(renderer, AnimateAnyone) else "magic-animate"
     preset = replace(PRESET, renderer=name, width=256, height=256, steps=2, window=16)
     foreseen = estimate_cost(preset, frames, renderer, "cpu").memory
-    # What a process on one core of a CPU had at most; docs/presets.md has the table.
+    # What a process on one core of a CPU had at most; docs/measurements.md has the table.
     # Allocators keep some of what was freed, so it is a little more than is alive.
     assert 0.9 * measured < foreseen < measured
 
