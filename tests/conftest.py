@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -69,26 +69,26 @@ def dlib_face() -> Path:
         pytest.skip(f"{error}; {error.hint}")
 
 
-def missing(reason: str) -> None:
-    """Skip, or fail where `ANIM_BROWSER_TESTS` says that a skip is a failure."""
-    if os.environ.get("ANIM_BROWSER_TESTS") == "needed":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # while it is open, a loop runs that asyncio.run() minds
 def browser() -> "Iterator[Browser]":
-    """A headless Chromium. The only one: a process has one playwright at a time."""
+    """A headless Chromium where there is one; ANIM_BROWSER_TESTS=needed: there must be."""
+    chromium = os.environ.get("ANIM_CHROMIUM") or shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
-        missing("playwright isn't installed: pip install 'animcli[studio-test]'")
-    path = os.environ.get("ANIM_CHROMIUM") or shutil.which("chromium")
-    if not path:
-        missing("there is no Chromium; ANIM_CHROMIUM says where one is")
+        missing_browser("playwright isn't installed: pip install 'animcli[studio-test]'")
+    if not chromium:
+        missing_browser("there is no Chromium; ANIM_CHROMIUM says where one is")
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        opened = driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        yield chromium
-        chromium.close()
+        yield opened
+        opened.close()
+
+
+def missing_browser(reason: str) -> NoReturn:
+    """Skip, or fail where a skip is a failure."""
+    if os.environ.get("ANIM_BROWSER_TESTS") == "needed":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -19,7 +19,6 @@ import batch_stand_ins
 import numpy as np
 from builders.stages import BrightSpot, Gradient, Spot
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from animcli.rendering.renderer import (
     Checkpoint,
@@ -38,6 +37,8 @@ def gated(progress: Progress) -> Progress:
 
     def waiting(what: str, done: int, of: int) -> None:
         progress("denoising" if what == "preparing" else what, done, of)
+        if what not in ("preparing", "denoising"):
+            return
         while gate and Path(gate).exists() and int(Path(gate).read_text() or 0) < done:
             time.sleep(0.02)
 
@@ -78,6 +79,8 @@ class BrightSpots(BrightSpot):
     """Takes each bright spot for a person."""
 
     def people(self, picture: NDArray[np.uint8]) -> tuple[Spot, ...]:
+        from scipy import ndimage
+
         spots, count = ndimage.label(picture.sum(axis=2) > 600)
         if count < 2:
             return super().people(picture)

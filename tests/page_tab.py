@@ -7,7 +7,7 @@ from typing import Any
 
 from web_server import Served
 
-PATIENCE_MS = 120_000
+PATIENCE_MS = 300_000
 FRAMES = 8
 """Of the motions that are brought in."""
 EVIL = "<img src=x onerror=alert(1)>.mp4"
@@ -71,8 +71,12 @@ class Tab:
     def render(self) -> None:
         """Render, to the end, as the command says that is shown."""
         self.page.wait_for_selector("#command:has-text('--no-retarget')")
+        done = self.page.locator(".job[data-state=done]").count()
         self.page.click("#render")
-        self.page.click(".job button:has-text('Show it')")
+        self.until(
+            "n => document.querySelectorAll('.job[data-state=done]').length > n", done
+        )
+        self.page.click(".job button:has-text('Show it')")  # the newest is the first
         self.page.wait_for_selector("#compare")
 
     def save(self, selector: str) -> Path:

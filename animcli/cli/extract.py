@@ -226,7 +226,7 @@ class ExtractPose:
         from animcli.pose.bone_names import read_names
         from animcli.stages.convert import ReadBvh, ReadOpenPose
 
-        motion = read_motion(video, options, self.keep_going)
+        motion = read_motion(video, options, self.keep_going, part=self.part)
         match motion.source:
             case ReadBvh():
                 names = () if self.names is None else read_names(self.names).items()

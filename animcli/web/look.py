@@ -22,7 +22,6 @@ from animcli.pose.io_openpose import read_openpose
 from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
-from animcli.rendering.preview import COLOURS, by_colours
 from animcli.stages.frames import INDEX, open_frames
 from animcli.stages.render import RENDER_CHECKPOINT
 from animcli.video.images import IMAGE_SUFFIXES, open_image, read_picture
@@ -200,6 +199,8 @@ def _decoded(work: Path) -> list[Pixels]:
 
 
 def _denoised(work: Path) -> list[Pixels]:
+    from animcli.rendering.preview import COLOURS, by_colours  # torch
+
     kept = FileCheckpoint(work / RENDER_CHECKPOINT).load()
     if kept is None or COLOURS not in kept:
         return []

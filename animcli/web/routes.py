@@ -96,7 +96,7 @@ class Studio:
             ("DELETE", "/api/history/{digest}", self.delete),
             ("GET", "/api/presets", self.presets),
             ("GET", "/api/weights", self.weights),
-            ("GET", "/api/device", self.device),
+            ("GET", "/api/needs", self.needs),
             ("GET", "/api/doctor", self.doctor),
         ]  # fmt: skip
         routes = [Route(path, with_errors(run), methods=[verb]) for verb, path, run in api]
@@ -148,7 +148,7 @@ class Studio:
         return JSONResponse(self.uploads.know(upload, found["facts"]).data())
 
     async def look_closer(self, request: Request) -> Response:
-        """Count the people in a picture, as `anim render` would."""
+        """Whether anybody is in a picture, as `anim render` would find out."""
         said = await table(request)
         upload = self.uploads.find(str(said.get("digest", "")))
         if upload is None:
@@ -276,7 +276,7 @@ class Studio:
         return JSONResponse({"words": list(line.shown)})
 
     async def plan(self, request: Request) -> Response:
-        """Answer of `--dry-run` to words."""
+        """What `--dry-run` says of words."""
         line = self._line((await table(request)).get("words"))
         said = await self.looker.ask(do="ask", lines=[list(line.words)], **self._place())
         outcome = said["jobs"][0]
@@ -320,7 +320,7 @@ class Studio:
         return JSONResponse({"digest": said["digest"], "notes": said["notes"]})
 
     async def find_joints(self, request: Request) -> Response:
-        """Keypoints that the detector finds near a place of one frame."""
+        """What the detector finds near a place of one frame."""
         said = await table(request)
         item = self._item(str(said.get("digest", "")))
         names = ("frame", "x", "y", "size")
@@ -361,6 +361,8 @@ class Studio:
             words = line.words
             if line.command == "inspect":
                 words, _ = self.face.outputs(line, name)
+            if line.command == "evaluate":
+                words = (*words, "--json")  # the page shows the numbers as a table
             self.jobs.add_line(name, words, line.shown)
             return JSONResponse({"name": name})
         if line.row is None:
@@ -415,7 +417,7 @@ class Studio:
         return Response(picture, headers=headers, media_type="image/jpeg")
 
     async def events(self, request: Request) -> Response:
-        """Events for one tab, as they happen."""
+        """What happens, for one tab."""
         if self.log.streams >= MOST_STREAMS:
             return Response(status_code=503, headers={"retry-after": "15"})
         last = request.headers.get("last-event-id")
@@ -425,7 +427,7 @@ class Studio:
         )
 
     async def history(self, request: Request) -> Response:
-        """Every result, as the page reads it."""
+        """What was made."""
         return JSONResponse(await anyio.to_thread.run_sync(self.library.history))
 
     async def manifest(self, request: Request) -> Response:
@@ -472,13 +474,13 @@ class Studio:
         """Model files."""
         return JSONResponse(await anyio.to_thread.run_sync(self.face.weights))
 
-    async def device(self, request: Request) -> Response:
-        """Devices that a render may run on, as `anim doctor` finds them."""
-        said = await self.looker.ask(do="device", **self._place())
-        return JSONResponse(said["device"])
+    async def needs(self, request: Request) -> Response:
+        """Devices here, as `anim doctor` finds them, and the weights of each preset."""
+        said = await self.looker.ask(do="needs", **self._place())
+        return JSONResponse({"device": said["device"], "weights": said["weights"]})
 
     async def doctor(self, request: Request) -> Response:
-        """Answer of `anim doctor` about this machine."""
+        """What works on this machine."""
         said = await self.looker.ask(do="act", words=["doctor"], **self._place())
         return JSONResponse({"results": said["results"]})
 

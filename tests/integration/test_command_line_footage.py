@@ -12,8 +12,8 @@ from builders.videos import clip_with_tone, tiny_clip
 from PIL import Image
 
 from animcli.cli.config import Options
-from animcli.cli.extract import read_motion
-from animcli.cli.main import main
+from animcli.cli.extract import ExtractPose, read_motion
+from animcli.cli.main import main, parse_line
 from animcli.cli.options import read_part
 from animcli.errors import InputError, UsageError
 from animcli.pipeline.stage import Outcome
@@ -159,6 +159,16 @@ def test_times_are_read_as_people_write_them() -> None:
             read_part(*words, None)
     with pytest.raises(UsageError, match="--every 0"):
         read_part(None, None, 0)
+
+
+def test_extract_pose_finds_the_part_that_is_said(here: Path) -> None:
+    clip = tiny_clip(here / "a.mp4", 24)
+    words = ["extract-pose", str(clip), "--start", "0.25", "--end", "0.75", "--every", "2"]
+    (command,) = parse_line(words).commands
+    assert isinstance(command, ExtractPose)
+    found = command.motion(clip, Options()).source
+    assert isinstance(found, ExtractStage)
+    assert (found.start, found.end, found.step) == (Fraction(1, 4), Fraction(3, 4), 2)
 
 
 def test_the_sound_of_a_part_begins_there(here: Path) -> None:

@@ -1,7 +1,6 @@
 """The page in a real browser: what people do with it, end to end.
 
-Detector and renderer are small stand-ins, all else is real. The browser is Debian's
-Chromium, driven by playwright; `ANIM_CHROMIUM` says where another one is.
+Detector and renderer are small stand-ins, all else is real.
 """
 
 import json
@@ -9,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,117 +16,15 @@ import numpy as np
 import pytest
 from batch_stand_ins import environment
 from builders.paper_doll import STANDING
-from builders.stages import spot_pictures
-from builders.videos import tiny_clip
+from page_tab import EVIL, FAINT, FRAMES, LOADED, NAMELESS, PATIENCE_MS, Tab
 from web_server import HERE, Served, serving
 
 from animcli.pose import keypoints as s
-from animcli.pose.io_pose import read_pose, write_pose
-from animcli.pose.sequence import PoseSequence, even_ticks
-from animcli.video.images import write_picture
+from animcli.pose.io_pose import read_pose
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_MS = 120_000
-FRAMES = 8
 WRIST = s.LEFT_WRIST
-EVIL = "<img src=x onerror=alert(1)>.mp4"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A picture, a clip, and a motion of a doll that sways."""
-    folder = tmp_path_factory.mktemp("files")
-    pictures = list(spot_pictures(FRAMES))
-    write_picture(folder / "ref.png", pictures[0])
-    tiny_clip(
-        folder / "spot.mp4", FRAMES, width=64, height=96,
-        picture=lambda index, width, height: pictures[index],
-    )  # fmt: skip
-    points = np.zeros((FRAMES, s.KEYPOINTS, 2), np.float32)
-    scores = np.zeros((FRAMES, s.KEYPOINTS), np.float32)
-    for joint, place in STANDING.items():
-        points[:, joint] = place
-        scores[:, joint] = 0.9
-    points[..., 0] += np.arange(FRAMES)[:, None] * 2
-    ticks, base = even_ticks(FRAMES, Fraction(24))
-    write_pose(folder / "doll.pose", PoseSequence(points, scores, ticks, base, (256, 384)))
-    shutil.copy(folder / "spot.mp4", folder / EVIL)
-    (folder / "page.mp4").write_bytes(b"<!doctype html><p>not found")
-    return folder
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    gate = tmp_path / "gate"
-    with serving(
-        tmp_path / "project", stand_ins=True, env={"ANIM_TEST_GATE": str(gate)}
-    ) as server:
-        yield server
-
-
-class Tab:
-    """A tab of the page; errors in it, and requests to other machines, fail the test."""
-
-    def __init__(self, browser: Any, served: Served, **options: Any) -> None:
-        self.context = browser.new_context(
-            viewport={"width": 1440, "height": 900}, accept_downloads=True, **options
-        )
-        self.context.set_default_timeout(PATIENCE_MS)
-        self.page = self.context.new_page()
-        self.errors: list[str] = []
-        self.elsewhere: list[str] = []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on(
-            "console", lambda m: self.errors.append(m.text) if m.type == "error" else None
-        )
-        self.page.on("request", lambda r: self._heard(r.url, served.origin))
-        self.page.on("dialog", lambda dialog: self.errors.append("a dialog"))
-        self.open(served.url)
-
-    def _heard(self, url: str, origin: str) -> None:
-        if not url.startswith((origin, "blob:", "data:")):
-            self.elsewhere.append(url)
-
-    def open(self, url: str) -> None:
-        self.page.goto(url)
-        self.page.wait_for_selector("body[data-ready=yes]")
-
-    def bring(self, *files: Path) -> None:
-        self.page.set_input_files("#bring-files", [str(file) for file in files])
-        for file in files:
-            self.page.wait_for_selector(f".tile .name[title={json.dumps(file.name)}]")
-
-    def choose(self, name: str, value: str) -> None:
-        control = self.page.locator(f"#{name}")
-        if control.evaluate("e => e.tagName") == "SELECT":
-            control.select_option(value)
-        else:
-            control.fill(value)
-            control.press("Tab")
-
-    def small(self) -> None:
-        """Options of a small render that needs no body to retarget to."""
-        self.page.click("#tab-render")
-        self.choose("render-size", "64x96")
-        self.choose("render-frames", str(FRAMES - 2))
-        self.page.click("text=All options")
-        self.choose("render-no_retarget", "on")
-
-    def wait_for_job(self, state: str) -> None:
-        self.page.wait_for_selector(f".job[data-state={state}]")
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.errors == []
-        assert self.elsewhere == []
-
-
-@pytest.fixture
-def tab(browser: Any, served: Served) -> Iterator[Tab]:
-    tab = Tab(browser, served)
-    yield tab
-    tab.close()
 
 
 def command_line(folder: Path, *words: str) -> None:
@@ -372,44 +267,6 @@ def test_every_control_has_a_name_and_all_text_can_be_read(
             assert tab.page.evaluate(NAMELESS) == []
             assert tab.page.evaluate(FAINT) == []
         tab.close()
-
-
-LOADED = """() => new Promise((done) => {
-  const video = document.querySelector("video.b");
-  if (video.readyState > 1) done(); else video.onloadeddata = done;
-})"""
-
-NAMELESS = """() => [
-  ...document.querySelectorAll("button, input, select, a, canvas[tabindex]"),
-].filter((e) => e.checkVisibility())
-  .filter((e) => !(e.textContent.trim() || e.ariaLabel || e.labels?.length))
-  .map((e) => e.outerHTML.slice(0, 120))"""
-
-FAINT = """() => {
-  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
-  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  const light = (c) => {
-    const [r, g, b] = c.slice(0, 3).map((v) => linear(v / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const ground = (e) => {
-    for (; e; e = e.parentElement) {
-      const c = parse(getComputedStyle(e).backgroundColor);
-      if (c.length === 3 || c[3] === 1) return c;
-    }
-    return [255, 255, 255];
-  };
-  const says = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
-  const found = [];
-  for (const e of document.querySelectorAll("body *")) {
-    if (!e.checkVisibility() || e.closest(":disabled") || !says(e)) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 40)}`);
-  }
-  return found;
-}"""
-"""Text with less contrast than 4.5:1 (WCAG 2, 1.4.3), and how much it has."""
 
 
 def test_the_page_is_light_and_needs_no_other_machine(browser: Any, served: Served) -> None:

@@ -6,7 +6,7 @@ import { motionArea } from "./motion.js";
 import { queueArea } from "./queue.js";
 import { renderArea } from "./render.js";
 import { resultsArea } from "./results.js";
-import { choose, MOVING, on, state, tell } from "./state.js";
+import { choose, MOVING, named, on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
 const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
@@ -20,7 +20,7 @@ on("say", (text) => setTimeout((toast) => toast.remove(), 4000, say(text)));
 on("error", (error) => {
   if (!(error instanceof Refused)) console.error(error);
   const kind = TEXT.codes[error.kind] ?? TEXT.codes.bug;
-  say(h("div", { class: "error", role: "alert" }, h("b", {}, `error: ${error.message}`), error.hint ? h("span", {}, `hint: ${error.hint}`) : null, h("span", { class: "small" }, kind)));
+  say(h("div", { class: "error", role: "alert" }, h("b", {}, `error: ${named(error.message)}`), error.hint ? h("span", {}, `hint: ${error.hint}`) : null, h("span", { class: "small" }, kind)));
 });
 
 async function queueIt(words, held = false) {
@@ -65,7 +65,7 @@ function page(session) {
   at("project").title = session.project;
   at("read-only").hidden = !session.read_only;
   fill(at("main"), Object.values(others));
-  at("frame").append(queue);
+  at("layout").append(queue);
   document.body.append(toasts);
   on("count", (n) => { fill(at("count"), n); at("count").hidden = n === 0; });
   const place = location.hash.slice(1);

@@ -102,7 +102,10 @@ export function bringArea(show) {
   async function lookCloser(found) {
     looking.add(found.digest);
     redraw();
-    await tried(async () => state.uploads.set(found.digest, await post("/api/uploads/look", { digest: found.digest })));
+    await tried(async () => {
+      const looked = await post("/api/uploads/look", { digest: found.digest });
+      state.uploads.set(found.digest, looked);  // of the map as it is now: another list may have come
+    });
     looking.delete(found.digest);
     redraw();
   }

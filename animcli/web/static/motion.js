@@ -290,7 +290,9 @@ export function motionArea(queueIt) {
         fillNote("");
       }
       const [top, bottom = "1"] = motion.rate.split("/");
-      times ??= Array.from({ length: motion.frames ?? 1 }, (_, n) => (n * Number(bottom)) / Number(top));
+      // Containers that don't count their frames, such as AVI, say how long they are.
+      const length = motion.frames ?? Math.max(1, Math.round(((motion.seconds ?? 0) * Number(top)) / Number(bottom)));
+      times ??= Array.from({ length }, (_, n) => (n * Number(bottom)) / Number(top));
     }
     slider.max = (times ?? [0]).length - 1;
     player.marks = state.marks;

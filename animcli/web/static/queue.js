@@ -1,7 +1,7 @@
 // The queue: what runs, how far it is, what comes next. All tabs show the same.
 import { post, raw, remove } from "./api.js";
 import { button, duration, fill, h, quoted, refocus } from "./dom.js";
-import { on, state, tell } from "./state.js";
+import { named, on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
 const words = TEXT.queue;
@@ -41,7 +41,7 @@ export function queueArea() {
       h("span", { class: "soft small" }, facts.filter(Boolean).join(" · ")),
       steps ?? (chain.length ? h("ol", { class: "chain" }, chain) : null),
       going && strips.has(name) ? h("img", { class: "strip", src: strips.get(name).url, alt: words.preview(strips.get(name).frames) }) : null,
-      job.error ? h("div", { class: "error", role: "alert" }, h("b", {}, `error: ${job.error}`), job.hint ? h("span", {}, `hint: ${job.hint}`) : null, h("span", { class: "small" }, `${TEXT.codes[codeName(job.exit_code)] ?? ""} (exit code ${job.exit_code})`), remedy(job)) : null,
+      job.error ? h("div", { class: "error", role: "alert" }, h("b", {}, `error: ${named(job.error)}`), job.hint ? h("span", {}, `hint: ${job.hint}`) : null, h("span", { class: "small" }, `${TEXT.codes[codeName(job.exit_code)] ?? ""} (exit code ${job.exit_code})`), remedy(job)) : null,
       h(
         "div", { class: "row" },
         now === "done" && result ? button(words.show, () => tell("show-result", result.sha256), { class: "primary", ...key("show") }) : null,
@@ -52,7 +52,7 @@ export function queueArea() {
         now === "waiting" ? button("↓", () => act(post(`/api/jobs/${encodeURIComponent(name)}`, { place: n + 1 })), { "aria-label": `${words.down}: ${name}`, ...key("down") }) : null,
         !going ? button(words.remove, () => act(remove(`/api/jobs/${encodeURIComponent(name)}?remove`)), { class: "plain", ...key("remove") }) : null,
       ),
-      job.log.length ? h("details", folds("log"), h("summary", { class: "small", ...key("log") }, words.log), h("pre", { class: "log mono" }, job.log.join("\n"))) : null,
+      job.log.length ? h("details", folds("log"), h("summary", { class: "small", ...key("log") }, words.log), h("pre", { class: "log mono" }, named(job.log.join("\n")))) : null,
     );
   }
   const codeName = (code) => ({ 2: "usage", 3: "input", 4: "project", 5: "weights", 6: "device", 7: "disk", 8: "output", 9: "batch" })[code] ?? "bug";

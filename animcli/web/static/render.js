@@ -2,7 +2,7 @@
 import { frameOf, get, post } from "./api.js";
 import { button, bytes, fill, h, quoted } from "./dom.js";
 import { optionFields } from "./options.js";
-import { choose, chosenMotion, chosenPicture, on, renderWords, state, tell } from "./state.js";
+import { choose, chosenMotion, chosenPicture, named, on, renderWords, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
 const words = TEXT.render;
@@ -41,24 +41,27 @@ export function renderArea(queueIt) {
     tell("say", words.copied);
   }
 
-  // What it can't run without, and what runs it: the second is asked once, with the first plan.
-  const needs = (preset) => Boolean(preset.error || preset.lacks?.length || preset.packages?.length);
-  let device = null;
-  async function findDevice() {
-    if (device) return;
-    device = [];
-    device = await get("/api/device").catch(() => []);
+  // What a preset can't run without: from the catalog, and once a plan was made, from its renderer.
+  let known = null, asking = false;
+  const weight = (name) => state.weights.find((each) => each.name === name);
+  const lacks = (preset) => known?.weights[preset.name]?.filter((name) => weight(name) && !weight(name).here && !weight(name).by_itself) ?? preset.lacks ?? [];
+  const needs = (preset) => Boolean(preset.error || lacks(preset).length || preset.packages?.length);
+  async function findNeeds() {
+    if (known || asking) return;
+    asking = true;
+    known = await get("/api/needs").catch(() => null);
     redrawCards();
   }
 
   function card(preset) {
-    const lacking = preset.lacks ?? [];
-    const bytesOf = (name) => state.weights.find((each) => each.name === name)?.bytes ?? 0;
+    const lacking = lacks(preset);
+    const bytesOf = (name) => weight(name)?.bytes ?? 0;
     const total = (names) => bytes(names.reduce((sum, name) => sum + bytesOf(name), 0));
     const choice = h("input", { type: "radio", name: "preset", value: preset.name, checked: preset.name === state.render.preset, disabled: Boolean(preset.error), onchange: () => pick(preset.name) });
-    const here = device?.some((each) => each.state === "ok");
-    const facts = preset.denoises ? [preset.renderer === "tiny" ? "" : here ? device[0].fact : device ? words.noGpu : words.gpu] : [words.quick];
-    if (preset.denoises && !lacking.length) facts.push(words.weightsHere);
+    const device = known?.device[0];
+    const runs = device?.state === "ok" ? device.fact : device ? words.noGpu : words.gpu;
+    const facts = preset.denoises ? [preset.renderer === "tiny" ? "" : runs] : [words.quick];
+    if (preset.denoises && known && !lacking.length) facts.push(words.weightsHere);
     return h(
       "label", { class: `preset${needs(preset) ? " lacks" : ""}` },
       h("span", { class: "head" }, choice, preset.name),
@@ -68,8 +71,7 @@ export function renderArea(queueIt) {
       lacking.length ? h("span", { class: "small" }, words.lacks(`${lacking.join(", ")} (${total(lacking)})`)) : null,
       preset.packages?.length ? h("span", { class: "small" }, words.packages(preset.packages.join(" "))) : null,
       lacking.length && preset.name === state.render.preset ? h("span", { class: "row" }, lacking.map((name) => {
-        const entry = state.weights.find((each) => each.name === name);
-        return button([words.pull(name, bytes(bytesOf(name))), h("span", { class: "soft small" }, entry?.licence ?? "")], () => queueIt(["weights", "pull", name]).catch((error) => tell("error", error)));
+        return button([words.pull(name, bytes(bytesOf(name))), h("span", { class: "soft small" }, weight(name)?.licence ?? "")], () => queueIt(["weights", "pull", name]).catch((error) => tell("error", error)));
       })) : null,
       preset.name === state.render.preset ? h("span", { class: "soft small" }, preset.advice) : null,
     );
@@ -79,7 +81,6 @@ export function renderArea(queueIt) {
     const values = Object.fromEntries(Object.entries(kept()).filter(([key]) => !state.keys.has(key) || key in next.values || key === "size"));
     choose({ render: { preset: name, values } });
     redraw();
-    area.querySelector("input[name=preset]:checked")?.focus();
   }
 
   function redraw() {
@@ -89,6 +90,7 @@ export function renderArea(queueIt) {
     refresh();
   }
   function redrawCards() {
+    const focused = document.activeElement?.name === "preset";
     if (!about()) state.render.preset = state.presets.usual;
     const rank = (each) => (each.name === state.presets.usual ? 0 : needs(each) ? 2 : 1);
     const all = [...state.presets.presets].sort((a, b) => rank(a) - rank(b));
@@ -97,6 +99,7 @@ export function renderArea(queueIt) {
     fill(more, h("summary", {}, words.more(others.length)), h("div", { class: "presets" }, others.map(card)));
     more.hidden = !others.length;
     more.open ||= others.some((each) => each.name === state.render.preset);
+    if (focused) area.querySelector("input[name=preset]:checked")?.focus();
   }
 
   let asked = 0, timer = 0;
@@ -117,13 +120,13 @@ export function renderArea(queueIt) {
       fill(command, quoted((await post("/api/display", { words: line })).words));
       const said = await post("/api/plan", { words: line });
       if (mine !== asked) return;
-      findDevice();
+      findNeeds();
       const lines = said.stages.map((each) => h("li", { class: each.done ? "done" : "" }, each.name, " ", h("span", { class: "soft small" }, each.done ? words.state.done : "")));
       fill(plan, h("ol", { class: "chain" }, lines), said.outlook.map((each) => h("p", { class: "small" }, each)), said.state === "would go on" ? h("p", { class: "badge" }, words.state[said.state]) : null,
         said.lacks.length ? h("p", { class: "error" }, words.lacks(said.lacks.join(", "))) : null);
       go.disabled ||= false;
     } catch (error) {
-      if (mine === asked) fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, error.message), error.hint));
+      if (mine === asked) fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, named(error.message)), error.hint));
     }
   }
 
@@ -149,7 +152,10 @@ export function renderArea(queueIt) {
   on("presets", redraw);
   on("weights", redraw);
   on("uploads-known", refresh);
-  on("done", refresh);
+  on("done", async (job) => {
+    if (job.command === "weights") state.weights = await get("/api/weights").catch(() => state.weights);
+    redraw();
+  });
   on("choice", refresh);
   on("marks", keepMarks);
   // Of footage the marked part is taken by its times; of other motions, so many frames.

@@ -29,6 +29,9 @@ export const MOVING = ["video", "pose", "keypoints", "capture"];
 export const chosenMotion = () => state.uploads.get(state.motion);
 export const chosenPicture = () => state.uploads.get(state.picture);
 
+// Text of the server's, in which uploads have the names that they came with.
+export const named = (text) => text.replace(/[^\s'"]*\/uploads\/([0-9a-f]{64})\/(?:file\.\w+|file|pictures)/g, (path, digest) => state.uploads.get(digest)?.name ?? path);
+
 // Words, in which a digest stands for a file.
 const said = (values) =>
   Object.values(values).flatMap(({ flag, negative, value }) => {

@@ -141,6 +141,21 @@ def test_edits_find_their_frames_in_another_extraction() -> None:
     assert made.origin.corrections["left_out"] == 1
 
 
+def test_edits_find_their_frames_in_a_part_of_the_footage() -> None:
+    whole = walk()
+    edit = MoveJoint(6, WRIST, 50, 60, 0, True, at=str(6 * whole.time_base))
+    start = str(4 * whole.time_base)
+    part = replace(
+        whole, points=whole.points[4:], scores=whole.scores[4:],
+        ticks=whole.ticks[4:] - whole.ticks[4],
+        origin=replace(whole.origin, source={**whole.origin.source, "start": start}),
+    )  # fmt: skip
+    made, notes = correct(part, Corrections((edit,)))
+    assert notes == []
+    assert (made.points != part.points).any(axis=(1, 2)).nonzero()[0].tolist() == [2]
+    assert made.points[2, WRIST].tolist() == [50, 60]
+
+
 def test_edits_for_another_picture_are_refused_and_for_other_footage_told() -> None:
     pose, edit = walk(), MoveJoint(0, WRIST, 1, 1)
     with pytest.raises(InputError, match="edits are for a picture of 10x10"):
