@@ -15,40 +15,18 @@ from typing import Final, TypeVar
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import splu
 
 from animcli.pose import keypoints as keypoint
+from animcli.rendering.cutout.colours import bin_numbers, colour_histogram, lab_colours
 from animcli.rendering.cutout.rig import Bone, RestPose
 
-_BIN: Final = (40, 6, 6)  # levels of CIE Lab in a bin of the colour histograms: light
-# changes more over a thing than its colour does
-_ALIKE: Final = 1.0  # bins, sigma: what is still the same colour in other light
-UNKNOWN: Final = 2e-5  # a bin's share of a histogram below which a colour says nothing
 _MOST: Final = 5.0  # odds that a colour alone gives
 _EDGE: Final = 5.0  # levels of difference, sigma, that a walker steps across
 _LEAK: Final = 1e-3  # the chance of a step across any edge
 _CAUGHT: Final = 0.01  # the chance, a step, of being caught: one walks about 10 pixels
-
-
-_SIDES: Final = tuple(255 // size + 1 for size in _BIN)
-
-
-def bin_numbers(colour: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """`(n,)`: the bin of the histogram that each of `colour` `(n, 3)`, CIE Lab, is in."""
-    bins = (colour // np.array(_BIN, np.uint8)).astype(np.intp)
-    return np.asarray((bins[:, 0] * _SIDES[1] + bins[:, 1]) * _SIDES[2] + bins[:, 2])
-
-
-def colour_histogram(
-    number: NDArray[np.intp], weight: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """Share of each bin, smoothed, among pixels `(n,)` that count as much as `weight`."""
-    many = np.bincount(number, weight, int(np.prod(_SIDES))).astype(np.float64)
-    smooth = gaussian_filter(many.reshape(_SIDES), _ALIKE, mode="constant")
-    return np.asarray(smooth.ravel() / max(smooth.sum(), 1e-9) + UNKNOWN)
 
 
 def random_walker(
@@ -369,8 +347,7 @@ def label_arms(
     regions = arm_regions(inside, rest, arms, radius)
     gaps = [region.gap for region in regions]
     nearest = np.min(gaps, axis=0)
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
+    colour = lab_colours(picture)
     body = inside & (nearest > _REACH)
     core = _body_core(inside.shape, rest) & inside & (nearest > 1)
     for index, (region, gap) in enumerate(zip(regions, gaps, strict=True)):
@@ -381,11 +358,34 @@ def label_arms(
         odds[~near | core] = -_SURE
         mine = near & random_walker(colour, inside & (gap < _REACH + 1), odds)
         labels[_without_slivers(mine, inside, gap, radius)] = index + 1
+    _take_held(labels, inside, regions, core)
     upper = tuple(
         (gap < _TUBE) & (region.away[0] <= gap) & inside
         for region, gap in zip(regions, gaps, strict=True)
     )
     return ArmLabels(labels, upper)
+
+
+def _take_held(
+    labels: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    regions: list[ArmRegion],
+    core: NDArray[np.bool_],
+) -> None:
+    """Give the pieces that hang on a hand alone, such as a ball or a glove, to its arm.
+
+    labels: `(h, w)`, changed in place. core: `(h, w)`, what is surely body.
+    """
+    body = inside & (labels == 0)
+    count, pieces = cv2.connectedComponents(body.astype(np.uint8))
+    held = np.setdiff1d(np.arange(1, count), pieces[core & body])
+    for index, region in enumerate(regions):
+        arm = (labels == index + 1).astype(np.uint8)
+        beside = pieces[(cv2.dilate(arm, np.ones((3, 3), np.uint8)) > 0) & body]
+        for piece in np.intersect1d(held, beside):
+            mine = pieces == piece
+            if region.hand[mine].mean() > 0.5:
+                labels[mine] = index + 1
 
 
 def _colour_odds(

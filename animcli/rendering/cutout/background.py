@@ -16,17 +16,21 @@ _GRAIN_LEVELS: Final = 40.0  # what is stronger is an edge of something, and sta
 _PLAIN: Final = (1.0, 3.0)  # levels of detail around a hole: below, there is no texture to
 # go on with, and a smooth fill is better; above, patches alone
 _ZONE: Final = (0.75, 0.3)  # trunk lengths about each foot in which its shadow may lie
+_WALL: Final = 0.5  # trunk lengths from the figure to which its shadow on a wall may reach
+_SMOOTH: Final = 5.0  # levels of detail below which a wall has no edges, only light
 _DARKER: Final = (0.4, 0.985)  # light that a shadow leaves
+_DARKEST: Final = 0.25  # light that is left of it on a wall behind the figure
 _TINT: Final = 0.07  # by how much the channels of that may differ: it keeps the colour
+_DEEP: Final = 0.2  # how much more where it is dark: what light is left there is the sky's
 _SPOT: Final = (0.42, 0.13)  # trunk lengths: sigma of a new shadow, across and down
 _AIR: Final = 0.35  # trunk lengths off the ground at which a foot has lost its shadow
 
 
 @dataclass(frozen=True, eq=False)
 class Shadow:
-    """A shadow cast on the floor.
+    """A shadow cast on the floor, or on a wall.
 
-    light: `(h, w)` float32 in 0..1, what it leaves of each pixel's light.
+    light: `(h, w, 3)` float32 in 0..1, what it leaves of each pixel's light.
     depth: 0..1, how much it takes where it is darkest; 0 where there is none.
     """
 
@@ -92,15 +96,19 @@ def find_shadow(
 ) -> Shadow:
     """The shadow that the figure casts about its feet.
 
-    It is darker than the floor beside it, in the same colour, and adjoins the figure.
+    It is darker than the floor beside it, in the same colour, and adjoins the figure; where
+    all beside the figure is plain, it may lie on the wall as well.
     feet: `(n, 2)` px, where it stands. trunk: its trunk's length, px.
     """
-    light = np.ones(alpha.shape, np.float32)
+    light = np.ones(picture.shape, np.float32)
     zone = np.zeros(alpha.shape, np.uint8)
     for x, y in feet:
         axes = (round(_ZONE[0] * trunk), round(_ZONE[1] * trunk))
         cv2.ellipse(zone, (round(x), round(y)), axes, 0, 0, 360, 1, -1)
     hole = covered(alpha)
+    near_feet = zone > 0
+    wall = _beside_plain_wall(picture, hole, trunk)
+    zone[wall > 0] = 1
     free = ~hole & (zone == 0)
     if not zone.any() or not free.any():
         return Shadow(light, 0.0)
@@ -111,11 +119,18 @@ def find_shadow(
     window = np.s_[top:bottom, left:right]
     plain = picture[window].astype(np.float32) + 1
     pixels = np.asarray(cv2.GaussianBlur(plain, (0, 0), 1.5), np.float32)
-    floor, known = _beside(pixels, free[window])
+    floor, known = _beside(pixels, (~hole & ~near_feet)[window])
+    standing = near_feet[window]
+    if wall.any():
+        # light on a wall changes up and down as well
+        even = push_pull(pixels, free[window])
+        floor, known = np.where(standing[..., None], floor, even), known | ~standing
     share = pixels / np.maximum(floor, 1)
     known &= (zone[window] > 0) & ~hole[window]
-    darker = (share.max(axis=-1) < _DARKER[1]) & (share.min(axis=-1) > _DARKER[0])
-    shaded = known & darker & (np.ptp(share, axis=-1) < _TINT)
+    most = share.max(axis=-1)
+    least = np.where(standing, _DARKER[0], _DARKEST)
+    darker = (most < _DARKER[1]) & (share.min(axis=-1) > least)
+    shaded = known & darker & (np.ptp(share, axis=-1) < _TINT + _DEEP * (1 - most))
     opened = cv2.morphologyEx(shaded.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
     touching = cv2.dilate(hole[window].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     _, pieces = cv2.connectedComponents((opened > 0).astype(np.uint8) | touching)
@@ -123,11 +138,33 @@ def find_shadow(
     shaded = (opened > 0) & np.isin(pieces, adjoining)
     if shaded.sum() < 0.01 * trunk**2:
         return Shadow(light, 0.0)
-    level = np.where(shaded, share.mean(axis=-1), 1).astype(np.float32)
+    level = np.where(shaded[..., None], share, 1).astype(np.float32)
+    # what goes on beyond the zone ends softly at its border
+    fading = np.where(standing, 1, wall[window])[..., None]
+    level = (1 - fading * (1 - level)).astype(np.float32)
     # under the figure it goes on from where it is seen
-    level = push_pull(level[..., None], ~hole[window])[..., 0]
+    level = push_pull(level, ~hole[window])
     light[window] = cv2.GaussianBlur(level, (0, 0), 2)
-    return Shadow(light, float(1 - np.percentile(level[shaded], 5)))
+    about_feet = level[shaded & standing].mean(axis=-1)
+    depth = 1 - np.percentile(about_feet, 5) if len(about_feet) else 0.0
+    return Shadow(light, float(depth))
+
+
+def _beside_plain_wall(
+    picture: NDArray[np.uint8], hole: NDArray[np.bool_], trunk: float
+) -> NDArray[np.float32]:
+    """`(h, w)` in 0..1: how far a shadow on a wall may lie in each pixel about the `hole`.
+
+    Nowhere where anything but soft light is seen there: a darker door would go as well.
+    """
+    reach = max(3, round(_WALL * trunk))
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 3)
+    beside = ~hole & (away < reach)
+    sharp = cv2.absdiff(picture, cv2.GaussianBlur(picture, (0, 0), 3)).max(axis=-1)
+    clear = beside & (away > 8)  # of what blurs over from the figure
+    if not clear.any() or np.percentile(sharp[clear], 99) > _SMOOTH:
+        return np.zeros(hole.shape, np.float32)
+    return np.where(beside, np.clip(3 * (1 - away / reach), 0, 1), 0).astype(np.float32)
 
 
 def _beside(
@@ -149,7 +186,7 @@ def _beside(
 
 def lit(picture: NDArray[np.uint8], shadow: Shadow) -> NDArray[np.uint8]:
     """`picture` `(h, w, 3)` as it would be without `shadow`."""
-    bright = picture / np.clip(shadow.light, 0.3, 1)[..., None]
+    bright = picture / np.clip(shadow.light, _DARKEST, 1)
     return np.clip(np.rint(bright), 0, 255).astype(np.uint8)
 
 

@@ -45,7 +45,7 @@ _TEETH: Final = np.array([205.0, 196.0, 186.0])
 _TEETH_TALL: Final = 0.28  # share of an open mouth's height
 _FACE_FRAMES: Final = 0.7  # sigma; a blink takes four frames or so
 
-FacePoints = NDArray[np.float64]
+_Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class FaceMotion:
     opening: `(frames,)` nose lengths that the lips part beyond what the picture shows.
     """
 
-    points: FacePoints
+    points: _Points
     closed: NDArray[np.float64]
     opening: NDArray[np.float64]
 
@@ -95,8 +95,8 @@ def face_motion(
     ratio = _eye_ratio(points)
     usual = max(float(np.percentile(ratio[known], 80)), 1e-6)
     closed = np.clip((_OPEN - ratio / usual) / (_OPEN - _SHUT), 0, 1)
-    rgb = np.ascontiguousarray(texture[..., :3])
-    lab = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB), np.uint8)
+    face_now = np.ascontiguousarray(texture[..., :3])
+    lab = np.asarray(cv2.cvtColor(face_now, cv2.COLOR_RGB2LAB), np.uint8)
     if not all(_shows_eye(lab, own[list(eye)]) for eye in _EYES):
         closed[:] = 0
     apart = _lips_apart(points)
@@ -110,7 +110,7 @@ def face_motion(
     return FaceMotion(own, closed, opening)
 
 
-def _ahead(points: FacePoints) -> NDArray[np.bool_]:
+def _ahead(points: _Points) -> NDArray[np.bool_]:
     """`(frames,)`: faces `(frames, 68, 2)` that look more or less at us."""
     right, left = (points[:, list(eye)].mean(axis=1) for eye in _EYES)
     span = left - right
@@ -120,7 +120,7 @@ def _ahead(points: FacePoints) -> NDArray[np.bool_]:
     return np.asarray((share > _AHEAD) & (share < 1 - _AHEAD))
 
 
-def _eye_ratio(points: FacePoints) -> NDArray[np.float64]:
+def _eye_ratio(points: _Points) -> NDArray[np.float64]:
     """`(frames,)`: height of the eyes by their width, the mean of both."""
     ratios = []
     for a, b, c, d, e, f in _EYES:
@@ -129,13 +129,13 @@ def _eye_ratio(points: FacePoints) -> NDArray[np.float64]:
     return np.asarray(np.mean(ratios, axis=0))
 
 
-def _lips_apart(points: FacePoints) -> NDArray[np.float64]:
+def _lips_apart(points: _Points) -> NDArray[np.float64]:
     """`(frames,)`: distance of the lips in nose lengths."""
     nose = np.maximum(_between(points, _BRIDGE, _NOSE_BASE), 1e-6)
     return _between(points, _UPPER_LIP[2], _LOWER_LIP[2]) / nose
 
 
-def _between(points: FacePoints, one: int, other: int) -> NDArray[np.float64]:
+def _between(points: _Points, one: int, other: int) -> NDArray[np.float64]:
     return np.asarray(np.linalg.norm(points[:, one] - points[:, other], axis=1))
 
 
@@ -151,9 +151,9 @@ class _Part:
     along: NDArray[np.float64]
     down: NDArray[np.float64]
     axes: NDArray[np.float64]
-    middle: FacePoints
+    middle: _Points
 
-    def local(self, points: FacePoints) -> FacePoints:
+    def local(self, points: _Points) -> _Points:
         return np.asarray((points - self.middle) @ self.axes.T)
 
     def resampled(
@@ -167,7 +167,7 @@ class _Part:
         )
 
 
-def _part_of(shape: tuple[int, ...], corners: FacePoints, reach: float) -> _Part:
+def _part_of(shape: tuple[int, ...], corners: _Points, reach: float) -> _Part:
     """The square of `reach` px each way about the middle of two `corners` `(2, 2)`."""
     middle = corners.mean(axis=0)
     along = (corners[1] - corners[0]) / max(np.linalg.norm(corners[1] - corners[0]), 1e-6)
@@ -183,7 +183,7 @@ def _part_of(shape: tuple[int, ...], corners: FacePoints, reach: float) -> _Part
     return _Part((rows, columns), away @ axes[0], away @ axes[1], axes, middle)
 
 
-def _shows_eye(lab: NDArray[np.uint8], eye: FacePoints) -> bool:
+def _shows_eye(lab: NDArray[np.uint8], eye: _Points) -> bool:
     """True where most of what is dark about an `eye` `(6, 2)` is in it.
 
     lab: `(h, w, 3)`, the picture in CIE Lab.
@@ -202,7 +202,7 @@ def _shows_eye(lab: NDArray[np.uint8], eye: FacePoints) -> bool:
     return bool(dark[inside].sum() > _DARK * max(float(dark.sum()), 1e-6))
 
 
-def _shows_mouth(lab: NDArray[np.uint8], face: FacePoints) -> bool:
+def _shows_mouth(lab: NDArray[np.uint8], face: _Points) -> bool:
     """True where the lips of a `face` `(68, 2)` have another colour than the skin above
     and below.
     """
@@ -223,7 +223,7 @@ def _shows_mouth(lab: NDArray[np.uint8], face: FacePoints) -> bool:
     return bool(min(np.linalg.norm(lips - each) for each in skin) > _LIPS)
 
 
-def _shut(texture: NDArray[np.uint8], eye: FacePoints, closed: float) -> None:
+def _shut(texture: NDArray[np.uint8], eye: _Points, closed: float) -> None:
     """Draw the lid of an `eye` `(6, 2)` down over it."""
     wide = float(np.linalg.norm(eye[3] - eye[0]))
     part = _part_of(texture.shape, eye[[0, 3]], 1.2 * wide)
@@ -244,7 +244,7 @@ def _shut(texture: NDArray[np.uint8], eye: FacePoints, closed: float) -> None:
     texture[part.window] = np.rint(eye_now + share * (lid.astype(np.float32) - eye_now))
 
 
-def _part(texture: NDArray[np.uint8], face: FacePoints, opening: float) -> None:
+def _part(texture: NDArray[np.uint8], face: _Points, opening: float) -> None:
     """Part the lips of a `face` `(68, 2)` by `opening` nose lengths."""
     nose = float(np.linalg.norm(face[_NOSE_BASE] - face[_BRIDGE]))
     corners = face[[_UPPER_LIP[0], _UPPER_LIP[-1]]]
@@ -278,7 +278,7 @@ def _part(texture: NDArray[np.uint8], face: FacePoints, opening: float) -> None:
     texture[part.window] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-def _light(texture: NDArray[np.uint8], face: FacePoints) -> float:
+def _light(texture: NDArray[np.uint8], face: _Points) -> float:
     """Light on a face, as a share of full, by the brightest of its nose."""
     columns, rows = np.rint(face[_BRIDGE : _NOSE_BASE + 1]).astype(int).T
     height, width = texture.shape[:2]

@@ -61,6 +61,17 @@ class Edge(Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Cut:
+    """A body that an edge of the picture cuts off.
+
+    nodes: `(k,)`, those nearest to the edge. at: px along the axis across it.
+    """
+
+    nodes: NDArray[np.intp]
+    at: float
+
+
+@dataclass(frozen=True, eq=False)
 class Puppet:
     """A figure that can be drawn in any pose.
 
@@ -68,13 +79,13 @@ class Puppet:
     textures: `(h, w, 4)` uint8 RGBA premultiplied, one for each layer of the mesh, and one
         for what the body has over each arm.
     groups: for each group, the triangles `(k, 3)` that it draws, and their texture.
-    cuts: for each edge of the picture, the nodes at which it cuts the body off.
+    cuts: for each edge of the picture that cuts the body off, where it does.
     """
 
     skinned: SkinnedMesh
     textures: tuple[NDArray[np.uint8], ...]
     groups: Mapping[DrawGroup, tuple[NDArray[np.intp], int]]
-    cuts: Mapping[Edge, NDArray[np.intp]]
+    cuts: Mapping[Edge, Cut]
 
     def framed(self, transforms: BoneTransforms, size: tuple[int, int]) -> BoneTransforms:
         """`transforms`, moved so that no edge that cuts the body off comes into a frame of
@@ -83,17 +94,20 @@ class Puppet:
         The way back is taken smoothly over some frames before and after.
         """
         shift = np.zeros((len(transforms.size), 2))
-        for edge, nodes in self.cuts.items():
+        for edge, cut in self.cuts.items():
             axis, far = edge.value
+            # the mesh has no nodes on the edge itself, but may have had
+            nodes = self.skinned.mesh.nodes.copy()
+            nodes[cut.nodes, axis] = cut.at
             places = [
-                self.skinned.bend(transforms, frame, nodes)[:, axis]
+                self.skinned.bend(transforms, frame, cut.nodes, nodes)[:, axis]
                 for frame in range(len(shift))
             ]
             if far:
-                inside = size[axis] + 1 - np.array([place.min() for place in places])
+                inside = size[axis] - 0.5 - np.array([place.min() for place in places])
                 shift[:, axis] += _held(inside)
             else:
-                inside = np.array([place.max() for place in places]) + 2
+                inside = np.array([place.max() for place in places]) + 0.5
                 shift[:, axis] -= _held(inside)
         return transforms.shifted(shift)
 
@@ -192,8 +206,8 @@ def _held(inside: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _cuts(
     skinned: SkinnedMesh, alpha: NDArray[np.float32], inner: tuple[slice, slice]
-) -> dict[Edge, NDArray[np.intp]]:
-    """Nodes of the trunk along each edge of the picture, which is `inner` of `alpha`
+) -> dict[Edge, Cut]:
+    """Cuts of the trunk along each edge of the picture, which is `inner` of `alpha`
     `(h, w)`, where the figure goes on beyond it. What merely touches an edge, and feet that
     stand on it, don't count.
     """
@@ -212,7 +226,7 @@ def _cuts(
         cut = np.flatnonzero(near & there & (trunk > 0.5))
         least = _CUT_BELOW if edge is Edge.BOTTOM else _CUT_BESIDE
         if len(cut) * spacing > least * skinned.rest.trunk:
-            found[edge] = cut
+            found[edge] = Cut(cut, at)
     return found
 
 

@@ -18,10 +18,11 @@ from animcli.pose import keypoints as keypoint
 from animcli.pose.detectors.blazepose.detector import ROI, whole
 from animcli.pose.detectors.blazepose.selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.rendering.cutout.arm_segmentation import (
-    UNKNOWN,
+from animcli.rendering.cutout.colours import (
+    UNKNOWN_SHARE,
     bin_numbers,
     colour_histogram,
+    lab_colours,
 )
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,
@@ -118,11 +119,9 @@ def _figure_colours(
     Clothes in a shade of the wall's colour are what networks take for wall. figure, back:
     `(h, w)`, examples of both.
     """
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    colour = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
-    number = bin_numbers(colour.reshape(-1, 3)).reshape(back.shape)
+    number = bin_numbers(lab_colours(picture).reshape(-1, 3)).reshape(back.shape)
     behind = colour_histogram(number[back])
-    own = (colour_histogram(number[figure]) > _MORE * behind) | (behind < 2 * UNKNOWN)
+    own = (colour_histogram(number[figure]) > _MORE * behind) | (behind < 2 * UNKNOWN_SHARE)
     return np.asarray(own[number])
 
 

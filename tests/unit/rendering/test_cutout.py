@@ -82,6 +82,23 @@ def test_its_own_pose_gives_the_picture_back() -> None:
     assert psnr(frame, shown.picture, shown.alpha > 0) >= 30
 
 
+@pytest.mark.parametrize("down", [160, 163, 167])
+def test_a_half_figure_gives_its_picture_back_up_to_the_edge(down: int) -> None:
+    # wherever the edge lies between the nodes of the mesh
+    whole = doll()
+    picture, alpha = whole.picture.copy(), np.zeros_like(whole.alpha)
+    picture[down:], alpha[down:] = whole.picture[:-down], whole.alpha[:-down]
+    picture[:down] = whole.picture[:1]
+    joints = {j: (x, y + down) for j, (x, y) in STANDING.items() if y + down < SIZE[1]}
+    shown = replace(whole, picture=picture, alpha=alpha, pose=pose(joints))
+    [own] = drawn(request(shown, shown.pose))
+    assert psnr(own, picture, alpha > 128) > 35
+    up = {j: (x, y - 30) for j, (x, y) in joints.items()}
+    raised = drawn(request(shown, pose(*[up] * 3)))[1]
+    trousers_or_shirt = np.abs(raised[-1].astype(int) - picture[-1]).max(axis=-1)
+    assert trousers_or_shirt.max() < 60  # no sky below it
+
+
 def test_a_frame_is_the_same_whichever_range_is_asked_for() -> None:
     frames = prepared(request(doll(), pose(*dancing())))
     whole = np.stack(list(frames(range(6))))

@@ -60,6 +60,33 @@ def shaded(picture: NDArray[np.uint8], depth: float) -> NDArray[np.uint8]:
     return np.rint(picture * (1 - depth * spot[..., None])).astype(np.uint8)
 
 
+def beside(picture: NDArray[np.uint8], soft: float) -> NDArray[np.uint8]:
+    """A darker patch to the left of the figure, with edges as `soft` as a sigma in px."""
+    light = np.ones(picture.shape[:2], np.float32)
+    light[80:170, 62:100] = 0.8
+    if soft:
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), soft))
+    return np.rint(picture * light[..., None]).astype(np.uint8)
+
+
+def test_a_shadow_on_a_plain_wall_goes_with_its_figure() -> None:
+    plain = np.full((260, 200, 3), (200, 205, 210), np.uint8)
+    seen = beside(plain, 7)
+    alpha = someone()
+    shadow = find_shadow(seen, alpha, FEET, 60)
+    where = np.zeros(alpha.shape, bool)
+    where[95:155, 70:76] = True
+    assert error(seen, plain, where) > 30
+    assert error(lit(seen, shadow), plain, where) < 6
+    assert shadow.depth < 0.05  # none about the feet
+
+
+def test_a_door_beside_the_figure_is_no_shadow() -> None:
+    seen = beside(np.full((260, 200, 3), (200, 205, 210), np.uint8), 0)
+    shadow = find_shadow(seen, someone(), FEET, 60)
+    np.testing.assert_array_equal(lit(seen, shadow)[:170], seen[:170])
+
+
 def test_a_cast_shadow_goes_and_its_depth_is_known() -> None:
     floor = np.full((260, 200, 3), (150, 160, 170), np.uint8)
     seen = shaded(floor, 0.4)
