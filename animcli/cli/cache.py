@@ -183,7 +183,7 @@ class Prune:
         return Plan((Action(self.prune),), state)
 
     def chosen(self, found: list[Listing], now: float) -> list[Listing]:
-        """What goes of entries that are told the oldest first."""
+        """Entries to remove, of those that are told the oldest first."""
         left = sum(each.bytes for each in found)
         goes = []
         for each in found:

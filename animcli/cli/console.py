@@ -152,7 +152,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
-JSON_SCHEMA: Final = 1
+JSON_SCHEMA: Final = 2
 """Version of the JSON object; raised when a key goes or changes its meaning."""
 
 RED, YELLOW, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[0m"

@@ -73,8 +73,19 @@ def examine(context: Context) -> Report:
         if finding.advice:
             lines.append(f"{'':<19} -> {finding.advice}")
     broken = any(finding.state is CheckState.BAD for finding in findings)
-    data = tuple(asdict(finding) for finding in findings)
+    names = [finding.name for finding in findings]
+    data = tuple(
+        {"id": finding_id(finding, names), **asdict(finding)} for finding in findings
+    )
     return Report(tuple(lines), data, DeviceError.exit_code if broken else 0)
+
+
+def finding_id(finding: Check, names: list[str]) -> str:
+    """Identifier of a check: its name, and what it is about where several have that."""
+    if names.count(finding.name) == 1:
+        return finding.name
+    about = re.sub(r"\W+", "-", finding.fact.split(" ")[0]).strip("-")
+    return f"{finding.name}/{about}"
 
 
 def versions(context: Context) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from animcli.cli.config import Options, flag
-from animcli.cli.following import is_still, part_of, still_motion
+from animcli.cli.following import is_single_picture, part_of, still_motion
 from animcli.cli.options import (
     EachNth,
     End,
@@ -358,7 +358,7 @@ def read_motion(
         return part_of(Motion(ReadOpenPose(path, options.fps), name_of(path)), part)
     if is_capture(path):
         return part_of(Motion(ReadBvh(path), name_of(path)), part)
-    if is_still(path):
+    if is_single_picture(path):
         return still_motion(path, options, part)
     if follows is not None and not part and control_kind(path) == follows:
         return Motion(path, name_of(path), video=path, drawn=follows)

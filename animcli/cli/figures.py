@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from animcli.cli.render import Render
     from animcli.stages.render import RenderStage
 
-DRIVING: Final = "driving"
+_DRIVING: Final = "driving"
 """Background that is the driving video's own."""
 
 Cast = Annotated[
@@ -103,7 +103,7 @@ class FigureOptions:
             "--person": "person" in asked.overrides,
             "--no-retarget": not asked.retarget,
             "--report": asked.report,
-            f"--background {DRIVING}": self.background == DRIVING,
+            f"--background {_DRIVING}": self.background == _DRIVING,
         }
         for name in (name for name, is_said in said.items() if is_said):
             raise UsageError(
@@ -134,7 +134,7 @@ class FigureOptions:
         stage = replace(stage, alpha=self.alpha)
         if self.background is None:
             return stage
-        if self.background == DRIVING:
+        if self.background == _DRIVING:
             return self.in_the_video(stage, motion, settings)
         return replace(stage, background=background_of(self.background, stage.size))
 
@@ -147,7 +147,7 @@ class FigureOptions:
         video = motion.video
         if video is None:
             raise UsageError(
-                f"--background {DRIVING}: the video of {motion.name} isn't here",
+                f"--background {_DRIVING}: the video of {motion.name} isn't here",
                 "--motion VIDEO, or the .pose beside the video that it was found in",
             )
         preset = stage.preset
@@ -159,7 +159,7 @@ class FigureOptions:
                 width, height = fitting_size((reader.info.width, reader.info.height))
             preset = replace(preset, width=width, height=height)
         fit = Fit(settings.options.fit or Fit.PAD)  # the picture isn't what has the shape
-        return replace(stage, preset=preset, fit=fit, footage=video, background=DRIVING)
+        return replace(stage, preset=preset, fit=fit, footage=video, background=_DRIVING)
 
 
 ITS_PICTURE: Final = FigureOptions()

@@ -109,7 +109,7 @@ def part_of(motion: Motion, part: VideoPart | None) -> Motion:
     return replace(motion, source=taken, begins=motion.begins + taken.start)
 
 
-def is_still(path: Path) -> bool:
+def is_single_picture(path: Path) -> bool:
     """Tell a picture that doesn't move, whose pose may be held."""
     from animcli.video.images import IMAGE_SUFFIXES, open_image
     from animcli.video.limits import Limits

@@ -33,7 +33,7 @@ _GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 GROUP_OF: Final[Mapping[str, str]] = {
-    name: group for group, names in reversed(_GROUPS.items()) for name in names
+    name: group for group, names in reversed(list(_GROUPS.items())) for name in names
 }
 """Name of an option -> the group that it stands under in the help."""
 

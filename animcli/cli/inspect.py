@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,7 +187,7 @@ class PoseFacts:
             "cleaning": pose.origin.smoothing or "none",
             **retarget_facts(pose.origin),
         }
-        return as_report(facts)
+        return as_report(facts, {**as_data(facts), **people_data(pose.origin)})
 
 
 def person_facts(origin: Origin) -> dict[str, object]:
@@ -207,6 +208,20 @@ def person_facts(origin: Origin) -> dict[str, object]:
             for each in tracks
         ]
     return facts
+
+
+def people_data(origin: Origin) -> dict[str, object]:
+    """The same for programs: the track that was taken, and every one to choose from."""
+    from animcli.stages.inspect import tracks_in
+
+    if not origin.person:
+        return {}
+    tracks = [
+        {key: each.get(key) for key in ("number", "frames", "first", "last", "box")}
+        for each in tracks_in(origin)
+    ]
+    taken = {"track": origin.person.get("track"), "policy": origin.person.get("policy")}
+    return {"person": taken, "people": tracks}
 
 
 def retarget_facts(origin: Origin) -> dict[str, object]:
@@ -264,39 +279,73 @@ def motion_facts(video: Path) -> dict[str, object]:
         return {"neighbour SSIM": "none"}
     return {
         "neighbour SSIM": round(ssim, 4),
-        "motion": f"--motion-strength {motion_strength(ssim)}, "
-        f"--motion-bucket {motion_bucket(ssim)}",
+        "motion strength": motion_strength(ssim),
+        "motion bucket": motion_bucket(ssim),
     }
 
 
 def project_facts(context: Context) -> Report:
     """Folder and settings of the project, and the contents of its cache."""
+    from animcli.pipeline.stage import to_json
+
     found = list(context.project.store.ls())
     stages: dict[str, list[int]] = {}
     for each in found:
         stages.setdefault(each.stage or each.state, []).append(each.bytes)
+    config = context.config
     facts: dict[str, object] = {
         "project": str(context.project.root),
         "settings": str(context.project.settings or "none; `anim init` makes them"),
-        **{
-            f"{name} ({context.config.origins[name]})": v
-            for name, v in context.config.values.items()
-        },
+        **{f"{name} ({config.origins[name]})": v for name, v in config.values.items()},
         "cache": str(context.project.cache),
     }
     for name, sizes in stages.items():
         facts[name] = f"{len(sizes)}, {megabytes(sum(sizes)).strip()}"
-    return as_report(facts)
+    settings = context.project.settings
+    data: dict[str, object] = {
+        "project": str(context.project.root),
+        "settings": None if settings is None else str(settings),
+        "values": {name: to_json(value) for name, value in config.values.items()},
+        "origins": dict(config.origins),
+        "cache": str(context.project.cache),
+        "stages": {
+            name: {"entries": len(sizes), "bytes": sum(sizes)}
+            for name, sizes in stages.items()
+        },
+    }
+    return as_report(facts, data)
 
 
-def as_report(facts: dict[str, object]) -> Report:
-    """A line for each fact."""
+def as_report(facts: dict[str, object], data: dict[str, object] | None = None) -> Report:
+    """A line for each fact; data: the same for JSON, where `as_data` isn't it."""
     width = max(len(name) for name in facts) + 2
     lines = []
     for name, value in facts.items():
         rows = value if isinstance(value, list) else [value]
         lines += [f"{name + ':':<{width}}{_spelled(row)}" for row in rows]
-    return Report(tuple(lines), (facts,))
+    return Report(tuple(lines), (as_data(facts) if data is None else data,))
+
+
+def as_data(facts: Mapping[str, object]) -> dict[str, object]:
+    """Facts for programs: keys in one word, numbers as numbers, shares in 0..1."""
+    return {re.sub(r"\W+", "_", key.lower()): _as_value(x) for key, x in facts.items()}
+
+
+def _as_value(said: object) -> object:
+    if isinstance(said, Mapping):
+        return as_data({str(key): value for key, value in said.items()})
+    if isinstance(said, list | tuple):
+        return [_as_value(each) for each in said]
+    if not isinstance(said, str):
+        return said
+    known: dict[str, object] = {"yes": True, "no": False, "none": None, "unknown": None}
+    if said in known:
+        return known[said]
+    if sides := re.fullmatch(r"(\d+)x(\d+)", said):
+        return [int(sides[1]), int(sides[2])]
+    if share := re.fullmatch(r"(\d+(?:[.]\d+)?) %", said):
+        return round(float(share[1]) / 100, 6)
+    return said
 
 
 def _spelled(value: object) -> str:

@@ -18,15 +18,23 @@ from animcli.cli.plan import (
     PipelineState,
     Plan,
     Session,
+    Task,
     Tell,
 )
 from animcli.cli.signals import Stop
-from animcli.errors import BatchError, DeviceError, InputError, UsageError, WeightsError
+from animcli.errors import (
+    AnimError,
+    BatchError,
+    DeviceError,
+    InputError,
+    UsageError,
+    WeightsError,
+)
 from animcli.files import disk_errors
 from animcli.pipeline.executor import DryRun, Executor, StageState
-from animcli.pipeline.output import Step, check_steps, publish
+from animcli.pipeline.output import Step, check_steps, manifest_path, publish
 from animcli.pipeline.project import find_project
-from animcli.pipeline.stage import Outcome, Progress, Stage
+from animcli.pipeline.stage import Outcome, Progress, Stage, display_name
 from animcli.video.limits import allowing
 from animcli.weights.store import WeightsStore, amount, default_root
 
@@ -218,6 +226,7 @@ class Runner:
                 if not plan.independent:
                     raise
                 self.console.failure(error)
+                self.console.result([], [failed_input(entry, error)])
                 failed += 1
         if failed:
             raise BatchError(f"{failed} of {len(plan.tasks)} failed; the others are done")
@@ -235,6 +244,8 @@ class Runner:
             "path": str(published.path),
             "sha256": published.artifact.digest,
             "seconds": round(published.seconds, 3),
+            "input": display_name(step.stage),
+            "manifest": str(manifest_path(published.path)) if step.manifest else None,
         }
         self.console.result([str(published.path)], [data])
 
@@ -313,6 +324,19 @@ class Runner:
         from animcli.stages.remaining import remaining
 
         return remaining(line.stage, self.executor, line.key)
+
+
+def failed_input(task: Task, error: AnimError) -> dict[str, object]:
+    """One of several independent inputs that couldn't be done, for the JSON object."""
+    step = task.step if isinstance(task, Tell) else task
+    return {
+        "input": None if isinstance(step, Action) else display_name(step.stage),
+        "error": {
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        },
+    }
 
 
 def steps_of(plan: Plan) -> list[Step]:

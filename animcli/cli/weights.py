@@ -97,13 +97,13 @@ def import_(
 @app.command("show")
 def show_weights(name: Name) -> Command:
     """The files of an entry: sizes, digests, source, licence, and where they lie."""
-    return Entry(name, "show")
+    return ShowEntry(name, "show")
 
 
 @app.command("remove")
 def remove_weights(names: Names) -> Command:
     """Take entries off this disk."""
-    return Entries(tuple(names))
+    return RemoveEntries(tuple(names))
 
 
 @app.command("export")
@@ -115,11 +115,11 @@ def export_weights(
 
     There, ANIM_WEIGHTS=FOLDER has it found.
     """
-    return Entry(name, "export", folder)
+    return ShowEntry(name, "export", folder)
 
 
 @dataclass(frozen=True)
-class Entry:
+class ShowEntry:
     """`anim weights show` and `anim weights export`, of one entry."""
 
     name: str
@@ -188,7 +188,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Entries:
+class RemoveEntries:
     """`anim weights remove`."""
 
     names: tuple[str, ...]

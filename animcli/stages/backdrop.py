@@ -45,7 +45,7 @@ _PATH_FRAMES: Final = 2.0  # sigma of the character's way, and of its size
 _SIZE_FRAMES: Final = 12.0
 
 
-def placed(
+def put_in_place(
     stage: "RenderStage",
     context: RunContext,
     motion: PoseSequence | None,
@@ -117,12 +117,12 @@ def without_person(
 def empty_room(
     pictures: NDArray[np.uint8], holes: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """What is behind somebody, by the median of the frames that show it.
+    """The room behind somebody, by the median of the frames that show it.
 
     pictures: `(n, h, w, 3)`. holes: `(n, h, w)`, where the person is. Returns the room
     `(h, w, 3)`, 0..255, and `(h, w)`: what any frame shows of it; the rest is filled in.
     """
-    known = ~holes.all(axis=0)
+    known = np.asarray(~holes.all(axis=0))
     room = np.zeros(pictures.shape[1:], np.float32)
     for top in range(0, len(room), _ROWS):
         rows = slice(top, top + _ROWS)
@@ -131,7 +131,7 @@ def empty_room(
         room[rows] = np.nanmedian(seen, axis=0)
     if known.all():
         return room, known
-    never = (~known).astype(np.float32)
+    never = np.asarray(~known, np.float32)
     filled = inpaint_background(np.rint(room).astype(np.uint8), never)
     return np.where(known[..., None], room, filled).astype(np.float32), known
 

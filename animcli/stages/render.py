@@ -235,7 +235,7 @@ class RenderStage(Stage):
         return {**super().settings(), **changed}
 
     def performed(self, context: RunContext) -> list[PoseSequence]:
-        """What `moves` gives for each character, all of one length."""
+        """Keypoints as `moves` gives them for each character, all of one length."""
         if not self.cast:
             return [self.moves(context)]
         motions = [replace(self, frames=None).moves(context)]
@@ -286,7 +286,7 @@ class RenderStage(Stage):
             RenderRequest,
             load_renderer,
         )
-        from animcli.stages.backdrop import placed
+        from animcli.stages.backdrop import put_in_place
         from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.footage import open_driving
@@ -324,7 +324,7 @@ class RenderStage(Stage):
                 control = driving.fitted(self.size, self.fit)
         background = None
         if self.background is not None:
-            motion, background = placed(self, context, motion, driving, rate)
+            motion, background = put_in_place(self, context, motion, driving, rate)
         start = None
         if self.start is not None:
             start, there = looped(open_frames(context.inputs["start"]), rate)

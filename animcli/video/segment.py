@@ -150,7 +150,7 @@ def _three(number: int) -> bytes:
     return number.to_bytes(3, "little")
 
 
-HALF = 128
+_HALF = 128
 THREADS = 2
 """Pinned, since the number of threads shows in the bytes of x264."""
 
@@ -319,7 +319,7 @@ def _buffer_arguments(width: int, height: int) -> str:
 def _bgra(pixels: NDArray[np.uint8]) -> av.VideoFrame:
     alpha = np.full((*pixels.shape[:2], 1), 255, np.uint8)
     if pixels.shape[2] == 4:  # a pixel of a GIF is there or isn't
-        alpha = np.where(pixels[..., 3:] < HALF, 0, 255).astype(np.uint8)
+        alpha = np.where(pixels[..., 3:] < _HALF, 0, 255).astype(np.uint8)
     frame = av.VideoFrame.from_ndarray(
         np.concatenate([pixels[..., 2::-1], alpha], axis=-1), format="bgra"
     )

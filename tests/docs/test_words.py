@@ -45,6 +45,8 @@ SHARED = {
     "app": "Typer apps of the commands",
     "retarget": "the command, and what it does",
     "main": "entry points of programs",
+    "extract_pose": "the command, and the function for Python",
+    "render": "the command, and the function for Python",
     "verify": "commands of `cache` and `weights`",
     "DRAW_THRESHOLD": "one for each detector, read by name",
     "predictor": "one for each diffusion renderer",

@@ -86,7 +86,7 @@ def test_a_video_is_inspected_as_json(capsys: Capture) -> None:
     assert main(["inspect", "dance.mp4", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     facts, sheet = answer["results"]
-    assert (facts["frames"], facts["size"], facts["sound"]) == (6, "64x48", "no")
+    assert (facts["frames"], facts["size"], facts["sound"]) == (6, [64, 48], False)
     assert sheet["path"] == "dance-sheet.png"
     assert [stage["outcome"] for stage in answer["stages"]] == ["ran"]
     assert Path("dance-sheet.png").is_file()

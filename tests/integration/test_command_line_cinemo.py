@@ -67,7 +67,7 @@ def test_words_make_a_clip(here: Path) -> None:
 def test_as_much_motion_as_in_a_clip(here: Path, capsys: Capture) -> None:
     assert main(["inspect", "clip.mkv", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)["results"][0]
-    bucket = int(100 * facts["neighbour SSIM"])
+    bucket = int(100 * facts["neighbour_ssim"])
     like = rendered("like.mkv", "--frames 3 --motion-like clip.mkv")
     assert np.array_equal(like, rendered("id.mkv", f"--frames 3 --motion-bucket {bucket}"))
     other = rendered("other.mkv", f"--frames 3 --motion-bucket {bucket - 40}")

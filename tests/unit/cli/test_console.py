@@ -48,7 +48,7 @@ def test_the_json_object_has_everything(capsys: pytest.CaptureFixture[str]) -> N
     console.failure(InputError("b.mp4: 0 bytes"))
     console.close()
     assert json.loads(capsys.readouterr().out) == {
-        "schema": 1,
+        "schema": 2,
         "results": [{"path": "a.mp4"}],
         "stages": [{"stage": "render", "outcome": "cached", "seconds": 0}],
         "warnings": ["rotated"],

@@ -196,8 +196,9 @@ def test_a_likeness_falls_into_a_bucket(ssim: float, number: int, strength: int)
 def test_inspect_says_how_much_a_clip_moves(context: Context, tmp_path: Path) -> None:
     (facts,) = VideoFacts(tiny_clip(tmp_path / "clip.mkv")).answer(context).data
     assert isinstance(facts, dict)
-    assert -1 <= facts["neighbour SSIM"] <= 1
-    assert facts["motion"].startswith("--motion-strength ")
+    assert -1 <= facts["neighbour_ssim"] <= 1
+    assert 1 <= facts["motion_strength"] <= 20
+    assert 0 <= facts["motion_bucket"] <= 99
 
 
 def test_a_prompt_alone_renders_into_a_measured_clip(context: Context) -> None:
