@@ -17,6 +17,7 @@ from animcli.cli.plan import (
     PipelineState,
     Plan,
     Report,
+    Survey,
     Tell,
     name_of,
 )
@@ -32,6 +33,7 @@ from animcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from animcli.cli.config import Options
+    from animcli.pipeline.output import Step
     from animcli.pipeline.stage import Source
     from animcli.stages.against_truth import Manner
     from animcli.stages.evaluate import MeasureRender
@@ -122,7 +124,8 @@ def evaluate(
 
     ref-dance.mp4 alone: pose, flicker, seams, background and more, by its record. With
     --truth: the papers' numbers, done right. Several results are compared; folders are
-    paired by the names of their videos.
+    paired by the names of their videos. One of several that can't be measured is left
+    out; the exit code is then 9.
     """
     from animcli.stages.against_truth import Manner
 
@@ -235,8 +238,16 @@ class Evaluate:
                 for path, name in zip(self.results, names, strict=True)
             ]
         suffix = self.out.suffix.lower() if self.out else ""
-        report = self.report(subjects, context, suffix)
-        return report_planned(report, self.out, state)
+        if len(subjects) == 1:
+            report = self.report(subjects, context, suffix)
+            return Plan((report_task(report, self.out),), state)
+
+        def of(places: tuple[int, ...]) -> Step | Tell:
+            left = [subjects[place] for place in places]
+            return report_task(self.report(left, context, suffix), self.out)
+
+        parts = tuple(tuple(subject.stages) for subject in subjects)
+        return Plan((Survey(parts, of),), state, independent=True)
 
     def report(
         self, subjects: Sequence[Subject], context: Context, suffix: str
@@ -372,13 +383,11 @@ class Evaluate:
         return measure
 
 
-def report_planned(report: MakeReport, out: Path | None, state: PipelineState) -> Plan:
+def report_task(report: MakeReport, out: Path | None) -> Step | Tell:
     """A report as a file, or told at once."""
     from animcli.pipeline.output import Step
 
-    if out is not None:
-        return Plan((Step(report, out),), state)
-    return Plan((Tell(Step(report), told),), state)
+    return Tell(Step(report), told) if out is None else Step(report, out)
 
 
 def report_on(

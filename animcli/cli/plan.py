@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from animcli.cli.signals import Stop
     from animcli.pipeline.output import Step
     from animcli.pipeline.project import Project
-    from animcli.pipeline.stage import Progress, Source
+    from animcli.pipeline.stage import Progress, Source, Stage
     from animcli.weights.store import WeightsStore
 
 
@@ -120,6 +120,22 @@ class Tell:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """Work on several things, of which those that can't be read are left out.
+
+    parts: for each thing the stages that read it; they are made first.
+    task: (places in `parts` that are left) -> the work on these.
+    """
+
+    parts: tuple[tuple[Stage, ...], ...]
+    task: Callable[[tuple[int, ...]], Step | Tell]
+
+    def whole(self) -> Step | Tell:
+        """The work on all of them."""
+        return self.task(tuple(range(len(self.parts))))
+
+
+@dataclass(frozen=True)
 class Context:
     """Project, weights and settings that commands are planned and run with."""
 
@@ -178,7 +194,7 @@ class PipelineState:
     source: FrameSource | None = None
 
 
-Task: TypeAlias = "Step | Action | Tell"
+Task: TypeAlias = "Step | Action | Tell | Survey"
 
 
 @dataclass(frozen=True)

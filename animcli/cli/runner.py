@@ -18,6 +18,7 @@ from animcli.cli.plan import (
     PipelineState,
     Plan,
     Session,
+    Survey,
     Task,
     Tell,
 )
@@ -208,20 +209,11 @@ class Runner:
     def _answer(self, plan: Plan) -> int:
         exit_code = failed = 0
         for entry in plan.tasks:
+            if isinstance(entry, Survey):
+                exit_code = max(exit_code, self.survey(entry))
+                continue
             try:
-                if isinstance(entry, Action):
-                    answer = entry.run(self.context)
-                    self.console.result(answer.lines, answer.data)
-                    exit_code = max(exit_code, answer.exit_code)
-                elif self.context.options.dry_run:
-                    self.dry_run(entry.step if isinstance(entry, Tell) else entry)
-                elif isinstance(entry, Tell):
-                    with self.stop.between_segments():
-                        made = self.executor.make(entry.step.stage)
-                    answer = entry.read(made.path)
-                    self.console.result(answer.lines, answer.data)
-                else:
-                    self.make(entry)
+                exit_code = max(exit_code, self._do(entry))
             except InputError as error:
                 if not plan.independent:
                     raise
@@ -230,6 +222,48 @@ class Runner:
                 failed += 1
         if failed:
             raise BatchError(f"{failed} of {len(plan.tasks)} failed; the others are done")
+        return exit_code
+
+    def _do(self, task: Step | Action | Tell) -> int:
+        if isinstance(task, Action):
+            answer = task.run(self.context)
+        elif self.context.options.dry_run:
+            self.dry_run(task.step if isinstance(task, Tell) else task)
+            return 0
+        elif isinstance(task, Tell):
+            with self.stop.between_segments():
+                made = self.executor.make(task.step.stage)
+            answer = task.read(made.path)
+        else:
+            self.make(task)
+            return 0
+        self.console.result(answer.lines, answer.data)
+        return answer.exit_code
+
+    def survey(self, survey: Survey) -> int:
+        """Do the work on what can be read; the exit code.
+
+        Raises BatchError where something was left out, the error itself where all was.
+        """
+        if self.context.options.dry_run:
+            return self._do(survey.whole())
+        left, errors = [], []
+        for place, stages in enumerate(survey.parts):
+            try:
+                with self.stop.between_segments():
+                    for stage in stages:
+                        self.executor.make(stage)
+                left.append(place)
+            except InputError as error:
+                errors.append(error)
+        if not left:
+            raise errors[0]
+        exit_code = self._do(survey.task(tuple(left)))
+        for error in errors:
+            self.console.failure(error)
+        if errors:
+            of = len(survey.parts)
+            raise BatchError(f"{len(errors)} of {of} failed; the others are done")
         return exit_code
 
     def make(self, step: Step) -> None:
@@ -343,8 +377,9 @@ def steps_of(plan: Plan) -> list[Step]:
     """Steps among the tasks of a plan."""
     steps = []
     for task in plan.tasks:
-        if isinstance(task, Step | Tell):
-            steps.append(task.step if isinstance(task, Tell) else task)
+        work = task.whole() if isinstance(task, Survey) else task
+        if not isinstance(work, Action):
+            steps.append(work.step if isinstance(work, Tell) else work)
     return steps
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -377,8 +377,9 @@ class FeatureCache:
 
     Those that came first stay: windows pass over all frames again and again, and what was
     used longest ago is what is wanted next. On a GPU they stay there while there is room,
-    else in host memory that it reads by itself. Each frame is worked out by itself, so that
-    what is remembered never changes a bit.
+    else in host memory that it reads by itself: those of the window that came next in the
+    step before are copied while the one at hand is predicted. Each frame is worked out by
+    itself, so that what is remembered never changes a bit.
     """
 
     def __init__(
@@ -392,13 +393,25 @@ class FeatureCache:
         self._work_out = work_out
         self._far, self._near = budget, near
         self._kept: dict[int, Tensor] = {}
+        self._next: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._last: tuple[int, ...] = ()
+        self._copier = Copier()
 
     def stack(self, frames: Iterable[int], like: Tensor | None = None) -> Tensor:
         """The features of `frames`, in a new first dimension, on the device of `like`."""
-        found = [self._of(frame) for frame in frames]
-        if like is not None:
-            found = [each.to(like.device, non_blocking=True) for each in found]
-        return torch.stack(found)
+        frames = tuple(frames)
+        if like is None:
+            return torch.stack([self._of(frame) for frame in frames])
+        found = self._copier.take(like.device)
+        for frame in frames:
+            if frame not in found:
+                found[frame] = self._of(frame).to(like.device, non_blocking=True)
+        self._next[self._last], self._last = frames, frames
+        coming = self._next.get(frames, ())
+        resting = {frame: self._kept[frame] for frame in coming if frame in self._kept}
+        here = {frame: found[frame] for frame in coming if frame in found}
+        self._copier.begin(resting, here, like.device)
+        return torch.stack([found[frame] for frame in frames])
 
     def _of(self, frame: int) -> Tensor:
         if frame in self._kept:
@@ -417,3 +430,38 @@ class FeatureCache:
             cuda = features.device.type == "cuda"
             self._kept[frame] = kept.pin_memory() if cuda else kept
         return features
+
+
+class Copier:
+    """Copies from host memory to a device, beside what is computed there."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Tensor] = {}
+        self._stream: torch.cuda.Stream | None = None
+
+    def begin(
+        self,
+        resting: Mapping[int, Tensor],
+        here: Mapping[int, Tensor],
+        device: torch.device,
+    ) -> None:
+        """Begin to copy `resting` to the device; what is `here` already isn't copied."""
+        if device.type == "cuda" and self._stream is None:
+            self._stream = torch.cuda.Stream(device)
+        beside = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+        with beside:
+            self._found = dict(here) | {
+                frame: tensor.to(device, non_blocking=True)
+                for frame, tensor in resting.items()
+                if frame not in here and tensor.device != device
+            }
+
+    def take(self, device: torch.device) -> dict[int, Tensor]:
+        """What was copied, once it is there; nothing that comes later waits for it."""
+        found, self._found = self._found, {}
+        if self._stream is not None:
+            now = torch.cuda.current_stream(device)
+            now.wait_stream(self._stream)
+            for tensor in found.values():
+                tensor.record_stream(now)
+        return found

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from animcli.metrics.measurement import Measurement
     from animcli.metrics.report.record import EvaluatedResult, WorstFrame
+    from animcli.pipeline.stage import Stage
 
 TABLE: Final = "measured.json"
 
@@ -171,6 +172,12 @@ class Subject:
     videos: tuple[tuple[str, Source], ...]
     compared: Source | None
     made: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def stages(self) -> "list[Stage]":
+        """Stages that measure it."""
+        sources = [self.compared, *(source for _, source in self.videos)]
+        return [each for each in sources if each is not None and not isinstance(each, Path)]
 
 
 @dataclass(frozen=True)

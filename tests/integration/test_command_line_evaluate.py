@@ -186,6 +186,24 @@ def test_unequal_lengths_are_an_error_and_the_shorter_may_be_taken(capsys: Captu
     assert found["frames"] == 2
 
 
+def test_one_of_several_results_that_fails_is_left_out_and_told(capsys: Capture) -> None:
+    clip("truth.mp4")
+    clip("good.mp4", picture=later)
+    for bad in ("short.mp4", "shorter.mp4"):
+        clip(bad, 3)
+    line = f"--truth truth.mp4 --metrics {PIXELS}".split()
+    assert main(["evaluate", "good.mp4", "short.mp4", *line]) == 9
+    said = capsys.readouterr()
+    assert "good.mp4" in said.out
+    assert "short.mp4" not in said.out
+    assert "error: short.mp4 has 3 frames and truth.mp4 4" in said.err
+    assert "error: 1 of 2 failed; the others are done" in said.err
+    assert main(["evaluate", "good.mp4", "short.mp4", *line, "-o", "r.json"]) == 9
+    (told,) = json.loads(Path("r.json").read_text())["results"]
+    assert told["name"] == "good.mp4"
+    assert main(["evaluate", "short.mp4", "shorter.mp4", *line]) == 3  # nothing is left
+
+
 def test_unequal_rates_are_an_error_and_frames_may_be_taken_by_time(
     capsys: Capture,
 ) -> None:

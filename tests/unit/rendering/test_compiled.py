@@ -71,6 +71,29 @@ def test_blocks_are_compiled_in_the_first_window_for_all_shapes_that_come() -> N
     torch._dynamo.reset()
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch's own, while it traces
+def test_compiled_blocks_meet_no_tensor_of_another_device() -> None:
+    """On meta: the pretended device works by a mode, under which nothing is compiled."""
+    torch._dynamo.reset()
+    compiler, there = Eager(), torch.device("meta")
+    with there:
+        unet = UNet(TINY.unet).eval().requires_grad_(False)
+        latents, token = torch.randn(5, 4, 8, 8), torch.randn(1, 1, 8)
+        preset = replace(PRESET, guidance_stop=0.5)
+        step_fn = TINY.rehearse(preset, [unet], latents)
+    compile_blocks(unet, there, backend=compiler)
+    window = ContextWindow(tuple(range(5)), (1.0,) * 5)
+    with torch.inference_mode():
+        for step in range(PRESET.steps):
+            said = step_fn(step, torch.tensor(500), latents)(latents, window)
+            assert said.device == there
+        assert compiler.graphs > 3
+        with pytest.raises(RuntimeError):  # and it would be seen
+            unet(latents.transpose(0, 1)[None], torch.tensor(500), unet.cache_kv(token),
+                 pose=torch.zeros(1, 16, 5, 8, 8))  # fmt: skip
+    torch._dynamo.reset()
+
+
 def test_what_was_compiled_is_kept_in_the_users_cache(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,10 +1,12 @@
 """Features of frames are worked out as seldom as memory allows, and are always the same."""
 
+import pytest
 import torch
+from builders.far_device import FAR, two_devices
 from torch import Tensor
 
 from animcli.rendering.context import uniform_windows
-from animcli.rendering.loading import FeatureCache
+from animcli.rendering.loading import Copier, FeatureCache
 
 SIZE = 4 * 8  # bytes of a frame's features
 
@@ -56,3 +58,31 @@ def test_features_stay_on_a_device_that_has_room_and_go_to_the_host_beyond_it() 
     features.stack(range(5))
     features.stack(range(5))
     assert guider.asked == [0, 1, 2, 3, 4, 2, 3, 4]
+
+
+def test_what_the_next_window_needs_is_on_its_way_while_one_is_predicted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun: list[set[int]] = []
+    begin = Copier.begin
+
+    def watched(
+        self: Copier, resting: dict[int, Tensor], here: dict[int, Tensor], to: torch.device
+    ) -> None:
+        begun.append(resting.keys() - here.keys())
+        begin(self, resting, here, to)
+
+    monkeypatch.setattr(Copier, "begin", watched)
+    cut = [set(window.frames) for window in uniform_windows(60, 24, 4)]
+    with two_devices():
+        guider = Guider()
+        features = FeatureCache(lambda frame: guider(frame).to(FAR), near=0)
+        for _ in range(2):
+            for window in cut:
+                found = features.stack(sorted(window), torch.zeros(1).to(FAR))
+                assert found.device == FAR
+                assert found.cpu()[:, 0].tolist() == sorted(window)
+    told = [after - at for at, after in zip(cut, [*cut[1:], cut[0]], strict=True)]
+    assert not any(begun[: len(cut)])  # the first step only learns the order
+    assert begun[len(cut) :] == told
+    assert sorted(guider.asked) == list(range(60))  # all from what is kept
