@@ -28,7 +28,7 @@ class Trait(Enum):
     KEYFRAMES = auto()  # can denoise some frames and interpolate, or start from frames
     DRAWN = auto()  # takes a video that is drawn already as its conditioning
     PROMPT = auto()  # hears a prompt
-    PUBLISHED = auto()  # Animate Anyone, MagicAnimate, Cinemo: LoRA files, previews
+    PUBLISHED = auto()  # Animate Anyone, MagicAnimate, Cinemo: LoRA files, TAESD
     ORIGINAL = auto()  # looks at the reference in its own size, too
     FIGURE = auto()  # knows what is figure: casts, alpha, other backgrounds
     IP_ADAPTER = auto()

@@ -65,7 +65,7 @@ def setting(
     return field(default=default, metadata={"bounds": constraint})
 
 
-def one_of(names: Iterable[str]) -> tuple[str, str]:
+def form_of(names: Iterable[str]) -> tuple[str, str]:
     """Form of a text that is one of these names, where no Literal can list them."""
     known = tuple(names)
     return "|".join(map(re.escape, known)), ", ".join(known)
@@ -87,7 +87,7 @@ def closed_choices(settings: type, name: str) -> list[str]:
     kind, form = type_of(settings, name), constraint_of(settings_in(settings)[name]).form
     if form is not None:
         words = form[1].split(", ")
-        return words if one_of(words) == form else []
+        return words if form_of(words) == form else []
     return [str(choice) for choice in get_args(kind)]
 
 

@@ -14,8 +14,8 @@ from animcli.settings import (
     changed,
     check_table,
     constraint_of,
+    form_of,
     line_of,
-    one_of,
     parse,
     read_toml,
     setting,
@@ -55,7 +55,7 @@ class Options:
     preview: Literal["off", "colours", "taesd"] = setting(
         "off", "Beside the result, a small picture of what comes while it denoises."
     )
-    detector: str = setting(DEFAULT_DETECTOR, "Pose detector.", form=one_of(DETECTORS))
+    detector: str = setting(DEFAULT_DETECTOR, "Pose detector.", form=form_of(DETECTORS))
     detector_device: str | None = setting(
         None, "Where the detector runs, if not where networks do.", form=DEVICES
     )
@@ -87,7 +87,7 @@ class Options:
     codec: str | None = setting(
         None,
         "Video codec; otherwise the suffix decides.",
-        form=one_of(each.value for each in Codec),
+        form=form_of(each.value for each in Codec),
     )
     quality: int | None = setting(
         None,

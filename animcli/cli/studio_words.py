@@ -38,7 +38,8 @@ RUNNER: Final = "animcli.cli.studio_job:work"
 JOBS: Final = ("extract-pose", "retarget", "correct-pose", "render", "encode")
 """Commands that make a file, and that a batch knows."""
 OTHERS: Final = ("inspect", "evaluate", "weights pull", "weights verify", "cache clear")
-NOT_FOR_PAGES: Final = frozenset({OUTPUT, "slots", "engine"})
+NOT_FOR_PAGES: Final = frozenset({OUTPUT, "slots", "engine", "lora"})
+"""Parameters that aren't for pages; LoRA files would be named by their paths."""
 FILE_OR_WORD: Final = {"start_from": ("cutout",)}
 """Parameters that are a file or one of some words."""
 

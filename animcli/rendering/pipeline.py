@@ -342,7 +342,16 @@ class DenoisingContext:
         preview = self.request.preview
         if preview is None:
             return None
-        return watch_by(preview, scheduler, self.dtype, self.colours, first)
+        return watch_by(preview, scheduler, self.dtype, self.fitted_colours, first)
+
+    def fitted_colours(self) -> NDArray[np.float32]:
+        """RGB of latents, by the first picture that was encoded, or else the reference.
+
+        IP-Adapter's renderers encode none by themselves.
+        """
+        if COLOURS not in self.colours:
+            self.encode(self.request.reference)
+        return np.asarray(self.colours[COLOURS], np.float32)
 
     def compile_network(self, network: nn.Module) -> None:
         """Compile the blocks of the network, if the preset wants that."""

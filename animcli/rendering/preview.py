@@ -8,9 +8,9 @@ of 1.2 million parameters that was distilled from the autoencoder's. Source: Tur
 AutoEncoder for Stable Diffusion", github.com/madebyollin/taesd.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -40,12 +40,12 @@ def watch_by(
     preview: Preview,
     solver: Scheduler,
     dtype: torch.dtype,
-    colours: Mapping[str, NDArray[Any]],
+    colours: Callable[[], NDArray[np.float32]],
     first: Tensor | None = None,
 ) -> Watch:
     """Writer of a preview every few steps, and after the last.
 
-    dtype: of the networks. colours: holds `COLOURS` once a picture was encoded.
+    dtype: of the networks. colours: gives what `fit_colours` found, once it is needed.
     first: latents (c, h, w) that those denoised come on top of.
     """
     decoder: list[nn.Module] = []
@@ -59,7 +59,7 @@ def watch_by(
         if preview.taesd is None:
             places = np.linspace(0, len(clean) - 1, min(_SHOWN, len(clean))).round()
             chosen = clean[places.astype(int).tolist()].float().cpu().numpy()
-            write_preview(preview.path, by_colours(chosen, colours[COLOURS]))
+            write_preview(preview.path, by_colours(chosen, colours()))
         else:
             if not decoder:
                 decoder.append(load_taesd(preview.taesd, clean.device, dtype))

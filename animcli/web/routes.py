@@ -148,7 +148,7 @@ class Studio:
         return JSONResponse(self.uploads.know(upload, found["facts"]).data())
 
     async def look_closer(self, request: Request) -> Response:
-        """Whether anybody is in a picture, as `anim render` would find out."""
+        """Count the people in a picture, as `anim render` would."""
         said = await table(request)
         upload = self.uploads.find(str(said.get("digest", "")))
         if upload is None:
@@ -276,7 +276,7 @@ class Studio:
         return JSONResponse({"words": list(line.shown)})
 
     async def plan(self, request: Request) -> Response:
-        """What `--dry-run` says of words."""
+        """Answer of `--dry-run` to words."""
         line = self._line((await table(request)).get("words"))
         said = await self.looker.ask(do="ask", lines=[list(line.words)], **self._place())
         outcome = said["jobs"][0]
@@ -320,7 +320,7 @@ class Studio:
         return JSONResponse({"digest": said["digest"], "notes": said["notes"]})
 
     async def find_joints(self, request: Request) -> Response:
-        """What the detector finds near a place of one frame."""
+        """Keypoints that the detector finds near a place of one frame."""
         said = await table(request)
         item = self._item(str(said.get("digest", "")))
         names = ("frame", "x", "y", "size")
@@ -417,7 +417,7 @@ class Studio:
         return Response(picture, headers=headers, media_type="image/jpeg")
 
     async def events(self, request: Request) -> Response:
-        """What happens, for one tab."""
+        """Events for one tab, as they happen."""
         if self.log.streams >= MOST_STREAMS:
             return Response(status_code=503, headers={"retry-after": "15"})
         last = request.headers.get("last-event-id")
@@ -427,7 +427,7 @@ class Studio:
         )
 
     async def history(self, request: Request) -> Response:
-        """What was made."""
+        """Every result, as the page reads it."""
         return JSONResponse(await anyio.to_thread.run_sync(self.library.history))
 
     async def manifest(self, request: Request) -> Response:
@@ -480,7 +480,7 @@ class Studio:
         return JSONResponse({"device": said["device"], "weights": said["weights"]})
 
     async def doctor(self, request: Request) -> Response:
-        """What works on this machine."""
+        """Answer of `anim doctor` about this machine."""
         said = await self.looker.ask(do="act", words=["doctor"], **self._place())
         return JSONResponse({"results": said["results"]})
 

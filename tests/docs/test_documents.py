@@ -85,3 +85,33 @@ def test_a_flag_and_a_key_have_one_name() -> None:
 
 def errors_page() -> str:
     return (REFERENCE / "errors.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Classifier-free guidance scale (1 = off).",
+        "Run both halves of guidance as one batch",
+        "detect people every N frames",
+        "For motion capture: direction of the camera in degrees.",
+        "Denoising steps.",
+        "Sampler (diffusion scheduler).",
+        "Context window: frames denoised together.",
+    ],
+)
+def test_help_says_it_in_the_fields_words(words: str) -> None:
+    page = " ".join((REFERENCE / "commands.md").read_text().split())
+    assert words in page
+
+
+def test_help_has_no_words_for_what_the_field_calls_otherwise() -> None:
+    page = (REFERENCE / "commands.md").read_text().lower()
+    homemade = (
+        "processor",
+        "thousand million",
+        "milliard",
+        "outlook",
+        "descent",
+        "limb map",
+    )
+    assert [word for word in homemade if word in page] == []

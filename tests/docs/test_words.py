@@ -39,6 +39,15 @@ FIELD = (
     "ssim",
     "HDR",
     "letterbox",
+    "UNet",
+    "VAE",
+    "LoRA",
+    "latents",
+    "timestep",
+    "crop",
+    "checkpoint",
+    "IP-Adapter",
+    "frame rate",
 )
 
 SHARED = {
@@ -70,7 +79,7 @@ def tree_of(module: Path) -> ast.Module:
 
 def documented(node: ast.AST, above: str = "") -> Iterator[tuple[str, str]]:
     """Qualified name and docstring of a module, its classes, functions and constants."""
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         if text := ast.get_docstring(node):
             yield above, text
         for first, second in zip(node.body, node.body[1:], strict=False):
@@ -79,7 +88,7 @@ def documented(node: ast.AST, above: str = "") -> Iterator[tuple[str, str]]:
             if isinstance(second, ast.Expr) and isinstance(second.value, ast.Constant):
                 yield f"{above}, line {first.lineno}", str(second.value.value)
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ClassDef | ast.FunctionDef):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from documented(child, f"{above}.{child.name}")
 
 

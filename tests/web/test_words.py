@@ -94,3 +94,11 @@ def test_a_mistake_is_told_in_the_parsers_words(words: Words) -> None:
         words.read(["render", PICTURE, "--stepz", "3"], path_of)
     with pytest.raises(UsageError, match=r"--seed -1"):
         words.read(["render", PICTURE, "--seed", "-1"], path_of)
+
+
+def test_a_lora_can_t_be_named_by_its_path(words: Words, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.safetensors"
+    secret.write_bytes(b"x")
+    line = ["render", PICTURE, "--preset", "animate-anyone", "--lora", f"{secret}:0.5"]
+    with pytest.raises(UsageError, match="--lora isn't for the page to say"):
+        words.read(line, path_of)

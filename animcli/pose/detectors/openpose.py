@@ -108,7 +108,7 @@ def _bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[..., ::-1])
 
 
-def _loaded(kind: type, network: Any, path: Path) -> Any:
+def _loaded(kind: Any, network: Any, path: Path) -> Any:
     """One of the package's estimators around a network with the weights of a file.
 
     Names in the files of body and hands lack the block that a layer is in.

@@ -72,8 +72,8 @@ class DetectorEntry:
     weights: the weights entry with its models; empty for one without.
     library: the package that runs them.
     options: names of `DetectorOptions` that it knows beside `hands` and `face`.
-    onnx: whether ONNX Runtime runs it. Then the first file of its weights entry finds
-        people, the second their keypoints.
+    onnx: whether ONNX Runtime runs it. Then it knows all of them, and the first file of its
+        weights entry finds people, the second their keypoints.
     """
 
     place: str
@@ -88,11 +88,7 @@ DETECTORS: Final[dict[str, DetectorEntry]] = {
         "animcli.pose.detectors.blazepose.tracker:BlazePeople", "blazepose"
     ),
     "dwpose": DetectorEntry(
-        "animcli.pose.detectors.dwpose:DWPose",
-        "dwpose",
-        "onnxruntime",
-        ("device", "detect_every", "bgr_input"),
-        onnx=True,
+        "animcli.pose.detectors.dwpose:DWPose", "dwpose", "onnxruntime", onnx=True
     ),
     "openpose": DetectorEntry(
         "animcli.pose.detectors.openpose:OpenPose", "openpose", "torch", ("device",)
@@ -121,7 +117,8 @@ def runs_on_onnx(name: str) -> bool:
 
 def detector_options(name: str) -> tuple[str, ...]:
     """Names of `DetectorOptions` that a detector knows beside `hands` and `face`."""
-    return _entry(name).options
+    entry = _entry(name)
+    return ("device", "detect_every", "bgr_input") if entry.onnx else entry.options
 
 
 def open_detector(
@@ -134,7 +131,7 @@ def open_detector(
     entry = _entry(name)
     module, _, kind = entry.place.partition(":")
     arguments: dict[str, object] = {"hands": options.hands, "face": options.face}
-    arguments |= {option: getattr(options, option) for option in entry.options}
+    arguments |= {option: getattr(options, option) for option in detector_options(name)}
     if entry.onnx:
         arguments["files"] = tuple(files)
     detector: Detector = getattr(import_module(module), kind)(models, **arguments)

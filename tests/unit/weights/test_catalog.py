@@ -44,7 +44,7 @@ def test_a_pickle_never_keeps_its_name_in_the_store() -> None:
         for file in entry.files
         if file.path.endswith((".pth", ".bin", ".ckpt", ".pt"))
     ]
-    assert len(pickles) == 15
+    assert len(pickles) == 18
     assert all(file.name.endswith(".safetensors") for file in pickles)
 
 

@@ -1,9 +1,11 @@
 """Files come out of wheels, checked, or with the reason why not."""
 
-import importlib.util
 import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -69,13 +71,37 @@ def test_half_a_wheel_is_refused(tmp_path: Path) -> None:
 def test_without_pip_the_way_by_hand_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def absent(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", absent)
     with pytest.raises(WeightsError, match="this Python has no pip to get it") as caught:
         fetch(load_catalog()["blazepose"], tmp_path, silent)
     assert caught.value.hint == (
         "bring the files in by hand: "
         "anim weights import blazepose mediapipe-0.10.21-....whl"
     )
+
+
+def test_a_wheel_that_is_got_leaves_distutils_to_what_compiles_later() -> None:
+    lines = (
+        "from pathlib import Path",
+        "from animcli.errors import WeightsError",
+        "from animcli.weights import download",
+        "from animcli.weights.catalog import load_catalog",
+        "download.subprocess.run = lambda *words, **how: exit_of(words)",
+        "exit_of = lambda words: download.subprocess.CompletedProcess(words, 1, '', 'no')",
+        "try:",
+        "    download.fetch(load_catalog()['blazepose'], Path('x'), lambda *told: None)",
+        "except WeightsError as error:",
+        "    assert 'pip' in error.message, error.message",
+        "import distutils.core, setuptools",
+    )
+    program = "\n".join(lines)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
 
 
 def test_pips_reason_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

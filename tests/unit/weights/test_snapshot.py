@@ -127,7 +127,7 @@ def test_the_catalog_knows_snapshots_and_terms() -> None:
     assert isinstance(wan.source, Snapshot)
     assert wan.bytes == pytest.approx(82.3e9, rel=0.01)
     assert {entry.terms for entry in load_catalog().values()} == {
-        "open", "responsible-use", "unstated",
+        "open", "responsible-use", "unstated", "non-commercial",
     }  # fmt: skip
     text = '[a]\nabout = "a"\nlicence = "x"\nneeded_by = []\nfiles = []\nterms = "mine"\n'
     text += 'source = {kind = "snapshot", repository = "o/r", revision = "main"}'

@@ -19,8 +19,9 @@ from animcli.rendering.loading import load_autoencoder, load_image_encoder
 from animcli.rendering.newest import ip_adapter
 from animcli.rendering.newest.ip_adapter import ADAPTER, IPAdapter, add_ip_adapter
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.renderer import Preview, RenderRequest
 from animcli.rendering.schedulers import make_scheduler
+from animcli.video.images import read_picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
 CPU = torch.device("cpu")
@@ -218,6 +219,17 @@ def test_frames_come_out_at_the_size_of_the_result(weights: dict[str, Path]) -> 
     )
     frames = np.stack(list(source(range(FRAMES))))
     assert frames.shape == (FRAMES, SIZE[1], SIZE[0], 3)
+
+
+def test_a_preview_has_colours_although_no_picture_is_encoded(
+    weights: dict[str, Path], tmp_path: Path
+) -> None:
+    asked, path = asked_for(weights), tmp_path / "out.preview.png"
+    plain = latents(ip_adapter.controlnet_video(), asked)
+    shown = replace(asked, preview=Preview(path))
+    assert torch.equal(latents(ip_adapter.controlnet_video(), shown), plain)
+    height, width = SIZE[1] // 8, SIZE[0] // 8
+    assert read_picture(path).pixels.shape == (height, min(4, FRAMES) * width, 3)
 
 
 def test_networks_of_the_published_shape_have_as_many_parameters_as_published() -> None:
