@@ -13,12 +13,13 @@ from animcli.cli.demo import demo
 from animcli.cli.doctor import doctor
 from animcli.cli.encode import encode
 from animcli.cli.evaluate import evaluate
-from animcli.cli.extract import extract_pose, retarget
+from animcli.cli.extract import extract_pose
 from animcli.cli.grouped_help import GroupedCommand
 from animcli.cli.init import init
 from animcli.cli.inspect import inspect
 from animcli.cli.plan import Command, GlobalOptions
 from animcli.cli.render import render
+from animcli.cli.retarget import retarget
 from animcli.cli.studio import studio
 from animcli.video.limits import MOST_PIXELS
 

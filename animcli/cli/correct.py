@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from animcli.cli.extract import check_keypoints, check_person, chosen_motion, motion_step
+from animcli.cli.detector import check_person
+from animcli.cli.motion import check_keypoints, chosen_motion, motion_step
 from animcli.cli.options import Output, Overrides, options
 from animcli.cli.plan import Command, Context, PipelineState, Plan
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from animcli.cli.config import Options, Settings
-from animcli.cli.extract import PICTURES, check_keypoints, read_motion
 from animcli.cli.following import OnlyPart
+from animcli.cli.motion import PICTURES, check_keypoints, read_motion
 from animcli.cli.options import read_part
 from animcli.cli.plan import Motion
 from animcli.errors import ProjectError, UsageError

@@ -78,7 +78,7 @@ class FollowOptions:
 
     def keypoints(self) -> Source | None:
         """The keypoints of the reference, where they are given."""
-        from animcli.cli.extract import is_keypoints
+        from animcli.cli.motion import is_keypoints
         from animcli.stages.convert import ReadOpenPose
 
         if self.reference_pose is not None and self.reference_person is not None:

@@ -12,7 +12,7 @@ import typer
 
 from animcli.cli.cache import megabytes
 from animcli.cli.config import flag
-from animcli.cli.extract import POSE, check_keypoints, read_motion, video_of
+from animcli.cli.motion import POSE, check_keypoints, read_motion, video_of
 from animcli.cli.options import Overrides, options
 from animcli.cli.plan import (
     Action,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from animcli.cli.extract import detector_device, is_keypoints, video_of
+from animcli.cli.detector import detector_device
+from animcli.cli.motion import is_keypoints, video_of
 from animcli.cli.plan import Context, FrameSource
 from animcli.errors import UsageError
 

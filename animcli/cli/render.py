@@ -32,16 +32,10 @@ from animcli.cli.choices import (
     with_overrides,
 )
 from animcli.cli.config import Settings
-from animcli.cli.extract import (
-    POSE,
-    check_keypoints,
-    check_order,
-    check_person,
-    chosen_motion,
-    detector_note,
-)
+from animcli.cli.detector import check_person, detector_note
 from animcli.cli.figures import ITS_PICTURE, FigureOptions
 from animcli.cli.following import AS_IT_IS, FollowOptions, OnlyPart
+from animcli.cli.motion import POSE, check_keypoints, check_order, chosen_motion
 from animcli.cli.options import (
     EachNth,
     End,

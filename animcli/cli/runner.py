@@ -19,7 +19,6 @@ from animcli.cli.plan import (
     Plan,
     Session,
     Survey,
-    Task,
     Tell,
 )
 from animcli.cli.signals import Stop
@@ -259,8 +258,8 @@ class Runner:
         if not left:
             raise errors[0]
         exit_code = self._do(survey.task(tuple(left)))
-        for error in errors:
-            self.console.failure(error)
+        for problem in errors:
+            self.console.failure(problem)
         if errors:
             of = len(survey.parts)
             raise BatchError(f"{len(errors)} of {of} failed; the others are done")
@@ -360,7 +359,7 @@ class Runner:
         return remaining(line.stage, self.executor, line.key)
 
 
-def failed_input(task: Task, error: AnimError) -> dict[str, object]:
+def failed_input(task: Step | Action | Tell, error: AnimError) -> dict[str, object]:
     """One of several independent inputs that couldn't be done, for the JSON object."""
     step = task.step if isinstance(task, Tell) else task
     return {

@@ -12,8 +12,9 @@ from builders.videos import clip_with_tone, tiny_clip
 from PIL import Image
 
 from animcli.cli.config import Options
-from animcli.cli.extract import ExtractPose, read_motion
+from animcli.cli.extract import ExtractPose
 from animcli.cli.main import main, parse_line
+from animcli.cli.motion import read_motion
 from animcli.cli.options import read_part
 from animcli.errors import InputError, UsageError
 from animcli.pipeline.stage import Outcome

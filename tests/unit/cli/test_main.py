@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from animcli.cli.extract import ExtractPose, Retarget
+from animcli.cli.extract import ExtractPose
 from animcli.cli.main import complete_last_command, main, parse_line, split_commands
 from animcli.cli.plan import GlobalOptions
 from animcli.cli.render import Render
+from animcli.cli.retarget import Retarget
 from animcli.errors import UsageError
 
 

@@ -12,8 +12,10 @@ from builders.videos import tiny_clip
 
 from animcli.cli.choices import usual_preset
 from animcli.cli.config import ConfigSources, Options
+from animcli.cli.detector import detector_device
 from animcli.cli.encode import Encode
-from animcli.cli.extract import ExtractPose, Retarget, detector_device, video_of
+from animcli.cli.extract import ExtractPose
+from animcli.cli.motion import video_of
 from animcli.cli.options import read_flags
 from animcli.cli.plan import (
     Context,
@@ -24,6 +26,7 @@ from animcli.cli.plan import (
     name_of,
 )
 from animcli.cli.render import Render
+from animcli.cli.retarget import Retarget
 from animcli.cli.weights import Pull
 from animcli.errors import DeviceError, UsageError
 from animcli.pipeline.output import Step

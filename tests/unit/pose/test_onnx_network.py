@@ -87,7 +87,7 @@ def test_auto_on_a_cpu_although_built_for_cuda_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from animcli.cli.config import Options
-    from animcli.cli.extract import detector_note
+    from animcli.cli.detector import detector_note
 
     monkeypatch.setattr(onnx, "built_for_cuda", lambda: True)
     monkeypatch.setattr(onnx, "best_onnx_device", lambda: "cpu")

@@ -15,7 +15,7 @@ import pytest
 
 import animcli.pose.detectors.openpose as ours
 from animcli.cli.config import Options
-from animcli.cli.extract import check_detector, check_device, detector_device
+from animcli.cli.detector import check_detector, check_device, detector_device
 from animcli.errors import DeviceError, UsageError, WeightsError
 from animcli.pose.detectors.registry import DetectorOptions, draw_threshold, open_detector
 from animcli.pose.keypoints import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
