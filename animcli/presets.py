@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -76,6 +76,7 @@ class Preset:
         "Take the picture's own shape, up to 1280 pixels, where no size is said.",
         only=_CUTOUT,
     )
+    _: KW_ONLY
     life: float = setting(
         0.0,
         "How far hair and loose clothes lag and swing; 0 is off.",

@@ -1,6 +1,6 @@
 """Registry of the renderers: all that other rooms ask about one before it is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from enum import Enum, auto
 from fractions import Fraction
 from typing import Final, Literal
@@ -74,6 +74,7 @@ class RendererEntry:
     conditioning: Conditioning = Conditioning.SKELETON
     traits: frozenset[Trait] = frozenset()
     rate: Fraction = DEFAULT_RATE
+    _: KW_ONLY
     native_rate: Fraction | None = None
     on_cpu: LiveValues | None = None
     on_gpu: LiveValues | None = None

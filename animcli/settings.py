@@ -10,7 +10,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, Field, dataclass, field, fields, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +46,7 @@ class Constraint:
     multiple: int = 1
     diffusion: bool = False
     only: tuple[str, ...] = ()
+    _: KW_ONLY
     form: tuple[str, str] | None = None
 
 
@@ -61,7 +62,7 @@ def setting(
     form: tuple[str, str] | None = None,
 ) -> T:
     """A field of a dataclass of settings."""
-    constraint = Constraint(help, low, high, multiple, diffusion, only, form)
+    constraint = Constraint(help, low, high, multiple, diffusion, only, form=form)
     return field(default=default, metadata={"bounds": constraint})
 
 

@@ -5,7 +5,7 @@ import queue
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -77,6 +77,7 @@ class Slot:
     tasks: int = 0
     memory_mb: int = 0
     starts: int = 0
+    _: KW_ONLY
     stepped: float = 0.0
 
 
@@ -96,6 +97,7 @@ class Driver:
     folder: Path
     cache: Path
     line: tuple[str, ...] = ()
+    _: KW_ONLY
     places: Mapping[str, str] = field(default_factory=dict)
     options: BatchOptions = field(default_factory=BatchOptions)
     recorded: frozenset[str] = frozenset()
@@ -189,7 +191,7 @@ class Driver:
         waits = {self._jobs[name] for name in job.after if name in self._jobs}
         cost = float(outlook.get("cost") or 0)
         task = SlotTask(
-            next(self._numbers), TaskKind.RUN, job.name, request, job, cost, waits
+            next(self._numbers), TaskKind.RUN, job.name, request, job, cost, waits=waits
         )
         for stage in outlook.get("stages", ()):
             if (how := self._broken.get(stage["key"])) is not None:

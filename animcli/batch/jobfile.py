@@ -11,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -67,6 +67,7 @@ class JobFile:
     grid: Mapping[str, Sequence[object]] = field(default_factory=dict)
     grid_lines: Mapping[str, int] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
+    _: KW_ONLY
     variables: frozenset[str] = frozenset()
     """Keys that may stand in templates though the command has no such flag."""
 
@@ -227,7 +228,7 @@ def parse_words(words: Sequence[str], folder: Path) -> tuple[list[str], JobFile]
         grid[_plain(key)] = values
     common = Row({}, 0, text=True)
     variables = frozenset(grid)
-    return template, JobFile("words", folder, common, grid, {}, (), variables)
+    return template, JobFile("words", folder, common, grid, {}, (), variables=variables)
 
 
 def _plain(key: str) -> str:

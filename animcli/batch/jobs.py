@@ -4,7 +4,7 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Final
@@ -71,6 +71,7 @@ class Reading:
         default_factory=dict
     )
     _there: dict[str, bool] = field(default_factory=dict)
+    _: KW_ONLY
     _absent: list[tuple[str, Problem]] = field(default_factory=list)
     _told: set[Problem] = field(default_factory=set)
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -95,6 +95,7 @@ class Standing:
     error: str = ""
     hint: str = ""
     slot: str = ""
+    _: KW_ONLY
     host: str = ""
     attempts: int = 0
     progress: str = ""

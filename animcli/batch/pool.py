@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +43,7 @@ class Pool:
     check_cancelled: Callable[[], None] = lambda: None
     losses: int = 0
     _started: bool = False
+    _: KW_ONLY
     _free: set[str] = field(default_factory=set)
     _has: dict[str, int] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)

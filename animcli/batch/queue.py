@@ -7,7 +7,7 @@ away. Every decision is made here, from facts alone, and nothing is started or w
 import heapq
 import signal
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Any, Final
 
@@ -55,6 +55,7 @@ class Ended:
     seconds: float = 0.0
     peak_mb: int = 0
     signal: int = 0
+    _: KW_ONLY
     answer: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -93,6 +94,7 @@ class SlotTask:
     request: dict[str, Any]
     job: Job | None = None
     cost: float = 0.0
+    _: KW_ONLY
     waits: set[int] = field(default_factory=set)
     users: list[int] = field(default_factory=list)
     alone: bool = False

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +78,7 @@ class RayEngine:
     gpus: float = 1.0
     address: str | None = None
     events: Events = field(default_factory=Events)
+    _: KW_ONLY
     _process: "subprocess.Popen[bytes] | None" = None
     _thread: threading.Thread | None = None
 

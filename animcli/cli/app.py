@@ -101,10 +101,18 @@ def global_options(
     """
     context.obj.append(
         GlobalOptions(
-            project, cache_dir, json, quiet, verbose, dry_run, force, not no_wait,
-            max_pixels, yes,
+            project,
+            cache_dir,
+            json,
+            quiet,
+            verbose,
+            dry_run,
+            force=force,
+            wait=not no_wait,
+            max_pixels=max_pixels,
+            yes=yes,
         )
-    )  # fmt: skip
+    )
 
 
 app = typer.Typer(

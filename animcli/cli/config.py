@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final, Literal
@@ -59,6 +59,7 @@ class Options:
     detector_device: str | None = setting(
         None, "Where the detector runs, if not where networks do.", form=DEVICES
     )
+    _: KW_ONLY
     person: str | None = setting(
         None, "Person to take: largest, center, or a number from 1."
     )

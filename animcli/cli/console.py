@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
@@ -174,6 +174,7 @@ class Console:
     streamed: bool = False
     results: list[object] = field(default_factory=list)
     stages: list[dict[str, object]] = field(default_factory=list)
+    _: KW_ONLY
     warnings: list[str] = field(default_factory=list)
     error: dict[str, object] | None = None
     meter: ProgressMeter = field(init=False)

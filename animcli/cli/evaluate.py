@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -131,14 +131,21 @@ def evaluate(
 
     usual = (256, 256) if protocol == "disco" else None
     manner = Manner(
-        protocol, read_sides(size) or usual, square, clip, stride, skip_first, shortest,
-        read_span(frames), at_rate,
-    )  # fmt: skip
+        protocol,
+        read_sides(size) or usual,
+        square,
+        clip,
+        stride,
+        skip_first,
+        shortest=shortest,
+        span=read_span(frames),
+        at_rate=at_rate,
+    )
     if truth is None:
         check_needs_truth(manner, as_published=as_published)
     return Evaluate(
         tuple(results or ()), truth, output, read_metrics(metrics, truth), as_published,
-        reference, pose, motion, manner, overrides,
+        reference, pose=pose, motion=motion, manner=manner, overrides=overrides,
     )  # fmt: skip
 
 
@@ -220,6 +227,7 @@ class Evaluate:
     metrics: tuple[str, ...] | None
     as_published: bool
     reference: Path | None
+    _: KW_ONLY
     pose: Path | None
     motion: Path | None
     manner: Manner
@@ -353,8 +361,8 @@ class Evaluate:
             self.manner,
             wanted,
             self.as_published,
-            tuple(entry for entry in known if context.weights.has(entry)),
-            device_of(context.config.options(self.overrides), known),
+            networks=tuple(entry for entry in known if context.weights.has(entry)),
+            device=device_of(context.config.options(self.overrides), known),
         )
 
     def _measure(self, result: Recorded, context: Context) -> MeasureRender:

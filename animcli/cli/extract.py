@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -137,9 +137,16 @@ def extract_pose(
                 )
         return ExtractDensePose(tuple(videos), output, keep_going, overrides)
     return ExtractPose(
-        tuple(videos), output, keep_going, overrides, read_view(view), part, up, names,
-        read_canvas(size),
-    )  # fmt: skip
+        tuple(videos),
+        output,
+        keep_going,
+        overrides,
+        read_view(view),
+        part,
+        up=up,
+        names=names,
+        size=read_canvas(size),
+    )
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,7 @@ class ExtractPose:
     overrides: Mapping[str, object]
     view: tuple[float, float] | None = None
     part: VideoPart = field(default_factory=dict)
+    _: KW_ONLY
     up: UpAxis = UpAxis.AUTO
     names: Path | None = None
     size: tuple[int, int] | None = None

@@ -7,7 +7,7 @@ Commands of one line hand on what they made: a motion to `retarget` and `render`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -41,6 +41,7 @@ class GlobalOptions:
     quiet: bool = False
     verbosity: int = 0
     dry_run: bool = False
+    _: KW_ONLY
     force: bool = False
     wait: bool = True
     max_pixels: int | None = None
@@ -182,6 +183,7 @@ class FrameSource:
     sound_start: Fraction = Fraction(0)
     looped: Source | None = None
     speed: Fraction = Fraction(1)
+    _: KW_ONLY
     driving: Path | None = None
     alpha: bool = False
 

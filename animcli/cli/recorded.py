@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +38,7 @@ class Recorded:
     record: Mapping[str, Any] | None = None
     motion: Source | None = None
     picture: Source | None = None
+    _: KW_ONLY
     pose: Source | None = None
     driving: Source | None = None
     driving_pose: Source | None = None
@@ -61,10 +62,10 @@ def of_film(film: FrameSource) -> Recorded:
         record,
         render.fitted_motion,
         render.picture if keypoints else None,
-        render.reference_pose if keypoints else None,
-        film.driving,
-        render.motion if film.driving is not None else None,
-        (
+        pose=render.reference_pose if keypoints else None,
+        driving=film.driving,
+        driving_pose=render.motion if film.driving is not None else None,
+        made=(
             *(
                 (name, Path(display_name(source)).name)
                 for name, source in (("reference", render.reference), ("motion", motion))
@@ -186,11 +187,11 @@ def measure_of(
         result.picture,
         result.pose,
         result.driving,
-        result.driving_pose,
-        str(detector or options.detector),
-        detector_device(options),
-        tuple(entry for entry in FACES if context.weights.has(entry)),
-        record.get("camera", options.camera) == "moving",
+        driving_pose=result.driving_pose,
+        detector=str(detector or options.detector),
+        device=detector_device(options),
+        faces=tuple(entry for entry in FACES if context.weights.has(entry)),
+        moving=record.get("camera", options.camera) == "moving",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -173,16 +173,27 @@ def render(
         kind = devices[0].partition(":")[0]  # a slot sees its own only
         overrides = {**overrides, "device": kind}
     return Render(
-        reference, motion, output, count, loop, not no_retarget, compare, keep_going,
-        motion_from, motion_like, overrides, start_from, split,
-        read_part(start, end, every),
-        FollowOptions(
+        reference,
+        motion,
+        output,
+        count,
+        loop,
+        not no_retarget,
+        compare=compare,
+        keep_going=keep_going,
+        motion_from=motion_from,
+        motion_like=motion_like,
+        overrides=overrides,
+        start_from=start_from,
+        split=split,
+        part=read_part(start, end, every),
+        follow=FollowOptions(
             Fraction(speed).limit_denominator(1000), only, reference_pose, reference_person
         ),
-        face_from,
-        report,
-        FigureOptions(cast, background, alpha),
-    )  # fmt: skip
+        face_from=face_from,
+        report=report,
+        figures=FigureOptions(cast, background, alpha),
+    )
 
 
 @dataclass(frozen=True)
@@ -211,6 +222,7 @@ class Render:
     frames: int | None
     loop: bool
     retarget: bool
+    _: KW_ONLY
     compare: bool
     keep_going: bool
     motion_from: Path | None
@@ -250,7 +262,7 @@ class Render:
         looped = made.stage.motion if self.loop and made.sound else None
         source = FrameSource(
             made.stage, made.name, made.sound, made.sound_start, looped, self.follow.speed,
-            made.driving, self.figures.alpha,
+            driving=made.driving, alpha=self.figures.alpha,
         )  # fmt: skip
         followed = self.figures.cast or self.motion or self.motion_from
         preset = made.stage.preset

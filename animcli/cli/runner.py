@@ -78,7 +78,7 @@ def _do_at(
 
     executor = Executor(
         context.project, context.weights, console.progress, console.warn,
-        stop.check_cancelled, done, context.options.wait,
+        stop.check_cancelled, done, wait=context.options.wait,
     )  # fmt: skip
     runner = Runner(context, executor, console, stop, tuple(words))
     try:

@@ -84,7 +84,7 @@ class StudioCommand:
         serve(
             ServerSettings(
                 context.project, Words(context.project, context.weights), self.host,
-                self.port, self.read_only, announce, console.say,
+                self.port, self.read_only, announce, tell=console.say,
             )
         )  # fmt: skip
         return 0

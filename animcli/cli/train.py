@@ -83,9 +83,9 @@ class Train:
                 tuple(sources),
                 tuple(single),
                 context.weights.path,
-                context.progress,
-                write_report,
-                open_processes(os.environ, settings.model.device),
+                progress=context.progress,
+                show=write_report,
+                processes=open_processes(os.environ, settings.model.device),
             )
             for stage in updates:
                 wanted = self.stage in (None, stage)

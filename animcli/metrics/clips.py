@@ -1,7 +1,7 @@
 """Results and truths: one video, or folders of them paired by name."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import PurePath
@@ -29,6 +29,7 @@ class Clip:
     rate: Fraction | None
     read: Callable[[], Iterator[Pixels]]
     digest: str
+    _: KW_ONLY
     origin: Literal["cache", "file"] = "file"
 
     def cut(self, start: int, stop: int) -> "Clip":

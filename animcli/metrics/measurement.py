@@ -6,7 +6,7 @@ values of different protocols are never put into one row.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final, Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ class Metric:
     better: Better
     topic: Topic
     about: str
+    _: KW_ONLY
     weights: tuple[str, ...] = ()
 
 
@@ -47,20 +48,21 @@ _TRUTH: Final = (
     Metric("ssim_disco", "SSIM (tables)", "", "high", "truth",
            "structural similarity of grey pictures, window 7 x 7"),
     Metric("lpips", "LPIPS VGG", "", "low", "truth",
-           "distance in the features of VGG16", ("vgg16", "lpips-heads")),
+           "distance in the features of VGG16", weights=("vgg16", "lpips-heads")),
     Metric("lpips_disco", "LPIPS VGG (tables)", "", "low", "truth",
            "the same with pictures in 0..1, which makes all values smaller",
-           ("vgg16", "lpips-heads")),
+           weights=("vgg16", "lpips-heads")),
     Metric("lpips_alex", "LPIPS Alex", "", "low", "truth",
-           "distance in the features of AlexNet", ("alexnet", "lpips-heads")),
+           "distance in the features of AlexNet", weights=("alexnet", "lpips-heads")),
     Metric("dtssd", "temporal change (dtSSD)", "levels^2", "low", "truth",
            "how unlike the changes from frame to frame are"),
     Metric("fid", "FID", "", "low", "truth",
            "distance of all frames from all true frames as two crowds of pictures",
-           ("fid-inception",)),
+           weights=("fid-inception",)),
     Metric("fid_vid", "FID-VID", "", "low", "truth",
-           "the same for clips, by a 3D ResNet", ("fid-vid-resnet3d",)),
-    Metric("fvd", "FVD", "", "low", "truth", "the same for clips, by I3D", ("fvd-i3d",)),
+           "the same for clips, by a 3D ResNet", weights=("fid-vid-resnet3d",)),
+    Metric("fvd", "FVD", "", "low", "truth",
+           "the same for clips, by I3D", weights=("fvd-i3d",)),
 )  # fmt: skip
 
 _ALONE: Final = (
@@ -96,10 +98,10 @@ _ALONE: Final = (
            "likeness of the usual background to that of the reference picture"),
     Metric("identity", "face distance (dlib)", "", "low", "face",
            "distance of the face from the reference's; one person stays below 0.6",
-           ("dlib-face",)),
+           weights=("dlib-face",)),
     Metric("identity_sface", "face likeness (SFace)", "", "high", "face",
            "cosine of the face with the reference's; one person stays above 0.36",
-           ("sface",)),
+           weights=("sface",)),
 )  # fmt: skip
 
 METRICS: Final[Mapping[str, Metric]] = {each.key: each for each in (*_TRUTH, *_ALONE)}
@@ -127,6 +129,7 @@ class Measurement:
     frames: int = 0
     samples: tuple[int, int] | None = None
     per_frame: tuple[float | None, ...] = ()
+    _: KW_ONLY
     per_video: tuple[tuple[str, float], ...] = ()
     over_videos: float | None = None
     floor: float | None = None

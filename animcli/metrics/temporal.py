@@ -12,7 +12,7 @@ Differs: the flow is OpenCV's DIS (Kroeger et al., arXiv:1603.03590), of the vid
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -63,6 +63,7 @@ class Steps:
     kept: NDArray[np.float64]
     motion: NDArray[np.float64]
     difference: NDArray[np.float64]
+    _: KW_ONLY
     flicker: NDArray[np.float64]
 
     @property
@@ -91,7 +92,8 @@ def steps(frames: Iterable[Pixels], masks: Iterable[Mask] | None = None) -> Step
     """
     rows = [_step(a, b) for a, b in pairwise(_small(frames, masks))]
     table = np.array(rows, np.float64).reshape(-1, 7)
-    return Steps(*table.T)
+    *columns, flicker = table.T
+    return Steps(*columns, flicker=flicker)
 
 
 def window_borders(windows: Iterable[Sequence[int]], frames: int) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ or an untouched video showed, `bad` where a fault was plain to see.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import Final, Literal
 
@@ -39,6 +39,7 @@ class Rule:
     advice: str
     from_floor: Literal["minus", "times"] | None = None
     moment: Literal["value", "usual"] | None = "value"
+    _: KW_ONLY
     fine: str = ""
 
 

@@ -8,7 +8,7 @@ is known: `tests/unit/metrics/test_faults.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -76,6 +76,7 @@ class RenderedResult:
     masks: Callable[[], Iterator[Mask]] | None = None
     reference: Reference | None = None
     faces: Points | None = None
+    _: KW_ONLY
     borders: tuple[int, ...] | None = None
     cuts: tuple[int, ...] = ()
     moving: bool = False

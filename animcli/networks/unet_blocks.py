@@ -6,7 +6,7 @@ motion module where the block has them. Source, attribute names and shapes: see
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import cast
 
 import torch
@@ -62,6 +62,7 @@ class UNetConfig:
     attention: tuple[bool, ...] = (True, True, True, False)
     heads: int | tuple[int, ...] = 8
     groups: int = 32
+    _: KW_ONLY
     context_dim: int = 768
     motion: MotionConfig | None = None
     across_frames: bool = False

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -87,6 +87,7 @@ class Executor:
     warn: Warn = lambda line: None
     check_cancelled: CheckCancelled = lambda: None
     done: Callable[[Stage, Outcome, float], None] = lambda stage, outcome, seconds: None
+    _: KW_ONLY
     wait: bool = True
     _inputs: Inputs = field(default_factory=Inputs, init=False)
     _whole: set[str] = field(default_factory=set, init=False)

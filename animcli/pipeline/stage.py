@@ -7,7 +7,7 @@ equal stages on equal inputs are made once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +51,7 @@ class RunContext:
     work: Path
     weights: Mapping[str, Path]
     progress: Progress
+    _: KW_ONLY
     warn: Warn
     check_cancelled: CheckCancelled
 

@@ -13,7 +13,7 @@ A free one moves by itself; only its hand, its toes or the face go with it.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
@@ -60,6 +60,7 @@ class MoveJoint:
     y: float
     reach: int | None = None
     free: bool = False
+    _: KW_ONLY
     at: str = ""
 
 
@@ -199,7 +200,7 @@ def parse_edit(table: object) -> Edit:
     if not isinstance(free, bool):
         raise ValueError(f"free is true or false, not {free!r}")
     x, y = _number(table.get("x"), "x"), _number(table.get("y"), "y")
-    return MoveJoint(frame, joint, x, y, reach, free, at)
+    return MoveJoint(frame, joint, x, y, reach, free, at=at)
 
 
 def _only(table: Mapping[str, object], known: Iterable[str]) -> None:

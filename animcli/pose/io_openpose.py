@@ -94,7 +94,7 @@ def read_openpose(
         base,
         canvas,
         THRESHOLD,
-        Origin(
+        origin=Origin(
             source={"name": path.name},
             detector={"backend": "OpenPose"},
             person={"policy": person, "track": track.number, "of": len(everybody)},

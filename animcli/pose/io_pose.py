@@ -325,7 +325,7 @@ def read_pose(path: Path, *, may_be_empty: bool = False) -> PoseSequence:
             "the file is damaged, or another program changed it: make it again",
         )
     return PoseSequence(
-        points, scores, ticks, meta.base, size, meta.draw_threshold, meta.origin
+        points, scores, ticks, meta.base, size, meta.draw_threshold, origin=meta.origin
     )
 
 
@@ -426,7 +426,7 @@ def foreign(
         base,
         size,
         layout.draw_threshold,
-        Origin(detector={"backend": layout.name}),
+        origin=Origin(detector={"backend": layout.name}),
     )
 
 

@@ -6,7 +6,7 @@ limb that looks short points towards the viewer or away, as limbs mostly bend. A
 judged over some frames around each, so that nothing flickers.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -84,6 +84,7 @@ class Bodies:
     height: Array
     widths: tuple[float, float, float]
     across: Array
+    _: KW_ONLY
     turn: Array
     head_turn: Array
     arms: Array
@@ -120,7 +121,9 @@ def lift(motion: PoseSequence) -> Bodies:
     arms = np.stack(
         [outsides(places, depth, side, across, turn) for side in BODY_SIDES], axis=1
     )
-    return Bodies(places, visible, depth, height, widths, across, turn, head, arms)
+    return Bodies(
+        places, visible, depth, height, widths, across, turn=turn, head_turn=head, arms=arms
+    )
 
 
 def spine_of(places: Array, visible: NDArray[np.bool_]) -> Array:

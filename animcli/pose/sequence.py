@@ -1,6 +1,6 @@
 """A motion: where each joint is in each frame."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -49,6 +49,7 @@ class PoseSequence:
     time_base: Fraction
     size: tuple[int, int]
     draw_threshold: float = 0.3
+    _: KW_ONLY
     origin: Origin = field(default_factory=Origin)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
@@ -136,6 +136,7 @@ class Cost:
     steps: int
     runs: int
     calls: int
+    _: KW_ONLY
     networks: int
     features: int
     decoding: int

@@ -224,7 +224,7 @@ def predictor(
         cond = unet.cache_kv(text, {p: x for p, x in features.items() if p[:4] != "down"})
         inputs = CFGInputs(uncond, cond, cond)
         residuals = ResidualCache(
-            controlnet, control_kv, time, latents, conditions, text, on_device
+            controlnet, control_kv, time, latents, conditions, text, on_device=on_device
         )
 
         def predict(part: Tensor, window: ContextWindow) -> Tensor:
@@ -278,6 +278,7 @@ class ResidualCache:
         latents: Tensor,
         conditions: FeatureCache,
         like: Tensor,
+        *,
         on_device: OnDevice = nullcontext,
     ) -> None:
         """`latents` (frames, c, h, w) are the whole clip's; `like` has device and dtype.

@@ -5,7 +5,7 @@ the cache, encoding, sound) happens outside, in the render stage.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -111,6 +111,7 @@ class RenderRequest:
     motion: PoseSequence | None
     control: FrameFn | None
     frames: int
+    _: KW_ONLY
     size: tuple[int, int]
     preset: Preset
     weights: Mapping[str, Path]

@@ -9,7 +9,7 @@ Source: Song et al., "Denoising Diffusion Implicit Models", arXiv:2010.02502, se
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from importlib import import_module
 from typing import Any, Final, Literal
 
@@ -41,6 +41,7 @@ class NoiseSchedule:
     spacing: Literal["leading", "linspace", "trailing"] = "leading"
     offset: int = 1
     beta_start: float = 0.00085
+    _: KW_ONLY
     beta_end: float = 0.012
     clean_end: bool = True
 

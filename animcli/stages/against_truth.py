@@ -5,7 +5,7 @@ truth that was compared once costs nothing when another result is compared with 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from animcli.files import atomic_path
@@ -40,6 +40,7 @@ class Manner:
     length: int = 16
     stride: int = 1
     skip_first: bool = False
+    _: KW_ONLY
     shortest: bool = False
     span: tuple[int, int] | None = None
     at_rate: bool = False
@@ -86,6 +87,7 @@ class MeasureFeatures(Stage):
     networks: tuple[str, ...]
     partner: Source | None = None
     is_truth: bool = False
+    _: KW_ONLY
     device: str = "cpu"
 
     @property
@@ -142,6 +144,7 @@ class CompareTruths(Stage):
     manner: Manner
     metrics: tuple[str, ...] | None = None
     as_published: bool = False
+    _: KW_ONLY
     networks: tuple[str, ...] = ()
     device: str = "cpu"
 

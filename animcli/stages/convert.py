@@ -13,9 +13,6 @@ if TYPE_CHECKING:  # numpy
     from animcli.pose.io_bvh import Up
 
 
-"""Frames per second of what doesn't say."""
-
-
 @dataclass(frozen=True)
 class ReadOpenPose(Stage):
     """Makes a `.pose` of a folder with a file for each frame, or of one file with all.

@@ -27,6 +27,10 @@ class CorrectStage(Stage):
     corrections: "Corrections"
 
     def run(self, context: RunContext) -> None:
+        """Write the corrected motion; edits that had no effect are warned of.
+
+        Raises InputError where an edit is of a frame that the motion lacks.
+        """
         from animcli.pose.corrections import correct
         from animcli.pose.io_pose import read_pose, write_pose
 

@@ -14,7 +14,7 @@ import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
@@ -71,6 +71,7 @@ class Chunk:
     points: NDArray[np.float32]
     scores: NDArray[np.float32]
     thumbnails: NDArray[np.uint8]
+    _: KW_ONLY
     state: NDArray[np.float64]
 
 
@@ -295,7 +296,7 @@ def _found(
         np.array(points, dtype=np.float32).reshape(-1, KEYPOINTS, 2),
         np.array(scores, dtype=np.float32).reshape(-1, KEYPOINTS),
         np.stack(thumbnails),
-        np.array(detector.state, dtype=np.float64),
+        state=np.array(detector.state, dtype=np.float64),
     )
 
 
@@ -321,7 +322,7 @@ def _from_arrays(arrays: dict[str, NDArray[np.generic]]) -> Chunk:
         arrays["points"].astype(np.float32),
         arrays["scores"].astype(np.float32),
         arrays["thumbnails"].astype(np.uint8),
-        arrays["state"].astype(np.float64),
+        state=arrays["state"].astype(np.float64),
     )
 
 

@@ -1,7 +1,7 @@
 """Lossless frames in, a video that others can play out."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import ClassVar
 
@@ -36,6 +36,7 @@ class EncodeStage(Stage):
     quality: int | None = None
     rate: Fraction | None = None
     sound: Source | None = None
+    _: KW_ONLY
     sound_start: Fraction = Fraction(0)
     looped: Source | None = None
     speed: Fraction = Fraction(1)

@@ -1,7 +1,7 @@
 """Results asked what can be known without a truth, by the record of how they were made."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -51,6 +51,7 @@ class MeasureRender(Stage):
     picture: Source | None = None
     pose: Source | None = None
     driving: Source | None = None
+    _: KW_ONLY
     driving_pose: Source | None = None
     detector: str = DEFAULT_DETECTOR
     device: str = "cpu"

@@ -1,7 +1,7 @@
 """Video in, keypoints over time or DensePose pictures out."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -60,6 +60,7 @@ class ExtractStage(DetectorStage):
     face: bool = True
     clean: bool = True
     keep_going: bool = False
+    _: KW_ONLY
     picture_rate: Fraction = DEFAULT_RATE
     person: str = "largest"
     device: str = "cpu"

@@ -90,9 +90,19 @@ class LosslessFootage:
         self._folder = folder = open_frames(path)
         width, height = folder.size
         self.info = VideoInfo(
-            path, width, height, folder.rate, True, folder.frames,
-            folder.frames / folder.rate, 1 / folder.rate, False, "lossless", 0, (),
-        )  # fmt: skip
+            path,
+            width,
+            height,
+            folder.rate,
+            True,
+            folder.frames,
+            duration=folder.frames / folder.rate,
+            time_base=1 / folder.rate,
+            has_sound=False,
+            codec="lossless",
+            rotation=0,
+            notes=(),
+        )
 
     def decode(self, start: int) -> Iterator[Frame]:
         """Everything from frame `start` on."""

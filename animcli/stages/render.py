@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -95,6 +95,7 @@ class RenderStage(Stage):
     frames: int | None = None
     loop: bool = False
     rate: Fraction | None = None
+    _: KW_ONLY
     retarget: bool = True
     fit: Fit = Fit.PAD
     detector: str = DEFAULT_DETECTOR

@@ -154,8 +154,8 @@ def shown_evaluation(
         first.size,
         tuple(found),
         judge(found, first.rate),
-        tuple(worst),
-        (*made, ("frames measured", told)),
+        worst=tuple(worst),
+        made=(*made, ("frames measured", told)),
     )
 
 

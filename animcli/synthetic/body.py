@@ -5,7 +5,7 @@ figure at rest looks at the viewer, so that its left is at positive x. Everywher
 is (right, left), as in OpenPose's order.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,7 @@ class Angles:
     spine: Array
     head: Array
     upper_arms: Array
+    _: KW_ONLY
     forearms: Array
     feet: Array
     anchors: Array
@@ -150,6 +151,7 @@ class Pose:
     skull: Array
     shoulders: Array
     elbows: Array
+    _: KW_ONLY
     wrists: Array
     hips: Array
     knees: Array
@@ -213,11 +215,15 @@ def pose_figure(angles: Angles, bones: Proportions) -> list[Pose]:
     shoulders = neck[:, None] + (SIDE_SIGNS[:, None] * reach + shrug) @ chest_frame
     elbows = shoulders + bones.upper_arm * (angles.upper_arms @ chest_frame)
     wrists = elbows + bones.forearm * (angles.forearms @ chest_frame)
-    fields = (
-        pelvis, waist, neck, skull, shoulders, elbows, wrists, hips, knees, ankles,
-        hip_frame, chest_frame, head_frame, feet,
-    )  # fmt: skip
-    return [Pose(*(field[i] for field in fields)) for i in range(len(pelvis))]
+    return [
+        Pose(
+            pelvis[i], waist[i], neck[i], skull[i], shoulders[i], elbows[i],
+            wrists=wrists[i], hips=hips[i], knees=knees[i], ankles=ankles[i],
+            hip_frame=hip_frame[i], chest_frame=chest_frame[i], head_frame=head_frame[i],
+            feet=feet[i],
+        )
+        for i in range(len(pelvis))
+    ]  # fmt: skip
 
 
 def _highest(

@@ -1,6 +1,6 @@
 """A shot: where the camera stands, how much of the figure it takes, the light, the room."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class CameraShot:
     x: float = 0.0
     floor: float = 0.9
     light: tuple[float, float] = (-0.6, 0.8)
+    _: KW_ONLY
     backdrop: int = 0
 
     @classmethod

@@ -4,7 +4,7 @@ Its colours, and the lengths and widths of its body, from a child to a giant.
 """
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 import numpy as np
@@ -103,6 +103,7 @@ class Proportions:
     torso: float
     ankle: float
     shoulder_width: float
+    _: KW_ONLY
     hip_width: float
     upper_arm: float
     forearm: float
@@ -225,6 +226,7 @@ class Outfit:
     lower: Cloth
     inner: Cloth
     sleeve: float
+    _: KW_ONLY
     leg: float
     looseness: float
     print: Print
@@ -248,6 +250,7 @@ class Looks:
     volume: float
     fringe: float
     hat: Hat
+    _: KW_ONLY
     hat_colour: Colour
     eye: Colour
     eye_size: float

@@ -7,7 +7,7 @@ body has turned; it starts and ends with the feet at home. Lengths are in legs; 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -256,6 +256,7 @@ class Dance:
     hips: Array
     spine: Array
     head: Array
+    _: KW_ONLY
     upper_arms: Array
     forearms: Array
     feet: Array
@@ -370,11 +371,15 @@ def compose(rng: np.random.Generator) -> Dance:
     spine, head = groove
     spine[:, 2] -= 0.7 * hips[:, 2]  # the chest stays over the hips
     spine[:, 0] -= 0.6 * hips[:, 0]
-    values = (
-        facing, pelvis, hips, spine, head, upper, fore, feet, anchors,
-        anchors + side * toes,
+    body = (np.asarray(each, np.float32) for each in (facing, pelvis, hips, spine, head))
+    upper_arms, forearms, feet, anchors, turns = (
+        np.asarray(each, np.float32)
+        for each in (upper, fore, feet, anchors, anchors + side * toes)
+    )
+    return Dance(
+        tempo, *body, upper_arms=upper_arms, forearms=forearms, feet=feet, anchors=anchors,
+        turns=turns,
     )  # fmt: skip
-    return Dance(tempo, *(np.asarray(value, np.float32) for value in values))
 
 
 def _turn_back(bar: StepBar, end: float) -> StepBar:

@@ -12,7 +12,7 @@ Shapes: b samples, f frames, h by w latent positions.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +82,7 @@ class AnimateAnyoneBatch:
     reference: Tensor
     token: Tensor
     pose: Tensor
+    _: KW_ONLY
     reference_pose: Tensor | None = None
     emphasis: Tensor | None = None
 
@@ -266,8 +267,8 @@ class AnimateAnyoneAdapter:
             reference[dropped:],
             token,
             pose,
-            reference_pose,
-            emphasis,
+            reference_pose=reference_pose,
+            emphasis=emphasis,
         )
 
     def predict(

@@ -11,7 +11,7 @@ Shapes: b pictures, h and w pixels (multiples of 8).
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -54,6 +54,7 @@ class AutoencoderRecipe:
     decoder_only: bool = setting(
         False, "Leave the encoder as it is, and so the latents of prepared samples."
     )
+    _: KW_ONLY
     evaluated: int = setting(32, "Samples of an evaluation.", low=1)
 
 

@@ -4,7 +4,7 @@ Shapes: b samples, f frames, c channels, h by w latent positions.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -67,6 +67,7 @@ class DenoisingTask:
     pictures: SampleStore
     validation: SampleStore
     recipe: DenoisingRecipe
+    _: KW_ONLY
     shares: Shares
     sample_schedule: SampleSchedule
     objective: Objective
@@ -97,7 +98,7 @@ class DenoisingTask:
             self.sample_schedule,
             self.recipe.batch,
             self.recipe.frames,
-            self.seed,
+            seed=self.seed,
         )
 
     def loss(self, batch: Tensors, rng: torch.Generator) -> Tensor:

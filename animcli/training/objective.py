@@ -7,7 +7,7 @@ weights); Ge et al., arXiv:2305.10474 (noise that frames share).
 Shapes: b samples, c channels, f frames, h by w latent positions.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -44,6 +44,7 @@ class Objective:
         low=0.05,
         high=10,
     )
+    _: KW_ONLY
     snr_weights: Literal["none", "min-snr", "authors"] = setting(
         "authors",
         "Weight of a timestep by its SNR S: all alike; min-SNR by the prediction; or "

@@ -8,7 +8,7 @@ sheets.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +76,7 @@ class TrainingRun:
     sources: tuple[TrainingSource, ...]
     pictures: tuple[TrainingSource, ...]
     entries: Callable[[str], Path]
+    _: KW_ONLY
     progress: Progress
     show: Callable[[Path, Curve, Evaluation], None]
     processes: Processes = ALONE
@@ -162,11 +163,11 @@ class TrainingRun:
             pictures,
             validation,
             stage.recipe,
-            stage.shares,
-            stage.sample_schedule,
-            stage.objective,
-            decode,
-            stage.trainer.seed,
+            shares=stage.shares,
+            sample_schedule=stage.sample_schedule,
+            objective=stage.objective,
+            decode=decode,
+            seed=stage.trainer.seed,
         )
 
     def _stores(

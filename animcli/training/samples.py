@@ -7,7 +7,7 @@ through the page cache, frame by frame.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +75,7 @@ class Sample:
     conditions: NDArray[np.uint8] | None = None
     keypoints: NDArray[np.float32] | None = None
     masks: NDArray[np.uint8] | None = None
+    _: KW_ONLY
     text: str = ""
 
 
@@ -384,6 +385,7 @@ class SampleDataset(Dataset[Tensors]):
     sample_schedule: SampleSchedule
     batch: int
     frames: int
+    _: KW_ONLY
     seed: int
 
     def __getitem__(self, number: int) -> Tensors:

@@ -1,6 +1,6 @@
 """Everything that one may choose about a training run: one TOML file, a table per stage."""
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -54,6 +54,7 @@ class Data:
     )
     frames: int = setting(24, "Frames of a sample of clips, consecutive.", low=1, high=32)
     every: int = setting(4, "Least frames of a video from one to the next.", low=1)
+    _: KW_ONLY
     every_most: int = setting(4, "Most frames from one to the next.", low=1)
     validation: int = setting(3, "Samples of the last video, kept for validation.", low=1)
 

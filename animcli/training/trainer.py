@@ -15,7 +15,7 @@ import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -59,6 +59,7 @@ class TrainerSettings:
         0, "Last updates, over which it falls to 0 along half a cosine.", low=0
     )
     seed: int = setting(12580, "Seed of all randomness; the authors' seed.", low=0)
+    _: KW_ONLY
     weight_decay: float = setting(1e-2, "Weight decay of AdamW.", low=0)
     beta2: float = setting(0.99, "Second beta of AdamW.", low=0, high=0.99999)
     ema_decay: float = setting(

@@ -1,7 +1,7 @@
 """Codecs of results, the files that they fit into, and their quality."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +42,7 @@ class CodecEncoder:
     quality: int | None = None
     best: int = 0
     worst: int = 51
+    _: KW_ONLY
     quality_option: str = "crf"
     options: Mapping[str, str] = field(default_factory=dict)
     segment: str = "mp4"

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -177,6 +177,7 @@ class Timeline:
     even: bool
     exact: bool
     counted: bool
+    _: KW_ONLY
     stored: int
     keys: tuple[tuple[int, int], ...]
     skipped: int

@@ -1,7 +1,7 @@
 """Footage: moving pictures, whatever they are stored in."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +30,7 @@ class VideoInfo:
     rate: Fraction
     even: bool
     frames: int | None
+    _: KW_ONLY
     duration: Fraction | None
     time_base: Fraction
     has_sound: bool

@@ -5,7 +5,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
 MAX_EVENTS: Final = 500
@@ -29,6 +29,7 @@ class EventLog:
     _events: deque[tuple[int, str]] = field(
         default_factory=lambda: deque(maxlen=MAX_EVENTS)
     )
+    _: KW_ONLY
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def publish(self, kind: str, data: Any) -> None:

@@ -6,7 +6,7 @@ of them brings the child down, another is started.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,7 @@ class Looker:
     _child: Child | None = None
     _number: int = 0
     _run: int = 0
+    _: KW_ONLY
     _waiting: dict[int, "asyncio.Future[dict[str, Any]]"] = field(default_factory=dict)
 
     async def ask(self, **request: Any) -> dict[str, Any]:

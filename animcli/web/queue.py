@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -42,6 +42,7 @@ class Entry:
     state: State = "waiting"
     outlook: str = ""
     progress: dict[str, Any] = field(default_factory=dict)
+    _: KW_ONLY
     stages: list[dict[str, Any]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     error: str = ""
@@ -82,6 +83,7 @@ class JobQueue:
     places: Mapping[str, str]
     changed: Callable[[Entry | None], None]
     clock: Callable[[], float] = time.time
+    _: KW_ONLY
     paused: bool = False
     entries: dict[str, Entry] = field(default_factory=dict)
     _slots: dict[str, Entry | None] = field(default_factory=dict)

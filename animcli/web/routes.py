@@ -5,7 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -47,6 +47,7 @@ class Studio:
     port: int
     uploads: Uploads
     looker: Looker
+    _: KW_ONLY
     jobs: JobQueue
     log: EventLog
     places: Mapping[str, str]

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -91,6 +91,7 @@ class ServerSettings:
     port: int = 0
     read_only: bool = False
     announce: Callable[[str], None] = lambda url: None
+    _: KW_ONLY
     tell: Callable[[str], None] = lambda line: None
     largest: int = MAX_UPLOAD_BYTES
     keys: Keys = field(default_factory=Keys)
@@ -180,9 +181,17 @@ async def _serve(
     jobs.load()
     uploads = Uploads(project.cache / "uploads", settings.largest)
     studio = Studio(
-        project, settings.face, settings.keys, port, uploads, looker, jobs, log, places,
-        settings.read_only,
-    )  # fmt: skip
+        project,
+        settings.face,
+        settings.keys,
+        port,
+        uploads,
+        looker,
+        jobs=jobs,
+        log=log,
+        places=places,
+        read_only=settings.read_only,
+    )
     pump(engine, jobs, loop)
     app = Guard(
         studio.app(), settings.keys, port, own_hosts(settings.host, port),

@@ -5,7 +5,7 @@ The list itself is `catalog.toml` beside this file; its first lines explain the 
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -100,6 +100,7 @@ class WeightFile:
     sha256: str | None
     about: int
     naming: str | None
+    _: KW_ONLY
     also: tuple[str, ...] = ()
 
 
@@ -119,6 +120,7 @@ class CatalogEntry:
     source: WeightsSource
     files: tuple[WeightFile, ...]
     needed_by: tuple[str, ...]
+    _: KW_ONLY
     goes_with: tuple[str, ...] = ()
     on_first_use: bool = False
     terms: Terms = "unstated"

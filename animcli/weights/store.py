@@ -92,9 +92,7 @@ class WeightsStore:
         self.root = root
         self.catalog = load_catalog() if catalog is None else catalog
         self._fetch = fetch
-        self._read: dict[
-            str, EntryStamp
-        ] = {}  # where stamps can't be written, they are here
+        self._read: dict[str, EntryStamp] = {}  # in the place of stamps on read-only disks
 
     def entry(self, name: str) -> CatalogEntry:
         """Entry of the catalog."""

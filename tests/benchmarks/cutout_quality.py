@@ -117,8 +117,8 @@ class Forgetful:
 
 def request_of(dancer: Dancer, motion: PoseSequence, models: Path) -> RenderRequest:
     return RenderRequest(
-        dancer.reference, None, dancer.pose, motion, None, len(motion), SIZE,
-        load_preset("cutout"), {"blazepose": models}, "cpu",
+        dancer.reference, None, dancer.pose, motion, None, len(motion), size=SIZE,
+        preset=load_preset("cutout"), weights={"blazepose": models}, device="cpu",
     )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def render(renderer: Renderer, preset: Preset, shown: Dancer, asked: Dancer,
     """The person of `shown` in the motion of `asked`."""
     request = RenderRequest(
         shown.reference, None, shown.reference_pose, asked.motion, None, FRAMES,
-        (SIDE, SIDE), preset, weights, "cpu",
+        size=(SIDE, SIDE), preset=preset, weights=weights, device="cpu",
     )  # fmt: skip
     frames = renderer.prepare(request, Forgetful(), lambda *_: None)
     return np.stack(list(frames(range(FRAMES))))

@@ -104,9 +104,17 @@ def dance(seed: int, frames: int) -> Dancer:
 def render(dancer: Dancer, preset: Preset, folder: Path) -> tuple[Frames, float]:
     """Frames, and the seconds of CPU time that they took."""
     request = RenderRequest(
-        dancer.reference, None, dancer.reference_pose, dancer.motion, None,
-        len(dancer.truth), (SIDE, SIDE), preset, {"tiny": folder}, "cpu",
-    )  # fmt: skip
+        dancer.reference,
+        None,
+        dancer.reference_pose,
+        dancer.motion,
+        None,
+        len(dancer.truth),
+        size=(SIDE, SIDE),
+        preset=preset,
+        weights={"tiny": folder},
+        device="cpu",
+    )
     began = time.process_time()
     source = open_tiny(folder, motion=True).prepare(request, Forgetful(), lambda *_: None)
     frames = np.stack(list(source(range(len(dancer.truth)))))

@@ -46,7 +46,7 @@ def draw(folder: Path, seed: int) -> None:
     ticks, base = even_ticks(FRAMES, Fraction(24))
     digest = hash_file(folder / "truths" / f"{seed}.mp4")
     origin = Origin(source={"sha256": digest})
-    pose = PoseSequence(points, scores, ticks, base, (SIDE, SIDE), 0.5, origin)
+    pose = PoseSequence(points, scores, ticks, base, (SIDE, SIDE), 0.5, origin=origin)
     write_pose(folder / "truths" / f"{seed}.pose", pose)
     Image.fromarray(pictures[0]).save(folder / "references" / f"{seed}.png")
 

@@ -235,7 +235,9 @@ def clip_of(frames: Sequence[Pixels], name: str = "a.mp4") -> Clip:
 
     height, width = frames[0].shape[:2]
     digest = hashlib.sha256(np.stack(frames).tobytes()).hexdigest()
-    return Clip(name, len(frames), (width, height), Fraction(24), read, digest, "cache")
+    return Clip(
+        name, len(frames), (width, height), Fraction(24), read, digest, origin="cache"
+    )
 
 
 def recorded(source: Drawn) -> RenderedResult:

@@ -27,7 +27,9 @@ def file(
 def entry(
     *files: WeightFile, name: str = "toy", on_first_use: bool = False
 ) -> CatalogEntry:
-    return CatalogEntry(name, "a toy", "MIT", HUB, files, ("play",), (), on_first_use)
+    return CatalogEntry(
+        name, "a toy", "MIT", HUB, files, ("play",), goes_with=(), on_first_use=on_first_use
+    )
 
 
 class FakeHub:

@@ -35,7 +35,7 @@ def motions(draw: st.DrawFn) -> PoseSequence:
         draw(st.fractions(Fraction(1, 10**6), 10)),
         draw(st.tuples(st.integers(1, 65_535), st.integers(1, 65_535))),
         draw(st.floats(0, 1)),
-        Origin(source=draw(SAYINGS), retarget=draw(SAYINGS)),
+        origin=Origin(source=draw(SAYINGS), retarget=draw(SAYINGS)),
     )
 
 

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import IO
 
 from animcli.batch.jobfile import JobFile, Row, parse_json_lines
@@ -27,6 +27,7 @@ class LiveQueue:
     bad: int = 0
     _lines: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
     _reading: Reading = field(init=False)
+    _: KW_ONLY
     _number: int = 0
     _told: int = 0
 

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -55,6 +55,7 @@ class BatchCommand:
     gpus_per_job: float = 1.0
     address: str | None = None
     insecure: bool = False
+    _: KW_ONLY
     only: str | None = None
     retries: int = 3
     max_failures: int | None = None
@@ -75,7 +76,7 @@ class BatchCommand:
         jobs, problems = self.jobs(file, template, project)
         if problems:
             return tell_problems(problems, file.name, console)
-        work = BatchWork(self, context, console, stop, project, file, tuple(jobs))
+        work = BatchWork(self, context, console, stop, project, file, jobs=tuple(jobs))
         if self.status:
             return work.tell_status()
         if context.options.dry_run:
@@ -126,6 +127,7 @@ class BatchWork:
     stop: Stop
     project: Project
     file: JobFile
+    _: KW_ONLY
     jobs: tuple[Job, ...]
 
     @cached_property
@@ -186,16 +188,18 @@ class BatchWork:
                 self.file.folder,
                 self.project.cache,
                 self.line,
-                self.places,
-                BatchOptions(
+                places=self.places,
+                options=BatchOptions(
                     self.batch.retries,
                     self.batch.max_failures,
                     LOW_MEMORY if self.batch.lower_memory else (),
                     float(self.batch.grace),
                 ),
-                frozenset(name for name, at in known.items() if at.state == "done"),
-                lambda: self.stop.exit_code,
-                more,
+                recorded=frozenset(
+                    name for name, at in known.items() if at.state == "done"
+                ),
+                stopping=lambda: self.stop.exit_code,
+                more=more,
             )
             try:
                 code = driver.run(jobs)

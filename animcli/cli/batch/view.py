@@ -4,7 +4,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ class BatchView:
     _live: "Progress | None" = None
     _lines: "dict[str, TaskID]" = field(default_factory=dict)
     _counts: Counts = field(default_factory=Counts)
+    _: KW_ONLY
     _said: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """All that a report tells, before it is written in any form."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -43,6 +43,7 @@ class EvaluatedResult:
     size: tuple[int, int]
     measurements: tuple[Measurement, ...]
     verdict: Verdict
+    _: KW_ONLY
     worst: tuple[WorstFrame, ...] = ()
     made: tuple[tuple[str, str], ...] = ()
 

@@ -10,7 +10,7 @@ the picture on its front half: what is near shifts the way it turns, the far hal
 pressed together, and its outline, hair and all, stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
 import numpy as np
@@ -120,6 +120,7 @@ class HeadTurn:
     down: NDArray[np.float64]
     near: NDArray[np.float64]
     axes: NDArray[np.float64]
+    _: KW_ONLY
     yaw: NDArray[np.float64]
     pitch: NDArray[np.float64]
 

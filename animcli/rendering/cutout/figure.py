@@ -1,7 +1,7 @@
 """Figures of one picture: each cut out, bound to its bones, and posed in every frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ class Figure:
     orders: Sequence[tuple[DrawGroup, ...]]
     turn: HeadTurn | None
     swaying: Sway | None
+    _: KW_ONLY
     contacts: SoleHeights
     face: FaceMotion | None
 
@@ -115,8 +116,8 @@ def build_figure(
         draw_orders(transforms, rest),
         turn_head(puppet.skinned, transforms, motion.visible),
         sway(puppet.skinned, transforms, rate, request.preset.life),
-        sole_heights(transforms, rest),
-        face,
+        contacts=sole_heights(transforms, rest),
+        face=face,
     )
 
 

@@ -9,7 +9,7 @@ Shapes: latents of a segment (f, c, h, w), the first of which is the reference's
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -106,6 +106,7 @@ class SegmentRun:
     device: torch.device
     solver: Callable[[], Scheduler]
     noise: Callable[[int], Tensor]
+    _: KW_ONLY
     start: Callable[[int, Tensor | None], StepFn]
     decode: Callable[[Tensor], Tensor]
 

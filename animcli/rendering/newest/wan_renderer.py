@@ -172,8 +172,8 @@ class WanRenderer(ABC, Generic[Told]):
             device,
             lambda: solver_of(preset),
             lambda segment: segment_noise(preset.seed, segment, conditions.noise_shape),
-            start,
-            frames_of,
+            start=start,
+            decode=frames_of,
         )
         with enough_memory("denoising", self.remedy):
             run.finish()

@@ -69,9 +69,18 @@ def context(tmp_path: Path) -> Context:
 
 def rendering(overrides: Mapping[str, object] | None = None, **changes: object) -> Render:
     plain = Render(
-        REFERENCE, Path("dance.mp4"), None, None, False, True, False, False, None, None,
-        overrides or {},
-    )  # fmt: skip
+        REFERENCE,
+        Path("dance.mp4"),
+        None,
+        None,
+        False,
+        True,
+        compare=False,
+        keep_going=False,
+        motion_from=None,
+        motion_like=None,
+        overrides=overrides or {},
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 

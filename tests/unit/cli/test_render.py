@@ -41,9 +41,18 @@ def context(tmp_path: Path) -> Context:
 
 def rendering(overrides: Mapping[str, object], **changes: object) -> Render:
     plain = Render(
-        Path("ref.png"), Path("dance.mp4"), None, None, False, True, False, False, None,
-        None, overrides,
-    )  # fmt: skip
+        Path("ref.png"),
+        Path("dance.mp4"),
+        None,
+        None,
+        False,
+        True,
+        compare=False,
+        keep_going=False,
+        motion_from=None,
+        motion_like=None,
+        overrides=overrides,
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 

@@ -60,7 +60,7 @@ def evaluation(name: str = "a.mp4", **values: float) -> EvaluatedResult:
     )
     made = (("command", "anim render a.png --motion b.mp4"), ("seed", "42"))
     return EvaluatedResult(
-        name, FRAMES, RATE, (40, 30), found, judge(found, RATE), (frame,), made
+        name, FRAMES, RATE, (40, 30), found, judge(found, RATE), worst=(frame,), made=made
     )
 
 

@@ -140,9 +140,18 @@ def test_frames_without_anybody_are_an_answer(tmp_path: Path) -> None:
 
 def test_a_measurement_comes_back_from_its_table_as_it_was() -> None:
     whole = Measurement(
-        METRICS["seam"], 2.5, "seam: so", 9, (4, 5), (None, 1.0), (("a", 2.0),), 2.25, 1.5,
-        (3, 6), ("a note",),
-    )  # fmt: skip
+        METRICS["seam"],
+        2.5,
+        "seam: so",
+        9,
+        (4, 5),
+        (None, 1.0),
+        per_video=(("a", 2.0),),
+        over_videos=2.25,
+        floor=1.5,
+        marks=(3, 6),
+        notes=("a note",),
+    )
     for found in (whole, left_out("fid", "no weights"), Measurement(METRICS["l1"], 0, "x")):
         table = json.loads(json.dumps(to_table(found)))
         back = from_table(found.metric.key, table)

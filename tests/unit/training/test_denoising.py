@@ -87,9 +87,18 @@ def task_of(
     **changes: object,
 ) -> DenoisingTask:
     task = DenoisingTask(
-        networks(system), system, store, SampleStore(store.folder, 0), store, recipe,
-        Shares(), SampleSchedule(), Objective(), decode, seed=3,
-    )  # fmt: skip
+        networks(system),
+        system,
+        store,
+        SampleStore(store.folder, 0),
+        store,
+        recipe,
+        shares=Shares(),
+        sample_schedule=SampleSchedule(),
+        objective=Objective(),
+        decode=decode,
+        seed=3,
+    )
     return replace(task, **changes)
 
 

@@ -146,8 +146,8 @@ def run_of(
         known(name, film),
         (),
         entries,
-        progress,
-        write_report,
+        progress=progress,
+        show=write_report,
     )
     return replace(made, **changes)
 

@@ -14,7 +14,7 @@ Source: Bazarevsky et al., "BlazePose", arXiv:2006.10204.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +66,7 @@ class Body:
     presence: NDArray[np.float64]
     world: NDArray[np.float64]
     sure: float
+    _: KW_ONLY
     hips: NDArray[np.float64]
     rim: NDArray[np.float64]
     mask: NDArray[np.float32]

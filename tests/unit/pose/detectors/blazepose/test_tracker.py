@@ -176,8 +176,8 @@ def body(x: float, size: float = 100, sure: float = 1) -> Body:
     middle = np.array([x + size / 2, size / 2])
     row = np.ones(33)
     return Body(
-        points, row, row, row, np.zeros((33, 3)), sure, middle,
-        middle - (0, size / 2), np.zeros((256, 256), np.float32),
+        points, row, row, row, np.zeros((33, 3)), sure, hips=middle,
+        rim=middle - (0, size / 2), mask=np.zeros((256, 256), np.float32),
     )  # fmt: skip
 
 
