@@ -9,9 +9,12 @@ slots call `work`:
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 TESTS = Path(__file__).resolve().parent
 JOBS = """\
@@ -86,6 +89,21 @@ def environment() -> dict[str, str]:
     )
     kept = {name: x for name, x in os.environ.items() if not name.startswith("ANIM_")}
     return {**kept, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def listening(process: int) -> set[str]:
+    """Addresses on which a process and its descendants wait for others."""
+    found = set()
+    with suppress(psutil.Error):
+        first = psutil.Process(process)
+        for each in (first, *first.children(recursive=True)):
+            with suppress(psutil.Error):  # it may have ended meanwhile
+                found |= {
+                    socket.laddr.ip
+                    for socket in each.net_connections(kind="inet")
+                    if socket.status == psutil.CONN_LISTEN or not socket.raddr
+                }
+    return found
 
 
 def program(words: list[str]) -> int:

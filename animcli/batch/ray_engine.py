@@ -8,7 +8,6 @@ import ipaddress
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -181,23 +180,3 @@ def bridge_environment(address: str | None) -> dict[str, str]:
         own.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         own.pop("RAY_ADDRESS", None)
     return own
-
-
-def listening_addresses(inodes: "set[str] | None" = None) -> list[str]:
-    """Addresses on which TCP sockets listen here; only those of `inodes` if they are given.
-
-    Source: /proc/net/tcp and tcp6, whose addresses are words in the machine's byte order.
-    """
-    found = []
-    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        path = Path("/proc/net") / table
-        if not path.exists():
-            continue
-        for line in path.read_text().splitlines()[1:]:
-            parts = line.split()
-            if parts[3] != "0A" or (inodes is not None and parts[9] not in inodes):
-                continue
-            words = bytes.fromhex(parts[1].partition(":")[0])
-            data = b"".join(words[i : i + 4][::-1] for i in range(0, len(words), 4))
-            found.append(socket.inet_ntop(family, data))
-    return found

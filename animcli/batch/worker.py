@@ -81,16 +81,16 @@ def _do(
     work: Work, request: Mapping[str, Any], send: Callable[..., None]
 ) -> dict[str, Any]:
     """The facts of an end event."""
-    started, said = time.perf_counter(), 0.0
+    started, said, doing = time.perf_counter(), 0.0, ""
 
     def tell(what: str, done: int, of: int, **facts: object) -> None:
-        nonlocal said
+        nonlocal said, doing
         if facts:
             send("said", id=request["id"], **facts)
             return
         now = time.monotonic()
-        if now - said >= PROGRESS_EVERY_S:
-            said = now
+        if what != doing or now - said >= PROGRESS_EVERY_S:
+            said, doing = now, what
             send("progress", id=request["id"], what=what, done=done, of=of)
 
     answer = work(request, tell)

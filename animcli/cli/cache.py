@@ -208,7 +208,7 @@ class Prune:
         return Report(tuple(lines), tuple(data))
 
 
-UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE_UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SPANS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -219,8 +219,8 @@ def read_amount(word: str | None) -> int | None:
     found = re.fullmatch(r"(\d{1,9}(?:[.]\d{1,3})?)\s*([KMGT]?B?)", word.strip().upper())
     if found is None:
         raise UsageError(f"--max-size {word}: it is a number of MB, GB or TB", "20GB")
-    unit = found[2] if found[2] in UNITS else f"{found[2]}B"
-    return int(float(found[1]) * UNITS.get(unit, 1))
+    unit = found[2] if found[2] in SIZE_UNITS else f"{found[2]}B"
+    return int(float(found[1]) * SIZE_UNITS.get(unit, 1))
 
 
 def read_age(word: str | None) -> float | None:

@@ -43,7 +43,7 @@ Cast = Annotated[
         "--cast", metavar="TOML", help="Several characters, each with its own motion."
     ),
 ]
-Background = Annotated[
+BackgroundFlag = Annotated[
     str | None,
     typer.Option(
         "--background",

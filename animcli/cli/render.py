@@ -123,7 +123,7 @@ def render(
     reference_pose: following.ReferencePose = None,
     reference_person: following.ReferencePerson = None,
     cast: figures.Cast = None,
-    background: figures.Background = None,
+    background: figures.BackgroundFlag = None,
     alpha: figures.Alpha = False,
     face_from: Annotated[
         Path | None,

@@ -457,7 +457,7 @@ class Copier:
             }
 
     def take(self, device: torch.device) -> dict[int, Tensor]:
-        """What was copied, once it is there; nothing that comes later waits for it."""
+        """Take what was copied, once it is there; nothing that comes later waits for it."""
         found, self._found = self._found, {}
         if self._stream is not None:
             now = torch.cuda.current_stream(device)

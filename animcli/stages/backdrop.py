@@ -45,7 +45,7 @@ _PATH_FRAMES: Final = 2.0  # sigma of the character's way, and of its size
 _SIZE_FRAMES: Final = 12.0
 
 
-def put_in_place(
+def motion_and_background(
     stage: "RenderStage",
     context: RunContext,
     motion: PoseSequence | None,

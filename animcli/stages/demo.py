@@ -43,12 +43,12 @@ class DrawDance(Stage):
         from animcli.pose.sequence import PoseSequence, even_ticks
         from animcli.stages.frames import make_frames
         from animcli.synthetic.camera import CameraShot
-        from animcli.synthetic.character import Figure
+        from animcli.synthetic.character import Character
         from animcli.synthetic.dance import Dance
         from animcli.synthetic.scene import Scene
 
         scene = Scene(
-            Figure.from_seed(self.figure),
+            Character.from_seed(self.figure),
             Dance.from_seed(self.dance),
             CameraShot(backdrop=self.figure),
         )
@@ -89,11 +89,11 @@ class DrawFigure(Stage):
     def run(self, context: RunContext) -> None:
         from animcli.synthetic.body import at_rest, pose_figure
         from animcli.synthetic.camera import CameraShot
-        from animcli.synthetic.character import Figure
+        from animcli.synthetic.character import Character
         from animcli.synthetic.draw import draw
         from animcli.video.images import write_picture
 
-        figure = Figure.from_seed(self.figure)
+        figure = Character.from_seed(self.figure)
         (pose,) = pose_figure(at_rest(), figure.proportions)
         drawing = draw(figure, pose, CameraShot(backdrop=self.figure), self.size)
         with atomic_path(context.out) as part:

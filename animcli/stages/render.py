@@ -287,7 +287,7 @@ class RenderStage(Stage):
             RenderRequest,
             load_renderer,
         )
-        from animcli.stages.backdrop import put_in_place
+        from animcli.stages.backdrop import motion_and_background
         from animcli.stages.extract import DRAWN_DENSEPOSE, draw_densepose
         from animcli.stages.fitting import check_frames
         from animcli.stages.footage import open_driving
@@ -325,7 +325,7 @@ class RenderStage(Stage):
                 control = driving.fitted(self.size, self.fit)
         background = None
         if self.background is not None:
-            motion, background = put_in_place(self, context, motion, driving, rate)
+            motion, background = motion_and_background(self, context, motion, driving, rate)
         start = None
         if self.start is not None:
             start, there = looped(open_frames(context.inputs["start"]), rate)

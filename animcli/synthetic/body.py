@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.synthetic.character import Figure, Proportions
+from animcli.synthetic.character import Character, Proportions
 from animcli.synthetic.raycast import (
     BALL,
     BELT,
@@ -270,19 +270,19 @@ HEMS = {
 """Length of a top below the waist, in torsos."""
 
 
-def thickness(figure: Figure) -> float:
+def thickness(figure: Character) -> float:
     """Distance of the upper garment from the body, metres."""
     loose = figure.outfit.looseness * 0.4 * figure.proportions.arm_radius
     return THICKNESS[figure.outfit.top] * figure.proportions.height / 1.7 + loose
 
 
-def torso_tubes(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def torso_tubes(figure: Character, pose: Pose) -> list[SweptSphere]:
     """Chest, seat, shoulders and neck, with hem, belt, collar, hood and scarf."""
     tubes = _trunk(figure, pose) + _shoulders(figure, pose) + [_hem(figure, pose)]
     return tubes + _neckwear(figure, pose)
 
 
-def _trunk(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def _trunk(figure: Character, pose: Pose) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front, up = pose.chest_frame[2], pose.chest_frame[1]
     hip_front, hip_up = pose.hip_frame[2], pose.hip_frame[1]
@@ -310,7 +310,7 @@ def _trunk(figure: Figure, pose: Pose) -> list[SweptSphere]:
     return tubes
 
 
-def _shoulders(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def _shoulders(figure: Character, pose: Pose) -> list[SweptSphere]:
     bones = figure.proportions
     across, up, front = pose.chest_frame
     extra = thickness(figure)
@@ -342,7 +342,7 @@ def _shoulders(figure: Figure, pose: Pose) -> list[SweptSphere]:
     return tubes
 
 
-def _hem(figure: Figure, pose: Pose) -> SweptSphere:
+def _hem(figure: Character, pose: Pose) -> SweptSphere:
     """The top's end over the trousers, or a belt where the top is tucked in."""
     bones, outfit = figure.proportions, figure.outfit
     up, front = pose.hip_frame[1], pose.hip_frame[2]
@@ -372,7 +372,7 @@ def _hem(figure: Figure, pose: Pose) -> SweptSphere:
     )
 
 
-def _neckwear(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def _neckwear(figure: Character, pose: Pose) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     up, front = pose.chest_frame[1], pose.chest_frame[2]
     extra, thick = thickness(figure), bones.neck_radius

@@ -4,7 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.raycast import ParallelProjection
 
 
@@ -56,7 +56,7 @@ class CameraShot:
         )
 
     def view(
-        self, figure: Figure, size: tuple[int, int], supersample: float
+        self, figure: Character, size: tuple[int, int], supersample: float
     ) -> ParallelProjection:
         """The projection of this shot onto a picture `size` (width, height)."""
         width, height = size

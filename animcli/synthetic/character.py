@@ -279,7 +279,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Character:
     """A character: bones, clothes, face, and the manner in which it is drawn."""
 
     seed: int
@@ -289,7 +289,7 @@ class Figure:
     style: Style
 
     @classmethod
-    def from_seed(cls, seed: int) -> "Figure":
+    def from_seed(cls, seed: int) -> "Character":
         """The character of this seed."""
         rng = np.random.default_rng([seed, 1])
         bones = draw_proportions(rng)

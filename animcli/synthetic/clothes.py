@@ -19,7 +19,7 @@ from animcli.synthetic.body import (
     thickness,
     torso_tubes,
 )
-from animcli.synthetic.character import Cloth, Figure, Proportions, shade
+from animcli.synthetic.character import Character, Cloth, Proportions, shade
 from animcli.synthetic.raycast import (
     GLOVE,
     LOWER,
@@ -101,7 +101,7 @@ def fit(picture: Pixels, pixels: int) -> Pixels:
     )
 
 
-def paint_chest(figure: Figure, upper: Pixels, inner: Pixels, scale: float) -> Pixels:
+def paint_chest(figure: Character, upper: Pixels, inner: Pixels, scale: float) -> Pixels:
     """Front and back side by side, `(h, 2 w, 3)`, from the waist (bottom) to the collar.
 
     upper, inner: cloth that repeats after `CLOTH_TILE` metres, `scale` pixels to a metre.
@@ -204,7 +204,7 @@ Array = NDArray[np.floating]
 COAT = 0.5  # of a leg, covered by a coat
 
 
-def body_tubes(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def body_tubes(figure: Character, pose: Pose) -> list[SweptSphere]:
     """Arms, legs, torso and clothes; the head is `head.Head`'s."""
     tubes = torso_tubes(figure, pose)
     for i in (0, 1):
@@ -236,7 +236,7 @@ def arm_knots(bones: Proportions) -> tuple[float, ...]:
     )
 
 
-def _arm(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
+def _arm(figure: Character, pose: Pose, i: int) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front = pose.chest_frame[2]
     keypoints = (pose.shoulders[i], pose.elbows[i], pose.wrists[i])
@@ -261,7 +261,7 @@ def _arm(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     return tubes + _hand(figure, pose, i)
 
 
-def _hand(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
+def _hand(figure: Character, pose: Pose, i: int) -> list[SweptSphere]:
     bones = figure.proportions
     surface, group = (GLOVE, 26 + i) if figure.outfit.gloves else (SKIN, 20 + i)
     wrist, size = pose.wrists[i], bones.hand
@@ -302,7 +302,7 @@ def _hand(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     return tubes
 
 
-def _leg(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
+def _leg(figure: Character, pose: Pose, i: int) -> list[SweptSphere]:
     bones, outfit = figure.proportions, figure.outfit
     front = pose.hip_frame[2] + pose.feet[i][2]
     keypoints = (pose.hips[i], pose.knees[i], pose.ankles[i])
@@ -345,7 +345,7 @@ def _leg(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     return tubes + _shoe(figure, pose, i)
 
 
-def _shoe(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
+def _shoe(figure: Character, pose: Pose, i: int) -> list[SweptSphere]:
     bones = figure.proportions
     _, up, front = pose.feet[i]
     size = bones.foot
@@ -369,7 +369,7 @@ def _shoe(figure: Figure, pose: Pose, i: int) -> list[SweptSphere]:
     return [upper, ankle, sole]
 
 
-def _skirt(figure: Figure, pose: Pose) -> list[SweptSphere]:
+def _skirt(figure: Character, pose: Pose) -> list[SweptSphere]:
     """A cone that hangs from the waist and is as wide as the knees in it want."""
     bones, outfit = figure.proportions, figure.outfit
     leg = bones.thigh + bones.shin

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.synthetic.body import SIDE_SIGNS, Angles, Pose, pose_figure
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 
 Array64 = NDArray[np.float64]
 HALF_BEATS = 8
@@ -314,11 +314,11 @@ class Dance:
             lifts=np.minimum(feet[..., 1] / FREE, 1).astype(np.float32),
         )
 
-    def poses(self, figure: Figure, times: Array) -> list[Pose]:
+    def poses(self, figure: Character, times: Array) -> list[Pose]:
         """The figure's body at these times `(f,)`, in seconds."""
         return pose_figure(self.angles(times), figure.proportions)
 
-    def pose(self, figure: Figure, t_seconds: float) -> Pose:
+    def pose(self, figure: Character, t_seconds: float) -> Pose:
         """The figure's body at one time."""
         return self.poses(figure, np.array([t_seconds], np.float32))[0]
 

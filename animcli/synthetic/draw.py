@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from animcli.synthetic.background import paint_backdrop
 from animcli.synthetic.body import Pose
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure, shade
+from animcli.synthetic.character import Character, shade
 from animcli.synthetic.clothes import CLOTH_TILE, body_tubes, fit, paint_chest, weave
 from animcli.synthetic.head import HIGH, Head, paint_face
 from animcli.synthetic.raycast import (
@@ -52,7 +52,7 @@ class Paint:
     the camera, radians.
     """
 
-    def __init__(self, figure: Figure, scale: float, light: tuple[float, float]) -> None:
+    def __init__(self, figure: Character, scale: float, light: tuple[float, float]) -> None:
         self._scale = scale
         azimuth, height = light
         self._light = (
@@ -122,7 +122,7 @@ class Paint:
         return v, u
 
 
-def _tones(figure: Figure) -> NDArray[np.uint16]:
+def _tones(figure: Character) -> NDArray[np.uint16]:
     """Table of light from -1 (away) to 1 (towards) to red, green, blue; 128 is nothing."""
     style = figure.style
     lit = np.linspace(-1, 1, SHADES, dtype=np.float32)
@@ -139,7 +139,7 @@ def _tones(figure: Figure) -> NDArray[np.uint16]:
     return np.asarray(np.clip(warm * 128, 0, 255), np.uint16)
 
 
-def _cloths(figure: Figure, scale: float) -> list[Pixels]:
+def _cloths(figure: Character, scale: float) -> list[Pixels]:
     """The surfaces by number, at the size at which they are seen."""
     outfit, looks, seed = figure.outfit, figure.looks, figure.seed
     side = round(CLOTH_TILE * scale)
@@ -185,7 +185,7 @@ class Drawing:
     visible: NDArray[np.bool_]
 
 
-def keypoints_of(figure: Figure, pose: Pose) -> Array:
+def keypoints_of(figure: Character, pose: Pose) -> Array:
     """`(18, 3)` metres: the pose's keypoints in OpenPose's order."""
     nose, right_eye, left_eye, right_ear, left_ear = Head(figure, pose).landmarks()
     right, left = 0, 1
@@ -204,7 +204,7 @@ def keypoints_of(figure: Figure, pose: Pose) -> Array:
 class FigureRenderer:
     """Draws one figure in one shot; what doesn't move is prepared once."""
 
-    def __init__(self, figure: Figure, shot: CameraShot, size: tuple[int, int]) -> None:
+    def __init__(self, figure: Character, shot: CameraShot, size: tuple[int, int]) -> None:
         self.figure, self.shot, self.size = figure, shot, size
         self.view = shot.view(figure, size, SUPERSAMPLE)
         self.backdrop = paint_backdrop(shot.backdrop, size, min(shot.floor - 0.09, 1.0))
@@ -342,7 +342,7 @@ def _lay(
     mask[y : y + height, x : x + width] = cover
 
 
-def draw(figure: Figure, pose: Pose, shot: CameraShot, size: tuple[int, int]) -> Drawing:
+def draw(figure: Character, pose: Pose, shot: CameraShot, size: tuple[int, int]) -> Drawing:
     """One picture `size` (width, height); for many of one shot, keep an
     `FigureRenderer`.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.synthetic.body import Pose, ball, rod
-from animcli.synthetic.character import Colour, Figure, Looks, shade
+from animcli.synthetic.character import Character, Colour, Looks, shade
 from animcli.synthetic.raycast import FACE, HAIR, HAT, SKIN, SweptSphere
 
 Pixels = NDArray[np.uint8]
@@ -174,7 +174,7 @@ NO_FACE = (0.28, 9.0)  # a visor that takes everything before the ears
 class Head:
     """The skull of a pose: a tube from the chin to the cranium, and places on it."""
 
-    def __init__(self, figure: Figure, pose: Pose) -> None:
+    def __init__(self, figure: Character, pose: Pose) -> None:
         bones = figure.proportions
         self.figure, self.frame = figure, pose.head_frame
         self.size, self.radius = bones.head, bones.head_radius

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.dance import Dance
 from animcli.synthetic.draw import Drawing, FigureRenderer, keypoints_of
 
@@ -18,7 +18,7 @@ POSES_AT_ONCE = 64  # costs little more than one
 class Scene:
     """Figure, dance and camera of a clip."""
 
-    figure: Figure
+    figure: Character
     dance: Dance
     shot: CameraShot
 
@@ -26,7 +26,7 @@ class Scene:
     def from_seed(cls, seed: int) -> "Scene":
         """Seeds 800000-899999 are for validation; from 900000 on nobody trains or tunes."""
         return cls(
-            Figure.from_seed(seed), Dance.from_seed(seed), CameraShot.from_seed(seed)
+            Character.from_seed(seed), Dance.from_seed(seed), CameraShot.from_seed(seed)
         )
 
     def drawings(

@@ -34,7 +34,7 @@ from animcli.rendering.noise import clip_noise
 from animcli.rendering.pipeline import denoise
 from animcli.rendering.schedulers import CINEMO_SCHEDULE, Scheduler, make_scheduler
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.dance import Dance
 from animcli.synthetic.scene import Scene
 
@@ -50,7 +50,7 @@ def real_clips() -> Tensor:
     """Drawn dancers, (clips, frames, 3, h / 8, w / 8), brought to variance 1."""
     clips = []
     for seed in PEOPLE:
-        figure, dance = Figure.from_seed(seed), Dance.from_seed(seed)
+        figure, dance = Character.from_seed(seed), Dance.from_seed(seed)
         scene = Scene(figure, dance, CameraShot(backdrop=seed))
         drawings = scene.drawings(FRAMES, SIZE, float(RATE), 0.0)
         small = [

@@ -38,7 +38,7 @@ from animcli.cli.main import main as anim
 from animcli.pose.detectors import registry
 from animcli.pose.io_openpose import write_frames
 from animcli.pose.io_pose import write_pose
-from animcli.rendering import renderer
+from animcli.registry import RENDERERS
 from animcli.video.images import write_picture
 
 KNOWN = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9})
@@ -386,7 +386,7 @@ def stand_in() -> None:
     """Small ones for detector and renderer, under the names that lines say."""
     register()
     registry.DETECTORS["blazepose"] = registry.DETECTORS["bright-spot"]
-    renderer.RENDERERS["cutout"] = renderer.RENDERERS["gradient"]
+    RENDERERS["cutout"] = RENDERERS["gradient"]
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from animcli.metrics.temporal import (
 )
 from animcli.metrics.without_truth import Reference, RenderedResult
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.scene import Scene
 
 FRAMES = 24
@@ -185,7 +185,7 @@ def faces(seed: int, other: int | None = None) -> tuple[list[Pixels], NDArray[np
     for index in range(6):
         figure = scene.figure
         if other is not None and index >= 3:
-            looks = Figure.from_seed(other).looks
+            looks = Character.from_seed(other).looks
             figure = replace(figure, looks=looks)
         shown = Scene(figure, scene.dance, close_up(seed))
         (drawing,) = shown.drawings(1, FACE_SIZE, start=index / 6)

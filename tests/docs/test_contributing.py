@@ -52,7 +52,8 @@ mix = np.eye(3, dtype=np.float32)[::-1].reshape(3, 3, 1, 1).copy()
 save_file({"mix.weight": mix}, here / "tint.safetensors")
 blue = grey * np.array([1, 0, 0], np.uint8)
 request = RenderRequest(
-    blue, None, None, None, None, 2, (64, 48), load_preset("tint"), {"tint": here}, "cpu"
+    blue, None, None, None, None, 2, size=(64, 48), preset=load_preset("tint"),
+    weights={"tint": here}, device="cpu",
 )
 frames = list(load_renderer("tint").prepare(request, None, print)(range(2)))
 flags = [each.opts for each in COMMANDS.commands["render"].params]

@@ -4,14 +4,16 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from batch_stand_ins import digests, environment, prepare
+from batch_stand_ins import digests, environment, listening, prepare
 
 from animcli.batch.journal import read_journal
 
@@ -123,6 +125,25 @@ def test_a_signal_stops_a_batch_where_it_goes_on(
     assert (driver.returncode, "goes on from here" in said) == (143, True)
     assert anim(folder, *BATCH).returncode == 0
     assert digests(folder) == expected
+
+
+def test_a_batch_on_this_machine_listens_to_nobody(folder: Path) -> None:
+    driver = subprocess.Popen(
+        [*PROGRAM, *BATCH, "--slots", "2", "--quiet"], cwd=folder, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    seen, most = set(), 0
+    while driver.poll() is None:
+        seen |= listening(driver.pid)
+        with suppress(psutil.Error):
+            most = max(most, len(psutil.Process(driver.pid).children()))
+        time.sleep(0.05)
+    assert (driver.returncode, most, seen) == (0, 2, set())
+
+
+def test_a_socket_that_listens_is_seen() -> None:
+    with socket.create_server(("127.0.0.1", 0)):
+        assert listening(os.getpid()) == {"127.0.0.1"}
 
 
 def test_a_bad_job_fails_alone_and_only_it_is_tried_again(folder: Path) -> None:

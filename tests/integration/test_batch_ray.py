@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import pytest
-from batch_stand_ins import digests, environment, prepare
+from batch_stand_ins import digests, environment, listening, prepare
 
 from animcli.batch.journal import read_journal
-from animcli.batch.ray_engine import VARIABLES, is_own_address, listening_addresses
+from animcli.batch.ray_engine import VARIABLES, is_own_address
 
 pytestmark = [
     pytest.mark.skipif(
@@ -36,23 +35,6 @@ def start(folder: Path, *words: str, **variables: str) -> "subprocess.Popen[str]
     )  # fmt: skip
 
 
-def sockets_of(process: int) -> list[str]:
-    """Addresses on which a process and its descendants listen."""
-    inodes = set()
-    try:
-        family = psutil.Process(process).children(recursive=True)
-    except psutil.Error:
-        return []
-    for each in family:
-        folder = Path("/proc") / str(each.pid) / "fd"
-        try:
-            links = [str(link.readlink()) for link in folder.iterdir()]
-        except OSError:
-            continue
-        inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
-    return listening_addresses(inodes)
-
-
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the engine `here` makes of the jobs."""
@@ -73,7 +55,7 @@ def test_a_cluster_of_one_machine_listens_on_the_loopback_only(
     seen: set[str] = set()
     until = time.monotonic() + LIMIT_S
     while process.poll() is None and time.monotonic() < until:
-        seen |= set(sockets_of(process.pid))
+        seen |= listening(process.pid)
         time.sleep(0.5)
     out, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, said

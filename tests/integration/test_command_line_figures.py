@@ -4,7 +4,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import pytest
 from builders.stages import register, spot_pictures
 from builders.videos import tiny_clip
@@ -152,12 +151,3 @@ def test_a_box_says_who_is_meant() -> None:
     assert box_of("largest") is None
     assert box_of("1,2,3") is None
     assert box_of(None) is None
-
-
-def test_frames_of_other_renders_keep_their_key() -> None:
-    from animcli.presets import load_preset
-    from animcli.stages.render import RenderStage
-
-    plain = RenderStage(Path("a.png"), Path("a.pose"), load_preset("cutout"))
-    assert not {"cast", "background", "alpha"} & plain.settings().keys()
-    assert np.all([key in plain.settings() for key in ("preset", "speed", "only")])

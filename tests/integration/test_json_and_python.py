@@ -15,7 +15,7 @@ from animcli import api
 from animcli.cli.main import main
 from animcli.errors import InputError, UsageError
 from animcli.pose.detectors import registry
-from animcli.rendering import renderer
+from animcli.registry import RENDERERS
 from animcli.video.images import write_picture
 
 register()
@@ -27,9 +27,9 @@ DOCUMENTED = set(re.findall(r"`(\w+)`", PAGE))
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    spot, ramp = registry.DETECTORS["bright-spot"], renderer.RENDERERS["gradient"]
+    spot, ramp = registry.DETECTORS["bright-spot"], RENDERERS["gradient"]
     monkeypatch.setitem(registry.DETECTORS, "blazepose", spot)
-    monkeypatch.setitem(renderer.RENDERERS, "cutout", ramp)
+    monkeypatch.setitem(RENDERERS, "cutout", ramp)
     pictures = list(spot_pictures(12))
     tiny_clip(
         tmp_path / "dance.mp4", 12, width=64, height=96, picture=lambda t, *_: pictures[t]

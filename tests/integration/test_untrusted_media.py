@@ -118,7 +118,7 @@ def test_nothing_unpacks_an_archive_asks_a_shell_or_listens() -> None:
     # Python itself, sbatch and nvidia-smi, each with a list of words
     assert [(file, called) for file, called, _ in children] == [
         ("child.py", "subprocess.Popen"),
-        ("here.py", "subprocess.run"),
+        ("engine.py", "subprocess.run"),
         ("ray_engine.py", "subprocess.Popen"),
         ("slurm.py", "subprocess.run"),
         ("encode.py", "subprocess.run"),

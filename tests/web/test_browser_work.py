@@ -179,7 +179,8 @@ def test_a_result_is_measured_and_taken_along_in_other_forms(
     tab.page.click("button:text-is('GIF')")
     tab.until("() => document.querySelectorAll('.job[data-state=done]').length === 3")
     (made,) = (served.project / "studio").glob("*.gif")
-    assert getattr(Image.open(made), "n_frames", 1) == 6
+    with Image.open(made) as moving:
+        assert getattr(moving, "n_frames", 1) == 6
     tab.page.click("button:text-is('PNG pictures (zip)')")
     tab.until("() => document.querySelectorAll('.job[data-state=done]').length === 4")
     folder = next(x for x in (served.project / "studio").iterdir() if x.is_dir())

@@ -63,13 +63,23 @@ export function queueArea() {
     return pull ? h("div", {}, button(TEXT.render.pull(pull[1].trim(), ""), () => act(post("/api/jobs", { words: ["weights", "pull", ...pull[1].trim().split(" ")] })))) : null;
   }
 
-  let last = 0;
+  // Once a second at most; what comes sooner is looked at then, for no other event may follow.
+  let last = 0, later = 0;
+  function lookLater(name, ms) {
+    later ||= setTimeout(() => {
+      later = 0;
+      const job = state.jobs.find((each) => each.name === name);
+      if (job) look(job);
+    }, ms);
+  }
   async function look(job) {
-    if (job.state !== "running" || !["denoising", "rendering"].includes(job.progress.what) || Date.now() - last < 1000 || document.hidden) return;
+    if (job.state !== "running" || !["denoising", "rendering"].includes(job.progress.what) || document.hidden) return;
+    const wait = last + 1000 - Date.now();
+    if (wait > 0) return lookLater(job.name, wait);
     last = Date.now();
     try {
       const answer = await raw(`/api/jobs/${encodeURIComponent(job.name)}/preview`);
-      if (answer.status !== 200) return;
+      if (answer.status !== 200) return lookLater(job.name, 1000);
       const before = strips.get(job.name);
       strips.set(job.name, { url: URL.createObjectURL(await answer.blob()), frames: answer.headers.get("x-frames") });
       if (before) URL.revokeObjectURL(before.url);

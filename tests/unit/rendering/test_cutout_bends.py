@@ -20,15 +20,15 @@ from animcli.rendering.cutout.rig import rest_pose
 from animcli.rendering.cutout.skinning import bent_joints
 from animcli.synthetic.body import at_rest, pose_figure
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.draw import Drawing, draw
 
 EXACT = np.zeros((18, 2), np.float32)
 WHOLE = (slice(0, SIZE[1]), slice(0, SIZE[0]))
 
 
-def in_sleeves(seed: int) -> Figure:
-    figure = Figure.from_seed(seed)
+def in_sleeves(seed: int) -> Character:
+    figure = Character.from_seed(seed)
     worn = replace(figure.outfit, top="sweater", bottom="skirt", sleeve=1.0)
     return replace(figure, outfit=worn)
 
@@ -64,7 +64,7 @@ def test_an_arm_bent_in_the_picture_has_no_step_where_it_is_straightened(seed: i
         assert np.abs(thick / true - 1).max() < 0.2
 
 
-def standing(figure: Figure, drawn_up: float) -> Drawing:
+def standing(figure: Character, drawn_up: float) -> Drawing:
     """On its left leg, the right foot `drawn_up` legs high with the knee out to the side;
     at 0, on both.
     """

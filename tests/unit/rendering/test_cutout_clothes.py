@@ -19,7 +19,7 @@ from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.renderer import RenderRequest
 from animcli.synthetic.body import at_rest, pose_figure
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.draw import Drawing, draw
 
 SIZE = (320, 480)
@@ -44,7 +44,7 @@ class Nothing:
         raise AssertionError("cutout has nothing to save")
 
 
-def posed(figure: Figure, arms: tuple[Way, Way]) -> Drawing:
+def posed(figure: Character, arms: tuple[Way, Way]) -> Drawing:
     """The figure before its backdrop, both arms alike."""
 
     def both(way: Way) -> NDArray[np.float32]:
@@ -96,7 +96,7 @@ def wrong(frame: NDArray[np.uint8], true: Drawing) -> float:
 def test_arms_leave_the_body_whole_and_take_their_sleeves_along(
     top: str, bottom: str, sleeve: float, pattern: str, arms: tuple[Way, Way], seed: int
 ) -> None:
-    figure = Figure.from_seed(seed)
+    figure = Character.from_seed(seed)
     upper = replace(figure.outfit.upper, pattern=pattern)
     worn = replace(figure.outfit, top=top, bottom=bottom, sleeve=sleeve, upper=upper)
     figure = replace(figure, outfit=worn)

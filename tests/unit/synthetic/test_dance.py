@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.dance import Dance
 
 TIMES = np.arange(240) / 12
@@ -11,7 +11,7 @@ TIMES = np.arange(240) / 12
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_standing_foot_does_not_slide(seed: int) -> None:
-    figure, dance = Figure.from_seed(seed), Dance.from_seed(seed)
+    figure, dance = Character.from_seed(seed), Dance.from_seed(seed)
     times = np.arange(480) / 24
     ankles = np.stack([pose.ankles for pose in dance.poses(figure, times)])
     stands = dance.angles(times).lifts == 0
@@ -24,7 +24,7 @@ def test_a_standing_foot_does_not_slide(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_bones_keep_their_length(seed: int) -> None:
-    figure = Figure.from_seed(seed)
+    figure = Character.from_seed(seed)
     bones = figure.proportions
     poses = Dance.from_seed(seed).poses(figure, TIMES)
     chains = (
@@ -45,14 +45,14 @@ def test_two_bodies_dance_with_the_same_arms() -> None:
     dance = Dance.from_seed(5)
     directions = []
     for seed in (1, 2):
-        poses = dance.poses(Figure.from_seed(seed), TIMES)
+        poses = dance.poses(Character.from_seed(seed), TIMES)
         arms = np.stack([pose.elbows - pose.shoulders for pose in poses])
         directions.append(arms / np.linalg.norm(arms, axis=-1, keepdims=True))
     np.testing.assert_allclose(directions[0], directions[1], atol=1e-5)
 
 
 def test_one_moment_is_the_same_alone_and_in_a_clip() -> None:
-    figure, dance = Figure.from_seed(3), Dance.from_seed(3)
+    figure, dance = Character.from_seed(3), Dance.from_seed(3)
     together = dance.poses(figure, TIMES)[17]
     alone = dance.pose(figure, TIMES[17])
     np.testing.assert_allclose(alone.wrists, together.wrists, atol=1e-6)
@@ -60,7 +60,7 @@ def test_one_moment_is_the_same_alone_and_in_a_clip() -> None:
 
 def test_nobody_moves_faster_than_people_can() -> None:
     for seed in range(12):
-        figure, dance = Figure.from_seed(seed), Dance.from_seed(seed)
+        figure, dance = Character.from_seed(seed), Dance.from_seed(seed)
         times = np.arange(600) / 60
         wrists = np.stack([pose.wrists for pose in dance.poses(figure, times)])
         speed = np.linalg.norm(np.diff(wrists, axis=0), axis=-1) * 60

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from animcli.synthetic.camera import CameraShot
-from animcli.synthetic.character import Figure
+from animcli.synthetic.character import Character
 from animcli.synthetic.draw import draw
 from animcli.synthetic.scene import Scene, clip
 
@@ -29,7 +29,7 @@ def test_joints_in_the_picture_lie_on_the_figure(seed: int) -> None:
 
 
 def test_figures_are_built_differently() -> None:
-    bodies = [Figure.from_seed(seed).proportions for seed in range(200)]
+    bodies = [Character.from_seed(seed).proportions for seed in range(200)]
     heights = np.array([body.height for body in bodies])
     heads = heights / np.array([body.head for body in bodies])
     girths = np.array([body.waist_radius for body in bodies]) / heights
