@@ -1,6 +1,7 @@
 """The documents say what the program does."""
 
 import re
+from pathlib import Path
 
 import pytest
 from builders.reference import (
@@ -44,6 +45,18 @@ def test_every_option_of_a_long_help_stands_in_a_group(command: str) -> None:
     assert [line.split()[0] for line in rest] == ["-h,"]
     groups = [line for line in lines if re.fullmatch(r"[A-Z][a-z]+:", line)]
     assert {"Arguments:", "Motion:", "Render:", "Result:"} <= set(groups)
+
+
+def test_every_test_that_a_decision_rests_on_is_there() -> None:
+    tests = Path(__file__).resolve().parents[1]
+    named = {
+        name
+        for page in (REFERENCE.parent / "decisions").glob("*.md")
+        for name in re.findall(r"`(?:tests/)?([\w/]*test_\w+\.py)`", page.read_text())
+    }
+    assert len(named) > 10
+    places = (tests, tests / "unit")
+    assert not [name for name in named if not any((at / name).exists() for at in places)]
 
 
 def test_every_error_is_documented_with_its_exit_code() -> None:

@@ -452,6 +452,12 @@ def test_weights_that_are_elsewhere_are_listed(capsys: Capture) -> None:
     assert "anim weights pull dwpose" in capsys.readouterr().out
 
 
+def test_a_pull_takes_what_goes_with_an_entry_and_each_once(capsys: Capture) -> None:
+    assert main(["weights", "pull", "animate-anyone", "sd-vae-ft-mse", "--dry-run"]) == 0
+    told = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"]
+
+
 def test_a_web_page_is_no_weights(capsys: Capture) -> None:
     Path("pose_detection.tflite").write_text("<!DOCTYPE html><html></html>")
     assert main(["weights", "import", "blazepose", "pose_detection.tflite"]) == 5

@@ -185,6 +185,7 @@ def test_a_render_on_any_card_is_the_same_work() -> None:
     ]
     first, *others = (stage.settings() for stage in stages)
     assert all(other == first for other in others)
+    assert replace(stages[0], device="cpu").settings() != first
 
 
 def test_a_detector_may_have_a_device_of_its_own(context: Context) -> None:

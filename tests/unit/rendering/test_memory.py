@@ -5,15 +5,18 @@ from collections.abc import Callable
 import pytest
 import torch
 from builders.tiny_networks import TINY, random
+from builders.tiny_renders import request
 from torch import Tensor, nn
 
 from animcli.networks import attention
 from animcli.networks.attention import FeedForward, works_in_parts
 from animcli.networks.unet import KVCache, UNet
-from animcli.rendering import memory
+from animcli.rendering import memory, pipeline
 from animcli.rendering.context import ContextWindow
 from animcli.rendering.guidance import CFGInputs, Guidance
+from animcli.rendering.loading import USABLE
 from animcli.rendering.memory import DeepModelFn, MemoryPlan, WindowCalls
+from animcli.rendering.vae import Autoencoder
 
 PART = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 VIEWS = CFGInputs({"plain": None}, {"shown": None}, {"both": None})  # type: ignore[dict-item]
@@ -96,6 +99,24 @@ def test_less_is_tried_until_it_fits_and_is_remembered(
     before = len(card.calls)
     predict(windows, card.ask)
     assert len(card.calls) - before == (2 if notes else 1)  # the first try fits now
+
+
+@pytest.mark.parametrize(
+    ("windows", "cfg_batch", "in_parts"),
+    [(None, False, False), (3.0, True, False), (1.9, False, False), (0.9, False, True)],
+)
+def test_a_render_is_planned_with_the_memory_that_is_free(
+    windows: float | None, cfg_batch: bool, in_parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request({}, 3)
+    window = pipeline.window_bytes(asked.preset, asked.frames, TINY.unet, "cpu")
+    free = None if windows is None else int(windows * window / USABLE) + 1
+    monkeypatch.setattr(pipeline, "free_on", lambda device: free)
+    context = pipeline.DenoisingContext(
+        asked, Autoencoder(nn.Identity()), torch.device("cpu"), torch.float32, print
+    )
+    plan = context.memory_plan(TINY.unet)
+    assert (plan.cfg_batch, plan.in_parts) == (cfg_batch, in_parts)
 
 
 def test_where_nothing_is_left_to_save_the_error_comes_up(network: nn.Module) -> None:

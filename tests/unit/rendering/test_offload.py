@@ -1,7 +1,7 @@
 """Networks that aren't at work may leave the device."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,3 +137,20 @@ def test_magic_animates_other_networks_visit_one_by_one_and_never_beside_the_une
 def test_offloading_changes_no_bit(tmp_path: Path) -> None:
     asked = request(write_tiny_weights(tmp_path), 3)
     assert np.array_equal(render(replace(asked, offload="networks")), render(asked))
+
+
+def test_animate_anyones_guider_never_leaves_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits: list[str] = []
+    usual = DenoisingContext.on_device
+
+    def watched(
+        context: DenoisingContext, network: nn.Module
+    ) -> AbstractContextManager[object]:
+        visits.append(type(network).__name__)
+        return usual(context, network)
+
+    monkeypatch.setattr(DenoisingContext, "on_device", watched)
+    render(replace(request(write_tiny_weights(tmp_path), 3), offload="networks"))
+    assert set(visits) == {"AutoencoderKL"}  # the other networks are gone after their use
