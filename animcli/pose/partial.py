@@ -109,16 +109,19 @@ def in_time(
     )
 
 
-HEAD_ALONE: Final = 0.1  # of the frames, in which shoulders may be seen all the same
+HEAD_ALONE: Final = 0.1  # of the frames, in which both shoulders may be seen
 FARTHEST: Final = 0.35  # widths of the head, that it leans from its place
 _WIDTHS: Final = ((s.RIGHT_EAR, s.LEFT_EAR), (s.RIGHT_EYE, s.LEFT_EYE))
 
 
 def shows_head_alone(motion: PoseSequence) -> bool:
-    """Tell a motion with a head in most frames and shoulders in hardly any."""
+    """Tell a motion with a head in most frames and both shoulders in hardly any.
+
+    One shoulder at the edge of a close-up is no body that a motion could be fitted by.
+    """
     shoulders = [s.RIGHT_SHOULDER, s.LEFT_SHOULDER]
     head = motion.visible[:, list(HEAD_POINTS)].sum(axis=1) >= 3
-    seen = motion.visible[:, shoulders].any(axis=1)
+    seen = motion.visible[:, shoulders].all(axis=1)
     return bool(len(motion) and seen.mean() < HEAD_ALONE and head.mean() > 0.5)
 
 

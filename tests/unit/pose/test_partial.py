@@ -130,6 +130,15 @@ def test_a_head_alone_moves_the_head_and_nothing_else() -> None:
     assert made.size == reference.size
 
 
+def test_one_shoulder_at_the_edge_of_a_close_up_is_no_body() -> None:
+    motion = talking()
+    scores = motion.scores.copy()
+    scores[:10, s.RIGHT_SHOULDER] = 0.5
+    assert shows_head_alone(replace(motion, scores=scores))
+    scores[:10, s.LEFT_SHOULDER] = 0.5
+    assert not shows_head_alone(replace(motion, scores=scores))
+
+
 def test_a_head_without_a_face_in_the_reference_is_told() -> None:
     scores = portrait().scores.copy()
     scores[0, s.NOSE] = 0
