@@ -240,7 +240,7 @@ class Render:
         """The video, and the comparison if that is wanted."""
         from animcli.cli.evaluate import report_on
         from animcli.cli.results import encode_stage, video_path
-        from animcli.pipeline.output import Step
+        from animcli.pipeline.output import Step, holds_another
         from animcli.stages.inspect import CompareStage
 
         check_order(self.reference, self.motion, "anim render {picture} --motion {motion}")
@@ -275,6 +275,11 @@ class Render:
         }
         wanted = filled_in(self.out, fields)
         out = video_path(source, wanted, options, context.project)
+        if (self.out is None or self.out.is_dir()) and not context.options.force:
+            plain = encode_stage(source, out, options)
+            if holds_another(context.project, plain, out):
+                source = replace(source, name=f"{source.name}-{settings.preset.name}")
+                out = video_path(source, wanted, options, context.project)
         made = replace(made, stage=self.previewed(made.stage, out, settings, context))
         source = replace(source, frames=made.stage)
         steps = [Step(encode_stage(source, out, options), out, manifest=True)]

@@ -32,7 +32,13 @@ from animcli.errors import (
 )
 from animcli.files import disk_errors
 from animcli.pipeline.executor import DryRun, Executor, StageState
-from animcli.pipeline.output import Step, check_steps, manifest_path, publish
+from animcli.pipeline.output import (
+    Step,
+    check_places,
+    check_steps,
+    manifest_path,
+    publish,
+)
 from animcli.pipeline.project import find_project
 from animcli.pipeline.stage import Outcome, Progress, Stage, display_name
 from animcli.video.limits import allowing
@@ -138,17 +144,20 @@ class Runner:
         else:
             for folder in folders:
                 self.make_folder(folder)
-        check_steps(self.executor, steps, force=self.context.options.force)
+        check_steps(steps)
+        looks_only = self.context.options.dry_run
+        needed = dict.fromkeys(x for step in steps for x in weights_needed(step.stage))
+        if not looks_only:
+            self.check_weights(needed)
         for plan in plans:
             if not plan.independent:  # there, the others are done all the same
                 for step in steps_of(plan):
                     self.executor.check_files(step.stage)
+        check_places(self.executor, steps, force=self.context.options.force)
         for note in (plan.note for plan in plans if plan.note):
             self.console.warn(note)
-        if not self.context.options.dry_run:
-            needed = [name for step in steps for name in weights_needed(step.stage)]
-            self.check_weights(dict.fromkeys(needed))
-            for name in dict.fromkeys(needed):
+        if not looks_only:
+            for name in needed:
                 self.get_weights(name)
 
     def make_folder(self, folder: Path) -> None:
@@ -165,7 +174,7 @@ class Runner:
                 folder.rmdir()
 
     def check_weights(self, names: Iterable[str]) -> None:
-        """Raise WeightsError where several must be asked for: once for all of them."""
+        """Raise WeightsError where some must be asked for: once for all of them."""
         weights = self.context.weights
         entries = [weights.entry(name) for name in names if not weights.has(name)]
         lacking = [entry for entry in entries if not entry.on_first_use]
@@ -175,6 +184,8 @@ class Runner:
                 f"weights aren't here: {each}",
                 f"get them with: anim weights pull {' '.join(x.name for x in lacking)}",
             )
+        for entry in lacking:
+            weights.ensure(entry.name, self.console.progress)  # says how to get it
 
     def get_weights(self, name: str) -> None:
         """Have the weights here; WeightsError where they must be asked for."""

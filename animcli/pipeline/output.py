@@ -221,12 +221,11 @@ class Published:
     seconds: float
 
 
-def check_steps(executor: Executor, steps: Sequence[Step], *, force: bool) -> None:
-    """Refuse what can't be delivered, before any work.
+def check_steps(steps: Sequence[Step]) -> None:
+    """Refuse results that could never be delivered, before anything is read.
 
-    Raises UsageError where a result would replace its own input or two results would have
-    one name, OutputError where something else is in its place, StorageError where its
-    folder isn't there or can't be written.
+    Raises UsageError where one would replace its own input or two would have one name,
+    StorageError where its folder isn't there or can't be written.
     """
     outs = [step.out for step in steps if step.out is not None]
     for number, out in enumerate(outs):
@@ -240,14 +239,27 @@ def check_steps(executor: Executor, steps: Sequence[Step], *, force: bool) -> No
             )
         if any(out.absolute() == other.absolute() for other in outs[:number]):
             raise UsageError(f"two results would be written to {out}")
+        _check_folder(out)
+
+
+def check_places(executor: Executor, steps: Sequence[Step], *, force: bool) -> None:
+    """Raise OutputError where something else is in the place of a result, before work.
+
+    Comes after all other checks: `--force` is no way round a mistake of another kind.
+    """
     for step in steps:
-        if step.out is not None:
-            _check_folder(step.out)
-            is_taken = not force and _is_taken(step.out)
-            if is_taken and not _is_there(executor, step.stage, step.out):
-                _check_ours(executor, step.stage, step.out)
-            if step.manifest and not force:
-                _check_manifest(step.out)
+        if step.out is None or force:
+            continue
+        if _is_taken(step.out) and not _is_there(executor, step.stage, step.out):
+            _check_ours(executor, step.stage, step.out)
+        if step.manifest:
+            _check_manifest(step.out)
+
+
+def holds_another(project: Project, stage: Stage, out: Path) -> bool:
+    """Tell if anim put something there that was made from another plan."""
+    record = read_output_record(project.cache, _name(project, out))
+    return record is not None and _is_taken(out) and record.plan != _plan(project, stage)
 
 
 def is_published(project: Project, path: Path) -> bool:
@@ -304,7 +316,7 @@ def _put(
     # Said before it is done: after a kill in between, the same command may finish it.
     cache = executor.project.cache
     write_output_record(
-        cache, _name(executor.project, out), _plan(executor, stage), artifact
+        cache, _name(executor.project, out), _plan(executor.project, stage), artifact
     )
 
     def check() -> None:
@@ -385,7 +397,7 @@ def _check_ours(executor: Executor, stage: Stage, out: Path) -> None:
     record = read_output_record(executor.project.cache, _name(executor.project, out))
     if (
         record is None
-        or record.plan != _plan(executor, stage)
+        or record.plan != _plan(executor.project, stage)
         or _digest(out) not in record.digests
     ):
         raise taken(out)
@@ -398,12 +410,12 @@ def _is_there(executor: Executor, stage: Stage, out: Path) -> bool:
     return made is not None and _digest(out) == made.digest
 
 
-def _plan(executor: Executor, stage: Stage) -> str:
+def _plan(project: Project, stage: Stage) -> str:
     """Digest of what the user asked for, whatever the inputs hold today."""
 
     def describe(source: Source) -> object:
         if isinstance(source, Path):
-            return _name(executor.project, source)
+            return _name(project, source)
         inputs = {name: describe(item) for name, item in source.inputs().items()}
         return [source.name, dict(source.settings()), inputs]
 

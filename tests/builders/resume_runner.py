@@ -31,7 +31,7 @@ import animcli.video.reader
 from animcli import files
 from animcli.cli.signals import Stop, Stopped, listening
 from animcli.errors import AnimError
-from animcli.pipeline.output import Step, check_steps, publish
+from animcli.pipeline.output import Step, check_places, publish
 from animcli.pose import draw
 from animcli.stages import detection, fitting, frames
 from animcli.stages.encode import EncodeStage
@@ -67,7 +67,7 @@ def run(folder: Path, **options: object) -> None:
     """What `anim render` does."""
     at = executor(folder, **options)
     for step in steps(folder):
-        check_steps(at, [step], force=False)
+        check_places(at, [step], force=False)
         publish(at, step, force=False, command=["anim", "render"])
 
 

@@ -253,6 +253,17 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
             "a.pose is made by this line, and is an input of another command in it",
         ),
         ("render ref.png -m dance.pose -o taken.mp4", 8, "taken.mp4 exists already"),
+        (  # what exists is told last: it must not hide a worse mistake
+            "render ref.png -m dance.pose --preset animate-anyone -o taken.mp4 --device cpu",
+            5,
+            "weights aren't here: animate-anyone",
+        ),
+        (
+            "render ref.png -m no.pose -o taken.mp4",
+            3,
+            "no.pose: no such file or directory",
+        ),
+        ("render ref.png -m dance.pose -o taken.mp4 --person bob", 2, "--person"),
         ("inspect no.mp4", 3, "no.mp4: no such file"),
         ("inspect no.pose", 3, "no.pose"),
         ("inspect dance.mp4 --on dance.mp4", 2, "--on is for poses, and dance.mp4 is none"),

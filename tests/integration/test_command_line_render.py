@@ -104,6 +104,21 @@ def test_results_are_named_after_what_they_are_made_of(capsys: Capture) -> None:
     assert frames_of("ref-dance-gif.gif") == 3
 
 
+def test_a_name_that_another_recipe_took_gains_the_preset(capsys: Capture) -> None:
+    theirs = Path("ref-dance.mp4").read_bytes()  # of the demo: more frames
+    line = "render ref.png --motion dance.pose --preset cutout --frames 2"
+    for _ in range(2):  # the second finds its own
+        results = answer(line.split(), capsys)["results"]
+        assert [each["path"] for each in results] == ["ref-dance-cutout.mp4"]
+    assert Path("ref-dance.mp4").read_bytes() == theirs
+    assert main([*line.split(), "--life", "0.5"]) == 8  # both names are others' now
+    assert "ref-dance-cutout.mp4 exists already" in capsys.readouterr().err
+    Path("mine").mkdir()
+    Path("mine/ref-dance.mp4").write_bytes(b"not anim's")
+    assert main([*line.split(), "-o", "mine"]) == 8
+    assert "mine/ref-dance.mp4 exists already" in capsys.readouterr().err
+
+
 def test_without_weights_and_a_preset_cutout_renders(capsys: Capture) -> None:
     line = "render ref.png -m dance.pose --frames 4 -o said.mp4"
     assert main(line.split()) == 0

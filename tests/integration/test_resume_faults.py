@@ -16,7 +16,7 @@ from builders.stages import Shout, WriteWord, executor, shouted
 
 from animcli import files
 from animcli.errors import StorageError
-from animcli.pipeline.output import Step, check_steps, publish
+from animcli.pipeline.output import Step, check_places, publish
 
 WORDS = "one two"
 WANTED = ["ONE!", "TWO!"]
@@ -27,7 +27,7 @@ def command(folder: Path) -> None:
     word = WriteWord(WORDS)
     steps = [Step(Shout(word), folder / "shouts"), Step(word, folder / "word.txt", True)]
     at = executor(folder)
-    check_steps(at, steps, force=False)
+    check_places(at, steps, force=False)
     for step in steps:
         publish(at, step, force=False, command=["anim"])
 

@@ -12,7 +12,7 @@ from animcli import files
 from animcli.errors import OutputError, StorageError, UsageError
 from animcli.pipeline import output
 from animcli.pipeline.executor import Executor
-from animcli.pipeline.output import Published, Step, check_steps, publish
+from animcli.pipeline.output import Published, Step, check_places, check_steps, publish
 from animcli.pipeline.record import Artifact
 
 WORD = WriteWord("hop")
@@ -21,7 +21,8 @@ WORD = WriteWord("hop")
 def give(folder: Path, step: Step, *, force: bool = False) -> Published:
     """What a command does with one step."""
     at = executor(folder)
-    check_steps(at, [step], force=force)
+    check_steps([step])
+    check_places(at, [step], force=force)
     return publish(at, step, force=force, command=["anim", "say", "hop"])
 
 
@@ -128,7 +129,7 @@ def test_a_result_never_replaces_its_own_input(tmp_path: Path, link: str) -> Non
 def test_two_results_cannot_have_one_name(tmp_path: Path, out: Path) -> None:
     steps = [Step(WORD, out), Step(WriteWord("skip"), out)]
     with pytest.raises(UsageError, match="two results"):
-        check_steps(executor(tmp_path), steps, force=True)
+        check_steps(steps)
 
 
 def test_a_folder_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_of_two_that_want_one_name_one_wins_and_the_other_is_told(
     steps = [Step(WriteWord(word), out) for word in ("hop", "skip")]
     at = [executor(tmp_path), executor(tmp_path)]
     for each, step in zip(at, steps, strict=True):
-        check_steps(each, [step], force=False)
+        check_places(each, [step], force=False)
     publish(at[0], steps[0], force=False, command=["anim"])
     with pytest.raises(OutputError, match="exists already"):
         publish(at[1], steps[1], force=False, command=["anim"])
@@ -227,14 +228,14 @@ def test_a_manifest_of_the_users_that_comes_meanwhile_is_kept(
     tmp_path: Path, out: Path, link: bool
 ) -> None:
     at, step = executor(tmp_path), Step(WORD, out, manifest=True)
-    check_steps(at, [step], force=False)
+    check_places(at, [step], force=False)
     manifest = tmp_path / "out.txt.json"
     manifest.symlink_to("nowhere") if link else manifest.write_text('{"mine": 1}')
     with pytest.raises(OutputError, match=r"out\.txt\.json exists already"):
         publish(at, step, force=False, command=["anim"])
     assert manifest.is_symlink() == link
     with pytest.raises(OutputError, match=r"out\.txt\.json exists already"):
-        check_steps(at, [step], force=False)
+        check_places(at, [step], force=False)
 
 
 def test_a_name_that_is_too_long_is_told_before_any_work(tmp_path: Path) -> None:
