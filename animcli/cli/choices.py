@@ -216,6 +216,8 @@ def fitting_size(sides: tuple[int, int]) -> tuple[int, int]:
     return width, height
 
 
+SEEDLESS: Final = "--seed has no effect with the preset {}, which draws no noise"
+
 SILENT: Final = (
     "{}: a pose has no sound, and its video isn't beside it; "
     "anim encode RESULT --sound VIDEO adds one"

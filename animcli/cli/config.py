@@ -61,7 +61,9 @@ class Options:
     )
     _: KW_ONLY
     person: str | None = setting(
-        None, "Person to take: largest, center, or a number from 1."
+        None,
+        "Person to take: largest, center, or a number from 1.",
+        form=(r"largest|center|[1-9]\d{0,3}", "largest, center, or a number from 1"),
     )
     detect_every: int | None = setting(
         None,

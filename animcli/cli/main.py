@@ -7,9 +7,11 @@ may stand anywhere in it, up to a `--`. What goes wrong is caught here and nowhe
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, cast
 
 import typer.main
@@ -117,6 +119,9 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
     message, _, _ = " ".join(error.format_message().split()).partition(". Did you mean")
     message = message.rstrip(".")
     message = message[:1].lower() + message[1:]
+    message = message.replace("Value error, ", "")
+    whole = "it is a whole number", "it is a number"
+    message = PARSER_VOICE.sub(lambda found: whole[found[1] != "integer"], message)
     names = [word for word in part if not word.startswith("-")]
     known, commands = PROGRAM, COMMANDS.commands
     while names and names[0] in commands:
@@ -125,7 +130,33 @@ def _mistake(error: TyperException, part: Sequence[str]) -> UsageError:
         commands = command.commands if isinstance(command, TyperGroup) else {}
     meant = suggest(names[0], commands) if names else ""
     shows = "lists them" if commands else "shows how"
-    return UsageError(message, meant or f"`{known} --help` {shows}")
+    return UsageError(message, meant or _meant(part, known) or f"`{known} --help` {shows}")
+
+
+PARSER_VOICE: Final = re.compile(
+    r"input should be a valid (\w+), unable to parse string as an? \w+( number)?", re.I
+)
+SYNONYMS: Final = {"rm": "remove", "delete": "remove", "ls": "list", "get": "pull"}
+
+
+def _meant(part: Sequence[str], known: str) -> str:
+    """A hint for a line that other programs would take; empty where none is known."""
+    dashed = [word for word in part if word.startswith("-") and Path(word).is_file()]
+    files = [word for word in part if Path(word).suffix and not word.startswith("-")]
+    if dashed:
+        return f"a file whose name begins so: ./{dashed[0]}"
+    for word in part[1:2]:
+        if word in SYNONYMS and known != PROGRAM:
+            return f"did you mean '{SYNONYMS[word]}'?"
+    if known == PROGRAM and files:
+        return f"did you mean: anim render {' '.join(part)}"
+    if (
+        known == f"{PROGRAM} render"
+        and len(files) == 2
+        and not {"--motion", "-m"} & {*part}
+    ):
+        return f"anim render {files[0]} --motion {files[1]}"
+    return ""
 
 
 def obey(line: CommandLine, words: Sequence[str], console: Console) -> int:

@@ -17,6 +17,7 @@ from animcli.cli.choices import (
     HELD,
     HELD_FRAMES,
     NO_PROMPT,
+    SEEDLESS,
     SILENT,
     USUAL,
     check_face,
@@ -290,7 +291,10 @@ class Render:
         if self.report:
             page = out.with_name(f"{out.stem}-report.html")
             steps.append(Step(report_on(source, out.name, options, context), page))
-        notes = (note if not options.preset else "", made.note, detector_note(options))
+        idle = "seed" in self.overrides and not settings.preset.entry.denoises
+        seedless = SEEDLESS.format(settings.preset.name) if idle else ""
+        usual = note if not options.preset else ""
+        notes = (usual, seedless, made.note, detector_note(options))
         note = "; ".join(each for each in notes if each)
         return Plan(
             tuple(steps), replace(state, source=source), note=note, split=self.split

@@ -56,7 +56,7 @@ class StageState(Enum):
     DONE = "done"
     RUNS = "would run"
     CONTINUES = "would go on"
-    WAITS = "waits for an input"
+    WAITS = "pending"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from animcli.errors import InputError
 from animcli.files import atomic_path
 from animcli.pipeline.stage import RunContext, Source, Stage
 from animcli.registry import DEFAULT_RATE
@@ -116,6 +117,8 @@ class SheetStage(Stage):
         from animcli.video.images import write_picture
 
         pictures, labels = _spread(context.inputs["clip"], self.tiles)
+        if not pictures:
+            raise InputError(f"{context.inputs['clip']}: no frame of it can be decoded")
         with atomic_path(context.out) as part:
             write_picture(part, contact_sheet(pictures, labels, self.columns, self.tile))
 

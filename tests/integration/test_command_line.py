@@ -114,8 +114,8 @@ def test_a_dry_run_says_what_is_done_and_what_would_run(capsys: Capture) -> None
     out, err = capsys.readouterr()
     assert out.splitlines()[-4:] == [
         "overlay       would run",
-        "encode        waits for an input -> dance-overlay.mp4",
-        "contact-sheet waits for an input -> dance-overlay.png",
+        "encode        pending -> dance-overlay.mp4",
+        "contact-sheet pending -> dance-overlay.png",
         "curves        done -> dance-curves.png",
     ]
     assert err == ""
@@ -254,7 +254,7 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
         ),
         ("render ref.png -m dance.pose -o taken.mp4", 8, "taken.mp4 exists already"),
         (  # what exists is told last: it must not hide a worse mistake
-            "render ref.png -m dance.pose --preset animate-anyone -o taken.mp4 --device cpu",
+            "render ref.png -m dance.pose --preset animate-anyone -o taken.mp4",
             5,
             "weights aren't here: animate-anyone",
         ),

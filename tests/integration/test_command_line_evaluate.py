@@ -284,7 +284,7 @@ def test_a_dry_run_says_what_would_be_measured_and_makes_nothing(
     assert main(line.split()) == 0
     assert capsys.readouterr().out.splitlines() == [
         "compare-truth would run",
-        "report        waits for an input -> r.html",
+        "report        pending -> r.html",
     ]
     assert [path.name for path in here.iterdir()] == ["a.mp4"]
 

@@ -81,7 +81,7 @@ export const TEXT = {
     dflt: "as it is", unsaid: "off",
     frames: "Empty: as long as the motion, or its marked part.",
     corrected: "with your corrections",
-    state: { done: "done already", "would run": "would run", "would go on": "goes on where it stopped", "waits for an input": "waits" },
+    state: { done: "done already", "would run": "would run", "would go on": "goes on where it stopped", "pending": "waits" },
     planning: "asking…",
     words: "What happens",
   },

@@ -29,6 +29,33 @@ def test_a_line_becomes_requests() -> None:
     assert render.overrides == {"fps": 24, "width": 64, "height": 96}
 
 
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("render a.png -m b.pose --frames ten", "'--frames': it is a whole number", ""),
+        ("render a.png -m b.pose --speed fast", "'--speed': it is a number", ""),
+        ("render a.png -m b.pose --only nose", "'--only': 'nose' is not one of", ""),
+        (
+            "extract-pose a.mp4 --person bob",
+            "person is one of largest, center, or a number from 1, not 'bob'",
+            "",
+        ),
+        ("a.png --motion b.mp4", "no such command", "anim render a.png --motion b.mp4"),
+        ("render a.png b.mp4", "unexpected extra", "anim render a.png --motion b.mp4"),
+        ("weights rm sd15", "no such command 'rm'", "did you mean 'remove'?"),
+        ("extract-pose -x.mp4", "no such option: -x", "./-x.mp4"),
+    ],
+)
+def test_a_mistake_says_what_was_meant(
+    line: str, message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-x.mp4").touch()
+    (mistake,) = parse_line(line.split()).mistakes
+    assert message in mistake.message
+    assert hint in mistake.hint
+
+
 def test_every_mistake_of_the_line_is_found() -> None:
     words = shlex.split("extract-pose then retarget --too b then render r.png --fps 0")
     line = parse_line(words)

@@ -10,6 +10,7 @@ from builders.poses import random_pose
 from builders.stages import executor
 from builders.videos import moving_picture, tiny_clip
 
+from animcli.errors import InputError
 from animcli.pose.io_pose import write_pose
 from animcli.pose.keypoints import KEYPOINTS
 from animcli.pose.sequence import PoseSequence, even_ticks
@@ -103,6 +104,16 @@ def test_a_sheet_of_a_clip_shows_its_first_and_last_frame(tmp_path: Path) -> Non
     for column, index in enumerate((0, 4, 8)):
         tile = sheet[8:56, 8 + column * 72 : 72 + column * 72].astype(int)
         assert np.abs(tile - moving_picture(index)).mean() < 6  # of 255; H.264 is lossy
+
+
+def test_a_clip_that_ends_in_its_first_frame_is_told(tmp_path: Path) -> None:
+    clip = tiny_clip(tmp_path / "a.avi", 8)
+    data = clip.read_bytes()
+    packet = data.index(b"movi") + 4  # its name, its size, its bytes
+    size = int.from_bytes(data[packet + 4 : packet + 8], "little")
+    clip.write_bytes(data[: packet + 8 + size - 40])
+    with pytest.raises(InputError, match=r"a\.avi.*decoded"):
+        executor(tmp_path).make(SheetStage(clip))
 
 
 def test_curves_are_made_once(tmp_path: Path) -> None:
