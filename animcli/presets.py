@@ -85,7 +85,9 @@ class Preset:
         only=_CUTOUT,
     )
     expression: bool = setting(
-        False, "Blink and open the mouth as in the driving video.", only=_CUTOUT
+        False,
+        "Blink, open the mouth and move fingers as in the driving video.",
+        only=_CUTOUT,
     )
     seed: int = setting(42, "Random seed.", low=0, high=2**63 - 1)
     steps: int = setting(25, "Denoising steps.", low=1, high=1000, diffusion=True)

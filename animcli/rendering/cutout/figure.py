@@ -1,6 +1,6 @@
 """Figures of one picture: each cut out, bound to its bones, and posed in every frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway, sway, turn_head
 from animcli.rendering.cutout.face import FaceMotion, face_motion
+from animcli.rendering.cutout.fingers import HandMotion, follow_fingers
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
 from animcli.rendering.cutout.motion import (
     BoneTransforms,
@@ -39,6 +40,7 @@ class Figure:
     _: KW_ONLY
     contacts: SoleHeights
     face: FaceMotion | None
+    hands: Mapping[DrawGroup, HandMotion]
 
     @property
     def ground(self) -> float:
@@ -47,9 +49,16 @@ class Figure:
 
     def draw(self, canvas: NDArray[np.uint8], frame: int) -> None:
         """Lay it as it is in `frame` onto `canvas`; see `Puppet.draw`."""
-        order = self.orders[frame]
-        moving = (self.turn, self.swaying, self.face)
-        self.puppet.draw(canvas, self.transforms, frame, order, *moving)
+        self.puppet.draw(
+            canvas,
+            self.transforms,
+            frame,
+            self.orders[frame],
+            turn=self.turn,
+            swaying=self.swaying,
+            face=self.face,
+            hands=self.hands,
+        )
 
 
 def find_rest(pose: PoseSequence, height: int) -> RestPose:
@@ -106,9 +115,13 @@ def build_figure(
     puppet = build_puppet(request.reference, matte, rest, shown_part(request))
     transforms = puppet.framed(bone_transforms(motion, rest), request.size)
     rate = float(motion.rate or DEFAULT_RATE)
-    face = None
+    face: FaceMotion | None = None
+    hands: Mapping[DrawGroup, HandMotion] = {}
     if request.preset.expression:
-        face = face_motion(puppet.skinned.rest, motion, puppet.textures[0])
+        own = puppet.skinned.rest
+        face = face_motion(own, motion, puppet.textures[0])
+        nodes, arms = puppet.skinned.mesh.nodes, puppet.arm_textures
+        hands = follow_fingers(own, motion, transforms.size, nodes, arms)
     return Figure(
         rest,
         puppet,
@@ -118,6 +131,7 @@ def build_figure(
         sway(puppet.skinned, transforms, rate, request.preset.life),
         contacts=sole_heights(transforms, rest),
         face=face,
+        hands=hands,
     )
 
 

@@ -257,7 +257,7 @@ def _body_layer(
 ) -> Layer:
     margin, shade = np.ones((5, 5), np.uint8), np.ones((9, 9), np.uint8)
     around = cv2.dilate(shoulders.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-    share = _soft(own | behind, matte.alpha > _THERE)
+    share = soften(own | behind, matte.alpha > _THERE)
     share[own | around] = 1
     alpha = (matte.alpha * share).astype(np.float32)
     # the pixels beside an arm have some of its colour: they are filled in as well
@@ -277,7 +277,7 @@ def _over(
 ) -> NDArray[np.uint8]:
     """The texture of what the body has where it lies over an arm, and just beside."""
     around = cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    share = _soft(around & own, own)[..., None]
+    share = soften(around & own, own)[..., None]
     return np.rint(body.texture * share * own[..., None]).astype(np.uint8)
 
 
@@ -296,7 +296,7 @@ def _arm_layer(
     kept = (cut & ~beside) | (shared & ~covered)
     colours = push_pull(matte.colours, _solid(cut & ~beside & (matte.alpha > 0.5)))
     colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
-    alpha = (matte.alpha * _soft(cut | shared, matte.alpha > _THERE)).astype(np.float32)
+    alpha = (matte.alpha * soften(cut | shared, matte.alpha > _THERE)).astype(np.float32)
     return Layer(alpha, _premultiplied(colours, alpha), bones)
 
 
@@ -306,7 +306,7 @@ def _solid(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0)
 
 
-def _soft(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+def soften(mask: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """`mask` with an edge as a lens would draw it, a pixel and a half wide, where it ends
     within the figure; the figure's own outline is soft already.
     """

@@ -137,6 +137,22 @@ def _links(
     return np.concatenate(pairs), np.concatenate(flows)
 
 
+def sheet_mesh(
+    alpha: NDArray[np.float32], spacing: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Nodes `(n, 2)` px and triangles `(m, 3)` of one sheet `(h, w)` by itself."""
+    height, width = alpha.shape
+    active = _active(
+        np.pad(alpha, ((0, -height % spacing), (0, -width % spacing))), spacing
+    )
+    corner = _corners(active)
+    number = np.full(corner.shape, -1, np.intp)
+    number[corner] = np.arange(corner.sum())
+    rows, columns = np.nonzero(corner)
+    nodes = np.stack([columns, rows], axis=1).astype(np.float64) * spacing - 0.5
+    return nodes, _split(active, number)
+
+
 @dataclass(frozen=True, eq=False)
 class Patch:
     """The source of each pixel under a moved group of triangles.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway
 from animcli.rendering.cutout.face import FaceMotion
+from animcli.rendering.cutout.fingers import HandMotion
 from animcli.rendering.cutout.layers import Layers, split_layers
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.mesh import build_mesh, rasterise
@@ -87,6 +89,13 @@ class Puppet:
     groups: Mapping[DrawGroup, tuple[NDArray[np.intp], int]]
     cuts: Mapping[Edge, Cut]
 
+    @property
+    def arm_textures(self) -> dict[DrawGroup, NDArray[np.uint8]]:
+        """Textures `(h, w, 4)` of the forearms that could be told from the body."""
+        forearms = (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM)
+        found = {g: self.groups[g][1] for g in forearms if g in self.groups}
+        return {group: self.textures[number] for group, number in found.items() if number}
+
     def framed(self, transforms: BoneTransforms, size: tuple[int, int]) -> BoneTransforms:
         """`transforms`, moved so that no edge that cuts the body off comes into a frame of
         `size` (width, height).
@@ -117,16 +126,17 @@ class Puppet:
         transforms: BoneTransforms,
         frame: int,
         order: Sequence[DrawGroup],
+        *,
         turn: HeadTurn | None = None,
         swaying: Sway | None = None,
         face: FaceMotion | None = None,
+        hands: Mapping[DrawGroup, HandMotion] = MappingProxyType({}),
     ) -> None:
         """Lay the figure as it is in `frame` onto `canvas`, back to front.
 
         canvas: `(h, w, 3)` RGB, or `(h, w, 4)` RGBA multiplied by its alpha.
         """
-        size = (canvas.shape[1], canvas.shape[0])
-        nodes = self.skinned.mesh.nodes
+        flat = nodes = self.skinned.mesh.nodes
         if turn is not None:
             nodes = nodes.copy()
             nodes[turn.nodes] += turn.offsets(frame)
@@ -139,18 +149,32 @@ class Puppet:
         for group in order:
             if group not in self.groups:
                 continue
-            triangles, texture = self.groups[group]
-            patch = rasterise(places[triangles], self.skinned.mesh.nodes[triangles], size)
-            if patch is None:
-                continue
-            across, down = patch.source[..., 0], patch.source[..., 1]
-            # outside of the texture there is nothing: alpha 0
-            layer = cv2.remap(textures[texture], across, down, cv2.INTER_LINEAR)
-            height, width = layer.shape[:2]
-            under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
-            share = 255 - layer[..., 3:].astype(np.uint16)
-            over = layer[..., : canvas.shape[2]]
-            under[:] = over + ((under * share + 127) // 255).astype(np.uint8)
+            triangles, number = self.groups[group]
+            hand = hands.get(group)
+            texture = textures[number] if hand is None else hand.palm
+            _lay(canvas, places[triangles], flat[triangles], texture)
+            for sheet in hand.sheets(flat, places, frame) if hand is not None else ():
+                _lay(canvas, *sheet)
+
+
+def _lay(
+    canvas: NDArray[np.uint8],
+    corners: NDArray[np.float64],
+    origin: NDArray[np.float64],
+    texture: NDArray[np.uint8],
+) -> None:
+    """Draw triangles `(m, 3, 2)` of `texture`, `origin` in it, over `canvas`."""
+    patch = rasterise(corners, origin, (canvas.shape[1], canvas.shape[0]))
+    if patch is None:
+        return
+    across, down = patch.source[..., 0], patch.source[..., 1]
+    # outside of the texture there is nothing: alpha 0
+    layer = cv2.remap(texture, across, down, cv2.INTER_LINEAR)
+    height, width = layer.shape[:2]
+    under = canvas[patch.top : patch.top + height, patch.left : patch.left + width]
+    share = 255 - layer[..., 3:].astype(np.uint16)
+    over = layer[..., : canvas.shape[2]]
+    under[:] = over + ((under * share + 127) // 255).astype(np.uint8)
 
 
 def build_puppet(
