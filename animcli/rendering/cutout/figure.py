@@ -120,8 +120,8 @@ def build_figure(
     if request.preset.expression:
         own = puppet.skinned.rest
         face = face_motion(own, motion, puppet.textures[0])
-        nodes, arms = puppet.skinned.mesh.nodes, puppet.arm_textures
-        hands = follow_fingers(own, motion, transforms.size, nodes, arms)
+        nodes = puppet.skinned.mesh.nodes
+        hands = follow_fingers(own, motion, transforms.size, nodes, puppet.forearms)
     return Figure(
         rest,
         puppet,

@@ -8,7 +8,7 @@ round, as it would in a mirror. Fists, hands that hold each other and hands whos
 leave the outline stay whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from typing import Final
@@ -44,10 +44,11 @@ _STRAIGHT: Final = 0.8  # from knuckle to tip by the length along the finger; le
 _MOST_OPEN: Final = 3  # of four fingers that must be straight, else it is a fist
 _APART: Final = 0.6  # palms that one hand's points keep from the other's
 _ROOT: Final = 0.35  # of the first bone that the palm keeps under the finger
+_REACH: Final = 2.0  # finger widths: half of the widest finger, seen at a slant
 _SOFT: Final = 0.3  # finger widths over which one bone gives way to the next
-_SPREAD: Final = np.radians(35)  # a finger turns against the palm, either way
-_BEND: Final = np.radians(55)  # and a joint against the bone before it
-_SHORTENED: Final = (0.4, 1.1)  # a bone, by its length in the picture
+_SPREAD: Final = np.radians(22)  # a finger turns against the palm, either way
+_BEND: Final = np.radians(30)  # and a joint against the bone before it; beyond, a claw
+_SHORTENED: Final = (0.6, 1.1)  # a bone, by its length in the picture
 _EDGE_ON: Final = 0.3  # palm lengths wide, below which a hand is seen from its edge
 _FINGER_FRAMES: Final = 1.5  # sigma
 _USUAL: Final = 90  # percentile of a bone's length over a motion that counts as whole
@@ -129,12 +130,13 @@ def follow_fingers(
     motion: PoseSequence,
     size: NDArray[np.float64],
     nodes: _Points,
-    arms: dict[DrawGroup, NDArray[np.uint8]],
+    arms: Mapping[DrawGroup, tuple[NDArray[np.intp], NDArray[np.uint8]]],
 ) -> dict[DrawGroup, HandMotion]:
     """Hands of `rest` whose fingers can follow those of `motion`.
 
     size: `(frames,)`, the figure's size in the motion by its size in the picture.
-    nodes: `(n, 2)` px, the figure's mesh. arms: for each forearm, the texture of its arm.
+    nodes: `(n, 2)` px, the figure's mesh. arms: for each forearm, which of
+        those nodes carry it, and the texture of its arm.
     """
     sides = {
         DrawGroup.RIGHT_FOREARM: (keypoint.RIGHT_HAND, keypoint.LEFT_HAND),
@@ -145,16 +147,16 @@ def follow_fingers(
         known = np.asarray(motion.visible[:, side].all(axis=1))
         if group not in arms or not known.any() or not rest.visible[side].all():
             continue
-        own, texture = rest.keypoints[side], arms[group]
+        own, (carriers, texture) = rest.keypoints[side], arms[group]
         beside = rest.keypoints[other] if rest.visible[other].all() else np.zeros((0, 2))
         moving = _open_fingers(own, beside, texture[..., 3])
         knuckles = own[[_INDEX, _MIDDLE, _RING, _LITTLE]]
         palm = float(np.linalg.norm(own[_MIDDLE] - own[_WRIST]))
-        near = distance(nodes, own[_WRIST], knuckles.mean(axis=0)) < 0.8 * palm
+        near = distance(nodes[carriers], own[_WRIST], knuckles.mean(axis=0)) < 0.8 * palm
         if not moving or near.sum() < 4:
             continue
         acts = _acts(own, motion.points[:, side].astype(np.float64), known, size)
-        hands[group] = _hand(own, texture, np.flatnonzero(near), moving, acts)
+        hands[group] = _hand(own, texture, carriers[near], moving, acts)
     return hands
 
 
@@ -275,7 +277,7 @@ def _hand(
     acts: _Acts,
 ) -> HandMotion:
     wide = _width(own)
-    margin = round(2 * wide) + 2
+    margin = round(_REACH * wide) + 2
     low = np.floor(own.min(axis=0)).astype(np.intp) - margin
     high = np.ceil(own.max(axis=0)).astype(np.intp) + margin
     left, top = low.clip(0)
@@ -290,17 +292,18 @@ def _hand(
     nearest = gaps.argmin(axis=0)
     inside = part[..., 3] > 4
     spacing = max(2, round(wide / 3))
-    kept = np.ones(part.shape[:2], np.float32)
+    free = np.zeros(part.shape[:2], bool)
     fingers = []
     for number, (finger, way) in enumerate(zip(_FINGERS, ways, strict=True), 1):
         if finger not in moving:
             continue
         joints = own[list(finger)]
-        mine = ((nearest == number) & (gaps[number] < wide)).reshape(inside.shape) & inside
+        mine = ((nearest == number) & (gaps[number] < _REACH * wide)).reshape(
+            inside.shape
+        ) & inside
         ahead = (pixels - joints[0]) @ (joints[1] - joints[0])
         ahead = ahead / max(float(((joints[1] - joints[0]) ** 2).sum()), 1e-6)
-        free = mine & ((ahead > _ROOT) | (way.argmin(axis=1) > 0)).reshape(inside.shape)
-        kept = np.minimum(kept, 1 - soften(free, inside))
+        free |= mine & ((ahead > _ROOT) | (way.argmin(axis=1) > 0)).reshape(inside.shape)
         # a little of its neighbours, so that a hand at rest shows no seam
         beside = cv2.dilate(mine.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         sheet = np.rint(part * soften(beside & inside, inside)[..., None]).astype(np.uint8)
@@ -325,7 +328,7 @@ def _hand(
             )
         )
     bare = texture.copy()
-    bare[window] = np.rint(part * kept[..., None]).astype(np.uint8)
+    bare[window] = np.rint(part * (1 - soften(free, inside))[..., None]).astype(np.uint8)
     return HandMotion(bare, around, tuple(fingers))
 
 

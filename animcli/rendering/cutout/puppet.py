@@ -90,11 +90,14 @@ class Puppet:
     cuts: Mapping[Edge, Cut]
 
     @property
-    def arm_textures(self) -> dict[DrawGroup, NDArray[np.uint8]]:
-        """Textures `(h, w, 4)` of the forearms that could be told from the body."""
-        forearms = (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM)
-        found = {g: self.groups[g][1] for g in forearms if g in self.groups}
-        return {group: self.textures[number] for group, number in found.items() if number}
+    def forearms(self) -> dict[DrawGroup, tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+        """Nodes and texture `(h, w, 4)` of each forearm that could be told from the body."""
+        found = {}
+        for group in (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM):
+            triangles, number = self.groups.get(group, ((), 0))
+            if number:
+                found[group] = np.unique(triangles), self.textures[number]
+        return found
 
     def framed(self, transforms: BoneTransforms, size: tuple[int, int]) -> BoneTransforms:
         """`transforms`, moved so that no edge that cuts the body off comes into a frame of

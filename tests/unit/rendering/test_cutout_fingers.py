@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from builders.paper_doll import FINER, SKIN, STANDING, Doll, doll, pose, request
+from builders.paper_doll import FINER, SKIN, STANDING, Doll, Joints, doll, pose, request
 from test_cutout import drawn, prepared
 
 from animcli.pose import keypoints as s
@@ -53,8 +53,8 @@ def hand(spread: float = 0.0, curl: float = 0.0, long: float = 8.0) -> Hand:
     return at
 
 
-def with_a_hand(own: Hand) -> Doll:
-    shown = doll()
+def with_a_hand(own: Hand, joints: Joints = STANDING) -> Doll:
+    shown = doll(joints)
     size = (shown.picture.shape[1] * FINER, shown.picture.shape[0] * FINER)
     canvas = cv2.resize(np.dstack([shown.picture, shown.alpha]), size)
 
@@ -94,20 +94,42 @@ def middle(frame: NDArray[np.uint8], colour: tuple[int, int, int]) -> Hand:
 
 def test_spread_fingers_lie_where_the_motion_has_them() -> None:
     for frame, spread in zip(
-        drawn(wanted(hand(), *[hand()] * 8, *[hand(25)] * 8))[[0, 15]], (0, 25), strict=True
+        drawn(wanted(hand(), *[hand()] * 8, *[hand(20)] * 8))[[0, 15]], (0, 20), strict=True
     ):
         at = hand(spread)
         for finger, colour in ((FINGERS[0], LITTLE), (FINGERS[3], INDEX)):
             away = middle(frame, colour) - at[list(finger)].mean(axis=0)
             assert np.hypot(*away) < 3
-    whole = drawn(wanted(hand(), *[hand(25)] * 8, expression=False))[7]
-    assert np.hypot(*(middle(whole, LITTLE) - hand(25)[list(FINGERS[0])].mean(axis=0))) > 4
+    whole = drawn(wanted(hand(), *[hand(20)] * 8, expression=False))[7]
+    assert np.hypot(*(middle(whole, LITTLE) - hand(20)[list(FINGERS[0])].mean(axis=0))) > 4
+
+
+def test_fingers_of_a_hand_before_the_body_leave_it_with_their_arm() -> None:
+    before = STANDING | {s.RIGHT_ELBOW: (74, 152), s.RIGHT_WRIST: (94, 194)}
+    own = turned(hand(), WRIST, -40) + before[s.RIGHT_WRIST] - WRIST
+    away = hand(20)
+    motion = handed(pose(*[STANDING] * 8), *[away] * 8)
+    asked = request(with_a_hand(own, before), motion)
+    frame = drawn(replace(asked, preset=Preset("doll", expression=True)))[7]
+    for finger, colour in ((FINGERS[0], LITTLE), (FINGERS[3], INDEX)):
+        off = middle(frame, colour) - away[list(finger)].mean(axis=0)
+        assert np.hypot(*off) < 4
 
 
 def test_curled_fingers_bend_at_each_joint() -> None:
-    frame = drawn(wanted(hand(), *[hand(curl=35)] * 8))[7]
-    bent = hand(curl=35)[list(FINGERS[0])]
+    frame = drawn(wanted(hand(), *[hand(curl=25)] * 8))[7]
+    bent = hand(curl=25)[list(FINGERS[0])]
     assert np.hypot(*(middle(frame, LITTLE) - bent.mean(axis=0))) < 3
+
+
+def test_fingers_leave_no_seams_behind_where_they_were() -> None:
+    away = hand(long=5.0)
+    frame = drawn(wanted(hand(), *[hand()] * 12, *[away] * 8))[19]
+    true = with_a_hand(away).alpha
+    around = np.s_[200:260, 20:100]
+    empty = (cv2.dilate(true, np.ones((9, 9), np.uint8)) == 0)[around]
+    sky = frame[around[0], :1].astype(int)
+    assert np.abs(frame[around] - sky).max(axis=-1)[empty].max() < 8
 
 
 def test_a_hand_that_keeps_still_shows_no_seams() -> None:
@@ -126,8 +148,8 @@ def test_a_hand_seen_from_its_other_side_spreads_the_other_way_round() -> None:
         across = np.array([along[1], -along[0]])
         return one - 2 * ((one - WRIST) @ across)[:, None] * across
 
-    flipped = drawn(wanted(hand(), *[over(hand(25))] * 8))
-    straight = drawn(wanted(hand(), *[hand(25)] * 8))
+    flipped = drawn(wanted(hand(), *[over(hand(20))] * 8))
+    straight = drawn(wanted(hand(), *[hand(20)] * 8))
     np.testing.assert_allclose(flipped.astype(int), straight, atol=1)
 
 
@@ -138,7 +160,7 @@ def test_a_hand_seen_from_its_other_side_spreads_the_other_way_round() -> None:
 )
 def test_fists_small_hands_and_wrong_keypoints_stay_whole(own: Hand) -> None:
     shown = with_a_hand(own if own[0] @ ASIDE == WRIST @ ASIDE else hand())
-    motion = handed(pose(*[STANDING] * 8), *[hand(25)] * 8)
+    motion = handed(pose(*[STANDING] * 8), *[hand(20)] * 8)
     asked = request(replace(shown, pose=handed(shown.pose, own)), motion)
     moved, whole = (
         drawn(replace(asked, preset=Preset("doll", expression=wish)))
@@ -148,14 +170,14 @@ def test_fists_small_hands_and_wrong_keypoints_stay_whole(own: Hand) -> None:
 
 
 def test_fingers_that_the_motion_loses_go_back_to_the_picture() -> None:
-    motion = handed(pose(*[STANDING] * 24), *[hand(25)] * 24)
+    motion = handed(pose(*[STANDING] * 24), *[hand(20)] * 24)
     scores = motion.scores.copy()
     scores[8:, s.RIGHT_HAND] = 0
     asked = request(with_a_hand(hand()), replace(motion, scores=scores))
     frames = drawn(replace(asked, preset=Preset("doll", expression=True)))
     at = [
         middle(frames[f], LITTLE) - hand(a)[17:21].mean(axis=0)
-        for f, a in ((2, 25), (20, 0))
+        for f, a in ((2, 20), (20, 0))
     ]
     assert np.hypot(*np.transpose(at)).max() < 3
     steps = np.abs(np.diff(frames.astype(int), axis=0)).mean(axis=(1, 2, 3))
@@ -163,7 +185,7 @@ def test_fingers_that_the_motion_loses_go_back_to_the_picture() -> None:
 
 
 def test_fingers_are_the_same_whichever_range_is_asked_for() -> None:
-    frames = prepared(wanted(hand(), *[hand()] * 4, *[hand(25)] * 4))
+    frames = prepared(wanted(hand(), *[hand()] * 4, *[hand(20)] * 4))
     whole = np.stack(list(frames(range(8))))
     np.testing.assert_array_equal(np.stack(list(frames(range(5, 7)))), whole[5:7])
     assert (whole[7] != whole[0]).any()
