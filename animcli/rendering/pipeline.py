@@ -51,7 +51,7 @@ from animcli.rendering.loading import (
 )
 from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.preview import COLOURS, Watch, fit_colours, watch_by
+from animcli.rendering.preview import COLOURS, Watch, fit_colours
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
 from animcli.rendering.reuse import NO_REUSE, Reuse, Sources
 from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
@@ -160,7 +160,6 @@ def sample(
     guidance: Guidance | None = None,
     reuse: Reuse = NO_REUSE,
     watch: Watch | None = None,
-    beside: Callable[[], Arrays] = dict,
 ) -> Tensor:
     """Denoise a clip, going on from the checkpoint: clean latents (frames, c, h, w).
 
@@ -171,8 +170,7 @@ def sample(
         first of the others, and they are used as they are.
     guidance: where its halves may be predicted apart.
     reuse: as `step_fn` works; what it takes to go on with it is kept as well.
-    watch: told what is predicted.
-    beside: arrays that are kept with every step, for whoever looks at the checkpoint.
+    watch: told what is predicted; its arrays are kept with every step.
     """
     cut = reuse.cut(cut)
     if split.is_capturing():
@@ -214,7 +212,9 @@ def sample(
             }
             if sources is not None and done < steps:
                 arrays |= sources.memory(done)
-            keep.save(arrays | scheduler.state_dict() | dict(beside()))
+            if watch is not None:
+                arrays |= watch.arrays()
+            keep.save(arrays | scheduler.state_dict())
             progress("denoising", done, steps)
     return latents.cpu()
 
@@ -337,12 +337,12 @@ class DenoisingContext:
         begin = 0 if self.request.start is None else preset.skipped_steps
         return Reuse.of(preset, config, begin)
 
-    def watch(self, scheduler: Scheduler, first: Tensor | None = None) -> Watch | None:
-        """Preview of how far the latents are, on top of `first` (c, h, w) if given."""
-        preview = self.request.preview
-        if preview is None:
-            return None
-        return watch_by(preview, scheduler, self.dtype, self.fitted_colours, first)
+    def watch(self, scheduler: Scheduler, first: Tensor | None = None) -> Watch:
+        """Previews of what is denoised, on top of `first` (c, h, w) if given."""
+        return Watch(
+            scheduler, self.dtype, self.colours, self.fitted_colours,
+            preview=self.request.preview, first=first,
+        )  # fmt: skip
 
     def fitted_colours(self) -> NDArray[np.float32]:
         """RGB of latents, by the first picture that was encoded, or else the reference.
@@ -411,7 +411,6 @@ def render_clip(
             context.guidance if preset.cfg_batch == "off" or device.type == "cpu" else None,
             context.reuse(config),
             context.watch(scheduler),
-            lambda: context.colours,
         )
     latents = interpolate(latents, chosen, preset.interpolation)
 

@@ -8,7 +8,8 @@ of 1.2 million parameters that was distilled from the autoencoder's. Source: Tur
 AutoEncoder for Stable Diffusion", github.com/madebyollin/taesd.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -19,53 +20,80 @@ from torch import Tensor, nn
 
 from animcli.files import atomic_path
 from animcli.rendering.loading import load_network, read_config, vae_dtype
-from animcli.rendering.renderer import Preview
+from animcli.rendering.renderer import Preview, spread
 from animcli.rendering.schedulers import Scheduler
 from animcli.video.images import write_picture
 
 COLOURS: Final = "colours"
 """The name of the fitted function among a checkpoint's arrays."""
 
+CLEAN: Final = "clean"
+"""The name of the latents (f, c, h, w) that a preview shows, among the same arrays."""
+
 EVERY: Final = 3
 """Steps from one picture to the next."""
 
-_SHOWN: Final = 4
-"""Frames in a row by their colours; TAESD decodes the one in the middle."""
 
-Watch = Callable[[int, Tensor, Tensor], None]
-"""(step, latents (frames, c, h, w) that the network saw, its prediction) -> nothing."""
+@dataclass(eq=False)
+class Watch:
+    """A few frames as each step's prediction would have them, for people to look at.
 
+    They are kept beside the latents, for whoever reads the checkpoint (`kept_pictures`);
+    every few steps, and after the last, a PNG shows them, where a preview asks for it.
 
-def watch_by(
-    preview: Preview,
-    solver: Scheduler,
-    dtype: torch.dtype,
-    colours: Callable[[], NDArray[np.float32]],
-    first: Tensor | None = None,
-) -> Watch:
-    """Writer of a preview every few steps, and after the last.
-
-    dtype: of the networks. colours: gives what `fit_colours` found, once it is needed.
-    first: latents (c, h, w) that those denoised come on top of.
+    dtype: of the networks. known: holds what `fit_colours` found, once a picture was
+    encoded. fitted: gives that in any case. first: latents (c, h, w) that those denoised
+    come on top of.
     """
-    decoder: list[nn.Module] = []
 
-    def watch(step: int, seen: Tensor, prediction: Tensor) -> None:
-        if step % EVERY and step != len(solver.timesteps) - 1:
+    solver: Scheduler
+    dtype: torch.dtype
+    known: Mapping[str, NDArray[np.generic]]
+    fitted: Callable[[], NDArray[np.float32]]
+    _: KW_ONLY
+    preview: Preview | None = None
+    first: Tensor | None = None
+    _clean: NDArray[np.float32] | None = field(default=None, init=False)
+    _decoder: nn.Module | None = field(default=None, init=False)
+
+    def __call__(self, step: int, seen: Tensor, prediction: Tensor) -> None:
+        """Look at what the network saw (frames, c, h, w) at a step, and its prediction."""
+        places = spread(len(seen))
+        clean = self._predicted(step, seen[places], prediction[places])
+        self._clean = clean.float().cpu().numpy()
+        if self.preview is None:
             return
-        clean = solver.clean(seen, prediction, step)
-        if first is not None:
-            clean = clean + first.to(clean)
-        if preview.taesd is None:
-            places = np.linspace(0, len(clean) - 1, min(_SHOWN, len(clean))).round()
-            chosen = clean[places.astype(int).tolist()].float().cpu().numpy()
-            write_preview(preview.path, by_colours(chosen, colours()))
+        if step % EVERY and step != len(self.solver.timesteps) - 1:
+            return
+        if self.preview.taesd is None:
+            strip = by_colours(self._clean, self.fitted())
         else:
-            if not decoder:
-                decoder.append(load_taesd(preview.taesd, clean.device, dtype))
-            write_preview(preview.path, by_taesd(decoder[0], clean[len(clean) // 2]))
+            if self._decoder is None:
+                self._decoder = load_taesd(self.preview.taesd, seen.device, self.dtype)
+            middle = len(seen) // 2
+            (alone,) = self._predicted(step, seen[[middle]], prediction[[middle]])
+            strip = by_taesd(self._decoder, alone)
+        write_preview(self.preview.path, strip)
 
-    return watch
+    def _predicted(self, step: int, seen: Tensor, prediction: Tensor) -> Tensor:
+        """The clean latents (f, c, h, w) that a prediction stands for."""
+        clean = self.solver.clean(seen, prediction, step)
+        return clean if self.first is None else clean + self.first.to(clean)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Arrays that `kept_pictures` needs; none before the first step."""
+        return {} if self._clean is None else {**self.known, CLEAN: self._clean}
+
+
+def kept_pictures(kept: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.uint8]]:
+    """The frames `(h, w, 3)` of a preview, at the size of the latents; or none.
+
+    kept: arrays of a checkpoint.
+    """
+    if CLEAN not in kept or COLOURS not in kept:
+        return []
+    colours = np.asarray(kept[COLOURS], np.float32)
+    return [by_colours(frame[None], colours) for frame in np.float32(kept[CLEAN])]
 
 
 def fit_colours(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,16 @@ class Preview:
 
     path: Path
     taesd: Path | None = None
+
+
+PREVIEW_FRAMES: Final = 8
+"""Frames in a row of a preview; TAESD decodes the one in the middle alone."""
+
+
+def spread(frames: int) -> list[int]:
+    """Numbers of at most PREVIEW_FRAMES frames, evenly from the first to the last."""
+    count = min(PREVIEW_FRAMES, frames)
+    return [int(n) for n in np.linspace(0, frames - 1, count).round()] if count else []
 
 
 @dataclass(frozen=True, eq=False)

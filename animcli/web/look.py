@@ -22,6 +22,7 @@ from animcli.pose.io_openpose import read_openpose
 from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
+from animcli.rendering.renderer import spread
 from animcli.stages.frames import INDEX, open_frames
 from animcli.stages.render import RENDER_CHECKPOINT
 from animcli.video.images import IMAGE_SUFFIXES, open_image, read_picture
@@ -32,8 +33,6 @@ from animcli.video.reader import open_footage
 Pixels = NDArray[np.uint8]
 
 QUALITY: Final = 85
-PREVIEW_FRAMES: Final = 8
-"""Frames of a preview, spread over the clip."""
 PREVIEW_SIDE: Final = 160
 """Pixels of the shorter side of a frame in a preview."""
 PLAYED: Final = frozenset({"h264", "vp8", "vp9", "av1"})
@@ -173,7 +172,8 @@ def as_jpeg(pixels: Pixels, width: int) -> bytes:
 
 
 def preview(work: Path) -> dict[str, Any]:
-    """Frames of a render in progress, side by side: decoded ones, else its latents.
+    """Frames of a render in progress, side by side: decoded ones, else what its latents
+    would come to.
 
     work: the folder that a render goes on from. Empty where nothing is to be seen yet.
     """
@@ -199,20 +199,10 @@ def _decoded(work: Path) -> list[Pixels]:
 
 
 def _denoised(work: Path) -> list[Pixels]:
-    from animcli.rendering.preview import COLOURS, by_colours  # torch
+    from animcli.rendering.preview import kept_pictures  # torch
 
     kept = FileCheckpoint(work / RENDER_CHECKPOINT).load()
-    if kept is None or COLOURS not in kept:
-        return []
-    latents = np.asarray(kept["latents"], np.float32)
-    colours = np.asarray(kept[COLOURS], np.float32)
-    return [by_colours(latents[[n]], colours) for n in spread(len(latents))]
-
-
-def spread(frames: int) -> list[int]:
-    """Numbers of at most PREVIEW_FRAMES frames, evenly from the first to the last."""
-    count = min(PREVIEW_FRAMES, frames)
-    return [int(n) for n in np.linspace(0, frames - 1, count).round()] if count else []
+    return [] if kept is None else kept_pictures(kept)
 
 
 def find(

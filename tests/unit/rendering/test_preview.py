@@ -7,21 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders.tiny_networks import random, save, write_tiny_weights
-from builders.tiny_renders import SIZE, Kept, render, request
+from builders.tiny_networks import random, save
+from builders.tiny_renders import Kept
 from builders.tiny_systems import draw, system
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from numpy.typing import NDArray
 
 from animcli.rendering import preview as previews
 from animcli.rendering.preview import (
+    CLEAN,
     COLOURS,
+    Watch,
     by_colours,
     fit_colours,
-    watch_by,
+    kept_pictures,
     write_preview,
 )
-from animcli.rendering.renderer import Preview
+from animcli.rendering.renderer import Preview, spread
 from animcli.rendering.schedulers import (
     ANIMATE_ANYONE_SCHEDULE,
     CINEMO_SCHEDULE,
@@ -36,6 +38,9 @@ TAESD = {
     "encoder_block_out_channels": [8] * 4, "decoder_block_out_channels": [8] * 4,
     "num_encoder_blocks": [1] * 4, "num_decoder_blocks": [1] * 4,
 }  # fmt: skip
+
+
+COLOURLESS = np.zeros((5, 3), np.float32)
 
 
 @pytest.fixture
@@ -86,14 +91,17 @@ def test_it_is_renewed_every_few_steps_and_changes_no_frame(
     assert len(written) % 3 == 0  # after steps 1, 4 and 5, of each part
     assert len({picture.tobytes() for picture in written}) > 1
     height, width = asked.size[1] // 8, asked.size[0] // 8
-    assert written[0].shape == (height, 4 * width, 3)
+    assert written[0].shape[0] == height
+    assert written[0].shape[1] % width == 0
     assert [each for each in tmp_path.iterdir() if each.suffix == ".png"] == [path]
 
 
 def test_taesd_shows_a_frame_at_full_size(tmp_path: Path, taesd: Path) -> None:
     scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 3, 0)
     path = tmp_path / "preview.png"
-    watch = watch_by(Preview(path, taesd), scheduler, torch.float32, {})
+    watch = Watch(
+        scheduler, torch.float32, {}, lambda: COLOURLESS, preview=Preview(path, taesd)
+    )
     latents = torch.randn(5, 4, 6, 7)
     watch(1, latents, latents)
     assert not path.exists()  # not every step
@@ -112,11 +120,35 @@ def test_latents_that_are_linear_in_the_colours_are_seen_as_they_are() -> None:
     assert np.abs(seen.astype(int) - small).max() <= 1
 
 
-def test_each_step_keeps_what_is_needed_to_look_at_its_latents(tmp_path: Path) -> None:
-    kept = Kept()
-    render(request(write_tiny_weights(tmp_path), 4), kept)
+@pytest.mark.parametrize("name", ["animate-anyone", "magic-animate", "cinemo"])
+def test_each_step_keeps_the_frames_that_the_picture_beside_the_result_shows(
+    name: str, tmp_path: Path
+) -> None:
+    renderer, asked = system(name, tmp_path, 6, steps=5)
+    path, kept = tmp_path / "out.preview.png", Kept(saves=1)
+    with pytest.raises(KeyboardInterrupt):  # after the first step, which is shown
+        renderer.prepare(
+            replace(asked, preview=Preview(path)), kept, lambda what, done, of: None
+        )
     assert kept.arrays is not None
-    colours = kept.arrays[COLOURS]
-    assert colours.shape == (5, 3)
-    seen = by_colours(np.asarray(kept.arrays["latents"]), np.asarray(colours))
-    assert seen.shape == (SIZE[1] // 8, 4 * SIZE[0] // 8, 3)
+    strip = np.concatenate(kept_pictures(kept.arrays), axis=1)
+    assert np.array_equal(strip, read_picture(path).pixels)
+
+
+def test_what_is_kept_is_clean_while_the_latents_are_noisy() -> None:
+    scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 4, 0)
+    clean, noise = torch.randn(2, 20, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    signal = scheduler._scheduler.alphas_cumprod[int(scheduler.timesteps[0])]
+    known = {COLOURS: np.eye(5, 3, dtype=np.float32) * 100}
+    watch = Watch(scheduler, torch.float32, known, lambda: COLOURLESS)
+    assert kept_pictures(watch.arrays()) == []
+    watch(0, signal.sqrt() * clean + (1 - signal).sqrt() * noise, noise)
+    chosen = spread(20)
+    assert (len(chosen), chosen[0], chosen[-1]) == (8, 0, 19)
+    found = torch.from_numpy(watch.arrays()[CLEAN])
+    torch.testing.assert_close(found, clean[chosen], rtol=0, atol=1e-4)
+    assert len(kept_pictures(watch.arrays())) == 8
+
+
+def test_nothing_is_seen_in_a_checkpoint_without_colours() -> None:
+    assert kept_pictures({CLEAN: np.zeros((1, 4, 2, 2), np.float32)}) == []

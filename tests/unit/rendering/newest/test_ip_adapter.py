@@ -229,7 +229,7 @@ def test_a_preview_has_colours_although_no_picture_is_encoded(
     shown = replace(asked, preview=Preview(path))
     assert torch.equal(latents(ip_adapter.controlnet_video(), shown), plain)
     height, width = SIZE[1] // 8, SIZE[0] // 8
-    assert read_picture(path).pixels.shape == (height, min(4, FRAMES) * width, 3)
+    assert read_picture(path).pixels.shape == (height, min(8, FRAMES) * width, 3)
 
 
 def test_networks_of_the_published_shape_have_as_many_parameters_as_published() -> None:
