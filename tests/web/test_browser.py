@@ -67,6 +67,21 @@ def test_a_render_from_the_page_is_the_command_lines_byte_by_byte(
     assert tab.page.input_value("#render-no_retarget") == "on"
 
 
+def test_a_new_tab_has_chosen_what_there_is_one_of(
+    tab: Tab, browser: Any, served: Served, files: Path
+) -> None:
+    tab.bring(files / "ref.png", files / "doll.pose")
+    other = Tab(browser, served)
+    other.page.click("#tab-render")
+    other.page.wait_for_selector("#command:has-text('ref.png --motion doll.pose')")
+    tab.bring(files / "spot.mp4")
+    third = Tab(browser, served)
+    chosen = third.page.locator(".tile.chosen .name")
+    assert chosen.all_inner_texts() == ["ref.png"]  # of two motions, none
+    for each in (other, third):
+        each.close()
+
+
 def test_files_can_be_dropped_and_wrong_ones_are_told_in_anims_words(
     tab: Tab, files: Path
 ) -> None:

@@ -6,7 +6,7 @@ import { motionArea } from "./motion.js";
 import { queueArea } from "./queue.js";
 import { renderArea } from "./render.js";
 import { resultsArea } from "./results.js";
-import { choose, MOVING, named, on, state, tell } from "./state.js";
+import { choose, chosenMotion, chosenPicture, MOVING, named, on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
 const toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
@@ -101,6 +101,14 @@ on("settings", ({ words, inputs, change = {} }) => {
   tell("say", [TEXT.results.settings, lacking ? TEXT.results.lacking(lacking) : ""].join(" "));
 });
 
+// In a tab that has chosen nothing yet, what there is one of is chosen.
+function only(uploads) {
+  const one = (fits) => { const found = uploads.filter((each) => !each.error && fits(each.kind)); return found.length === 1 ? found[0].digest : ""; };
+  const picture = chosenPicture() ? "" : one((kind) => kind === "picture");
+  const motion = chosenMotion() ? "" : one((kind) => MOVING.includes(kind));
+  return { ...(picture ? { picture } : {}), ...(motion ? { motion, marks: null } : {}) };
+}
+
 async function start() {
   const session = await enter();
   if (!session) {
@@ -124,7 +132,7 @@ async function start() {
     kept(get("/api/weights"), (said) => { state.weights = said; tell("weights"); }),
     kept(get("/api/uploads"), (said) => {
       state.uploads = new Map(said.map((each) => [each.digest, each]));
-      tell("choice", {});
+      choose(only(said));
       tell("uploads-known");
     }),
     kept(get("/api/history"), (said) => { state.history = said; }),
