@@ -153,12 +153,25 @@ class Runner:
             if not plan.independent:  # there, the others are done all the same
                 for step in steps_of(plan):
                     self.executor.check_files(step.stage)
+                    self.check_length(step.stage)
         check_places(self.executor, steps, force=self.context.options.force)
         for note in (plan.note for plan in plans if plan.note):
             self.console.warn(note)
         if not looks_only:
             for name in needed:
                 self.get_weights(name)
+
+    def check_length(self, stage: Stage) -> None:
+        """Raise UsageError where a render wants more frames than its motion has."""
+        from animcli.stages.render import RenderStage  # numpy, which a Session does without
+
+        if isinstance(stage, RenderStage):
+            from animcli.stages.remaining import check_length
+
+            check_length(stage, self.executor)
+        for source in stage.inputs().values():
+            if not isinstance(source, Path):
+                self.check_length(source)
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder for results, and remember which ones weren't there."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from animcli.pipeline.stage import Source
 from animcli.registry import Trait
-from animcli.stages.fitting import at_speed, nominal_rate, resample
+from animcli.stages.fitting import at_speed, check_frames, nominal_rate, resample
 from animcli.stages.render import DEFAULT_FRAMES, RENDER_CHECKPOINT, RenderStage
 
 if TYPE_CHECKING:
@@ -97,18 +97,12 @@ def foreseen(cost: Cost) -> float | None:
 
 def frame_count(stage: RenderStage, executor: Executor) -> int | None:
     """Number of frames of the result; None while its motion isn't there."""
-    from animcli.pose.io_pose import read_pose
     from animcli.stages.frames import looped, open_frames
 
     if stage.frames is not None:
         return stage.frames
     if stage.motion is not None:
-        path = path_of(stage.motion, executor)
-        if path is None:
-            return None
-        motion = read_pose(path)
-        fast = at_speed(motion, stage.speed)
-        return len(resample(fast, stage.native_rate or nominal_rate(motion)))
+        return motion_frames(stage, executor)
     if stage.footage is not None:
         from animcli.stages.footage import filmed_frames
         from animcli.video.reader import open_footage
@@ -123,6 +117,26 @@ def frame_count(stage: RenderStage, executor: Executor) -> int | None:
         clip = open_frames(path)
         return looped(clip, (stage.rate or clip.rate) / stage.speed)[1]
     return DEFAULT_FRAMES
+
+
+def motion_frames(stage: RenderStage, executor: Executor) -> int | None:
+    """Number of frames of the keypoints that a render follows; None if not made yet."""
+    from animcli.pose.io_pose import read_pose
+
+    path = None if stage.motion is None else path_of(stage.motion, executor)
+    if path is None:
+        return None
+    motion = at_speed(read_pose(path), stage.speed)
+    return len(resample(motion, stage.native_rate or nominal_rate(motion)))
+
+
+def check_length(stage: RenderStage, executor: Executor) -> None:
+    """Raise UsageError where a motion that is there has fewer frames than are wanted."""
+    if stage.frames is None or stage.loop:
+        return
+    there = motion_frames(stage, executor)
+    if there is not None:
+        check_frames(stage.frames, there, loop=False)
 
 
 def path_of(source: Source, executor: Executor) -> Path | None:

@@ -264,6 +264,12 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
             "no.pose: no such file or directory",
         ),
         ("render ref.png -m dance.pose -o taken.mp4 --person bob", 2, "--person"),
+        (  # before the motion is fitted, and in a dry run as well
+            "--dry-run render ref.png -m dance.pose --frames 240 --preset cutout",
+            2,
+            "frames, 240 were asked for",
+        ),
+        ("render ref.png -m dance.pose --frames 240", 2, "frames, 240 were asked for"),
         ("inspect no.mp4", 3, "no.mp4: no such file"),
         ("inspect no.pose", 3, "no.pose"),
         ("inspect dance.mp4 --on dance.mp4", 2, "--on is for poses, and dance.mp4 is none"),
