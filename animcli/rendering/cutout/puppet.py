@@ -29,6 +29,8 @@ _BEYOND: Final = 0.12
 _CUT_BELOW: Final = 0.15  # trunk lengths along an edge from which on it cuts a body off
 _CUT_BESIDE: Final = 0.8
 _MARGIN: Final = 0.15  # trunk lengths about the figure that a puppet is made from
+_DRAWN_OUT: Final = 0.2  # trunk lengths that a body cut off below is drawn out at most
+_BELOW: Final = [Bone.PELVIS, *range(Bone.RIGHT_THIGH, len(Bone))]  # what goes down then
 _FRAMED: Final = 4  # frames over which a figure goes to where its cut edge stays hidden
 
 _GROUP_OF: Final = {
@@ -103,25 +105,38 @@ class Puppet:
         """`transforms`, moved so that no edge that cuts the body off comes into a frame of
         `size` (width, height).
 
-        The way back is taken smoothly over some frames before and after.
+        A body cut off below is first drawn out towards that edge, as far as it looks
+        right, so that head and arms stay where the motion has them; the rest of the way it
+        goes as a whole. The way back is taken smoothly over some frames before and after.
         """
+        if Edge.BOTTOM in self.cuts:
+            most = _DRAWN_OUT * self.skinned.rest.trunk * transforms.size
+            down = np.minimum(_held(self._inside(Edge.BOTTOM, transforms, size)), most)
+            place = transforms.place.copy()
+            place[:, _BELOW, 1] += down[:, None]
+            transforms = replace(transforms, place=place)
         shift = np.zeros((len(transforms.size), 2))
-        for edge, cut in self.cuts.items():
+        for edge in self.cuts:
             axis, far = edge.value
-            # the mesh has no nodes on the edge itself, but may have had
-            nodes = self.skinned.mesh.nodes.copy()
-            nodes[cut.nodes, axis] = cut.at
-            places = [
-                self.skinned.bend(transforms, frame, cut.nodes, nodes)[:, axis]
-                for frame in range(len(shift))
-            ]
-            if far:
-                inside = size[axis] - 0.5 - np.array([place.min() for place in places])
-                shift[:, axis] += _held(inside)
-            else:
-                inside = np.array([place.max() for place in places]) + 0.5
-                shift[:, axis] -= _held(inside)
+            inside = _held(self._inside(edge, transforms, size))
+            shift[:, axis] += inside if far else -inside
         return transforms.shifted(shift)
+
+    def _inside(
+        self, edge: Edge, transforms: BoneTransforms, size: tuple[int, int]
+    ) -> NDArray[np.float64]:
+        """`(frames,)` px by which the body's cut at an edge is inside of the frame."""
+        cut, (axis, far) = self.cuts[edge], edge.value
+        # the mesh has no nodes on the edge itself, but may have had
+        nodes = self.skinned.mesh.nodes.copy()
+        nodes[cut.nodes, axis] = cut.at
+        places = [
+            self.skinned.bend(transforms, frame, cut.nodes, nodes)[:, axis]
+            for frame in range(len(transforms.size))
+        ]
+        if far:
+            return size[axis] - 0.5 - np.array([place.min() for place in places])
+        return np.array([place.max() for place in places]) + 0.5
 
     def draw(
         self,

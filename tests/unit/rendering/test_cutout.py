@@ -234,6 +234,21 @@ def test_a_half_figure_is_moved_without_its_legs() -> None:
     assert psnr(frame, shown.picture, shown.alpha > 0) >= 30
 
 
+def test_a_body_cut_off_below_is_drawn_out_before_its_head_comes_down() -> None:
+    whole = doll()
+    legs = (*RIGHT_KNEE_DOWN, *LEFT_KNEE_DOWN)
+    own = replace(pose(without(STANDING, *legs)), size=(256, 200))
+    cut = Doll(whole.picture[:200], whole.alpha[:200], own)
+    up = {joint: (x, y - 15) for joint, (x, y) in STANDING.items()}
+    [frame] = drawn(replace(request(cut, pose(*[up])), size=(256, 200)))
+
+    def top(picture: NDArray[np.uint8]) -> int:
+        return int(np.flatnonzero(picture[:, 128, 2] < 170)[0])  # no sky
+
+    assert abs(top(whole.picture) - 15 - top(frame)) <= 1
+    assert (frame[-1, 120:137, 2] < 170).all()
+
+
 def test_a_figure_that_the_edge_cuts_off_goes_on_beyond_it() -> None:
     whole = doll()
     cut = replace(
