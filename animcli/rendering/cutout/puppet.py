@@ -93,7 +93,7 @@ class Puppet:
 
     @property
     def forearms(self) -> dict[DrawGroup, tuple[NDArray[np.intp], NDArray[np.uint8]]]:
-        """Nodes and texture `(h, w, 4)` of each forearm that could be told from the body."""
+        """Nodes and texture `(h, w, 4)` of each forearm that is told from the body."""
         found = {}
         for group in (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM):
             triangles, number = self.groups.get(group, ((), 0))
