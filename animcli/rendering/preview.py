@@ -93,7 +93,8 @@ def kept_pictures(kept: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.ui
     if CLEAN not in kept or COLOURS not in kept:
         return []
     colours = np.asarray(kept[COLOURS], np.float32)
-    return [by_colours(frame[None], colours) for frame in np.float32(kept[CLEAN])]
+    clean = np.asarray(kept[CLEAN], np.float32)
+    return [by_colours(frame[None], colours) for frame in clean]
 
 
 def fit_colours(
