@@ -73,8 +73,9 @@ def unet_of(file: str) -> MotionUNet:
     """The network whose weights are in a file of the set, strictly, ready for inference."""
     (case,) = (case for case in all_cases() if case.entry["file"] == file)
     config = case.entry["config"]
-    unet = MotionUNet(unet_config(config), config["addition_time_embed_dim"])
-    unet.load_state_dict(weights_of(case))
+    with torch.inference_mode(False):  # whoever asks first, others may train it
+        unet = MotionUNet(unet_config(config), config["addition_time_embed_dim"])
+        unet.load_state_dict(weights_of(case))
     return unet.eval()
 
 
