@@ -63,7 +63,7 @@ class Options:
     person: str | None = setting(
         None,
         "Person to take: largest, center, or a number from 1.",
-        form=(r"largest|center|[1-9]\d{0,3}", "largest, center, or a number from 1"),
+        form=(r"largest|center|[1-9]\d{0,3}", "largest, center, N"),
     )
     detect_every: int | None = setting(
         None,

@@ -37,7 +37,7 @@ def test_a_line_becomes_requests() -> None:
         ("render a.png -m b.pose --only nose", "'--only': 'nose' is not one of", ""),
         (
             "extract-pose a.mp4 --person bob",
-            "person is one of largest, center, or a number from 1, not 'bob'",
+            "person is one of largest, center, N, not 'bob'",
             "",
         ),
         ("a.png --motion b.mp4", "no such command", "anim render a.png --motion b.mp4"),
