@@ -36,6 +36,7 @@ from animcli.rendering.newest.wan_memory import (
     WanShape,
 )
 from animcli.rendering.newest.wan_parts import (
+    check_package,
     encode_clip_image,
     library_class,
     on_black,
@@ -114,7 +115,11 @@ def replace_person() -> WanAnimate:
 
 
 def add_lora(network: Any, folder: Path, scale: float) -> None:
-    """Join a LoRA in the authors' names to the transformer, `scale` times."""
+    """Join a LoRA in the authors' names to the transformer, `scale` times.
+
+    Raises DeviceError without the package peft, which diffusers joins LoRAs with.
+    """
+    check_package("peft", "--relight")
     pipeline = library_class(
         "diffusers.pipelines.wan.pipeline_wan_animate", "WanAnimatePipeline"
     )

@@ -215,6 +215,12 @@ def wan_dtype(device: torch.device, precision: str) -> torch.dtype:
     return dtype_on(device, precision)
 
 
+def check_package(name: str, wish: str) -> None:
+    """Raise DeviceError where a package is absent that a wish takes."""
+    if find_spec(name) is None:
+        raise DeviceError(f"{wish} takes the package {name}", f"pip install {name}")
+
+
 def open_transformer(
     kind: tuple[str, str],
     folder: Path,
@@ -232,11 +238,7 @@ def open_transformer(
     network = library_class(*kind)
     if quantise == "none":
         return open_part(network, folder, "transformer", dtype, device)
-    needed = {"gguf": "gguf", "int8": "torchao"}[quantise]
-    if find_spec(needed) is None:
-        raise DeviceError(
-            f"--quantise {quantise} takes the package {needed}", f"pip install {needed}"
-        )
+    check_package({"gguf": "gguf", "int8": "torchao"}[quantise], f"--quantise {quantise}")
     if quantise == "int8":
         config = library_class("diffusers", "TorchAoConfig")
         weight_only = library_class("torchao.quantization", "Int8WeightOnlyConfig")
