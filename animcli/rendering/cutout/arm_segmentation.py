@@ -20,8 +20,12 @@ from scipy.sparse.csgraph import laplacian
 from scipy.sparse.linalg import splu
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.colours import bin_numbers, colour_histogram, lab_colours
 from animcli.rendering.cutout.rig import Bone, RestPose
+from animcli.rendering.cutout.segmentation import (
+    bin_numbers,
+    colour_histogram,
+    lab_colours,
+)
 
 _MOST: Final = 5.0  # odds that a colour alone gives
 _EDGE: Final = 5.0  # levels of difference, sigma, that a walker steps across

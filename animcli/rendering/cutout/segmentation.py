@@ -13,17 +13,12 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from animcli.pose import keypoints as keypoint
 from animcli.pose.detectors.blazepose.detector import ROI, whole
 from animcli.pose.detectors.blazepose.selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.tracker import BlazePose
-from animcli.rendering.cutout.colours import (
-    UNKNOWN_SHARE,
-    bin_numbers,
-    colour_histogram,
-    lab_colours,
-)
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,
     LIMBS,
@@ -121,7 +116,9 @@ def _figure_colours(
     """
     number = bin_numbers(lab_colours(picture).reshape(-1, 3)).reshape(back.shape)
     behind = colour_histogram(number[back])
-    own = (colour_histogram(number[figure]) > _MORE * behind) | (behind < 2 * UNKNOWN_SHARE)
+    own = (colour_histogram(number[figure]) > _MORE * behind) | (
+        behind < 2 * _UNKNOWN_SHARE
+    )
     return np.asarray(own[number])
 
 
@@ -223,3 +220,36 @@ def _draw(
 ) -> None:
     near, far = np.rint(np.clip([start, end], -3e4, 3e4)).astype(int).tolist()
     cv2.line(canvas, near, far, value, width)
+
+
+# Colours are counted in CIE Lab, coarsely in lightness, as light changes more over a thing
+# than its colour does, and smoothed. A colour that neither of two parts has says nothing.
+_BIN: Final = (40, 6, 6)  # levels in a bin
+_GRAIN: Final = 0.8  # px, sigma
+_ALIKE: Final = 1.0  # bins, sigma: what is still the same colour in other light
+_UNKNOWN_SHARE: Final = (
+    2e-5  # a bin's share of a histogram below which a colour says nothing
+)
+
+_SIDES: Final = tuple(255 // size + 1 for size in _BIN)
+
+
+def lab_colours(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`picture` `(h, w, 3)` RGB in CIE Lab, without the finest grain."""
+    smooth = cv2.GaussianBlur(picture, (0, 0), _GRAIN)
+    return np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB), np.uint8)
+
+
+def bin_numbers(colour: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """`(n,)`: the bin of the histogram that each of `colour` `(n, 3)`, CIE Lab, is in."""
+    bins = (colour // np.array(_BIN, np.uint8)).astype(np.intp)
+    return np.asarray((bins[:, 0] * _SIDES[1] + bins[:, 1]) * _SIDES[2] + bins[:, 2])
+
+
+def colour_histogram(
+    number: NDArray[np.intp], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Share of each bin, smoothed, among pixels `(n,)` that count as much as `weight`."""
+    many = np.bincount(number, weight, int(np.prod(_SIDES))).astype(np.float64)
+    smooth = gaussian_filter(many.reshape(_SIDES), _ALIKE, mode="constant")
+    return np.asarray(smooth.ravel() / max(smooth.sum(), 1e-9) + _UNKNOWN_SHARE)
