@@ -334,6 +334,15 @@ class Preset:
         """The registry's entry of its renderer."""
         return renderer_entry(self.renderer)
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Entries of the weights catalog to render with it; its renderer isn't loaded."""
+        more: tuple[str, ...] = ()
+        if self.has(Trait.FACE):
+            more += ("wan-animate-gguf",) if self.quantise == "gguf" else ()
+            more += ("wan-relight",) if self.relight and self.has(Trait.REPLACES) else ()
+        return (*self.entry.weights, *more)
+
     def has(self, trait: Trait) -> bool:
         """True if its renderer has a trait."""
         return trait in self.entry.traits

@@ -39,6 +39,10 @@ class Trait(Enum):
     REPLACES = auto()  # puts the character in the place of the driving video's person
 
 
+WAN_PACKAGES: Final = ("accelerate", "ftfy")
+"""Packages that Wan's renderers alone take: the extra `newest`."""
+
+
 @dataclass(frozen=True)
 class LiveValues:
     """Values alive at once in a step, in latent positions times channels of the full size,
@@ -61,6 +65,7 @@ class RendererEntry:
     place: `module:class`; loaded when it is needed, since torch takes seconds.
     revision: raised whenever the same request gives other pictures than before.
     libraries: packages whose version may change the bits of a frame.
+    weights: entries of the weights catalog that its class asks for, whatever the preset.
     rate: frames per second of what follows no other clip.
     native_rate: frames per second that a motion is brought to, since the network was
         trained with so many; None takes any.
@@ -75,9 +80,16 @@ class RendererEntry:
     traits: frozenset[Trait] = frozenset()
     rate: Fraction = DEFAULT_RATE
     _: KW_ONLY
+    weights: tuple[str, ...] = ()
     native_rate: Fraction | None = None
     on_cpu: LiveValues | None = None
     on_gpu: LiveValues | None = None
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Packages that have to be installed: `libraries`, and those that change no bit."""
+        besides = WAN_PACKAGES if Trait.WAN in self.traits else ()
+        return tuple(dict.fromkeys((*self.libraries, *besides)))
 
     @property
     def denoises(self) -> bool:
@@ -110,6 +122,7 @@ _NEWEST: Final = ("torch", "diffusers", "transformers", "numpy", "opencv-python-
 _SD15: Final = frozenset({Trait.WINDOWED, Trait.IP_ADAPTER, Trait.PROMPT})
 _SD15_POSE: Final = _SD15 | {Trait.CONTROLNET, Trait.KEYFRAMES, Trait.DRAWN}
 _WAN: Final = frozenset({Trait.WAN, Trait.PROMPT})
+_IP_ADAPTER: Final = ("sd15", "sd-vae-ft-mse", "ip-adapter")
 _WAN_LIBRARIES: Final = (*_NEWEST, "accelerate", "pillow")
 
 RENDERERS: Final[dict[str, RendererEntry]] = {
@@ -118,6 +131,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         3,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
         traits=frozenset({Trait.FIGURE}),
+        weights=("blazepose",),
     ),
     "tiny": RendererEntry(
         "animcli.rendering.animate_anyone:tiny",
@@ -126,6 +140,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         traits=_OWN | {Trait.KEYFRAMES},
         on_cpu=LiveValues(21.6, 22.2),
         on_gpu=LiveValues(31.7, 12.1),
+        weights=("tiny",),
     ),
     "animate-anyone": RendererEntry(
         "animcli.rendering.animate_anyone:AnimateAnyone",
@@ -134,6 +149,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         traits=_OWN | {Trait.KEYFRAMES, Trait.DRAWN, Trait.PUBLISHED, Trait.ORIGINAL},
         on_cpu=LiveValues(21.1, 17.6),
         on_gpu=LiveValues(30.1, 17.6),
+        weights=("animate-anyone", "sd-vae-ft-mse", "clip-image-encoder"),
     ),
     "magic-animate": RendererEntry(
         "animcli.rendering.magic_animate:MagicAnimate",
@@ -143,6 +159,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         _OWN | {Trait.KEYFRAMES, Trait.DRAWN, Trait.PUBLISHED},
         on_cpu=LiveValues(33.4, 15.7),
         on_gpu=LiveValues(42.4, 15.7),
+        weights=("magic-animate", "sd15", "sd-vae-ft-mse"),
     ),
     "cinemo": RendererEntry(
         "animcli.rendering.cinemo:Cinemo",
@@ -153,6 +170,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         rate=Fraction(8),  # that of the authors' results
         on_cpu=LiveValues(21.2, 25.5),
         on_gpu=LiveValues(31.2, 35.5),
+        weights=("cinemo",),
     ),
     "ipa-controlnet": RendererEntry(
         "animcli.rendering.newest.ip_adapter:controlnet",
@@ -161,6 +179,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         traits=_SD15_POSE,
         on_cpu=LiveValues(34.4, 0),
         on_gpu=LiveValues(34.4, 0),
+        weights=(*_IP_ADAPTER, "controlnet-openpose"),
     ),
     "ipa-controlnet-video": RendererEntry(
         "animcli.rendering.newest.ip_adapter:controlnet_video",
@@ -169,6 +188,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         traits=_SD15_POSE,
         on_cpu=LiveValues(34.4, 0),
         on_gpu=LiveValues(34.4, 0),
+        weights=(*_IP_ADAPTER, "controlnet-openpose", "animatediff"),
     ),
     "animatediff": RendererEntry(
         "animcli.rendering.newest.ip_adapter:animatediff",
@@ -179,6 +199,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         rate=Fraction(8),  # that of the clips that its motion modules were trained with
         on_cpu=LiveValues(26.1, 0),
         on_gpu=LiveValues(26.1, 0),
+        weights=(*_IP_ADAPTER, "animatediff"),
     ),
     "wan-animate": RendererEntry(
         "animcli.rendering.newest.wan_animate:animate",
@@ -186,6 +207,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         _WAN_LIBRARIES,
         traits=_WAN | {Trait.FACE},
         native_rate=Fraction(30),
+        weights=("wan-animate",),
     ),
     "wan-animate-replace": RendererEntry(
         "animcli.rendering.newest.wan_animate:replace_person",
@@ -193,6 +215,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         ("ai-edge-litert", *_WAN_LIBRARIES),
         traits=_WAN | {Trait.FACE, Trait.REPLACES},
         native_rate=Fraction(30),
+        weights=("wan-animate", "blazepose"),
     ),
     "wan-animate-2": RendererEntry(
         "animcli.rendering.newest.wan_animate_2:WanAnimate2",
@@ -201,6 +224,7 @@ RENDERERS: Final[dict[str, RendererEntry]] = {
         Conditioning.FOOTAGE,
         _WAN,
         native_rate=Fraction(24),
+        weights=("wan-animate-2",),
     ),
 }
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from animcli.cli.render import Render
     from animcli.rendering.renderer import Offload
     from animcli.stages.render import RenderStage
+    from animcli.weights.store import WeightsStore
 
 FACELESS: Final = (
     "the face keeps its own expression: the motion's video isn't here (--face-from VIDEO)"
@@ -170,7 +171,7 @@ def usual_preset(context: Context, device: str) -> tuple[str, str]:
     A CPU takes hours for what a GPU does in seconds, so it gets the other only where
     that is named.
     """
-    lacking = lacking_weights(DIFFUSING, context)
+    lacking = lacking_weights(load_preset(DIFFUSING), context.weights)
     if not lacking:
         from animcli.rendering.loading import best_device  # torch takes seconds
 
@@ -184,15 +185,13 @@ def usual_preset(context: Context, device: str) -> tuple[str, str]:
     return USUAL, f"rendering with the preset {USUAL}; to render with {DIFFUSING}: {pull}"
 
 
-def lacking_weights(preset: str, context: Context) -> list[str]:
+def lacking_weights(preset: Preset, store: WeightsStore) -> list[str]:
     """The entries to get before a preset can render; not those that come by themselves.
 
-    From the catalog alone: asking the renderer would load torch.
+    From the registry and the catalog: asking the renderer would load torch.
     """
-    renderer = load_preset(preset).renderer
-    entry = context.weights.catalog.get(renderer)
-    needed = () if entry is None else (renderer, *entry.goes_with)
-    return [name for name in needed if not context.weights.has(name)]
+    catalog, needed = store.catalog, preset.weights
+    return [x for x in needed if not catalog[x].on_first_use and not store.has(x)]
 
 
 LONGEST_SIDE: Final = 1280

@@ -4,13 +4,12 @@
 
     {"do": "act", "words": [...]}        a line that makes no file: its answer
     {"do": "make", "words": [...]}       the last stage of a line, made at once
-    {"do": "people" | "find" | "stand-in" | "preview" | "samples" | "needs", ...}
+    {"do": "people" | "find" | "stand-in" | "preview" | "samples" | "device", ...}
     {"do": "facts" | "pose" | "frame", "path": ...}    see `animcli.web.look`
 """
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -22,10 +21,9 @@ from animcli.cli.doctor import device
 from animcli.cli.main import guarded, parse_line
 from animcli.cli.plan import Action, Context, GlobalOptions
 from animcli.cli.runner import open_context, plan_commands, steps_of
-from animcli.errors import AnimError, PresetError, UsageError
+from animcli.errors import AnimError, UsageError
 from animcli.pipeline.executor import Executor, StageState
 from animcli.pipeline.output import Step
-from animcli.presets import find_presets, load_preset
 from animcli.stages.demo import DrawDance, DrawFigure
 from animcli.stages.encode import EncodeStage
 from animcli.stages.fitting import Fit
@@ -83,8 +81,8 @@ def answered(
         return {"digest": stand_in(Path(request["path"]), executor)}
     if kind == "preview":
         return render_preview(request["words"], context, executor)
-    if kind == "needs":
-        return needs(context)
+    if kind == "device":
+        return {"device": [asdict(each) for each in device(context)]}
     if kind == "samples":
         return {"files": samples(executor)}
     if kind == "find":
@@ -95,16 +93,6 @@ def answered(
         place = (request["x"], request["y"], request["size"])
         return look.find(Path(request["path"]), request["frame"], *place, name, models)
     return look.answer(request)
-
-
-def needs(context: Context) -> dict[str, Any]:
-    """Devices here; and the weights of each preset, as its renderer says."""
-    weights = {}
-    for name in find_presets(context.project.root):
-        with suppress(PresetError):
-            preset = load_preset(name, context.project.root)
-            weights[name] = list(RenderStage(Path(), Path(), preset).weights)
-    return {"device": [asdict(each) for each in device(context)], "weights": weights}
 
 
 def act(words: list[str], context: Context) -> dict[str, Any]:

@@ -191,14 +191,12 @@ class Words:
             except PresetError as error:
                 yield {"name": name, "error": error.message, "hint": error.hint}
                 continue
-            entry = self.store.catalog.get(preset.renderer)
-            names = () if entry is None else (preset.renderer, *entry.goes_with)
             yield {
                 "name": name, "about": preset.about, "advice": advice(path),
                 "renderer": preset.renderer, "denoises": preset.entry.denoises,
                 "words": preset.entry.conditioning is Conditioning.PROMPT,
                 "first": name in (USUAL, DIFFUSING),
-                "lacks": [each for each in names if not self.store.has(each)],
+                "weights": list(preset.weights),
                 "packages": missing_packages(preset.renderer),
                 "values": {
                     key: getattr(preset, key) for key in settings_in(Preset)
@@ -218,9 +216,9 @@ class Words:
 
 
 def missing_packages(renderer: str) -> list[str]:
-    """Packages that a renderer computes with and that aren't installed."""
+    """Packages that a renderer takes and that aren't installed."""
     missing = []
-    for name in RENDERERS[renderer].libraries:
+    for name in RENDERERS[renderer].packages:
         try:
             version(name)
         except PackageNotFoundError:

@@ -97,7 +97,7 @@ class Studio:
             ("DELETE", "/api/history/{digest}", self.delete),
             ("GET", "/api/presets", self.presets),
             ("GET", "/api/weights", self.weights),
-            ("GET", "/api/needs", self.needs),
+            ("GET", "/api/device", self.device),
             ("GET", "/api/doctor", self.doctor),
         ]  # fmt: skip
         routes = [Route(path, with_errors(run), methods=[verb]) for verb, path, run in api]
@@ -475,10 +475,10 @@ class Studio:
         """Model files."""
         return JSONResponse(await anyio.to_thread.run_sync(self.face.weights))
 
-    async def needs(self, request: Request) -> Response:
-        """Devices here, as `anim doctor` finds them, and the weights of each preset."""
-        said = await self.looker.ask(do="needs", **self._place())
-        return JSONResponse({"device": said["device"], "weights": said["weights"]})
+    async def device(self, request: Request) -> Response:
+        """Devices here, as `anim doctor` finds them."""
+        said = await self.looker.ask(do="device", **self._place())
+        return JSONResponse({"device": said["device"]})
 
     async def doctor(self, request: Request) -> Response:
         """Answer of `anim doctor` about this machine."""

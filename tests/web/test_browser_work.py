@@ -199,6 +199,10 @@ def test_what_cant_be_done_here_is_grey_and_says_why(
     write_picture(tmp_path / "night.png", np.zeros((96, 64, 3), np.uint8))
     with serving(tmp_path / "project", stand_ins=True, env=empty) as served:
         tab = Tab(browser, served)
+        tab.page.click("#tab-render")  # nothing is chosen yet, so no plan was made
+        others = tab.page.locator("summary:has-text('which lack something')").inner_text()
+        assert tab.page.locator(".preset.lacks:has(input[value=ipa-controlnet])").count()
+        tab.page.click("#tab-bring")
         tab.bring(tmp_path / "night.png")
         tab.page.wait_for_selector(".tile .error:has-text('found 0 persons')")
         tab.bring(files / "ref.png", files / "doll.pose")
@@ -210,6 +214,8 @@ def test_what_cant_be_done_here_is_grey_and_says_why(
         card.locator("input").check()
         tab.page.wait_for_selector(".preset.lacks button:has-text('Get animate-anyone')")
         tab.page.wait_for_selector(".preset:has-text('no GPU here')")
+        now = tab.page.locator("summary:has-text('which lack something')").inner_text()
+        assert now == others  # a plan tells of the device, and nothing new of weights
         tab.page.click("#render")
         tab.page.wait_for_selector(".job[data-state=failed] .error:has-text('hint:')")
         said = tab.page.inner_text(".job .error")

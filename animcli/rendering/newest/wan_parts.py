@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from animcli.errors import DeviceError, PresetError, WeightsError
 from animcli.presets import Preset
+from animcli.registry import WAN_PACKAGES
 from animcli.rendering.animate_anyone import CLIP_DEVIATION, CLIP_MEAN, CLIP_SIDE
 from animcli.rendering.loading import dtype_on
 from animcli.rendering.schedulers import FLOW_SAMPLERS, FlowSchedule, Scheduler
@@ -52,7 +53,7 @@ def library_class(module: str, name: str) -> Any:
 
 def check_libraries() -> None:
     """Raise DeviceError where a package is absent that only these renderers want."""
-    for package in ("accelerate", "ftfy"):
+    for package in WAN_PACKAGES:
         if find_spec(package) is None:
             raise DeviceError(f"the package {package} isn't installed", EXTRA)
 

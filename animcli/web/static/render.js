@@ -41,15 +41,15 @@ export function renderArea(queueIt) {
     tell("say", words.copied);
   }
 
-  // What a preset can't run without: from the catalog, and once a plan was made, from its renderer.
+  // What a preset can't run without is known at once; the device, once a plan has loaded torch.
   let known = null, asking = false;
   const weight = (name) => state.weights.find((each) => each.name === name);
-  const lacks = (preset) => known?.weights[preset.name]?.filter((name) => weight(name) && !weight(name).here && !weight(name).by_itself) ?? preset.lacks ?? [];
+  const lacks = (preset) => (preset.weights ?? []).filter((name) => weight(name) && !weight(name).here && !weight(name).by_itself);
   const needs = (preset) => Boolean(preset.error || lacks(preset).length || preset.packages?.length);
-  async function findNeeds() {
+  async function findDevice() {
     if (known || asking) return;
     asking = true;
-    known = await get("/api/needs").catch(() => null);
+    known = await get("/api/device").catch(() => null);
     redrawCards();
   }
 
@@ -61,7 +61,7 @@ export function renderArea(queueIt) {
     const device = known?.device[0];
     const runs = device?.state === "ok" ? device.fact : device ? words.noGpu : words.gpu;
     const facts = preset.denoises ? [preset.renderer === "tiny" ? "" : runs] : [words.quick];
-    if (preset.denoises && known && !lacking.length) facts.push(words.weightsHere);
+    if (preset.denoises && state.weights.length && !lacking.length) facts.push(words.weightsHere);
     return h(
       "label", { class: `preset${needs(preset) ? " lacks" : ""}` },
       h("span", { class: "head" }, choice, preset.name),
@@ -120,7 +120,7 @@ export function renderArea(queueIt) {
       fill(command, quoted((await post("/api/display", { words: line })).words));
       const said = await post("/api/plan", { words: line });
       if (mine !== asked) return;
-      findNeeds();
+      findDevice();
       const lines = said.stages.map((each) => h("li", { class: each.done ? "done" : "" }, each.name, " ", h("span", { class: "soft small" }, each.done ? words.state.done : "")));
       fill(plan, h("ol", { class: "chain" }, lines), said.outlook.map((each) => h("p", { class: "small" }, each)), said.state === "would go on" ? h("p", { class: "badge" }, words.state[said.state]) : null,
         said.lacks.length ? h("p", { class: "error" }, words.lacks(said.lacks.join(", "))) : null);

@@ -24,7 +24,7 @@ from animcli.errors import InputError, PresetError, StorageError, UsageError
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pose.draw import draw_pose
 from animcli.pose.io_pose import read_pose, write_pose
-from animcli.presets import Preset
+from animcli.presets import Preset, find_presets, load_preset
 from animcli.registry import RENDERERS, Conditioning, RendererEntry
 from animcli.rendering.renderer import RenderRequest
 from animcli.stages.extract import ExtractStage
@@ -346,3 +346,14 @@ def test_animate_anyone_gets_the_picture_as_it_was_given_too(
     other = RenderStage(reference, motion, Preset("p", renderer="cutout"))
     assert "original" not in other.inputs()
     assert not other.picture.by_lanczos
+
+
+@pytest.mark.parametrize("name", [*find_presets(), "gguf", "relight"])
+def test_a_preset_knows_the_weights_that_its_renderer_asks_for(name: str) -> None:
+    changed = {
+        "gguf": replace(load_preset("wan-animate"), quantise="gguf"),
+        "relight": replace(load_preset("wan-animate-replace"), relight=1.0),
+    }
+    preset = changed[name] if name in changed else load_preset(name)
+    asked = RenderStage(Path(), Path(), preset).weights
+    assert sorted(preset.weights) == sorted(asked)
