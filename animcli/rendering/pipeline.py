@@ -340,7 +340,7 @@ class DenoisingContext:
     def watch(self, scheduler: Scheduler, first: Tensor | None = None) -> Watch:
         """Previews of what is denoised, on top of `first` (c, h, w) if given."""
         return Watch(
-            scheduler, self.dtype, self.colours, self.fitted_colours,
+            scheduler, self.dtype, self.fitted_colours,
             preview=self.request.preview, first=first,
         )  # fmt: skip
 

@@ -41,23 +41,24 @@ class Watch:
     They are kept beside the latents, for whoever reads the checkpoint (`kept_pictures`);
     every few steps, and after the last, a PNG shows them, where a preview asks for it.
 
-    dtype: of the networks. known: holds what `fit_colours` found, once a picture was
-    encoded. fitted: gives that in any case. first: latents (c, h, w) that those denoised
-    come on top of.
+    dtype: of the networks. fitted: gives what `fit_colours` found. first: latents (c, h, w)
+    that those denoised come on top of. hidden: of those denoised, at the beginning, that
+    show no frame.
     """
 
     solver: Scheduler
     dtype: torch.dtype
-    known: Mapping[str, NDArray[np.generic]]
     fitted: Callable[[], NDArray[np.float32]]
     _: KW_ONLY
     preview: Preview | None = None
     first: Tensor | None = None
+    hidden: int = 0
     _clean: NDArray[np.float32] | None = field(default=None, init=False)
     _decoder: nn.Module | None = field(default=None, init=False)
 
     def __call__(self, step: int, seen: Tensor, prediction: Tensor) -> None:
         """Look at what the network saw (frames, c, h, w) at a step, and its prediction."""
+        seen, prediction = seen[self.hidden :], prediction[self.hidden :]
         places = spread(len(seen))
         clean = self._predicted(step, seen[places], prediction[places])
         self._clean = clean.float().cpu().numpy()
@@ -82,7 +83,7 @@ class Watch:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `kept_pictures` needs; none before the first step."""
-        return {} if self._clean is None else {**self.known, CLEAN: self._clean}
+        return {} if self._clean is None else {COLOURS: self.fitted(), CLEAN: self._clean}
 
 
 def kept_pictures(kept: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.uint8]]:

@@ -172,9 +172,11 @@ class Scheduler:
 
         seen: what `scale_model_input` gave.
         """
+        kind = self._scheduler.config.prediction_type
+        if kind == "flow_prediction":  # the way from clean latents to noise
+            return seen - self._scheduler.sigmas[step].to(seen) * prediction
         signal = self._scheduler.alphas_cumprod[round(float(self.timesteps[step]))]
         signal = signal.to(seen)
-        kind = self._scheduler.config.prediction_type
         if kind == "sample":
             return prediction
         if kind == "v_prediction":

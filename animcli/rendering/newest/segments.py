@@ -20,6 +20,7 @@ from torch import Tensor
 from animcli.rendering.cinemo import SegmentCheckpoint
 from animcli.rendering.context import ContextWindow, StepFn, WindowsFn
 from animcli.rendering.pipeline import sample
+from animcli.rendering.preview import Watch
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress
 from animcli.rendering.schedulers import Scheduler
 from animcli.rendering.vae import to_shown
@@ -94,7 +95,7 @@ class Segment(NamedTuple):
 class SegmentRun:
     """All segments of one clip.
 
-    solver: a new run of the sampler.
+    solver: a new run of the sampler. watch: previews of one.
     start: (segment, tail of the one before) -> how a step begins; called when a step of
         that segment is left, since what it loads is large.
     decode: clean latents of a segment -> all of the frames that it shows.
@@ -109,6 +110,7 @@ class SegmentRun:
     _: KW_ONLY
     start: Callable[[int, Tensor | None], StepFn]
     decode: Callable[[Tensor], Tensor]
+    watch: Callable[[Scheduler], Watch]
 
     def finish(self) -> None:
         """Denoise every segment that isn't kept yet."""
@@ -132,14 +134,16 @@ class SegmentRun:
         def counted(what: str, done: int, of: int) -> None:
             self.progress(what, number * of + done, count * of)
 
+        solver = self.solver()
         latents = sample(
             lambda: self.noise(number).transpose(0, 1),
-            self.solver(),
+            solver,
             lambda: self.start(number, tail),
             one_window(self.noise(number).shape[1]),
             SegmentCheckpoint(self.checkpoint, number, {}),
             counted,
             self.device,
+            watch=self.watch(solver),
         )
         made = self.decode(latents)[:, :, -self.plan.carry :].cpu()
         self._place(number).save({"latents": latents.numpy(), "tail": made.numpy()})

@@ -23,7 +23,9 @@ from animcli.presets import Preset
 from animcli.registry import WAN_PACKAGES
 from animcli.rendering.animate_anyone import CLIP_DEVIATION, CLIP_MEAN, CLIP_SIDE
 from animcli.rendering.loading import dtype_on
+from animcli.rendering.preview import fit_colours
 from animcli.rendering.schedulers import FLOW_SAMPLERS, FlowSchedule, Scheduler
+from animcli.rendering.vae import to_unit
 
 PROMPT_TOKENS: Final = 512
 """Rows of a prompt's embedding. The networks take the text to begin at "length - 512", so
@@ -191,12 +193,28 @@ def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """
     like = next(vae.parameters())
     clip = latents.transpose(0, 1)[None].to(like)
+    mean, deviation = latent_statistics(vae, like)
+    clip = clip / (1.0 / deviation) + mean
+    return vae.decode(clip[:, :, 1:], return_dict=False)[0]
+
+
+def latent_statistics(vae: Any, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (1, c, 1, 1, 1) of what the autoencoder's latents are."""
     mean, deviation = (
         torch.tensor(x).view(1, -1, 1, 1, 1).to(like)
         for x in (vae.config.latents_mean, vae.config.latents_std)
     )
-    clip = clip / (1.0 / deviation) + mean
-    return vae.decode(clip[:, :, 1:], return_dict=False)[0]
+    return mean, deviation
+
+
+@torch.no_grad()
+def fit_wan_colours(vae: Any, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Colours of latents, as `fit_colours` finds them, by a picture (h, w, 3)."""
+    like = next(vae.parameters())
+    pixels = to_unit(picture)[:, :, None].to(like) * 2 - 1
+    mean, deviation = latent_statistics(vae, like)
+    latents = (vae.encode(pixels).latent_dist.mode() - mean) / deviation
+    return fit_colours(latents[0, :, 0].float().cpu().numpy(), picture)
 
 
 def on_black(

@@ -25,11 +25,13 @@ from animcli.rendering.newest.wan_parts import (
     check_libraries,
     check_preset,
     decode_latents,
+    fit_wan_colours,
     open_transformer,
     open_wan_vae,
     solver_of,
     wan_dtype,
 )
+from animcli.rendering.preview import Watch
 from animcli.rendering.renderer import (
     Checkpoint,
     FrameFn,
@@ -139,6 +141,7 @@ class WanRenderer(ABC, Generic[Told]):
         )
         with enough_memory("loading the autoencoder", self.remedy):
             vae = open_wan_vae(folder, device)
+            colours = fit_wan_colours(vae, request.reference)
         conditions = self.conditions(request, vae, device, dtype, checkpoint)
 
         @cache
@@ -174,6 +177,9 @@ class WanRenderer(ABC, Generic[Told]):
             lambda segment: segment_noise(preset.seed, segment, conditions.noise_shape),
             start=start,
             decode=frames_of,
+            watch=lambda solver: Watch(  # the reference is in the first place
+                solver, dtype, lambda: colours, preview=request.preview, hidden=1
+            ),
         )
         with enough_memory("denoising", self.remedy):
             run.finish()

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from animcli.rendering import preview as previews
 from animcli.rendering.preview import (
     CLEAN,
-    COLOURS,
     Watch,
     by_colours,
     fit_colours,
@@ -27,7 +26,9 @@ from animcli.rendering.renderer import Preview, spread
 from animcli.rendering.schedulers import (
     ANIMATE_ANYONE_SCHEDULE,
     CINEMO_SCHEDULE,
+    FLOW_SAMPLERS,
     MAGIC_ANIMATE_SCHEDULE,
+    FlowSchedule,
     Scheduler,
 )
 from animcli.video.images import read_picture
@@ -73,6 +74,17 @@ def test_the_right_prediction_gives_the_clean_latents_at_every_step(
         torch.testing.assert_close(found, clean, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("sampler", FLOW_SAMPLERS)
+def test_along_a_flow_the_right_prediction_gives_them_as_well(sampler: str) -> None:
+    scheduler = Scheduler(sampler, FlowSchedule(), 4, 0)
+    clean, noise = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
+    for step, at in enumerate(scheduler.timesteps):
+        part = float(at) / 1000  # timesteps are thousandths of the way, rounded down
+        seen = (1 - part) * clean + part * noise
+        found = scheduler.clean(seen, noise - clean, step)
+        torch.testing.assert_close(found, clean, rtol=0, atol=0.01)
+
+
 @pytest.mark.parametrize("name", ["animate-anyone", "magic-animate", "cinemo"])
 def test_it_is_renewed_every_few_steps_and_changes_no_frame(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -100,7 +112,7 @@ def test_taesd_shows_a_frame_at_full_size(tmp_path: Path, taesd: Path) -> None:
     scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 3, 0)
     path = tmp_path / "preview.png"
     watch = Watch(
-        scheduler, torch.float32, {}, lambda: COLOURLESS, preview=Preview(path, taesd)
+        scheduler, torch.float32, lambda: COLOURLESS, preview=Preview(path, taesd)
     )
     latents = torch.randn(5, 4, 6, 7)
     watch(1, latents, latents)
@@ -139,8 +151,7 @@ def test_what_is_kept_is_clean_while_the_latents_are_noisy() -> None:
     scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 4, 0)
     clean, noise = torch.randn(2, 20, 4, 5, 5, generator=torch.Generator().manual_seed(0))
     signal = scheduler._scheduler.alphas_cumprod[int(scheduler.timesteps[0])]
-    known = {COLOURS: np.eye(5, 3, dtype=np.float32) * 100}
-    watch = Watch(scheduler, torch.float32, known, lambda: COLOURLESS)
+    watch = Watch(scheduler, torch.float32, lambda: COLOURLESS)
     assert kept_pictures(watch.arrays()) == []
     watch(0, signal.sqrt() * clean + (1 - signal).sqrt() * noise, noise)
     chosen = spread(20)

@@ -19,6 +19,7 @@ from animcli.rendering.loading import load_autoencoder, load_image_encoder
 from animcli.rendering.newest import ip_adapter
 from animcli.rendering.newest.ip_adapter import ADAPTER, IPAdapter, add_ip_adapter
 from animcli.rendering.noise import clip_noise
+from animcli.rendering.preview import kept_pictures
 from animcli.rendering.renderer import Preview, RenderRequest
 from animcli.rendering.schedulers import make_scheduler
 from animcli.video.images import read_picture
@@ -230,6 +231,18 @@ def test_a_preview_has_colours_although_no_picture_is_encoded(
     assert torch.equal(latents(ip_adapter.controlnet_video(), shown), plain)
     height, width = SIZE[1] // 8, SIZE[0] // 8
     assert read_picture(path).pixels.shape == (height, min(8, FRAMES) * width, 3)
+
+
+def test_each_step_keeps_the_frames_that_a_preview_would_show(
+    weights: dict[str, Path],
+) -> None:
+    kept = Kept()
+    ip_adapter.controlnet_video().prepare(
+        asked_for(weights), kept, lambda what, done, of: None
+    )
+    assert kept.arrays is not None
+    shapes = {each.shape for each in kept_pictures(kept.arrays)}
+    assert shapes == {(SIZE[1] // 8, SIZE[0] // 8, 3)}
 
 
 def test_networks_of_the_published_shape_have_as_many_parameters_as_published() -> None:

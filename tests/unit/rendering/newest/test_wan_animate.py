@@ -19,9 +19,17 @@ from animcli.pose.person_mask import MaskShape, PersonMasks
 from animcli.presets import Preset
 from animcli.rendering.newest import wan_animate
 from animcli.rendering.newest.wan_memory import WanShape, refuse_cpu
-from animcli.rendering.newest.wan_parts import encode_clip_image, open_part, open_wan_vae
-from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.newest.wan_parts import (
+    encode_clip_image,
+    fit_wan_colours,
+    latent_statistics,
+    open_part,
+    open_wan_vae,
+)
+from animcli.rendering.preview import by_colours, kept_pictures
+from animcli.rendering.renderer import Preview, RenderRequest
 from animcli.rendering.schedulers import FlowSchedule, make_scheduler
+from animcli.video.images import read_picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
 CPU = torch.device("cpu")
@@ -150,6 +158,45 @@ def test_a_render_stopped_at_every_step_in_turn_ends_in_the_same_frames(
             break
     assert stops == 4
     assert np.array_equal(ended, unbroken)
+
+
+def test_each_step_keeps_what_its_segment_would_look_like(
+    weights: dict[str, Path], tmp_path: Path
+) -> None:
+    asked = wan_request(weights, FRAMES, steps=2)
+    unbroken, seen = frames_of(asked), []
+    for stop in range(1, 5):
+        kept = Kept(stop)
+        path = tmp_path / f"{stop}.png"
+        with pytest.raises(KeyboardInterrupt):
+            frames_of(replace(asked, preview=Preview(path)), kept)
+        assert kept.arrays is not None
+        frames = kept_pictures(kept.arrays)
+        assert len(frames) == 5  # latents of 17 frames, without the reference's
+        strip = np.concatenate(frames, axis=1)
+        assert np.array_equal(read_picture(path).pixels, strip)
+        assert strip.shape[0] == asked.size[1] // 8
+        seen.append(strip)
+    assert len({each.tobytes() for each in seen}) == 4
+    shown = frames_of(replace(asked, preview=Preview(tmp_path / "all.png")))
+    assert np.array_equal(shown, unbroken)
+
+
+def test_a_picture_has_its_own_colours_again(weights: dict[str, Path]) -> None:
+    vae = open_wan_vae(weights["wan-animate"], CPU)
+    picture = np.zeros((96, 64, 3), np.uint8)
+    picture[:48], picture[48:, :32] = (200, 40, 40), (30, 60, 220)
+    colours = fit_wan_colours(vae, picture)
+    assert colours.shape == (17, 3)
+    latents = vae.encode(
+        torch.tensor(picture / 127.5 - 1).float().permute(2, 0, 1)[None, :, None]
+    )
+    mean, deviation = latent_statistics(vae, torch.zeros(1))
+    clean = ((latents.latent_dist.mode() - mean) / deviation)[0].transpose(0, 1)
+    seen = by_colours(clean.detach().numpy(), colours)
+    small = picture.reshape(12, 8, 8, 8, 3).mean(axis=(1, 3))
+    alike = small.mean(axis=(0, 1))
+    assert ((seen - small) ** 2).mean() < ((alike - small) ** 2).mean()
 
 
 def test_a_longer_clip_begins_like_a_shorter_one(weights: dict[str, Path]) -> None:
