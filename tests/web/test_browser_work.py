@@ -224,6 +224,27 @@ def test_what_cant_be_done_here_is_grey_and_says_why(
         tab.close()
 
 
+def test_a_plain_button_is_in_line_where_it_stands_alone(tab: Tab, served: Served) -> None:
+    served.json("POST", "/api/jobs", {"words": ["weights", "verify", "tiny"]})
+    tab.wait_for_job("done")
+    assert tab.page.locator(".job button").all_inner_texts() == ["Remove"]
+    text, name = tab.page.evaluate(
+        """() => [".job button", ".job .name"].map((each) => {
+          const range = document.createRange();
+          range.selectNodeContents(document.querySelector(each));
+          return range.getBoundingClientRect().left;
+        })"""
+    )
+    assert abs(text - name) < 0.5
+
+
+def test_what_an_empty_field_means_is_said_by_the_fields_name(tab: Tab) -> None:
+    tab.page.click("#tab-render")
+    note = tab.page.inner_text("p:has-text('as long as the motion')")
+    label = tab.page.inner_text("label[for=render-frames] > span")
+    assert label.lower() in note.lower()
+
+
 def test_the_page_is_painted_before_any_module_or_answer_has_come(
     browser: Any, served: Served
 ) -> None:

@@ -27,7 +27,7 @@ export function queueArea() {
     const { name, progress, state: now } = job;
     const going = ["running", "stopping"].includes(now);
     const facts = going ? [words.elapsed(duration(Math.max(0, Date.now() / 1000 - job.began))), ...(progress.what ? pace(job) : []), job.memory_mb ? words.memory(job.memory_mb) : ""] : [job.seconds ? words.elapsed(duration(job.seconds)) : "", job.outlook];
-    const result = job.results.find((each) => each.sha256 && each.stage !== "extract-pose");
+    const result = job.results.find((each) => each.stage && each.stage !== "extract-pose");
     const key = (what) => ({ data: { key: `${name} ${what}` } });
     const folds = (what) => ({ open: opened.has(`${name} ${what}`), ontoggle: (event) => opened[event.target.open ? "add" : "delete"](`${name} ${what}`) });
     const chain = job.stages.map((each) => h("li", { class: "done" }, each.stage, " ", h("span", { class: "soft small" }, each.outcome === "fresh" ? TEXT.render.state.done : duration(each.seconds))));

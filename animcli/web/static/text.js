@@ -79,7 +79,7 @@ export const TEXT = {
     weightsHere: "weights are here",
     dice: "Another seed",
     dflt: "as it is", unsaid: "off",
-    frames: "Empty: as long as the motion, or its marked part.",
+    frames: "Without a number of frames: as long as the motion, or its marked part.",
     corrected: "with your corrections",
     state: { done: "done already", "would run": "would run", "would go on": "goes on where it stopped", "pending": "waits" },
     planning: "asking…",
