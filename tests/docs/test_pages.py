@@ -148,3 +148,15 @@ def test_the_site_is_built_and_no_link_leads_nowhere(tmp_path: Path) -> None:
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "site" / "guide" / "first-render.html").is_file()
+
+
+@pytest.mark.parametrize("page", HANDWRITTEN, ids=lambda page: page.stem)
+def test_no_command_stands_outside_a_block(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    assert re.findall(r"^anim [a-z].*", prose, re.M) == []
+
+
+def test_the_guide_shows_every_way_to_say_who_dances_before_what() -> None:
+    guide = "\n".join(blocks(page.read_text()) for page in (DOCS / "guide").glob("*.md"))
+    flags = {"--cast", "--background", "--alpha", "--person", "--reference-person"}
+    assert {flag for flag in flags if f"{flag} " not in guide} == set()
