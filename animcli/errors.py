@@ -83,3 +83,8 @@ class BatchError(AnimError):
     """Some jobs of a batch failed; the others are done."""
 
     exit_code = 9
+
+
+def reason_of(error: OSError) -> str:
+    """Words of the system for an error, as they go on after `PATH: `."""
+    return (error.strerror or str(error)).lower()

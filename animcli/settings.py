@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from animcli.errors import ProjectError
+from animcli.errors import ProjectError, reason_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -183,7 +183,7 @@ def read_toml(path: Path, error: type[ProjectError]) -> tuple[dict[str, object],
         with path.open("rb") as file:
             raw = file.read(LARGEST_TOML + 1)
     except OSError as cause:
-        raise error(f"{path}: {cause.strerror}") from cause
+        raise error(f"{path}: {reason_of(cause)}") from cause
     if len(raw) > LARGEST_TOML:
         raise error(
             f"{path}: larger than {LARGEST_TOML} bytes", "give the file it belongs to"

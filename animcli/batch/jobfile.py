@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from animcli.errors import ProjectError, UsageError
+from animcli.errors import ProjectError, UsageError, reason_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -103,7 +103,7 @@ def _read(path: Path) -> str:
             raise ProjectError(f"{path}: larger than {_LARGEST} bytes", "cut it in two")
         return raw.decode("utf-8-sig")
     except OSError as error:
-        raise ProjectError(f"{path}: {error.strerror}") from error
+        raise ProjectError(f"{path}: {reason_of(error)}") from error
     except UnicodeDecodeError as error:
         raise ProjectError(f"{path}: not UTF-8: {error}") from error
 

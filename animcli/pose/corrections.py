@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from animcli.errors import InputError
+from animcli.errors import InputError, reason_of
 from animcli.pose import keypoints as s
 from animcli.pose.bones import KEYPOINT_PARENTS, fill_track
 from animcli.pose.filtering import mirror_pairs, runs
@@ -116,26 +116,30 @@ def joint_names() -> tuple[str, ...]:
 JOINT_NAMES: Final = joint_names()
 
 
+_SHOWN: Final = "docs/guide/correcting.md shows what edits are"
+_ORDER: Final = "the edits come first: anim correct-pose edits.json dance.pose"
+
+
 def read_corrections(path: Path) -> Corrections:
     """Edits from a JSON file. Raises InputError, naming the edit and what is wrong."""
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(f"{path}: {reason_of(error)}") from error
     if len(raw) > MAX_FILE_BYTES:
         raise InputError(
-            f"{path}: larger than {MAX_FILE_BYTES >> 20} MB, which no edits are"
+            f"{path}: larger than {MAX_FILE_BYTES >> 20} MB, which no edits are", _ORDER
         )
     try:
         table = json.loads(raw)
+    except UnicodeError as error:
+        raise InputError(f"{path}: isn't JSON, and no text at all", _ORDER) from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: isn't JSON: {error}") from error
+        raise InputError(f"{path}: isn't JSON: {error}", _SHOWN) from error
     try:
         return parse_corrections(table)
     except ValueError as error:
-        raise InputError(
-            f"{path}: {error}", "docs/guide/correcting.md shows what edits are"
-        ) from error
+        raise InputError(f"{path}: {error}", _SHOWN) from error
 
 
 def parse_corrections(table: object) -> Corrections:

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from animcli.errors import InputError, StorageError
+from animcli.errors import InputError, StorageError, reason_of
 from animcli.pose import keypoints as s
 from animcli.pose.io_coco import Joints, Json, Said, read_coco
 from animcli.pose.layouts import BODY_25_ROWS
@@ -216,7 +216,7 @@ def load(file: Path) -> Json:
     try:
         parsed: Json = json.loads(file.read_bytes())
     except OSError as error:
-        raise InputError(f"{file}: {error.strerror}") from error
+        raise InputError(f"{file}: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: isn't JSON, or is cut off") from error
     return parsed

@@ -25,7 +25,7 @@ from pose_format import Pose, PoseHeader
 from pose_format.numpy import NumPyPoseBody
 from pose_format.pose_header import PoseHeaderComponent, PoseHeaderDimensions
 
-from animcli.errors import InputError, StorageError
+from animcli.errors import InputError, StorageError, reason_of
 from animcli.pose.keypoints import (
     BODY,
     BODY_LIMBS,
@@ -358,7 +358,7 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError as error:
         raise InputError(f"{path}: is a folder, a pose file was expected") from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(f"{path}: {reason_of(error)}") from error
     if not raw:
         raise InputError(f"{path}: the file is empty (0 bytes)")
     return raw

@@ -126,7 +126,11 @@ def find_motion(
     chunks = list(_chunks(context, reader, detector, span))
     if not chunks:
         between = "" if span == WHOLE else " between --start and --end"
-        raise InputError(f"{reader.info.path}: has no frames that can be read{between}")
+        length = reader.info.duration if between else None
+        raise InputError(
+            f"{reader.info.path}: has no frames that can be read{between}",
+            "" if length is None else f"it is {float(length):.2f} s long",
+        )
     absent = _left_out(chunks, reader, span.step)
     if any(absent):
         there = sum(len(chunk.indices) for chunk in chunks)

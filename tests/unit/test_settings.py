@@ -141,6 +141,11 @@ def test_text_that_is_no_toml_is_one_clear_line(
         read_toml(path, PresetError)
 
 
+def test_a_file_that_is_not_there_is_told_in_small_letters(tmp_path: Path) -> None:
+    with pytest.raises(PresetError, match=r"x\.toml: no such file or directory$"):
+        read_toml(tmp_path / "x.toml", PresetError)
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_bytes(b"\xef\xbb\xbfsteps = 3\n")

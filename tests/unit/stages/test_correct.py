@@ -225,3 +225,15 @@ def test_what_is_no_file_of_edits_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=r"edits\.json: "):
         read_corrections(path)
+
+
+@pytest.mark.parametrize("content", [b"\xcd\xcc\x4c\x3e", b"\x00\x00\x00\x20ftypisom"])
+def test_a_motion_in_the_place_of_the_edits_is_told_the_order(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "dance.pose"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"dance\.pose: isn't JSON") as refusal:
+        read_corrections(path)
+    assert "codec" not in refusal.value.message
+    assert refusal.value.hint.endswith("anim correct-pose edits.json dance.pose")
