@@ -256,7 +256,7 @@ class RenderStage(Stage):
         from animcli.pose.partial import only
 
         motion = read_pose(context.inputs[f"motion{number}"])
-        if motion.rate is None:
+        if motion.rate is None and len(motion) > 1:  # one frame is a pose to hold
             context.warn(
                 "the motion is unevenly spaced; it is resampled to "
                 f"{nominal_rate(motion)} a second"

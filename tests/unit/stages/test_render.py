@@ -131,6 +131,14 @@ def test_an_uneven_motion_is_resampled_and_it_is_said(
     assert "the motion is unevenly spaced; it is resampled to 25 a second" in notes
 
 
+def test_a_pose_to_hold_is_not_called_uneven(tmp_path: Path, reference: Path) -> None:
+    still = tmp_path / "still.pose"
+    write_pose(still, spot_motion(1))
+    notes: list[str] = []
+    executor(tmp_path, warn=notes.append).make(gradient_render(reference, still, frames=1))
+    assert not [note for note in notes if "unevenly" in note]
+
+
 def test_another_rate_keeps_the_length_in_seconds(
     tmp_path: Path, reference: Path, motion: Path
 ) -> None:
