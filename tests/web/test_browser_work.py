@@ -1,5 +1,6 @@
 """The page at work: parts of footage, people, previews, measures, files to take along."""
 
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,39 @@ def test_what_an_empty_field_means_is_said_by_the_fields_name(tab: Tab) -> None:
     note = tab.page.inner_text("p:has-text('as long as the motion')")
     label = tab.page.inner_text("label[for=render-frames] > span")
     assert label.lower() in note.lower()
+
+
+def test_a_long_name_leaves_a_job_within_its_card(
+    tab: Tab, files: Path, tmp_path: Path
+) -> None:
+    long = shutil.copy(files / "doll.pose", tmp_path / f"{'dance-' * 15}.pose")
+    tab.bring(files / "ref.png", long)
+    tab.page.click("#tab-render")
+    tab.page.click("#render")
+    tab.page.wait_for_selector(".job .badge")
+    right, inside = tab.page.evaluate(
+        """() => {
+          const card = document.querySelector(".queue").getBoundingClientRect();
+          const parts = [...document.querySelectorAll(".job, .job *")];
+          const ends = parts.map((e) => e.getBoundingClientRect().right);
+          return [card.right, Math.max(...ends)];
+        }"""
+    )
+    assert inside < right
+    head, badge = ".job .name", ".job .badge"
+    top = "e => e.getBoundingClientRect().top"
+    tops = [tab.page.locator(each).evaluate(top) for each in (head, badge)]
+    assert abs(tops[0] - tops[1]) < 8  # the state stands beside the name
+
+
+def test_words_that_are_refused_are_not_shown_as_a_command(tab: Tab, files: Path) -> None:
+    tab.bring(files / "ref.png", files / "doll.pose")
+    tab.page.click("#tab-render")
+    tab.page.wait_for_selector("#command:has-text('anim render')")
+    tab.choose("render-size", "7x9")
+    tab.page.wait_for_selector("[role=alert]:has-text('multiples of 8')")
+    assert tab.page.inner_text("#command") == ""
+    tab.errors.clear()  # the refusal is a status of 422
 
 
 def test_the_page_is_painted_before_any_module_or_answer_has_come(

@@ -115,9 +115,11 @@ export function renderArea(queueIt) {
   }
   async function ask() {
     const mine = ++asked, line = renderWords();
+    let spelled = "";
     fill(plan, h("span", { class: "soft" }, words.planning));
     try {
-      fill(command, quoted((await post("/api/display", { words: line })).words));
+      spelled = quoted((await post("/api/display", { words: line })).words);
+      if (mine === asked) fill(command, spelled);
       const said = await post("/api/plan", { words: line });
       if (mine !== asked) return;
       findDevice();
@@ -126,7 +128,9 @@ export function renderArea(queueIt) {
         said.lacks.length ? h("p", { class: "error" }, words.lacks(said.lacks.join(", "))) : null);
       go.disabled ||= false;
     } catch (error) {
-      if (mine === asked) fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, named(error.message)), error.hint));
+      if (mine !== asked) return;
+      fill(command, spelled);
+      fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, named(error.message)), error.hint));
     }
   }
 

@@ -72,7 +72,7 @@ export const TEXT = {
     plan: "What it takes",
     preview: "Preview", go: "Render", hold: "Add to the batch file", copy: "Copy as command", copied: "Copied.",
     lacks: (names) => `needs weights: ${names}`,
-    pull: (name, size) => `Get ${name}, ${size}`,
+    pull: (name, size) => (size ? `Get ${name}, ${size}` : `Get ${name}`),
     packages: (names) => `needs packages: pip install ${names}`,
     gpu: "hours without a GPU", noGpu: "no GPU here, so it takes hours",
     quick: "seconds to minutes, no GPU",
