@@ -6,16 +6,13 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from animcli.cli.options import Output, Overrides, options, read_size
 from animcli.cli.plan import Command, Context, FrameSource, PipelineState, Plan
 from animcli.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 @options("codec", "quality", "fps", "audio")

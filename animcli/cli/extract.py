@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -43,9 +43,6 @@ from animcli.cli.plan import (
     name_of,
 )
 from animcli.errors import DeviceError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 class ExtractKind(str, Enum):

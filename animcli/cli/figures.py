@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from animcli.cli.config import Options, Settings
-from animcli.cli.following import OnlyPart
-from animcli.cli.motion import PICTURES, check_keypoints, read_motion
+from animcli.cli.following import OnlyPart, is_single_picture
+from animcli.cli.motion import check_keypoints, read_motion
 from animcli.cli.options import read_part
 from animcli.cli.plan import Motion
 from animcli.errors import ProjectError, UsageError
@@ -177,7 +177,7 @@ def background_of(word: str, size: tuple[int, int]) -> Any:
 
     path = Path(word)
     if path.exists():
-        if path.suffix.lower() in PICTURES:
+        if is_single_picture(path):
             return FitPicture(path, size, Fit.CROP)
         return FitClip(path, size, Fit.CROP)
     try:

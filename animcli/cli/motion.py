@@ -30,17 +30,9 @@ if TYPE_CHECKING:
 
 
 POSE: Final = ".pose"
-
-
 JSON: Final = ".json"
-
-
 BVH: Final = ".bvh"
-
-
 KEYPOINTS_FOLDER: Final = "_keypoints"
-
-
 SKELETON_VIDEOS: Final = tuple(suffix for suffix in CONTAINERS if suffix)
 
 
@@ -70,12 +62,11 @@ VIDEOS: Final = frozenset(
 )
 
 
-PICTURES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".heic"})
-
-
 def check_order(picture: Path, motion: Path | None, usage: str) -> None:
     """Raise UsageError where a picture and a motion were exchanged; `usage` is the line."""
-    if motion is None or motion.suffix.lower() not in PICTURES:
+    from animcli.video.images import IMAGE_SUFFIXES  # Pillow
+
+    if motion is None or motion.suffix.lower() not in IMAGE_SUFFIXES:
         return
     if picture.suffix.lower() in VIDEOS - {POSE}:
         right = usage.format(

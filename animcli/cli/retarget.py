@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,6 @@ from animcli.cli.plan import (
     Plan,
     name_of,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 @options("detector", "person", "camera", "keep_in_frame")

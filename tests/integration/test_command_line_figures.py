@@ -7,6 +7,7 @@ from typing import TypeAlias
 import pytest
 from builders.stages import register, spot_pictures
 from builders.videos import tiny_clip
+from PIL import Image
 
 from animcli.cli.config import Options
 from animcli.cli.figures import background_of, read_cast
@@ -120,6 +121,8 @@ def test_a_background_is_a_picture_a_video_or_a_colour(here: Path) -> None:
     assert background_of("white", size) == "#ffffff"
     assert background_of("#00B140", size) == "#00b140"
     assert isinstance(background_of("ref.png", size), FitPicture)
+    Image.open("ref.png").save("beach.webp")
+    assert isinstance(background_of("beach.webp", size), FitPicture)
     assert isinstance(background_of("dance.mp4", size), FitClip)
     with pytest.raises(UsageError, match="no such file, and no colour"):
         background_of("beach.jpg", size)
