@@ -65,7 +65,8 @@ class RendererEntry:
     place: `module:class`; loaded when it is needed, since torch takes seconds.
     revision: raised whenever the same request gives other pictures than before.
     libraries: packages whose version may change the bits of a frame.
-    weights: entries of the weights catalog that its class asks for, whatever the preset.
+    weights: entries of the weights catalog that it renders with, whatever the preset; the
+        first has its networks, and a text encoder where that is a stage of its own.
     rate: frames per second of what follows no other clip.
     native_rate: frames per second that a motion is brought to, since the network was
         trained with so many; None takes any.

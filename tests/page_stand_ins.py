@@ -57,8 +57,6 @@ class GatedGradient(Gradient):
 class SmallDenoiser:
     """`tiny` with a few thousand random weights, the same each time; it needs none here."""
 
-    weights: tuple[str, ...] = ()
-
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
@@ -97,7 +95,7 @@ def register() -> None:
     for name, place in (("cutout", "GatedGradient"), ("tiny", "SmallDenoiser")):
         entry = RENDERERS[name]
         place = f"page_stand_ins:{place}"
-        RENDERERS[name] = replace(entry, place=place, libraries=("numpy",))
+        RENDERERS[name] = replace(entry, place=place, libraries=("numpy",), weights=())
     registry.DETECTORS["blazepose"] = registry.DetectorEntry(
         "page_stand_ins:BrightSpots", ""
     )

@@ -75,7 +75,7 @@ def check_renderer(stage: RenderStage, context: Context) -> None:
 
     renderer = load_renderer(stage.preset.renderer)
     if isinstance(renderer, ChecksFirst):
-        name = renderer.weights[0]
+        name = stage.preset.weights[0]
         folder = context.weights.path(name) if context.weights.has(name) else None
         renderer.check(stage.preset, stage.device, folder)
 

@@ -144,13 +144,6 @@ class AnimateAnyone:
     entry: str = "animate-anyone"
 
     @property
-    def weights(self) -> tuple[str, ...]:
-        """Weights entries that a request must hold."""
-        if self.config.context == "learned":
-            return (self.entry,)
-        return (self.entry, "sd-vae-ft-mse", "clip-image-encoder")
-
-    @property
     def unet(self) -> UNetConfig:
         """Shape of the network that is called for each window."""
         return self.config.unet

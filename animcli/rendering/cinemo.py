@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Final, Literal, NamedTuple, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -146,8 +146,6 @@ STILLEST: Final = 100
 @dataclass(frozen=True)
 class Cinemo:
     """The renderer; other shapes than the published ones are for networks of one's own."""
-
-    weights: ClassVar[tuple[str, ...]] = ("cinemo",)
 
     unet: UNetConfig = CINEMO_UNET
     motion_embed_dim: int = MOTION_EMBED_DIM

@@ -86,8 +86,6 @@ class Denoiser(Protocol):
 class TellsCost(Protocol):
     """A renderer with another loop than the windows', which tells its cost by itself."""
 
-    weights: tuple[str, ...]
-
     def cost(
         self,
         preset: Preset,

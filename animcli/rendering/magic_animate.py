@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -56,8 +56,6 @@ ControlPicture = Callable[[int], NDArray[np.uint8]]
 @dataclass(frozen=True)
 class MagicAnimate:
     """The renderer; other shapes than the published ones are for networks of one's own."""
-
-    weights: ClassVar[tuple[str, ...]] = ("magic-animate", "sd15", "sd-vae-ft-mse")
 
     unet: UNetConfig = MAGIC_ANIMATE_UNET
     condition_channels: tuple[int, ...] = (16, 32, 96, 256)

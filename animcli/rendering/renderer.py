@@ -92,7 +92,7 @@ class RenderRequest:
         result.
     frames: how many frames to make.
     size: `(width, height)` of the result.
-    weights: name of each weights entry that the renderer asked for -> its folder.
+    weights: name of each weights entry of the preset -> its folder.
     device: `cuda`, `cuda:1`, `mps` or `cpu`.
     start: frames to start from instead of noise, `(h, w, 3)` uint8 RGB at the size of the
         result, for the fraction of the steps that the preset's `strength` says.
@@ -143,9 +143,6 @@ class RenderRequest:
 class Renderer(Protocol):
     """Turns a request into frames."""
 
-    weights: tuple[str, ...]
-    """Names in the weights catalog that `RenderRequest.weights` must hold."""
-
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
@@ -153,19 +150,8 @@ class Renderer(Protocol):
 
 
 @runtime_checkable
-class ChoosesWeights(Protocol):
-    """A renderer whose weights depend on a preset's keys."""
-
-    def weights_for(self, preset: Preset) -> tuple[str, ...]:
-        """Names in the weights catalog that a request with the preset must hold."""
-
-
-@runtime_checkable
 class ReadsPrompts(Protocol):
     """A renderer whose text encoder is a stage of its own."""
-
-    weights: tuple[str, ...]
-    """The first of them has the text encoder."""
 
     def prompts(self, preset: Preset) -> tuple[str, ...]:
         """The words that the text encoder reads."""
@@ -174,8 +160,6 @@ class ReadsPrompts(Protocol):
 @runtime_checkable
 class ChecksFirst(Protocol):
     """A renderer that can tell before any work that it won't do."""
-
-    weights: tuple[str, ...]
 
     def check(self, preset: Preset, device: str, folder: Path | None) -> None:
         """Raise what would come up later; folder: of the first of its weights, if here."""

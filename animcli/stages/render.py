@@ -119,12 +119,7 @@ class RenderStage(Stage):
 
     @property
     def weights(self) -> tuple[str, ...]:
-        from animcli.rendering.renderer import ChoosesWeights, load_renderer
-
-        renderer = load_renderer(self.preset.renderer)
-        if isinstance(renderer, ChoosesWeights):
-            return renderer.weights_for(self.preset)
-        return renderer.weights
+        return self.preset.weights
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -208,7 +203,7 @@ class RenderStage(Stage):
             return None
         cleaned = preset.has(Trait.FACE)  # as the authors of each do
         return EncodePrompt(
-            renderer.weights[0],
+            preset.weights[0],
             renderer.prompts(preset),
             cleaned,
             self.device,
@@ -398,7 +393,7 @@ class RenderStage(Stage):
 
         renderer = load_renderer(self.preset.renderer)
         if isinstance(renderer, TellsCost):
-            folder = (weights or {}).get(renderer.weights[0])
+            folder = (weights or {}).get(self.preset.weights[0])
             return renderer.cost(self.preset, frames, self.device, self.offload, folder)
         if not isinstance(renderer, Denoiser):
             return None

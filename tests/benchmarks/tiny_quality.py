@@ -228,7 +228,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
     store = WeightsStore(default_root(os.environ))
-    kept = {name: store.ensure(name) for name in Cutout.weights}
+    kept = {name: store.ensure(name) for name in load_preset("cutout").weights}
     finder = BlazePose(store.ensure("blazepose"), hands=False, face=False)
     folder = args.weights or store.ensure("tiny")
     tiny = load_preset("tiny")

@@ -138,8 +138,6 @@ class BrightSpot:
 class Gradient:
     """Draws a ramp whose place follows the nose; three saved steps of preparation."""
 
-    weights: tuple[str, ...] = ()
-
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
@@ -166,8 +164,6 @@ class Gradient:
 
 class Echo:
     """Shows the drawn video that it was given."""
-
-    weights: tuple[str, ...] = ()
 
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress

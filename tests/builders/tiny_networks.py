@@ -18,6 +18,7 @@ from animcli.networks.controlnet import ControlNet
 from animcli.networks.reference_net import ReferenceNet
 from animcli.networks.unet import UNet
 from animcli.networks.unet_blocks import MotionConfig, UNetConfig
+from animcli.registry import RENDERERS
 from animcli.rendering.animate_anyone import AnimateAnyone, AnimateAnyoneConfig
 from animcli.rendering.magic_animate import MagicAnimate
 
@@ -57,7 +58,7 @@ CLIP = {
 
 def write_tiny_weights(root: Path) -> dict[str, Path]:
     """Name of each weights entry that the renderer wants -> its new folder under `root`."""
-    folders = {name: root / name for name in TINY.weights}
+    folders = {name: root / name for name in RENDERERS["animate-anyone"].weights}
     for folder in folders.values():
         folder.mkdir(parents=True)
     torch.manual_seed(0)

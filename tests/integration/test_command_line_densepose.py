@@ -44,7 +44,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         RENDERERS,
         "magic-animate",
-        replace(RENDERERS["magic-animate"], place="builders.stages:Echo"),
+        replace(RENDERERS["magic-animate"], place="builders.stages:Echo", weights=()),
     )
 
 

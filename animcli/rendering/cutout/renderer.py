@@ -37,8 +37,6 @@ class Cutout:
     Whatever the picture doesn't show (a back, the far side of an arm) isn't invented.
     """
 
-    weights = ("blazepose",)
-
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:

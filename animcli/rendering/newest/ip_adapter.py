@@ -85,13 +85,6 @@ class IPAdapter:
     schedule: NoiseSchedule
     follows_pose: bool = True
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """Weights entries that a request must hold."""
-        pose = ("controlnet-openpose",) if self.follows_pose else ()
-        motion = ("animatediff",) if self.unet.motion is not None else ()
-        return ("sd15", "sd-vae-ft-mse", "ip-adapter", *pose, *motion)
-
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:

@@ -72,16 +72,6 @@ class WanAnimate(WanRenderer["AnimateInputs"]):
 
     replaces: bool = False
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        return (self.entry, "blazepose") if self.replaces else (self.entry,)
-
-    def weights_for(self, preset: Preset) -> tuple[str, ...]:
-        """The same, and those that the preset's keys ask for."""
-        gguf = (f"{self.entry}-gguf",) if preset.quantise == "gguf" else ()
-        relight = (RELIGHT,) if preset.relight and self.replaces else ()
-        return (*self.weights, *gguf, *relight)
-
     def prompts(self, preset: Preset) -> tuple[str, ...]:
         return (preset.negative_prompt, preset.prompt)
 

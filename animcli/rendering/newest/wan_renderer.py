@@ -67,11 +67,6 @@ class WanRenderer(ABC, Generic[Told]):
     published: ClassVar[WanShape]
     remedy: ClassVar[str]
 
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """Weights entries that a request must hold."""
-        return (self.entry,)
-
     @abstractmethod
     def prompts(self, preset: Preset) -> tuple[str, ...]:
         """The words that the text encoder reads."""
