@@ -22,6 +22,7 @@ from animcli.errors import DeviceError, PresetError, WeightsError
 from animcli.presets import Preset
 from animcli.registry import WAN_PACKAGES
 from animcli.rendering.animate_anyone import CLIP_DEVIATION, CLIP_MEAN, CLIP_SIDE
+from animcli.rendering.kept import kept_by_content
 from animcli.rendering.loading import dtype_on
 from animcli.rendering.preview import fit_colours
 from animcli.rendering.schedulers import FLOW_SAMPLERS, FlowSchedule, Scheduler
@@ -171,8 +172,20 @@ def encode_clip_image(
     """CLIP's next to last hidden states (1, tokens, width) of pixels (1, 3, h, w) in -1..1.
 
     The whole picture is squashed to a square, as the authors do. Differs from diffusers'
-    pipeline for Wan-Animate, which cuts the middle out.
+    pipeline for Wan-Animate, which cuts the middle out. In a process that does many renders
+    the encoder is loaded once for a picture.
     """
+
+    def work_out() -> dict[str, Tensor]:
+        return {"states": _clip_states(folder, pixels, device, dtype)}
+
+    files = sorted((folder / "image_encoder").glob("*"))
+    return kept_by_content((*files, pixels, f"{device} {dtype}"), work_out)["states"]
+
+
+def _clip_states(
+    folder: Path, pixels: Tensor, device: torch.device, dtype: torch.dtype
+) -> Tensor:
     kind = library_class("transformers.models.clip.modeling_clip", "CLIPVisionModel")
     encoder = open_part(kind, folder, "image_encoder", dtype, device)
     side = int(getattr(encoder.config, "image_size", CLIP_SIDE))

@@ -17,7 +17,8 @@ from animcli.pose.draw import draw_wan_pose
 from animcli.pose.face import cut_face, face_boxes
 from animcli.pose.person_mask import MaskShape, PersonMasks
 from animcli.presets import Preset
-from animcli.rendering.newest import wan_animate
+from animcli.rendering import kept
+from animcli.rendering.newest import wan_animate, wan_parts
 from animcli.rendering.newest.wan_memory import WanShape, refuse_cpu
 from animcli.rendering.newest.wan_parts import (
     encode_clip_image,
@@ -309,3 +310,26 @@ def test_replacing_a_person_equals_the_pipelines_own_call(
     )[0]
     assert np.array_equal(ours, (frames * 255).round().astype(np.uint8))
     assert not np.array_equal(ours, frames_of(asked))
+
+
+def test_renders_of_one_process_encode_a_picture_once(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def counted(kind: Any, folder: Path, part: str, *where: Any) -> Any:
+        opened.append(part)
+        return open_part(kind, folder, part, *where)
+
+    monkeypatch.setattr(wan_parts, "open_part", counted)
+    monkeypatch.setattr(kept, "_kept", None)
+    kept.keep_weights()
+    folder = weights["wan-animate"]
+    one, other = torch.rand(2, 1, 3, 8, 8)
+    states = [
+        wan_parts.encode_clip_image(folder, pixels, CPU, torch.float32)
+        for pixels in (one, one, other)
+    ]
+    assert opened == ["image_encoder"] * 2
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
