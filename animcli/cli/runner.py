@@ -241,7 +241,9 @@ class Runner:
                 if not plan.independent:
                     raise
                 self.console.failure(error)
-                self.console.result([], [failed_input(entry, error)])
+                step = entry.step if isinstance(entry, Tell) else entry
+                name = None if isinstance(step, Action) else display_name(step.stage)
+                self.console.result([], [failed_input(name, error)])
                 failed += 1
         if failed:
             raise BatchError(f"{failed} of {len(plan.tasks)} failed; the others are done")
@@ -278,6 +280,7 @@ class Runner:
                         self.executor.make(stage)
                 left.append(place)
             except InputError as error:
+                self.console.result([], [failed_input(display_name(stages[0]), error)])
                 errors.append(error)
         if not left:
             raise errors[0]
@@ -383,11 +386,10 @@ class Runner:
         return remaining(line.stage, self.executor, line.key)
 
 
-def failed_input(task: Step | Action | Tell, error: AnimError) -> dict[str, object]:
+def failed_input(name: str | None, error: AnimError) -> dict[str, object]:
     """One of several independent inputs that couldn't be done, for the JSON object."""
-    step = task.step if isinstance(task, Tell) else task
     return {
-        "input": None if isinstance(step, Action) else display_name(step.stage),
+        "input": name,
         "error": {
             "message": error.message,
             "hint": error.hint,

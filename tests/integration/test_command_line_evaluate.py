@@ -198,6 +198,11 @@ def test_one_of_several_results_that_fails_is_left_out_and_told(capsys: Capture)
     assert "short.mp4" not in said.out
     assert "error: short.mp4 has 3 frames and truth.mp4 4" in said.err
     assert "error: 1 of 2 failed; the others are done" in said.err
+    assert main(["--json", "evaluate", "good.mp4", "short.mp4", *line]) == 9
+    results = json.loads(capsys.readouterr().out)["results"]
+    (failed,) = (each for each in results if "error" in each)
+    assert failed["input"] == "short.mp4"
+    assert failed["error"]["message"] == "short.mp4 has 3 frames and truth.mp4 4"
     assert main(["evaluate", "good.mp4", "short.mp4", *line, "-o", "r.json"]) == 9
     (told,) = json.loads(Path("r.json").read_text())["results"]
     assert told["name"] == "good.mp4"
