@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from animcli.cli.detector import check_person
-from animcli.cli.motion import check_keypoints, chosen_motion, motion_step
-from animcli.cli.options import Output, Overrides, options
+from animcli.cli.motion import chosen_keypoints, motion_step
+from animcli.cli.options import MotionArgument, Output, Overrides, options
 from animcli.cli.plan import Command, Context, PipelineState, Plan
 
 
@@ -23,10 +22,7 @@ def correct_pose(
             metavar="EDITS", help="A JSON file; docs/guide/correcting.md has one."
         ),
     ],
-    motion: Annotated[
-        Path | None,
-        typer.Argument(metavar="MOTION", help="A .pose or a video; after `then` none."),
-    ] = None,
+    motion: MotionArgument = None,
     output: Output = None,
     *,
     overrides: Overrides,
@@ -56,11 +52,9 @@ class CorrectPose:
         from animcli.stages.correct import CorrectStage
 
         options = context.config.options(self.overrides)
-        motion = chosen_motion(
-            self.motion, state, options, "anim correct-pose EDITS MOTION"
+        motion = chosen_keypoints(
+            self.motion, state, options, self.overrides, "anim correct-pose EDITS MOTION"
         )
-        check_keypoints(motion)
-        check_person(self.overrides, motion.source, motion.name)
         stage = CorrectStage(motion.source, read_corrections(self.edits))
         corrected = replace(motion, source=stage)
         step = motion_step(corrected, self.out, f"{motion.name}-corrected")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from animcli.cli.config import Options
-from animcli.cli.detector import check_detector, detector_device
+from animcli.cli.detector import check_detector, check_person, detector_device
 from animcli.cli.following import is_single_picture, part_of, still_motion
 from animcli.cli.options import (
     VideoPart,
@@ -76,6 +77,24 @@ def check_order(picture: Path, motion: Path | None, usage: str) -> None:
             f"{motion} is a picture and {picture} a motion: they are the wrong way round",
             right,
         )
+
+
+def chosen_keypoints(
+    said: Path | None,
+    state: PipelineState,
+    options: Options,
+    overrides: Mapping[str, object],
+    usage: str,
+) -> Motion:
+    """The motion of `chosen_motion`, which must have keypoints.
+
+    Raises UsageError for a drawn video, and where `--person` is among the overrides though
+    there is no footage to choose from.
+    """
+    motion = chosen_motion(said, state, options, usage)
+    check_keypoints(motion)
+    check_person(overrides, motion.source, motion.name)
+    return motion
 
 
 def check_keypoints(motion: Motion) -> None:

@@ -58,6 +58,10 @@ def filled_in(out: Path | None, fields: Mapping[str, object]) -> Path | None:
     return out.with_name(re.sub(r"\{(\w+)\}", value, out.name))
 
 
+MotionArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="MOTION", help="A .pose or a video; after `then` none."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -9,20 +9,9 @@ from typing import Annotated
 
 import typer
 
-from animcli.cli.detector import check_person
-from animcli.cli.motion import check_keypoints, check_order, chosen_motion, motion_step
-from animcli.cli.options import (
-    Output,
-    Overrides,
-    options,
-)
-from animcli.cli.plan import (
-    Command,
-    Context,
-    PipelineState,
-    Plan,
-    name_of,
-)
+from animcli.cli.motion import check_order, chosen_keypoints, motion_step
+from animcli.cli.options import MotionArgument, Output, Overrides, options
+from animcli.cli.plan import Command, Context, PipelineState, Plan, name_of
 
 
 @options("detector", "person", "camera", "keep_in_frame")
@@ -31,10 +20,7 @@ def retarget(
         Path,
         typer.Option("--to", metavar="PICTURE", help="The character, or a .pose of it."),
     ],
-    motion: Annotated[
-        Path | None,
-        typer.Argument(metavar="MOTION", help="A .pose or a video; after `then` none."),
-    ] = None,
+    motion: MotionArgument = None,
     output: Output = None,
     *,
     overrides: Overrides,
@@ -61,11 +47,9 @@ class Retarget:
 
         options = context.config.options(self.overrides)
         check_order(self.reference, self.motion, "anim retarget {motion} --to {picture}")
-        motion = chosen_motion(
-            self.motion, state, options, "anim retarget MOTION --to PICTURE"
+        motion = chosen_keypoints(
+            self.motion, state, options, self.overrides, "anim retarget MOTION --to PICTURE"
         )
-        check_keypoints(motion)
-        check_person(self.overrides, motion.source, motion.name)
         stage = RetargetStage(
             motion.source,
             self.reference,
