@@ -30,7 +30,7 @@ from animcli.video.container import (
     read_timeline,
 )
 from animcli.video.images import is_animation
-from animcli.video.limits import Limits, regular_file
+from animcli.video.limits import Limits, checked_start, regular_file
 
 COPIED: Final = {
     "mp4": ("aac", "mp3", "ac3", "alac"),
@@ -71,8 +71,8 @@ def has_sound(source: Path) -> bool:
     """Tell if there is a sound track in what the user gave as footage."""
     if source.is_dir():
         return False
-    path = regular_file(source, "a video")
-    if is_animation(path):
+    path, start = checked_start(source, "a video")
+    if is_animation(start):
         return False
     with open_container(source, path) as container:
         return _first_track(container) is not None

@@ -7,12 +7,12 @@ ones without a word), and a safe place to start from for any frame.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import av
 import av.error
@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.video.limits import Limits, looks_like
 
+if TYPE_CHECKING:
+    from av.packet import Packet
+
 SAFE_OPENING: Final = {
     # Without these a playlist or a concat script, whatever its name, opens other files, and
     # over HTTP when it is opened through a file object.
@@ -37,15 +40,12 @@ FFMPEG_ERRORS: Final = (av.error.FFmpegError, UnicodeDecodeError, MemoryError)
 """Errors of FFmpeg's demuxers and decoders on damaged files (400 of them were tried)."""
 
 
-@contextmanager
-def open_container(source: Path, path: Path) -> Iterator[InputContainer]:
+def open_container(source: Path, path: Path) -> InputContainer:
     """The container at the absolute `path`, which the user called `source`."""
     try:
-        container = _safely_opened(path)
+        return _safely_opened(path)
     except FFMPEG_ERRORS as error:
         raise _refusal(source, path, error) from error
-    with container:
-        yield container
 
 
 def _safely_opened(path: Path) -> InputContainer:
@@ -225,21 +225,28 @@ class Timeline:
 
 
 def read_timeline(
-    source: Path, container: InputContainer, stream: VideoStream, limits: Limits
+    source: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    limits: Limits,
+    packets: Iterable["Packet[VideoStream]"] | None = None,
 ) -> Timeline:
-    """Read all packets of `stream`; `container` is at its end afterwards."""
+    """Read all packets of `stream`; `container` is at its end afterwards.
+
+    packets: them, where somebody else looks at them on the way.
+    """
     time_base = stream.time_base
     if time_base is None:
         raise InputError(f"{source}: has no times for its frames")
     pts: list[int | None] = []
     dts: list[int | None] = []
     keys: list[tuple[int, int]] = []
-    cut_off = packets = 0
+    cut_off = count = 0
     try:
-        for packet in container.demux(stream):
+        for packet in packets or container.demux(stream):
             if packet.size == 0:
                 continue
-            packets += 1
+            count += 1
             if packet.is_keyframe and packet.pts is not None:
                 # One that an edit list leaves out is still where decoding can start.
                 keys.append((packet.pts, min(packet.pts, packet.dts or packet.pts)))
@@ -270,7 +277,7 @@ def read_timeline(
     if places[-1] >= len(places):
         ticks = np.interp(np.arange(places[-1] + 1), places, ticks).astype(np.int64)
     if container.format.name.startswith("mov"):
-        cut_off = max(len(stream.index_entries) - packets, cut_off)
+        cut_off = max(len(stream.index_entries) - count, cut_off)
     rate, even = _rate(ticks, time_base, stream)
     step = max(round(1 / (rate * time_base)), 1)
     beyond = ticks[-1] + step * np.arange(1, cut_off + 1, dtype=np.int64)

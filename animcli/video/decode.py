@@ -1,11 +1,11 @@
 """Video files, decoded frame by frame."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -26,7 +26,10 @@ from animcli.video.container import (
     read_timeline,
 )
 from animcli.video.footage import DamagedFrame, Frame, VideoInfo
-from animcli.video.limits import Limits, regular_file
+from animcli.video.limits import Limits
+
+if TYPE_CHECKING:
+    from av.packet import Packet
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,34 @@ class FirstFrame:
 
 
 class VideoFile:
-    """The pictures of a video file. Each `decode` opens it anew, so nothing is held."""
+    """The pictures of a video file.
 
-    def __init__(self, source: Path, limits: Limits, *, fast_colour: bool = False) -> None:
+    It is opened once where it can be rewound: where containers know their key frames. Of
+    others each pass opens it anew, as a seek to their start may land behind it.
+    """
+
+    def __init__(
+        self, source: Path, path: Path, limits: Limits, *, fast_colour: bool = False
+    ) -> None:
+        """source: what the user called it. path: the absolute one, of a file."""
         self._source = source
         self._fast_colour = fast_colour
-        self._path = regular_file(source, "a video")
+        self._path = path
         self._limits = limits
+        self._idle: InputContainer | None = None
+        self._start: int | None = None
+        self._first: av.VideoFrame | None = None
         with self._streaming() as (container, stream):
             aspect = stream.sample_aspect_ratio or Fraction(1)
-            self._timeline = read_timeline(source, container, stream, limits)
+            packets = self._watched(container.demux(stream))
+            timeline = read_timeline(source, container, stream, limits, packets)
+            self._timeline = timeline
+            if timeline.exact and timeline.keys and not timeline.cut_off:
+                self._start = timeline.keys[0][1]
             codec = stream.codec_context.codec.canonical_name
             tracks = len(moving_streams(container))
             has_sound = bool(container.streams.audio)
-        self._look = self._first_look(aspect)
-        timeline, look = self._timeline, self._look
+        self._look = look = self._first_look(aspect)
         width, height = look.upright
         self.info = VideoInfo(
             path=self._path,
@@ -108,7 +124,11 @@ class VideoFile:
         )
 
     def close(self) -> None:
-        """Nothing is held between calls."""
+        """Close the file, if no pass is in it; else it is closed with the pass."""
+        self._start = None
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
 
     def decode(self, start: int) -> Iterator[Frame | DamagedFrame]:
         """Everything from frame `start` on, in order, and the same for every `start`."""
@@ -180,9 +200,7 @@ class VideoFile:
 
     def _decoded(self, seek: int | None) -> Iterator[av.VideoFrame | None]:
         """Frames from there on as the decoder gives them; None for each error."""
-        with self._streaming() as (container, stream):
-            if seek is not None:
-                container.seek(seek, stream=stream)
+        with self._streaming(seek) as (container, stream):
             packets = container.demux(stream)
             while True:
                 try:
@@ -200,45 +218,74 @@ class VideoFile:
                 yield from frames
 
     @contextmanager
-    def _streaming(self) -> Iterator[tuple[InputContainer, VideoStream]]:
-        with open_container(self._source, self._path) as container:
-            try:
+    def _streaming(
+        self, seek: int | None = None
+    ) -> Iterator[tuple[InputContainer, VideoStream]]:
+        """The container and its stream, there or at the start: those that are open and that
+        no other pass is in, or else new ones."""
+        container, self._idle = self._idle, None
+        try:
+            if container is None:
+                container = open_container(self._source, self._path)
+                stream = self._checked_stream(container)
+            else:
                 stream = picture_stream(self._source, container)
-                self._limits.check_picture(self._source, stream.width, stream.height)
-                context = stream.codec_context
-                # Decoders count what they round a width up to, which is 64 pixels or less.
-                context.options = {"max_pixels": str(2 * self._limits.pixels)}
-                # One thread: with more, a damaged frame takes its neighbours with it, and
-                # not the same ones each time.
-                context.thread_count = 1
-                yield container, stream
-            except FFMPEG_ERRORS as error:
-                raise InputError(
-                    f"{self._source}: is damaged ({ffmpeg_message(error)})"
-                ) from error
+                seek = self._start if seek is None else seek
+            if seek is not None:
+                container.seek(seek, stream=stream)
+            yield container, stream
+        except FFMPEG_ERRORS as error:
+            raise InputError(
+                f"{self._source}: is damaged ({ffmpeg_message(error)})"
+            ) from error
+        finally:
+            if self._start is not None and self._idle is None:
+                self._idle = container
+            elif container is not None:
+                container.close()
+
+    def _checked_stream(self, container: InputContainer) -> VideoStream:
+        stream = picture_stream(self._source, container)
+        self._limits.check_picture(self._source, stream.width, stream.height)
+        context = stream.codec_context
+        # Decoders count what they round a width up to, which is 64 pixels or less.
+        context.options = {"max_pixels": str(2 * self._limits.pixels)}
+        # One thread: with more, a damaged frame takes its neighbours with it, and not the
+        # same ones each time.
+        context.thread_count = 1
+        return stream
+
+    def _watched(
+        self, packets: Iterator["Packet[VideoStream]"]
+    ) -> Iterator["Packet[VideoStream]"]:
+        """The packets, decoded on their way until a frame shows, which is kept."""
+        for packet in packets:
+            if self._first is None:
+                with suppress(*FFMPEG_ERRORS):
+                    self._first = next(iter(packet.decode()), None)
+            yield packet
 
     def _first_look(self, aspect: Fraction) -> FirstFrame:
         """aspect: width of a pixel to its height; square if it isn't positive."""
-        for frame in self._decoded(None):
-            if frame is None:
-                continue
-            self._limits.check_picture(self._source, frame.width, frame.height)
-            try:
-                colours = colours_of(frame)
-            except InputError as error:
-                raise InputError(f"{self._source}: {error.message}", error.hint) from error
-            width = round(frame.width * aspect) if aspect > 0 else frame.width
-            self._limits.check_picture(self._source, width, frame.height)
-            return FirstFrame(
-                stored=(frame.width, frame.height),
-                square=(width, frame.height),
-                orientation=_turn(frame),
-                colours=colours,
-                interlaced=frame.interlaced_frame,
+        frame, self._first = self._first, None
+        if frame is None:
+            raise InputError(
+                f"{self._source}: is damaged, none of its frames can be decoded",
+                "make or download it again",
             )
-        raise InputError(
-            f"{self._source}: is damaged, none of its frames can be decoded",
-            "make or download it again",
+        self._limits.check_picture(self._source, frame.width, frame.height)
+        try:
+            colours = colours_of(frame)
+        except InputError as error:
+            raise InputError(f"{self._source}: {error.message}", error.hint) from error
+        width = round(frame.width * aspect) if aspect > 0 else frame.width
+        self._limits.check_picture(self._source, width, frame.height)
+        return FirstFrame(
+            stored=(frame.width, frame.height),
+            square=(width, frame.height),
+            orientation=_turn(frame),
+            colours=colours,
+            interlaced=frame.interlaced_frame,
         )
 
     def _notes(self, tracks: int) -> Iterator[str]:

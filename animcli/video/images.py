@@ -331,10 +331,8 @@ def gif_frames(path: Path, limits: Limits) -> int:
     return max(frames, 1)
 
 
-def is_animation(path: Path) -> bool:
-    """Tell a GIF, a WebP or a PNG by the first bytes."""
-    with path.open("rb") as file:
-        start = file.read(12)
+def is_animation(start: bytes) -> bool:
+    """Tell a GIF, a WebP or a PNG by the first 12 bytes."""
     return start.startswith((b"GIF8", b"\x89PNG")) or (
         (start[:4], start[8:]) == (b"RIFF", b"WEBP")
     )

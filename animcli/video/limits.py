@@ -139,26 +139,33 @@ def refuse_address(source: Path) -> None:
 
 def regular_file(source: Path, kind: str) -> Path:
     """The absolute path of `source`, once it is sure to be a file with something in it."""
+    path, _ = checked_start(source, kind)
+    return path
+
+
+def checked_start(source: Path, kind: str) -> tuple[Path, bytes]:
+    """The absolute path of a file with something in it, and its first 12 bytes.
+
+    Raises InputError for all else; `kind` is what was expected.
+    """
     path = local_path(source, kind)
     if path.is_dir():
         raise InputError(f"{source}: is a folder, expected {kind}")
     try:
         with path.open("rb") as file:
-            empty = not file.read(1)
+            start = file.read(12)
     except OSError as error:
         raise InputError(f"{source}: can't be read ({error.strerror})") from error
-    if empty:
+    if not start:
         raise InputError(f"{source}: is empty (0 bytes)")
-    return path
+    return path, start
 
 
 def check_video(source: Path) -> None:
     """Raise InputError for what can't be a video by its first megabyte; none is decoded."""
     from animcli.video.container import open_container  # av, which takes a moment
 
-    path = regular_file(source, "a video")
-    with path.open("rb") as file:
-        start = file.read(12)
+    path, start = checked_start(source, "a video")
     if start.startswith((b"GIF8", b"\x89PNG", b"RIFF")):
         return  # animated pictures, and AVI, whose reader tells more
     with open_container(source, path):

@@ -15,7 +15,7 @@ from animcli.registry import DEFAULT_RATE
 from animcli.video.decode import VideoFile
 from animcli.video.footage import DamagedFrame, Frame, FrameReader, VideoInfo
 from animcli.video.images import AnimatedImage, PictureFolder, is_animation
-from animcli.video.limits import Limits, local_path
+from animcli.video.limits import Limits, checked_start, local_path
 
 __all__ = ["DamagedFrame", "Frame", "Limits", "Reader", "VideoInfo", "open_footage"]
 
@@ -115,13 +115,14 @@ def open_footage(
 
     Raises InputError for everything that isn't footage, or is over a limit.
     """
-    path = local_path(source, "a video")
     limits = limits or Limits()
     footage: FrameReader
-    if path.is_dir():
+    if local_path(source, "a video").is_dir():
         footage = PictureFolder(source, limits, rate)
-    elif is_animation(path):
+        return Reader(footage, keep_going=keep_going)
+    path, start = checked_start(source, "a video")
+    if is_animation(start):
         footage = AnimatedImage(source, limits)
     else:
-        footage = VideoFile(source, limits, fast_colour=fast_colour)
+        footage = VideoFile(source, path, limits, fast_colour=fast_colour)
     return Reader(footage, keep_going=keep_going)
