@@ -261,10 +261,15 @@ class ControlKind(Enum):
 def recognise(pictures: Iterable[NDArray[np.uint8]]) -> ControlKind:
     """Kind of a clip, by some of its pictures, each `(h, w, 3)` uint8 RGB.
 
-    It is drawn only if all of the pictures are, blank ones aside.
+    It is drawn only if all of the pictures are, blank ones aside; those after one that
+    isn't are not asked for.
     """
-    kinds = {kind for kind in map(kind_of_picture, pictures) if kind is not None}
-    return kinds.pop() if len(kinds) == 1 else ControlKind.FOOTAGE
+    found = None
+    for kind in map(kind_of_picture, pictures):
+        if kind is ControlKind.FOOTAGE or (found and kind and kind is not found):
+            return ControlKind.FOOTAGE
+        found = kind or found
+    return found or ControlKind.FOOTAGE
 
 
 def kind_of_picture(picture: NDArray[np.uint8]) -> ControlKind | None:

@@ -365,12 +365,14 @@ def kind_of_clip(path: Path) -> ControlKind:
 
 
 def kind_of_frames(reader: Reader) -> ControlKind:
-    """Kind of an open clip, by a few of its frames. Raises InputError for damaged ones."""
+    """Kind of an open clip, by a few of its frames: of footage the first tells.
+
+    Raises InputError for damaged ones.
+    """
     step = max((reader.info.frames or 1) // PROBED_FRAMES, 1)
-    pictures = [
-        next(reader.frames(place), None) for place in range(0, PROBED_FRAMES * step, step)
-    ]
-    return recognise(frame.picture for frame in pictures if frame is not None)
+    places = range(0, PROBED_FRAMES * step, step)
+    frames = (next(reader.frames(place), None) for place in places)
+    return recognise(frame.picture for frame in frames if frame is not None)
 
 
 Item = TypeVar("Item")
