@@ -3,13 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from animcli.cli.choices import USUAL, device_for
 from animcli.cli.options import Overrides, options, read_count
 from animcli.cli.plan import Command, Context, PipelineState, Plan
+from animcli.presets import load_preset
+
+DIFFUSION: Final = "tiny"
+DIFFUSION_FRAMES: Final = 24
+"""Preset of the second clip, and its length: a diffusion render takes long on a CPU."""
 
 
 @options("preset")
@@ -28,7 +33,8 @@ def demo(
     """The whole way from nothing, on people drawn on the spot.
 
     Draws a dancer's video and a character, finds the pose, retargets, renders, encodes, and
-    puts reference, motion and result side by side.
+    puts reference, motion and result side by side. Without --preset a second of the same
+    dance is rendered by `tiny` as well, so that the diffusion path is seen to run.
     """
     count = read_count("--frames", frames, 10_000)
     return Demo(
@@ -69,7 +75,7 @@ class Demo:
         figure = DrawFigure(figure=self.seed + 1, size=size)
         render = RenderStage(figure, pose, settings.preset, device=device_for(settings))
         compare = CompareStage(render)
-        steps = (
+        steps: tuple[Step, ...] = (
             Step(dance, self.folder / "dance.mp4"),
             Step(figure, self.folder / "ref.png"),
             Step(pose, self.folder / "dance.pose"),
@@ -77,4 +83,11 @@ class Demo:
             Step(EncodeStage(compare), self.folder / "side-by-side.mp4"),
             Step(SheetStage(compare, 12, columns=3, tile=420), self.folder / "sheet.png"),
         )
+        if "preset" in self.overrides or settings.preset.entry.denoises:
+            return Plan(steps, state, folder=self.folder)
+        small = load_preset(DIFFUSION)
+        figure = DrawFigure(figure=self.seed + 1, size=(small.width, small.height))
+        count = min(self.frames, DIFFUSION_FRAMES)
+        again = RenderStage(figure, pose, small, frames=count)
+        steps += (Step(EncodeStage(again), self.folder / "tiny-dance.mp4", manifest=True),)
         return Plan(steps, state, folder=self.folder)

@@ -61,6 +61,12 @@ def test_the_demo_ends_in_videos_and_a_sheet(here: Path) -> None:
     ] == [FRAMES] * 3
     with open_footage(here / "side-by-side.mp4") as reader:
         assert (reader.info.width, reader.info.height) == (3 * 192, 288)
+    with open_footage(here / "tiny-dance.mp4") as reader:
+        assert (reader.info.width, reader.info.height, reader.info.frames) == (
+            256,
+            256,
+            min(FRAMES, 24),
+        )
     assert len(read_pose(here / "dance.pose")) == FRAMES
     assert read_picture(here / "sheet.png").pixels.shape[2] == 3
 
