@@ -37,10 +37,10 @@ from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, keyframes
 from animcli.rendering.cost import DecoderCost, frame_decoder
+from animcli.rendering.features import FeatureCache
 from animcli.rendering.guidance import CFGInputs, Guidance
 from animcli.rendering.kept import kept_by_content
 from animcli.rendering.loading import (
-    FeatureCache,
     free_memory,
     load_image_encoder,
     load_network,

@@ -25,10 +25,10 @@ from animcli.networks.unet_blocks import Deep, UNetConfig
 from animcli.presets import Preset
 from animcli.rendering.context import ContextWindow, DenoiseFn, StepFn, keyframes
 from animcli.rendering.cost import DecoderCost, frame_decoder
+from animcli.rendering.features import FeatureCache
 from animcli.rendering.guidance import CFGInputs, Guidance
 from animcli.rendering.loading import (
     CLIP_TOKENS,
-    FeatureCache,
     OnDevice,
     load_network,
     load_text_encoder,

@@ -39,8 +39,8 @@ from animcli.networks.unet import (
 from animcli.presets import Preset
 from animcli.rendering import animate_anyone, cinemo, magic_animate
 from animcli.rendering.context import ContextWindow, StepFn
+from animcli.rendering.features import FeatureCache
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import FeatureCache
 from animcli.rendering.newest import ip_adapter
 from animcli.training.animate_anyone import TINY
 from animcli.training.autoencoder import open_vae

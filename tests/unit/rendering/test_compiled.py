@@ -16,8 +16,9 @@ from animcli.rendering import compiling
 from animcli.rendering.animate_anyone import predictor
 from animcli.rendering.compiling import KEPT_IN, compile_blocks
 from animcli.rendering.context import ContextWindow
+from animcli.rendering.features import FeatureCache
 from animcli.rendering.guidance import Guidance
-from animcli.rendering.loading import FeatureCache, check_compiler
+from animcli.rendering.loading import check_compiler
 from animcli.rendering.memory import MemoryPlan
 
 CPU = torch.device("cpu")

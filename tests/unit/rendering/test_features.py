@@ -6,7 +6,7 @@ from builders.far_device import FAR, two_devices
 from torch import Tensor
 
 from animcli.rendering.context import uniform_windows
-from animcli.rendering.loading import Copier, FeatureCache
+from animcli.rendering.features import Copier, FeatureCache
 
 SIZE = 4 * 8  # bytes of a frame's features
 
