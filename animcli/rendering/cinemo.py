@@ -366,7 +366,7 @@ class ClipSampler:
             self.counting(segment, segments),
             self.context.device,
             reuse=self.reuse,
-            watch=self.context.watch(solver, first),
+            watch=self.context.watch(solver, self.checkpoint, first),
         )
         return first + residuals
 

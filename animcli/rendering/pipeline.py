@@ -51,7 +51,7 @@ from animcli.rendering.loading import (
 )
 from animcli.rendering.memory import MemoryPlan
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.preview import COLOURS, Watch, fit_colours
+from animcli.rendering.preview import COLOURS, Watch, fit_colours, is_watched
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
 from animcli.rendering.reuse import NO_REUSE, Reuse, Sources
 from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
@@ -337,12 +337,18 @@ class DenoisingContext:
         begin = 0 if self.request.start is None else preset.skipped_steps
         return Reuse.of(preset, config, begin)
 
-    def watch(self, scheduler: Scheduler, first: Tensor | None = None) -> Watch:
+    def watch(
+        self, scheduler: Scheduler, checkpoint: Checkpoint, first: Tensor | None = None
+    ) -> Watch:
         """Previews of what is denoised, on top of `first` (c, h, w) if given."""
         return Watch(
-            scheduler, self.dtype, self.fitted_colours,
-            preview=self.request.preview, first=first,
-        )  # fmt: skip
+            scheduler,
+            self.dtype,
+            self.fitted_colours,
+            wanted=lambda: COLOURS in self.colours or is_watched(checkpoint),
+            preview=self.request.preview,
+            first=first,
+        )
 
     def fitted_colours(self) -> NDArray[np.float32]:
         """RGB of latents, by the first picture that was encoded, or else the reference.
@@ -410,7 +416,7 @@ def render_clip(
             begin,
             context.guidance if preset.cfg_batch == "off" or device.type == "cpu" else None,
             context.reuse(config),
-            context.watch(scheduler),
+            context.watch(scheduler, checkpoint),
         )
     latents = interpolate(latents, chosen, preset.interpolation)
 

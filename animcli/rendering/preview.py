@@ -8,7 +8,8 @@ of 1.2 million parameters that was distilled from the autoencoder's. Source: Tur
 AutoEncoder for Stable Diffusion", github.com/madebyollin/taesd.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,8 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.files import atomic_path
-from animcli.rendering.loading import load_network, read_config, vae_dtype
-from animcli.rendering.renderer import Preview, spread
+from animcli.rendering.loading import (
+    is_out_of_memory,
+    load_network,
+    read_config,
+    vae_dtype,
+)
+from animcli.rendering.renderer import Checkpoint, Preview, spread
 from animcli.rendering.schedulers import Scheduler
 from animcli.video.images import write_picture
 
@@ -29,6 +35,9 @@ COLOURS: Final = "colours"
 
 CLEAN: Final = "clean"
 """The name of the latents (f, c, h, w) that a preview shows, among the same arrays."""
+
+WATCHED: Final = "watched"
+"""The name of an empty checkpoint beside a render's: somebody asked for its preview."""
 
 EVERY: Final = 3
 """Steps from one picture to the next."""
@@ -41,15 +50,19 @@ class Watch:
     They are kept beside the latents, for whoever reads the checkpoint (`kept_pictures`);
     every few steps, and after the last, a PNG shows them, where a preview asks for it.
 
-    dtype: of the networks. fitted: gives what `fit_colours` found. first: latents (c, h, w)
-    that those denoised come on top of. hidden: of those denoised, at the beginning, that
-    show no frame.
+    dtype: of the networks. fitted: gives what `fit_colours` found. wanted: whether that is
+    to be kept too; where it takes a picture that nothing else encodes, only once somebody
+    looks. first: latents (c, h, w) that those denoised come on top of. hidden: of those
+    denoised, at the beginning, that show no frame.
+
+    Where memory ends for it, there is no preview: the render goes on.
     """
 
     solver: Scheduler
     dtype: torch.dtype
     fitted: Callable[[], NDArray[np.float32]]
     _: KW_ONLY
+    wanted: Callable[[], bool] = lambda: True
     preview: Preview | None = None
     first: Tensor | None = None
     hidden: int = 0
@@ -66,15 +79,16 @@ class Watch:
             return
         if step % EVERY and step != len(self.solver.timesteps) - 1:
             return
-        if self.preview.taesd is None:
-            strip = by_colours(self._clean, self.fitted())
-        else:
-            if self._decoder is None:
-                self._decoder = load_taesd(self.preview.taesd, seen.device, self.dtype)
-            middle = len(seen) // 2
-            (alone,) = self._predicted(step, seen[[middle]], prediction[[middle]])
-            strip = by_taesd(self._decoder, alone)
-        write_preview(self.preview.path, strip)
+        with while_memory_lasts():
+            if self.preview.taesd is None:
+                strip = by_colours(self._clean, self.fitted())
+            else:
+                if self._decoder is None:
+                    self._decoder = load_taesd(self.preview.taesd, seen.device, self.dtype)
+                middle = len(seen) // 2
+                (alone,) = self._predicted(step, seen[[middle]], prediction[[middle]])
+                strip = by_taesd(self._decoder, alone)
+            write_preview(self.preview.path, strip)
 
     def _predicted(self, step: int, seen: Tensor, prediction: Tensor) -> Tensor:
         """The clean latents (f, c, h, w) that a prediction stands for."""
@@ -83,7 +97,37 @@ class Watch:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Arrays that `kept_pictures` needs; none before the first step."""
-        return {} if self._clean is None else {COLOURS: self.fitted(), CLEAN: self._clean}
+        if self._clean is None:
+            return {}
+        kept: dict[str, NDArray[np.generic]] = {CLEAN: self._clean}
+        with while_memory_lasts():
+            if self.wanted():
+                kept[COLOURS] = self.fitted()
+        return kept
+
+
+@contextmanager
+def while_memory_lasts() -> Iterator[None]:
+    """A stretch that ends early, without an error, where there is no memory for it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+
+
+def is_watched(checkpoint: Checkpoint) -> bool:
+    """True if somebody asked for the preview of the render with this checkpoint."""
+    return checkpoint.beside(WATCHED).load() is not None
+
+
+def look_at(checkpoint: Checkpoint) -> list[NDArray[np.uint8]]:
+    """The frames of `kept_pictures` as of the last step; where only colours are lacking,
+    they are asked for, and there from the next step on."""
+    kept = checkpoint.load() or {}
+    if CLEAN in kept and COLOURS not in kept:
+        checkpoint.beside(WATCHED).save({})
+    return kept_pictures(kept)
 
 
 def kept_pictures(kept: Mapping[str, NDArray[np.generic]]) -> list[NDArray[np.uint8]]:

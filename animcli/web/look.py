@@ -199,10 +199,9 @@ def _decoded(work: Path) -> list[Pixels]:
 
 
 def _denoised(work: Path) -> list[Pixels]:
-    from animcli.rendering.preview import kept_pictures  # torch
+    from animcli.rendering.preview import look_at  # torch
 
-    kept = FileCheckpoint(work / RENDER_CHECKPOINT).load()
-    return [] if kept is None else kept_pictures(kept)
+    return look_at(FileCheckpoint(work / RENDER_CHECKPOINT))
 
 
 def find(

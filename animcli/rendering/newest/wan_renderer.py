@@ -31,7 +31,7 @@ from animcli.rendering.newest.wan_parts import (
     solver_of,
     wan_dtype,
 )
-from animcli.rendering.preview import Watch
+from animcli.rendering.preview import Watch, is_watched
 from animcli.rendering.renderer import (
     Checkpoint,
     FrameFn,
@@ -136,8 +136,8 @@ class WanRenderer(ABC, Generic[Told]):
         )
         with enough_memory("loading the autoencoder", self.remedy):
             vae = open_wan_vae(folder, device)
-            colours = fit_wan_colours(vae, request.reference)
         conditions = self.conditions(request, vae, device, dtype, checkpoint)
+        colours = cache(lambda: fit_wan_colours(vae, request.reference))
 
         @cache
         def transformer() -> Any:
@@ -172,8 +172,13 @@ class WanRenderer(ABC, Generic[Told]):
             lambda segment: segment_noise(preset.seed, segment, conditions.noise_shape),
             start=start,
             decode=frames_of,
-            watch=lambda solver: Watch(  # the reference is in the first place
-                solver, dtype, lambda: colours, preview=request.preview, hidden=1
+            watch=lambda solver: Watch(
+                solver,
+                dtype,
+                colours,
+                wanted=lambda: colours.cache_info().currsize > 0 or is_watched(checkpoint),
+                preview=request.preview,
+                hidden=1,  # the reference is in the first place
             ),
         )
         with enough_memory("denoising", self.remedy):

@@ -161,5 +161,24 @@ def test_what_is_kept_is_clean_while_the_latents_are_noisy() -> None:
     assert len(kept_pictures(watch.arrays())) == 8
 
 
+def test_a_preview_without_memory_is_left_out_and_nothing_else() -> None:
+    def full() -> NDArray[np.float32]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+    def broken() -> NDArray[np.float32]:
+        raise RuntimeError("device-side assert triggered")
+
+    scheduler = Scheduler("ddim", MAGIC_ANIMATE_SCHEDULE, 3, 0)
+    latents = torch.randn(5, 4, 6, 7)
+    watch = Watch(scheduler, torch.float32, full, preview=Preview(Path("never.png")))
+    watch(0, latents, latents)
+    assert watch.arrays().keys() == {CLEAN}
+    assert not Path("never.png").exists()
+    watch = Watch(scheduler, torch.float32, broken)
+    watch(0, latents, latents)
+    with pytest.raises(RuntimeError, match="assert"):
+        watch.arrays()
+
+
 def test_nothing_is_seen_in_a_checkpoint_without_colours() -> None:
     assert kept_pictures({CLEAN: np.zeros((1, 4, 2, 2), np.float32)}) == []

@@ -19,7 +19,8 @@ from animcli.rendering.loading import load_autoencoder, load_image_encoder
 from animcli.rendering.newest import ip_adapter
 from animcli.rendering.newest.ip_adapter import ADAPTER, IPAdapter, add_ip_adapter
 from animcli.rendering.noise import clip_noise
-from animcli.rendering.preview import kept_pictures
+from animcli.rendering.pipeline import DenoisingContext
+from animcli.rendering.preview import kept_pictures, look_at
 from animcli.rendering.renderer import Preview, RenderRequest
 from animcli.rendering.schedulers import make_scheduler
 from animcli.video.images import read_picture
@@ -233,16 +234,33 @@ def test_a_preview_has_colours_although_no_picture_is_encoded(
     assert read_picture(path).pixels.shape == (height, min(8, FRAMES) * width, 3)
 
 
-def test_each_step_keeps_the_frames_that_a_preview_would_show(
-    weights: dict[str, Path],
+def test_the_reference_is_encoded_once_somebody_looks_at_what_is_denoised(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Kept()
-    ip_adapter.controlnet_video().prepare(
-        asked_for(weights), kept, lambda what, done, of: None
-    )
+    encoded: list[int] = []
+    encode = DenoisingContext.encode
+
+    def counted(context: DenoisingContext, picture: Any) -> torch.Tensor:
+        encoded.append(1)
+        return encode(context, picture)
+
+    monkeypatch.setattr(DenoisingContext, "encode", counted)
+    kept = Kept(saves=1)
+    with pytest.raises(KeyboardInterrupt):
+        latents(ip_adapter.controlnet_video(), asked_for(weights), kept)
+    assert encoded == []
+    assert look_at(kept) == []  # nothing to see yet, but asked for
+    whole = latents(ip_adapter.controlnet_video(), asked_for(weights), kept)
+    assert encoded == [1]
     assert kept.arrays is not None
-    shapes = {each.shape for each in kept_pictures(kept.arrays)}
-    assert shapes == {(SIZE[1] // 8, SIZE[0] // 8, 3)}
+    shapes = {each.shape for each in look_at(kept)}
+    assert (
+        shapes
+        == {(SIZE[1] // 8, SIZE[0] // 8, 3)}
+        == {each.shape for each in kept_pictures(kept.arrays)}
+    )
+    assert torch.equal(latents(ip_adapter.controlnet_video(), asked_for(weights)), whole)
+    assert encoded == [1]  # nobody looked at that one
 
 
 def test_networks_of_the_published_shape_have_as_many_parameters_as_published() -> None:

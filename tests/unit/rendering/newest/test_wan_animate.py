@@ -18,7 +18,7 @@ from animcli.pose.face import cut_face, face_boxes
 from animcli.pose.person_mask import MaskShape, PersonMasks
 from animcli.presets import Preset
 from animcli.rendering import kept
-from animcli.rendering.newest import wan_animate, wan_parts
+from animcli.rendering.newest import wan_animate, wan_parts, wan_renderer
 from animcli.rendering.newest.wan_memory import WanShape, refuse_cpu
 from animcli.rendering.newest.wan_parts import (
     encode_clip_image,
@@ -27,7 +27,7 @@ from animcli.rendering.newest.wan_parts import (
     open_part,
     open_wan_vae,
 )
-from animcli.rendering.preview import by_colours, kept_pictures
+from animcli.rendering.preview import by_colours, kept_pictures, look_at
 from animcli.rendering.renderer import Preview, RenderRequest
 from animcli.rendering.schedulers import FlowSchedule, make_scheduler
 from animcli.video.images import read_picture
@@ -181,6 +181,27 @@ def test_each_step_keeps_what_its_segment_would_look_like(
     assert len({each.tobytes() for each in seen}) == 4
     shown = frames_of(replace(asked, preview=Preview(tmp_path / "all.png")))
     assert np.array_equal(shown, unbroken)
+
+
+def test_colours_are_fitted_once_somebody_looks(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[int] = []
+    fit = wan_renderer.fit_wan_colours
+
+    def counted(vae: Any, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        fitted.append(1)
+        return fit(vae, picture)
+
+    monkeypatch.setattr(wan_renderer, "fit_wan_colours", counted)
+    asked, kept = wan_request(weights, 17, steps=2), Kept(1)
+    with pytest.raises(KeyboardInterrupt):
+        frames_of(asked, kept)
+    assert look_at(kept) == []
+    assert fitted == []
+    frames_of(asked, kept)
+    assert fitted == [1]
+    assert len(look_at(kept)) == 5
 
 
 def test_a_picture_has_its_own_colours_again(weights: dict[str, Path]) -> None:
