@@ -34,13 +34,14 @@ from animcli.rendering.loading import (
     enough_memory,
     load_network,
     load_text_encoder,
+    memory_remedy,
     open_device,
     use_tensor_cores,
     vae_dtype,
 )
 from animcli.rendering.memory import CFG_BATCH_OFF, MemoryPlan, WindowCalls
 from animcli.rendering.noise import clip_noise, refine_noise
-from animcli.rendering.pipeline import MEMORY_REMEDY, DenoisingContext, sample
+from animcli.rendering.pipeline import DenoisingContext, sample
 from animcli.rendering.renderer import (
     Checkpoint,
     FrameFn,
@@ -158,11 +159,12 @@ class Cinemo:
         device = open_device(request.device)
         dtype = dtype_on(device, preset.dtype)
         use_tensor_cores(device, dtype)
-        with enough_memory("loading the autoencoder", MEMORY_REMEDY):
+        remedy = memory_remedy(device, dtype)
+        with enough_memory("loading the autoencoder", remedy):
             vae = open_autoencoder(folder, preset.decoder, device)
         context = DenoisingContext(request, Autoencoder(vae), device, dtype, progress)
         networks = cache(lambda: self.open_networks(context))
-        with enough_memory("denoising", MEMORY_REMEDY):
+        with enough_memory("denoising", remedy):
             latents = ClipSampler(
                 context, networks, checkpoint, context.reuse(self.unet)
             ).latents()

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from animcli.rendering.loading import free_on
+from animcli.rendering.loading import free_on, pinned
 
 BUDGET: Final = 1 << 30
 """Bytes of host memory. At 512 by 784 pixels 1 GiB is the pose features of 133 frames in
@@ -73,7 +73,7 @@ class FeatureCache:
             self._far -= size
             kept = features.cpu()
             cuda = features.device.type == "cuda"
-            self._kept[frame] = kept.pin_memory() if cuda else kept
+            self._kept[frame] = pinned(kept) if cuda else kept
         return features
 
 

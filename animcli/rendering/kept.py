@@ -7,15 +7,17 @@ reference stays as well, by its content: the next render of the same character l
 CLIP nor the reference network.
 """
 
+import gc
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 if TYPE_CHECKING:  # takes seconds, and other processes ask for this module
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 _Key = tuple[str, int, int, str, str, str]
 
@@ -29,19 +31,22 @@ class Kept:
 
     A file that isn't kept is only read once those that this render hasn't asked for are
     gone, so that two models are never in memory where one was.
+    users: networks that were built around the tensors of a file, while they live.
     worked_out: tensors by the digest of all that they were worked out from, the one that
         was used longest ago first.
     """
 
     tensors: "dict[_Key, dict[str, Tensor]]" = field(default_factory=dict)
     asked: set[_Key] = field(default_factory=set)
+    users: "dict[_Key, WeakSet[nn.Module]]" = field(default_factory=dict)
     worked_out: "dict[str, dict[str, Tensor]]" = field(default_factory=dict)
 
     def get(
-        self, key: _Key, read: "Callable[[], dict[str, Tensor]]"
+        self, key: _Key, read: "Callable[[], dict[str, Tensor]]", user: "nn.Module"
     ) -> "dict[str, Tensor]":
         """The tensors of a file, read now unless they are kept."""
         self.asked.add(key)
+        self.users.setdefault(key, WeakSet()).add(user)
         if key not in self.tensors:
             for old in self.tensors.keys() - self.asked:
                 del self.tensors[old]
@@ -59,22 +64,40 @@ def keep_weights() -> None:
     _kept.asked.clear()
 
 
+def let_go() -> bool:
+    """Forget the tensors of files that no network uses now, since memory ended: CLIP's
+    and the reference network's, for one, once they have said what they had to.
+
+    Returns whether there were any.
+    """
+    if _kept is None:
+        return False
+    gc.collect()  # of networks, too, that only refer to themselves
+    unused = [key for key in _kept.tensors if not _kept.users.get(key)]
+    for key in unused:
+        del _kept.tensors[key]
+    return bool(unused)
+
+
 def kept_tensors(
     path: Path,
     device: "torch.device",
     dtype: "torch.dtype",
     wanted: str,
     read: "Callable[[], dict[str, Tensor]]",
+    *,
+    user: "nn.Module",
 ) -> "dict[str, Tensor]":
     """The tensors of a file; `read` gets them, if they aren't kept.
 
-    wanted: what is asked of the file, for one that several networks share.
+    wanted: what is asked of the file, for one that several networks share. user: the
+    network that they are for.
     """
     if _kept is None or not path.is_file():
         return read()  # or the error that names the file
     stat = path.stat()
     key = (str(path), stat.st_mtime_ns, stat.st_size, str(device), str(dtype), wanted)
-    return _kept.get(key, read)
+    return _kept.get(key, read, user)
 
 
 def kept_by_content(

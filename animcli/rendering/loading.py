@@ -40,6 +40,8 @@ USABLE: Final = 0.8
 AMPERE: Final = (8, 0)
 """Compute capability of the first cards with arithmetic in bfloat16."""
 
+VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
 OUT_OF_MEMORY: Final = (
     "out of memory",
     "can't allocate memory",
@@ -63,12 +65,17 @@ def open_device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
             raise DeviceError(
-                "no CUDA device here, or a torch without CUDA",
+                "no CUDA device here, or a torch without CUDA"
+                if VISIBLE not in os.environ
+                else f"no CUDA device is left by {VISIBLE}={os.environ[VISIBLE]}",
                 "`anim doctor` says what is missing; --device cpu works everywhere",
             )
         if int(number or 0) >= count:
             raise DeviceError(f"no device {name}: there are {count}", "--device cuda:0")
-        return torch.device(name)
+        device = torch.device(name)
+        if number:  # or pinned memory and streams would take room on the first card, too
+            torch.cuda.set_device(device)
+        return device
     if kind == "mps" and torch.backends.mps.is_available():
         return torch.device("mps")
     raise DeviceError(f"no device {name} here", "--device cpu works everywhere")
@@ -124,9 +131,38 @@ def vae_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
 
 
 def use_tensor_cores(device: torch.device, dtype: torch.dtype) -> None:
-    """Let a CUDA device multiply float32 matrices in TF32, twice to eight times as fast."""
-    if device.type == "cuda" and dtype == torch.float32:
-        torch.set_float32_matmul_precision("high")
+    """Let a CUDA device multiply float32 matrices in TF32, twice to eight times as fast,
+    where that is asked for; in no other render of the same process.
+    """
+    wanted = device.type == "cuda" and dtype == torch.float32
+    torch.set_float32_matmul_precision("high" if wanted else "highest")
+
+
+def memory_remedy(device: torch.device, dtype: torch.dtype) -> str:
+    """Settings that need less memory than those of a render, on its device."""
+    if device.type == "cpu":
+        return (
+            "a smaller --window or --size, or --dtype bfloat16, needs less memory"
+            if dtype == torch.float32
+            else "a smaller --window or --size needs less memory"
+        )
+    half = "--dtype float16, " if dtype == torch.float32 else ""
+    return (
+        f"a smaller --window or --size, {half}--cfg-batch off or --offload networks needs "
+        "less memory"
+    )
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """A tensor in host memory that a GPU reads by itself, as long as there is such."""
+    if tensor.is_pinned():
+        return tensor
+    try:
+        return tensor.pin_memory()
+    except RuntimeError as error:  # WSL and containers give little of it
+        if not is_out_of_memory(error):
+            raise
+        return tensor
 
 
 @contextmanager
@@ -169,7 +205,7 @@ def on_device(device: torch.device, network: nn.Module) -> Iterator[None]:
     """
     home = network.state_dict()
     if device.type == "cuda":
-        home = {name: x if x.is_pinned() else x.pin_memory() for name, x in home.items()}
+        home = {name: pinned(x) for name, x in home.items()}
     away = {name: x.to(device, non_blocking=True) for name, x in home.items()}
     network.load_state_dict(away, assign=True)
     del away
@@ -245,6 +281,7 @@ def load_network(
             dtype,
             f"{sorted(shapes.items())} {unused} {[lora.state for lora in loras]}",
             partial(placed, read, device, dtype, changes),
+            user=network,
         )
         for name, tensor in tensors.items():
             state[stored[name]] = tensor

@@ -1,8 +1,9 @@
 """Calls of the network for a window, in as much memory as there is.
 
 The plan is made from what is free; should it be too little all the same, the call is made
-again in less: first the halves of guidance one after the other, then feed-forward layers in
-parts. Both change frames by no more than rounding.
+again in less: without weights that only wait for another render, then the halves of
+guidance one after the other, then feed-forward layers in parts. That changes frames by no
+more than rounding.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from animcli.rendering.guidance import (
     ModelFn,
     predict_both,
 )
+from animcli.rendering.kept import let_go
 from animcli.rendering.loading import free_memory, is_out_of_memory
 from animcli.rendering.reuse import NO_REUSE, Reuse, StepCache
 
@@ -105,7 +107,9 @@ class WindowCalls:
             try:
                 return self._at_step(part, seen, with_deep, step, window, guided=guided)
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error) or not self._spare(guided=guided):
+                if not is_out_of_memory(error):
+                    raise
+                if not let_go() and not self._spare(guided=guided):
                     raise
             # Only here are the tensors of the failed call gone, with its error.
             free_memory(part.device)

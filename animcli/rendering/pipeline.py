@@ -37,6 +37,7 @@ from animcli.rendering.context import (
 )
 from animcli.rendering.cost import window_bytes
 from animcli.rendering.guidance import Guidance
+from animcli.rendering.kept import let_go
 from animcli.rendering.loading import (
     USABLE,
     dtype_on,
@@ -44,6 +45,7 @@ from animcli.rendering.loading import (
     free_memory,
     free_on,
     load_autoencoder,
+    memory_remedy,
     on_device,
     open_device,
     use_tensor_cores,
@@ -55,9 +57,9 @@ from animcli.rendering.preview import COLOURS, Watch, fit_colours, is_watched
 from animcli.rendering.renderer import Checkpoint, FrameFn, Progress, RenderRequest
 from animcli.rendering.reuse import NO_REUSE, Reuse, Sources
 from animcli.rendering.schedulers import CPU, Arrays, NoiseSchedule, Scheduler
-from animcli.rendering.vae import VAE_SCALE, Autoencoder
+from animcli.rendering.vae import VAE_SCALE, Autoencoder, decode_frames
 
-OVERFLOW: Final = (
+STEP_OVERFLOW: Final = (
     "--dtype float32 has room for larger numbers; where it doesn't help either, a file is "
     "damaged: anim weights verify"
 )
@@ -140,7 +142,7 @@ def denoise_by(
             raise DeviceError(
                 f"the network's numbers overflowed at step {step + 1} of "
                 f"{len(scheduler.timesteps)}",
-                OVERFLOW,
+                STEP_OVERFLOW,
             )
         if watch is not None:
             watch(step, seen, prediction)
@@ -264,12 +266,6 @@ class Keeping:
         return start
 
 
-MEMORY_REMEDY: Final = (
-    "a smaller --window or --size, --dtype bfloat16, --cfg-batch off or --offload needs "
-    "less memory"
-)
-
-
 @dataclass(frozen=True, eq=False)
 class DenoisingContext:
     """Request, device and autoencoder that a renderer prepares its conditioning with."""
@@ -326,6 +322,9 @@ class DenoisingContext:
         cfg_batch, in_parts = preset.cfg_batch == "on", False
         if free is not None:
             window = window_bytes(preset, self.request.frames, config, self.device.type)
+            if 2 * window > USABLE * free and let_go():
+                free_memory(self.device)
+                free = free_on(self.device) or free
             if preset.cfg_batch == "auto":
                 cfg_batch = 2 * window <= USABLE * free
             in_parts = (2 if cfg_batch else 1) * window > USABLE * free
@@ -388,7 +387,8 @@ def render_clip(
     device = open_device(request.device)
     dtype = dtype_on(device, preset.dtype)
     use_tensor_cores(device, dtype)
-    with enough_memory("loading the autoencoder", MEMORY_REMEDY):
+    remedy = memory_remedy(device, dtype)
+    with enough_memory("loading the autoencoder", remedy):
         vae = load_autoencoder(vae_folder, device, vae_dtype(device, dtype))
     chosen = keyframes(request.frames, preset.keyframe_interval)
     few = select_frames(request, chosen)
@@ -404,7 +404,7 @@ def render_clip(
         clean = context.encode_all(few.start)
         return clean if begin == preset.steps else scheduler.noised(clean, noise, begin)
 
-    with enough_memory("denoising", MEMORY_REMEDY):
+    with enough_memory("denoising", remedy):
         latents = sample(
             first,
             scheduler,
@@ -419,15 +419,7 @@ def render_clip(
             context.watch(scheduler, checkpoint),
         )
     latents = interpolate(latents, chosen, preset.interpolation)
-
-    def frames(span: range) -> Iterator[NDArray[np.uint8]]:
-        with context.on_device(vae):
-            for index in span:
-                with enough_memory("decoding", "a smaller --size needs less"):
-                    picture = context.autoencoder.picture(latents[index])
-                yield picture
-
-    return frames
+    return decode_frames(vae, "frame", latents, checkpoint, context.on_device, request.note)
 
 
 def check_window(preset: Preset, config: UNetConfig) -> None:

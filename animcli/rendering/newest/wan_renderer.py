@@ -12,7 +12,7 @@ from animcli.errors import UsageError
 from animcli.presets import Preset
 from animcli.rendering.context import StepFn
 from animcli.rendering.cost import Cost
-from animcli.rendering.loading import enough_memory, open_device
+from animcli.rendering.loading import enough_memory, open_device, use_tensor_cores
 from animcli.rendering.newest.segments import SegmentPlan, SegmentRun, segment_noise
 from animcli.rendering.newest.wan_memory import (
     NetworkPlacement,
@@ -131,6 +131,7 @@ class WanRenderer(ABC, Generic[Told]):
             )
         device = open_device(request.device)
         dtype = wan_dtype(device, preset.dtype)
+        use_tensor_cores(device, dtype)
         placement = NetworkPlacement(
             choose_offload(request.offload, self.shape_in(folder), preset, device), device
         )

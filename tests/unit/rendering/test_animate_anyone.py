@@ -160,7 +160,7 @@ def test_numbers_that_overflow_end_the_render_before_anything_is_kept_of_them(
 
 
 def test_a_decoder_that_overflows_makes_no_black_frame() -> None:
-    with pytest.raises(DeviceError, match="decoder's numbers overflowed"):
+    with pytest.raises(DeviceError, match="autoencoder's numbers overflowed"):
         to_shown(torch.tensor([0.0, torch.inf]))
 
 
@@ -293,3 +293,22 @@ def test_of_references_only_the_last_few_stay() -> None:
         found = kept.kept_by_content([torch.tensor(number)], lambda n=number: work_out(n))
         assert int(found["is"]) == number
     assert made == [*range(kept.MOST_REFERENCES), kept.MOST_REFERENCES, 1]
+
+
+@pytest.mark.usefixtures("in_a_slot")
+def test_when_memory_ends_weights_that_wait_for_another_render_go_first(
+    weights: dict[str, Path],
+) -> None:
+    def files() -> set[str]:
+        assert kept._kept is not None
+        return {Path(key[0]).parent.name for key in kept._kept.tensors}
+
+    kept.keep_weights()
+    render(request(weights, 3))
+    assert {"clip-image-encoder", "sd-vae-ft-mse"} <= files()
+    vae = load_autoencoder(weights["sd-vae-ft-mse"], CPU, torch.float32)
+    assert kept.let_go()
+    assert files() == {"sd-vae-ft-mse"}  # which somebody has
+    assert not kept.let_go()
+    del vae
+    assert kept.let_go()

@@ -119,6 +119,40 @@ def test_a_render_is_planned_with_the_memory_that_is_free(
     assert (plan.cfg_batch, plan.in_parts) == (cfg_batch, in_parts)
 
 
+def test_weights_that_nobody_uses_go_before_a_call_is_made_smaller(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    waiting = [True]
+    card = Card(network, lambda rows, parts: not waiting)
+    monkeypatch.setattr(memory, "let_go", lambda: bool(waiting) and waiting.pop())
+    windows = WindowCalls(
+        network, Guidance(2.5), MemoryPlan(cfg_batch=True, warn=said.append)
+    )
+    torch.testing.assert_close(predict(windows, card.ask), EXPECTED)
+    assert card.calls == [(2, "both")] * 2
+    assert said == []
+
+
+def test_a_render_is_planned_without_the_weights_that_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = request({}, 3)
+    window = pipeline.window_bytes(asked.preset, asked.frames, TINY.unet, "cpu")
+    free = [int(1.9 * window / USABLE)]
+    monkeypatch.setattr(pipeline, "free_on", lambda device: free[-1])
+
+    def let_go() -> bool:
+        free.append(int(2 * window / USABLE) + 1)
+        return True
+
+    monkeypatch.setattr(pipeline, "let_go", let_go)
+    context = pipeline.DenoisingContext(
+        asked, Autoencoder(nn.Identity()), torch.device("cpu"), torch.float32, print
+    )
+    assert context.memory_plan(TINY.unet).cfg_batch
+
+
 def test_where_nothing_is_left_to_save_the_error_comes_up(network: nn.Module) -> None:
     card = Card(network, lambda rows, parts: False)
     windows = WindowCalls(network, Guidance(2.5), MemoryPlan(cfg_batch=True))
