@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -19,6 +19,10 @@ import builders
 HERE = Path(builders.__file__).parents[2]
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)/#t=([\w-]{22})\n")
 PATIENCE_S = 300
+STAND_INS = (str(HERE / "tests" / "page_stand_ins.py"),)
+"""The program, with small stand-ins for detector and renderers."""
+IMPATIENT = (str(HERE / "tests" / "impatient_studio.py"),)
+"""The program, whose requests have a moment to come in."""
 
 
 @dataclass
@@ -88,16 +92,10 @@ def serving(
     project: Path,
     *words: str,
     env: Mapping[str, str] | None = None,
-    stand_ins: bool = False,
+    program: Sequence[str] = ("-m", "animcli"),
 ) -> Iterator[Served]:
-    """A server that listens, with a session; ended by SIGTERM.
-
-    stand_ins: for detector and renderer, as `page_stand_ins` has them.
-    """
+    """A server that listens, with a session; ended by SIGTERM."""
     project.mkdir(exist_ok=True)
-    program = (
-        [str(HERE / "tests" / "page_stand_ins.py")] if stand_ins else ["-m", "animcli"]
-    )
     process = subprocess.Popen(
         [sys.executable, *program, "studio", "--no-browser", "-p", str(project), *words],
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, TypeAlias
 
@@ -84,7 +84,8 @@ class Refusal:
 class Guard:
     """Lets through what the page itself asks for.
 
-    hosts: values of the Host header that are ours, whole, with the port.
+    hosts: values of the Host header that are ours, whole, with the port. body_s: seconds
+    that a body may pause for.
     """
 
     app: Application
@@ -92,6 +93,8 @@ class Guard:
     port: int
     hosts: frozenset[str]
     read_only: bool = False
+    _: KW_ONLY
+    body_s: float = BODY_S
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer or refuse one request."""
@@ -119,7 +122,7 @@ class Guard:
             await send(message)
 
         async def patient() -> Message:
-            return await asyncio.wait_for(receive(), BODY_S)
+            return await asyncio.wait_for(receive(), self.body_s)
 
         writes = scope["method"] not in READING
         await self.app(scope, patient if writes else receive, guarded)

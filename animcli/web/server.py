@@ -22,13 +22,13 @@ from animcli.files import locked, make_folder, write_file
 from animcli.pipeline.project import Project
 from animcli.web.command_interface import CommandInterface
 from animcli.web.events import EventLog
-from animcli.web.guard import Guard, Keys, own_hosts
+from animcli.web.guard import BODY_S, Guard, Keys, own_hosts
 from animcli.web.looker import Looker
 from animcli.web.queue import Entry, JobQueue
 from animcli.web.routes import Studio
 from animcli.web.uploads import MAX_UPLOAD_BYTES, Uploads
 
-HEADERS_S: Final = 10.0
+HEAD_S: Final = 10.0
 """Seconds for the head of a request."""
 MOST_CONNECTIONS: Final = 64
 GRACE_S: Final = 120.0
@@ -39,6 +39,7 @@ ADDRESS: Final = "studio.json"
 class HurriedProtocol(H11Protocol):
     """HTTP that closes a connection whose request doesn't come to its end."""
 
+    head_s = HEAD_S
     _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -63,7 +64,7 @@ class HurriedProtocol(H11Protocol):
 
     def _watch(self) -> None:
         if self._late is None:
-            self._late = self.loop.call_later(HEADERS_S, self._close_if_late)
+            self._late = self.loop.call_later(self.head_s, self._close_if_late)
 
     def _close_if_late(self) -> None:
         self._late = None
@@ -82,7 +83,8 @@ class ServerSettings:
     """Settings of `anim studio`.
 
     host, port: to listen on; port 0 takes any free one. announce: told of the URL once the
-    server answers.
+    server answers. head_s, body_s: seconds that the head of a request has, and that a body
+    may pause for.
     """
 
     project: Project
@@ -95,6 +97,8 @@ class ServerSettings:
     tell: Callable[[str], None] = lambda line: None
     largest: int = MAX_UPLOAD_BYTES
     keys: Keys = field(default_factory=Keys)
+    head_s: float = HEAD_S
+    body_s: float = BODY_S
 
 
 def is_loopback(host: str) -> bool:
@@ -195,12 +199,13 @@ async def _serve(
     pump(engine, jobs, loop)
     app = Guard(
         studio.app(), settings.keys, port, own_hosts(settings.host, port),
-        settings.read_only,
+        settings.read_only, body_s=settings.body_s,
     )  # fmt: skip
+    http = type("Protocol", (HurriedProtocol,), {"head_s": settings.head_s})
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            http=HurriedProtocol,
+            http=http,
             ws="none",
             lifespan="off",
             log_level="error",

@@ -12,7 +12,7 @@ from builders.paper_doll import STANDING
 from builders.stages import spot_pictures
 from builders.videos import tiny_clip
 from page_tab import EVIL, FRAMES, Tab
-from web_server import Served, serving
+from web_server import STAND_INS, Served, serving
 
 from animcli.pose import keypoints as s
 from animcli.pose.io_pose import write_pose
@@ -47,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(tmp_path: Path) -> Iterator[Served]:
     gate = tmp_path / "gate"
     with serving(
-        tmp_path / "project", stand_ins=True, env={"ANIM_TEST_GATE": str(gate)}
+        tmp_path / "project", program=STAND_INS, env={"ANIM_TEST_GATE": str(gate)}
     ) as server:
         yield server
 

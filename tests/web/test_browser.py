@@ -17,7 +17,7 @@ import pytest
 from batch_stand_ins import environment
 from builders.paper_doll import STANDING
 from page_tab import EVIL, FAINT, FRAMES, LOADED, NAMELESS, PATIENCE_MS, Tab
-from web_server import HERE, Served, serving
+from web_server import HERE, STAND_INS, Served, serving
 
 from animcli.pose import keypoints as s
 from animcli.pose.io_pose import read_pose
@@ -219,7 +219,7 @@ def test_after_a_kill_of_everything_the_render_goes_on_to_the_same_frames(
     gate, project = tmp_path / "gate", tmp_path / "project"
     gate.write_text("1")
     env = {"ANIM_TEST_GATE": str(gate)}
-    with serving(project, stand_ins=True, env=env) as served:
+    with serving(project, program=STAND_INS, env=env) as served:
         tab = Tab(browser, served)
         tab.bring(files / "ref.png", files / "doll.pose")
         tab.small()
@@ -230,7 +230,7 @@ def test_after_a_kill_of_everything_the_render_goes_on_to_the_same_frames(
         served.process.wait()
         tab.context.close()
     gate.unlink()
-    with serving(project, stand_ins=True, env=env) as served:
+    with serving(project, program=STAND_INS, env=env) as served:
         tab = Tab(browser, served)
         tab.wait_for_job("stopped")
         tab.page.click(".job button:has-text('Continue')")

@@ -12,7 +12,7 @@ from builders.videos import tiny_clip
 from numpy.typing import NDArray
 from page_tab import FRAMES, PATIENCE_MS, Tab
 from PIL import Image
-from web_server import Served, serving
+from web_server import STAND_INS, Served, serving
 
 from animcli.batch.worker import PROGRESS_EVERY_S
 from animcli.pose import keypoints as s
@@ -201,7 +201,7 @@ def test_what_cant_be_done_here_is_grey_and_says_why(
 ) -> None:
     empty = {"ANIM_WEIGHTS": str(tmp_path / "weights")}
     write_picture(tmp_path / "night.png", np.zeros((96, 64, 3), np.uint8))
-    with serving(tmp_path / "project", stand_ins=True, env=empty) as served:
+    with serving(tmp_path / "project", program=STAND_INS, env=empty) as served:
         tab = Tab(browser, served)
         tab.page.click("#tab-render")  # nothing is chosen yet, so no plan was made
         others = tab.page.locator("summary:has-text('which lack something')").inner_text()
