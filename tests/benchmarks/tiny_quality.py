@@ -25,6 +25,9 @@ cutout_made: the share of people in whom cutout finds a figure; its figures are 
 frames_per_second: rendering, all counted. wrong_reference_*: with the reference, and its
     keypoints, of another person; everything else as rendered.
 
+--without leaves something out, and then tiny's own figures are all there are: `reference`,
+a grey picture without keypoints; `pose`, no keypoints in any frame; `motion-modules`.
+
 The last line is one JSON object. Seeds from 900000 on are for final figures only.
 """
 
@@ -207,6 +210,18 @@ def energy(frames: Frames, masks: NDArray[np.bool_]) -> float:
     return float(np.mean(inside))
 
 
+def without(what: str | None, dancer: Dancer) -> tuple[Dancer, Dancer]:
+    """Who is shown and in whose motion, with something left out."""
+
+    def unseen(pose: PoseSequence) -> PoseSequence:
+        return replace(pose, scores=np.zeros_like(pose.scores))
+
+    grey = np.full_like(dancer.reference, 128)
+    nobody = replace(dancer, reference=grey, reference_pose=unseen(dancer.reference_pose))
+    still = replace(dancer, motion=unseen(dancer.motion))
+    return nobody if what == "reference" else dancer, still if what == "pose" else dancer
+
+
 def open_tiny(folder: Path, *, motion: bool) -> AnimateAnyone:
     """The renderer of the weights in a folder, with or without their motion modules."""
     config = AnimateAnyoneConfig.read(folder)
@@ -221,8 +236,9 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, required=True)
     parser.add_argument("--characters", type=int, default=16)
     parser.add_argument("--steps", type=int, help="else those of the preset")
+    parser.add_argument("--guidance", type=float, help="else that of the preset")
     parser.add_argument("--weights", type=Path, help="a folder; else the weights store")
-    parser.add_argument("--no-motion-modules", action="store_true")
+    parser.add_argument("--without", choices=("reference", "pose", "motion-modules"))
     parser.add_argument("--sheet", type=Path, help="a PNG to look at")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -233,7 +249,8 @@ def main() -> None:
     folder = args.weights or store.ensure("tiny")
     tiny = load_preset("tiny")
     tiny = replace(tiny, steps=args.steps or tiny.steps)
-    renderer = open_tiny(folder, motion=not args.no_motion_modules)
+    tiny = replace(tiny, guidance=args.guidance or tiny.guidance)
+    renderer = open_tiny(folder, motion=args.without != "motion-modules")
     cutout = Preset("cutout", width=SIDE, height=SIDE)
     dancers = [
         Dancer.from_seed(args.first_seed + number) for number in range(args.characters)
@@ -242,7 +259,8 @@ def main() -> None:
     sheet: list[NDArray[np.uint8]] = []
     for number, dancer in enumerate(dancers):
         began = time.perf_counter()
-        made = render(renderer, tiny, dancer, dancer, {"tiny": folder})
+        given, asked = without(args.without, dancer)
+        made = render(renderer, tiny, given, asked, {"tiny": folder})
         seconds = time.perf_counter() - began
         true_away = found_away(dancer.truth, dancer.motion, finder)
         row = figures_of(made, dancer, finder, true_away)
@@ -250,6 +268,12 @@ def main() -> None:
             true_away[np.isfinite(true_away)]
         )
         row["frames_per_second"] = FRAMES / seconds
+        rows.append(row)
+        error = row["pose_error_percent_height"]
+        told = f"{row['psnr_db']:.2f} dB, joints {error:.1f} % off"
+        print(args.first_seed + number, told, flush=True)
+        if args.without:
+            continue
         other = dancers[(number + 1) % len(dancers)]
         wrong = figures_of(
             render(renderer, tiny, other, dancer, {"tiny": folder}),
@@ -271,10 +295,6 @@ def main() -> None:
             row |= {f"{name}_{key}": value for key, value in found.items()}
         for key in ("psnr_db", "figure_psnr_db"):
             row[f"wrong_reference_{key}"] = wrong[key]
-        rows.append(row)
-        error = row["pose_error_percent_height"]
-        told = f"{row['psnr_db']:.2f} dB, joints {error:.1f} % off"
-        print(args.first_seed + number, told, flush=True)
         if number < 8:
             moments = (0, 8, 16)
             shown = (dancer.truth, made, still if bent is None else bent)
@@ -282,7 +302,7 @@ def main() -> None:
             sheet.append(
                 np.concatenate([dancer.reference, *(p for s in strips for p in s)], axis=1)
             )
-    if args.sheet:
+    if args.sheet and sheet:
         write_picture(args.sheet, np.concatenate(sheet))
     means: dict[str, float | None] = {}
     for key in rows[0]:
@@ -291,7 +311,8 @@ def main() -> None:
     errors = [row["pose_error_percent_height"] for row in rows]
     middle = round(float(np.nanmedian(errors)), 4)
     means["pose_error_median_percent_height"] = None if np.isnan(middle) else middle
-    print(json.dumps({"first_seed": args.first_seed, "characters": len(rows)} | means))
+    asked_for = {"first_seed": args.first_seed, "characters": len(rows)}
+    print(json.dumps(asked_for | {"without": args.without} | means))
 
 
 if __name__ == "__main__":
