@@ -77,23 +77,71 @@ def main() -> int:
     return 0
 
 
+class Throttle:
+    """Progress told twice a second at most: what begins at once, the latest of the rest as
+    soon as half a second went by, whether or not more comes.
+    """
+
+    def __init__(self, send: Callable[[str, int, int], None]) -> None:
+        """send: tells `done` of `of` of `what`; called by one thread at a time."""
+        self._send = send
+        self._lock = threading.Lock()
+        self._doing, self._said = "", 0.0
+        self._latest: tuple[str, int, int] | None = None
+        self._timer: threading.Timer | None = None
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        """Tell it now, or later unless more comes before."""
+        with self._lock:
+            wait = self._said + PROGRESS_EVERY_S - time.monotonic()
+            self._latest = what, done, of
+            if what != self._doing or wait <= 0:
+                self._tell_latest()
+            elif self._timer is None:
+                self._timer = threading.Timer(wait, self._on_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def close(self) -> None:
+        """Tell no more."""
+        with self._lock:
+            self._latest = None
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _on_time(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._tell_latest()
+
+    def _tell_latest(self) -> None:
+        if self._latest is not None:
+            self._doing, self._said = self._latest[0], time.monotonic()
+            self._send(*self._latest)
+        self._latest = None
+
+
 def _do(
     work: Work, request: Mapping[str, Any], send: Callable[..., None]
 ) -> dict[str, Any]:
     """The facts of an end event."""
-    started, said, doing = time.perf_counter(), 0.0, ""
+    started = time.perf_counter()
+    progress = Throttle(
+        lambda what, done, of: send(
+            "progress", id=request["id"], what=what, done=done, of=of
+        )
+    )
 
     def tell(what: str, done: int, of: int, **facts: object) -> None:
-        nonlocal said, doing
         if facts:
             send("said", id=request["id"], **facts)
-            return
-        now = time.monotonic()
-        if what != doing or now - said >= PROGRESS_EVERY_S:
-            said, doing = now, what
-            send("progress", id=request["id"], what=what, done=done, of=of)
+        else:
+            progress.tell(what, done, of)
 
-    answer = work(request, tell)
+    try:
+        answer = work(request, tell)
+    finally:
+        progress.close()
     return {
         "exit_code": answer.pop("exit_code"),
         "answer": answer,

@@ -1,7 +1,6 @@
 """The page at work: parts of footage, people, previews, measures, files to take along."""
 
 import shutil
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from page_tab import FRAMES, PATIENCE_MS, Tab
 from PIL import Image
 from web_server import STAND_INS, Served, serving
 
-from animcli.batch.worker import PROGRESS_EVERY_S
 from animcli.pose import keypoints as s
 from animcli.pose.io_pose import read_pose
 from animcli.video.images import write_picture
@@ -53,7 +51,6 @@ def test_what_is_denoised_is_seen_and_changes_from_step_to_step(
     first = np.array(pixels).reshape(12, 48, 4)[..., :3]
     assert (width, height) == (6 * 160, 240)  # six frames of 64x96, side by side
     assert first.std() > 2  # colours of latents, and no even grey
-    time.sleep(PROGRESS_EVERY_S)  # what comes sooner after the last isn't told
     gate.write_text("3")
     tab.until(
         "before => document.querySelector('.job img.strip')?.src !== before",
