@@ -35,7 +35,7 @@ def read_output(word: str) -> Path:
             "-o NAME, or -o ./- for a file that is called so",
         )
     if word.endswith(("/", os.sep)) and not Path(word).is_dir():
-        raise UsageError(f"{word}: no such folder", "make it first, or leave out the slash")
+        raise UsageError(f"{word}: no such folder", "make it, or leave out the slash")
     return Path(word)
 
 

@@ -224,8 +224,8 @@ class Published:
 def check_steps(steps: Sequence[Step]) -> None:
     """Refuse results that could never be delivered, before anything is read.
 
-    Raises UsageError where one would replace its own input or two would have one name,
-    StorageError where its folder isn't there or can't be written.
+    Raises UsageError where one would replace its own input, two would have one name, or
+    the folder isn't there, StorageError where that can't be written.
     """
     outs = [step.out for step in steps if step.out is not None]
     for number, out in enumerate(outs):
@@ -387,7 +387,7 @@ def _copy_folder(source: Path, out: Path, check: Callable[[], None]) -> None:
 def _check_folder(out: Path) -> None:
     folder = out.absolute().parent
     if not folder.is_dir():
-        raise StorageError(f"{folder}: no such folder", "make it, or give another -o")
+        raise UsageError(f"{folder}: no such folder", "make it, or give another -o")
     if not os.access(folder, os.W_OK):
         raise StorageError(f"{folder} can't be written", "give another -o")
 

@@ -239,7 +239,7 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
             2,
             "a.mp4: prores4444 doesn't go into a .mp4 file",
         ),
-        ("render ref.png -m dance.pose -o no/a.mp4", 7, "no: no such folder"),
+        ("render ref.png -m dance.pose -o no/a.mp4", 2, "no: no such folder"),
         ("render ref.png -m dance.pose -o no/", 2, "no/: no such folder"),
         ("render ref.png -m no.pose -o a.mp4", 3, "no.pose: no such file or directory"),
         (

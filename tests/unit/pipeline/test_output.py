@@ -133,9 +133,9 @@ def test_two_results_cannot_have_one_name(tmp_path: Path, out: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="nowhere: no such folder") as refusal:
+    with pytest.raises(UsageError, match="nowhere: no such folder") as refusal:
         give(tmp_path, Step(WORD, tmp_path / "nowhere" / "out.txt"))
-    assert refusal.value.exit_code == 7
+    assert refusal.value.exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
