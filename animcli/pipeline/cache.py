@@ -136,6 +136,12 @@ class Store:
         """Remove what helped to go on with `key`; `clear` takes what stays behind."""
         shutil.rmtree(self.work_of(key), ignore_errors=True)
 
+    def drop_empty_work(self, key: str) -> None:
+        """Remove the work folder of `key` if there is nothing in it to go on from."""
+        work = self.work_of(key)
+        if not any(path.is_file() for path in work.rglob("*")):
+            self.drop_work(key)
+
     def output_path(self, cache_key: CacheKey, suffix: str) -> Path:
         """Path to make the artifact at, so that `commit` finds it."""
         folder = make_folder(self.work_folder(cache_key.digest) / ENTRY)

@@ -260,6 +260,8 @@ class Executor:
         for name in stage.weights:
             self.weights.check_unchanged(name)
         seconds = time.perf_counter() - started
+        finally:
+            self.store.drop_empty_work(cache_key.digest)
         artifact = self.store.commit(cache_key, stage.suffix, seconds)
         self._whole.add(cache_key.digest)  # its digests have just been taken
         self._reported.add(cache_key.digest)

@@ -14,7 +14,7 @@ from animcli import files
 from animcli.errors import InputError, OutputError, StorageError
 from animcli.pipeline.executor import Executor, StageState
 from animcli.pipeline.record import Artifact, code_of
-from animcli.pipeline.stage import Outcome, Stage
+from animcli.pipeline.stage import Outcome, RunContext, Stage
 from animcli.stages.extract import DensePoseStage, ExtractStage
 from animcli.stages.reference import FindPose
 from animcli.stages.retarget import RetargetStage
@@ -169,6 +169,19 @@ def test_what_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     artifact, _ = make(tmp_path, watched)
     assert done == [0, 1, 2]
     assert shouted(artifact.path) == ["ONE!", "TWO!", "THREE!"]
+
+
+def test_a_step_that_fails_before_it_has_made_anything_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    class Refusing(WriteWord):
+        def run(self, context: RunContext) -> None:
+            raise InputError("this can't be read")
+
+    at = executor(tmp_path)
+    with pytest.raises(InputError):
+        at.make(Refusing("one"))
+    assert list(at.store.ls()) == []
 
 
 def test_a_damaged_unit_of_a_stopped_run_is_done_again(tmp_path: Path) -> None:
