@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -59,10 +59,12 @@ def prune(max_size: Size = None, older: Age = None) -> Command:
     """Remove the oldest, until the rest is young or small enough.
 
     Results that were delivered stay; what they were made of is made again when wanted.
+    The key cache_max of anim.toml, or ANIM_CACHE_MAX, keeps the cache at a size by itself.
     """
     if max_size is None and older is None:
         raise UsageError("prune to what?", "--max-size 20GB, --older 30d, or both")
-    return Prune(read_amount(max_size), read_age(older))
+    most = None if max_size is None else read_amount(max_size)
+    return Prune(most, None if older is None else read_age(older))
 
 
 def listed_line(each: Listing, name: str) -> str:
@@ -182,22 +184,11 @@ class Prune:
         """Removes in its turn."""
         return Plan((Action(self.prune),), state)
 
-    def chosen(self, found: list[Listing], now: float) -> list[Listing]:
-        """Entries to remove, of those that are told the oldest first."""
-        left = sum(each.bytes for each in found)
-        goes = []
-        for each in found:
-            too_old = self.oldest is not None and now - each.written > self.oldest
-            if too_old or (self.most is not None and left > self.most):
-                goes.append(each)
-                left -= each.bytes
-        return goes
-
     def prune(self, context: Context) -> Report:
         """Remove, and name each."""
         store, looks = context.project.store, context.options.dry_run
-        found = sorted(store.ls(), key=lambda each: each.written)
-        goes, names = self.chosen(found, time.time()), result_names(store)
+        names = result_names(store)
+        goes = to_remove(list(store.ls()), names, self.most, self.oldest)
         if not looks:
             store.clear(only={each.key for each in goes})
         lines = [listed_line(each, names.get(each.key, "")) for each in goes]
@@ -208,14 +199,74 @@ class Prune:
         return Report(tuple(lines), tuple(data))
 
 
+def to_remove(
+    found: Sequence[Listing],
+    results: Container[str],
+    most: int | None,
+    oldest: float | None = None,
+    *,
+    keep: Container[str] = (),
+) -> list[Listing]:
+    """Entries to remove from a cache, the oldest first: those that are older than `oldest`
+    seconds, and more until the rest takes at most `most` bytes.
+
+    results: keys of what delivered results were made of. Their frames, which `encode`
+        needs, and unfinished work go last: both take long to make.
+    keep: keys of those that stay.
+    """
+    left, now = sum(each.bytes for each in found), time.time()
+
+    def goes_first(entry: Listing) -> tuple[bool, float]:
+        costly = entry.state == "unfinished" or is_master(entry, results)
+        return costly, entry.written
+
+    goes = []
+    for each in sorted(found, key=goes_first):
+        too_old = oldest is not None and now - each.written > oldest
+        too_much = most is not None and left > most
+        if (too_old or too_much) and each.key not in keep:
+            goes.append(each)
+            left -= each.bytes
+    return goes
+
+
+def is_master(entry: Listing, results: Container[str]) -> bool:
+    """Tell the frames that a delivered result was encoded from."""
+    return entry.stage == "render" and entry.key in results
+
+
+def keep_within(store: Store, most: int, used: Container[str]) -> str:
+    """Remove the oldest until a cache takes at most `most` bytes; a line on what was lost
+    with that or couldn't be done, if any.
+
+    used: keys of what was made or read just now, which stays.
+    """
+    found = list(store.ls())
+    if sum(each.bytes for each in found) <= most:
+        return ""
+    names = result_names(store)
+    goes = to_remove(found, names, most, keep=used)
+    store.clear(only={each.key for each in goes})
+    lost = sorted({names[each.key] for each in goes if is_master(each, names)})
+    over = sum(each.bytes for each in found) - sum(each.bytes for each in goes) - most
+    if over > 0:
+        limit = megabytes(most).strip()
+        return (
+            f"the cache is {megabytes(over).strip()} above its limit of {limit}: this "
+            "line alone needs that"
+        )
+    if lost:
+        what = ", ".join(map(one_line, lost))
+        return f"the cache was full: frames are gone that `anim encode` needs of {what}"
+    return ""
+
+
 SIZE_UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 SPANS: Final = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def read_amount(word: str | None) -> int | None:
+def read_amount(word: str) -> int:
     """Bytes from `20GB`. Raises UsageError."""
-    if word is None:
-        return None
     found = re.fullmatch(r"(\d{1,9}(?:[.]\d{1,3})?)\s*([KMGT]?B?)", word.strip().upper())
     if found is None:
         raise UsageError(f"--max-size {word}: it is a number of MB, GB or TB", "20GB")
@@ -223,10 +274,8 @@ def read_amount(word: str | None) -> int | None:
     return int(float(found[1]) * SIZE_UNITS.get(unit, 1))
 
 
-def read_age(word: str | None) -> float | None:
+def read_age(word: str) -> float:
     """Seconds from `30d`, `12h` or `2w`. Raises UsageError."""
-    if word is None:
-        return None
     found = re.fullmatch(r"(\d{1,6})\s*([hdw])", word.strip().lower())
     if found is None:
         raise UsageError(f"--older {word}: it is a number of hours, days or weeks", "30d")

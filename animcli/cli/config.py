@@ -105,6 +105,11 @@ class Options:
         low=4096,
         high=1_000_000_000,
     )
+    cache_max: str | None = setting(
+        None,
+        "Largest size of the cache; the oldest goes when a command ends.",
+        form=(r"(?i)\d{1,9}([.]\d{1,3})?\s*[KMGT]?B?", "20GB, 500MB, 1.5TB and the like"),
+    )
 
 
 PIXELS: Final = constraint_of(settings_in(Options)["max_pixels"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from animcli.cli.cache import megabytes
+from animcli.cli.cache import keep_within, megabytes, read_amount
 from animcli.cli.config import read_sources
 from animcli.cli.console import Console, duration, shown
 from animcli.cli.plan import (
@@ -89,7 +89,9 @@ def _do_at(
     runner = Runner(context, executor, console, stop, tuple(words))
     try:
         runner.prepare(plans)
-        return max([runner.run(plan) for plan in plans], default=0)
+        exit_code = max([runner.run(plan) for plan in plans], default=0)
+        runner.limit_cache()
+        return exit_code
     finally:
         runner.remove_empty()
 
@@ -172,6 +174,14 @@ class Runner:
         for source in stage.inputs().values():
             if not isinstance(source, Path):
                 self.check_length(source)
+
+    def limit_cache(self) -> None:
+        """Remove the oldest from the cache, where a setting says how large it may be."""
+        limit, used = self.context.config.values.get("cache_max"), self.executor.used_keys
+        if limit is not None and used:
+            most = read_amount(str(limit))
+            if line := keep_within(self.context.project.store, most, used):
+                self.console.warn(line)
 
     def make_folder(self, folder: Path) -> None:
         """Make a folder for results, and remember which ones weren't there."""

@@ -103,6 +103,11 @@ class Executor:
         """Identity of the project's folder, whatever it is called."""
         return folder_id(self.project.root)
 
+    @property
+    def used_keys(self) -> frozenset[str]:
+        """Keys of all that was made or found so far."""
+        return frozenset(self._reported)
+
     def check_home(self) -> None:
         """Raise StorageError once the project isn't where it was at the first call."""
         if self._home != folder_id(self.project.root):
@@ -255,13 +260,13 @@ class Executor:
                 if path.is_relative_to(self.store.root) and not path.exists():
                     raise ClearedError(path.parent.name) from None
             raise
+        finally:
+            self.store.drop_empty_work(cache_key.digest)
         self.check_home()
         self._check_inputs(stage, cache_key)
         for name in stage.weights:
             self.weights.check_unchanged(name)
         seconds = time.perf_counter() - started
-        finally:
-            self.store.drop_empty_work(cache_key.digest)
         artifact = self.store.commit(cache_key, stage.suffix, seconds)
         self._whole.add(cache_key.digest)  # its digests have just been taken
         self._reported.add(cache_key.digest)

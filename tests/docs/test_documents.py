@@ -92,8 +92,8 @@ def test_every_preset_and_key_is_documented(name: str) -> None:
 def test_a_flag_and_a_key_have_one_name() -> None:
     page = (REFERENCE / "commands.md").read_text()
     spelled = {name for name in HOMES if f"--{name.replace('_', '-')} " in page}
-    assert HOMES.keys() - spelled == {"width", "height"}
-    assert "--size WxH" in page
+    assert HOMES.keys() - spelled == {"width", "height", "cache_max"}
+    assert {"--size WxH", "--max-size SIZE"} <= set(re.findall(r"--[\w-]+ \w+", page))
 
 
 def errors_page() -> str:

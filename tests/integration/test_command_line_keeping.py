@@ -6,18 +6,23 @@ import re
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from builders.poses import random_pose
 from builders.stages import Shout, WriteWord, executor, register, spot_pictures
 from builders.videos import tiny_clip
 
-from animcli.cli.cache import read_age, read_amount
+from animcli.cli.cache import read_age, read_amount, to_remove
 from animcli.cli.main import main
-from animcli.errors import UsageError
+from animcli.errors import ProjectError, UsageError
+from animcli.pipeline.cache import Listing
 from animcli.pipeline.output import Step, publish
+from animcli.pose.io_pose import write_pose
 from animcli.presets import load_preset
+from animcli.settings import read_toml
 from animcli.video.images import write_picture
 
 register()
@@ -96,6 +101,66 @@ def test_sizes_and_ages_are_read_as_people_write_them() -> None:
     for word in ("30", "soon", "1y"):
         with pytest.raises(UsageError, match="--older"):
             read_age(word)
+
+
+def total(capsys: Capture) -> int:
+    return sum(int(str(each["bytes"])) for each in asked(capsys, "cache", "list"))
+
+
+def test_a_cache_with_a_limit_loses_its_oldest_when_a_command_ends(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(here, "old", days=9)
+    made(here, "young", days=1)
+    write_pose(Path("a.pose"), random_pose(4, Fraction(24)))
+    asked(capsys, "inspect", "a.pose")
+    (here / "anim.toml").write_text(f'cache_max = "{total(capsys) - 1}"')
+    asked(capsys, "inspect", "a.pose")  # all that it makes is there already
+    left = asked(capsys, "cache", "list")
+    assert total(capsys) < int(read_toml(here / "anim.toml", ProjectError)[0]["cache_max"])
+    assert sum(each["result"] == "old" for each in left) == 1
+    assert sum(each["result"] == "young" for each in left) == 2
+    assert (here / "old").is_dir()  # what was delivered stays
+    monkeypatch.setenv("ANIM_CACHE_MAX", "1KB")
+    assert main(["inspect", "a.pose"]) == 0
+    assert (
+        "above its limit of 0.0 MB: this line alone needs that" in capsys.readouterr().err
+    )
+    names = {each["result"] for each in asked(capsys, "cache", "list")}
+    assert names == {"a-curves.png", "a-overlay.mp4", "a-overlay.png"}  # of this line
+
+
+@pytest.mark.parametrize("word", ["much", "20XB", "-1GB", ""])
+def test_a_limit_that_is_no_size_is_refused(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setenv("ANIM_CACHE_MAX", word)
+    assert main(["cache", "list"]) == 4
+    assert "20GB, 500MB" in capsys.readouterr().err
+
+
+def entry(key: str, days: float, stage: str = "encode", state: str = "whole") -> Listing:
+    return Listing(key, stage, state, 100, time.time() - 86400 * days)
+
+
+def test_finished_frames_and_unfinished_work_go_last() -> None:
+    found = [
+        entry("frames", 9, "render"),
+        entry("begun", 8, "", "unfinished"),
+        entry("other frames", 7, "render"),
+        entry("pose", 6),
+        entry("video", 5),
+        entry("busy", 4),
+    ]
+    delivered = {"frames", "video"}
+
+    def gone(most: int) -> list[str]:
+        return [x.key for x in to_remove(found, delivered, most, keep={"busy"})]
+
+    assert gone(600) == []
+    assert gone(599) == ["other frames"]
+    assert gone(300) == ["other frames", "pose", "video"]
+    assert gone(0) == ["other frames", "pose", "video", "frames", "begun"]
 
 
 def test_prune_says_what_it_wants(here: Path, capsys: Capture) -> None:
