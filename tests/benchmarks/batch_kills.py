@@ -8,12 +8,13 @@ journal and encoder), whose frames are compared with those of single commands, b
 for many kills in little time. Either batch has two slots, and is given again and again
 until it ends well. At random moments its driver gets SIGKILL, SIGSEGV or SIGTERM, or the
 worker of a slot does, or what a worker has started itself (an encoder) gets SIGKILL. The
-journal must hold the end of each job exactly once. Prints a line for each batch, and a
-table.
+journal must hold the end of each job exactly once. Prints a line for each batch, with what
+there was so far, and a table.
 """
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -144,7 +145,12 @@ def main() -> int:
             twice += sum(ends[name] > 1 for name in expected)
             batches += 1
             counted = ", ".join(f"{n} {what}" for what, n in sorted(kills.items()))
-            print(f"batch {batches}: {runs} runs; {counted}", flush=True)
+            print(
+                f"batch {batches}: {runs} runs; {kills.total()} kills so far: {counted}; "
+                f"{wrong} wrong, {lost} lost, {twice} twice",
+                flush=True,
+            )
+            shutil.rmtree(folder, ignore_errors=True)  # an orphan may still write
     names = sorted(kills)
     print(f"\n| batches | jobs | kills | {' | '.join(names)} | wrong | lost | twice |")
     print("|---" * (6 + len(names)) + "|")
