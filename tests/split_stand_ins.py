@@ -1,17 +1,18 @@
 """A small render that is split over slots: networks of random weights, real windows.
 
 `work` is a worker's function; SPLIT_COST_S makes each prediction take so many seconds, and
-SPLIT_FAULT names a file whose first reader dies.
+SPLIT_FAULT names a file whose first reader dies, or fails as the file says.
 """
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from animcli.presets import Preset
@@ -74,25 +75,36 @@ def latents() -> Tensor:
     )  # fmt: skip
 
 
+def decode(part: Tensor) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (8, 8, 3) of latents (frames, 4, 8, 8)."""
+    for each in part:
+        shown = (each[:3] * 40 + 128).clamp(0, 255).to(torch.uint8)
+        yield shown.permute(1, 2, 0).contiguous().numpy()
+
+
 _prepared: list[split.Prepared] = []
 
 
 def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
-    """Prepare, or predict a unit."""
+    """Prepare, or predict a unit, or decode frames."""
     if request["do"] == "help":
-        with split.capturing():
-            try:
-                latents()
-            except split.Captured as captured:
-                _prepared[:] = [captured.prepared]
+        steps = Scheduler("ddim", ANIMATE_ANYONE_SCHEDULE, STEPS, 0).timesteps
+        _prepared[:] = [split.Prepared(start, steps, CUT, decode)]
         return {"exit_code": 0}
-    fault = os.environ.get("SPLIT_FAULT")
-    if fault and Path(fault).exists():
-        Path(fault).unlink(missing_ok=True)
+    fault = Path(os.environ.get("SPLIT_FAULT", "none"))
+    if fault.exists() and (said := fault.read_text()).split()[0] == request["do"]:
+        fault.unlink(missing_ok=True)
+        if "fails" in said:
+            return {"exit_code": 6, "error": "out of memory", "hint": "a smaller --size"}
         os._exit(139)
+    latents = torch.from_numpy(np.load(request["latents"]))
+    if request["do"] == "decode":
+        part = latents[request["start"] : request["stop"]]
+        np.save(request["said"], _prepared[0].decode(part))
+        return {"exit_code": 0}
     half = None if request["half"] is None else Half(request["half"])
-    seen = torch.from_numpy(np.load(request["latents"]))
-    said = _prepared[0].predict(request["step"], seen, split.Unit(request["window"], half))
+    unit = split.Unit(request["window"], half)
+    said_latents = _prepared[0].predict(request["step"], latents, unit)
     assert HALF.get() is None
-    np.save(request["said"], said.numpy())
-    return {"exit_code": 0, "said": request["said"]}
+    np.save(request["said"], said_latents.numpy())
+    return {"exit_code": 0}

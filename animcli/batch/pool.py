@@ -1,8 +1,8 @@
-"""Pool of slots that predict the windows of one long render.
+"""Pool of slots that predict the windows of one long render, and decode its frames.
 
-Latents go to the slots and predictions come back as files in the work folder of the render,
-on the file system that all of them share. A slot that is lost costs the units that it had:
-they go to another, and it is prepared anew.
+Latents go to the slots and what they make of them comes back as files in the work folder of
+the render, on the file system that all of them share. A slot that is lost costs the units
+that it had: they go to another, and it is prepared anew.
 """
 
 import itertools
@@ -10,16 +10,19 @@ import queue
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from animcli.batch.engine import Engine
+from animcli.batch.queue import STOPPED
 from animcli.errors import DeviceError
 
 if TYPE_CHECKING:  # torch takes seconds
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from animcli.rendering.split import Unit
@@ -27,14 +30,19 @@ if TYPE_CHECKING:  # torch takes seconds
 MOST_LOSSES: Final = 20
 """Slots that may be lost in one render before it is given up."""
 
+DECODED: Final = 4
+"""Frames that a slot decodes at a time: a segment of 48 is whole rounds of 2, 3, 4, 6 or 12
+slots."""
+
 
 @dataclass
 class Pool:
-    """Predicts by slots; they are started with the first step.
+    """Predicts and decodes by slots; they are started when something is first asked.
 
     request: of the render, `help`, as `animcli.cli.batch.job.run_request` reads it.
-    folder: for latents and predictions; made, and gone when the pool is closed.
+    folder: for latents and what comes back; made, and gone when the pool is closed.
     check_cancelled: called while slots work.
+    seconds: spent on predictions.
     """
 
     engine: Engine
@@ -56,26 +64,72 @@ class Pool:
         import numpy as np
         import torch
 
+        began = time.perf_counter()
+        with self._latents(seen) as path:
+            asked = [
+                {
+                    "do": "predict", "latents": str(path), "step": step,
+                    "window": unit.window,
+                    "half": None if unit.half is None else unit.half.value,
+                }
+                for unit in units
+            ]  # fmt: skip
+            said = [torch.from_numpy(np.load(file)) for file in self._answers(asked)]
+        self.seconds += time.perf_counter() - began
+        return said
+
+    def decode(self, latents: "Tensor") -> "Iterator[NDArray[np.uint8]]":
+        """The picture (h, w, 3) of each of the latents (frames, c, h, w), in order."""
+        import numpy as np
+
+        with self._latents(latents) as path:
+            asked = [
+                {
+                    "do": "decode", "latents": str(path), "start": start,
+                    "stop": min(start + DECODED, len(latents)),
+                }
+                for start in range(0, len(latents), DECODED)
+            ]  # fmt: skip
+            for file in self._answers(asked):
+                yield from np.load(file)
+
+    @contextmanager
+    def _latents(self, latents: "Tensor") -> Iterator[Path]:
+        """A file with latents, for as long as slots work on them."""
+        import numpy as np
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"latents-{next(self._numbers)}.npy"
+        np.save(path, latents.cpu().numpy())
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _answers(self, asked: Sequence[Mapping[str, Any]]) -> Iterator[Path]:
+        """Files with what slots say to requests, in the order of these, each as soon as it
+        is there and for as long as nobody wants the next.
+        """
         if not self._started:
             self._started = True
-            self.folder.mkdir(parents=True, exist_ok=True)
             self.engine.start()
-        path = self.folder / f"latents-{step}.npy"
-        np.save(path, seen.cpu().numpy())
-        left, said = deque(range(len(units))), dict[int, Path]()
-        began = time.perf_counter()
-        while len(said) < len(units):
-            self.check_cancelled()
-            for slot in sorted(self._free):
-                if not left:
-                    break
-                self._give(slot, step, path, units, self._next(slot, left))
-            self._take(left, said)
-        self.seconds += time.perf_counter() - began
-        tensors = [torch.from_numpy(np.load(said[n])) for n in range(len(units))]
-        for file in (path, *said.values()):
-            file.unlink(missing_ok=True)
-        return tensors
+        left, said = deque(range(len(asked))), dict[int, Path]()
+        try:
+            for number in range(len(asked)):
+                while True:
+                    self.check_cancelled()
+                    while self._take(left, said, wait=0.0):
+                        pass
+                    for slot in sorted(self._free):
+                        if left:
+                            self._give(slot, asked, self._next(slot, left))
+                    if number in said:
+                        break
+                    self._take(left, said, wait=0.2)
+                yield said[number]
+                said.pop(number).unlink()
+        finally:
+            self._has.clear()  # what is still under way is of no use any more
 
     def _next(self, slot: str, left: "deque[int]") -> int:
         """A unit for a slot: one whose window it had in the last step, if there is one."""
@@ -85,43 +139,42 @@ class Pool:
         left.remove(number)
         return number
 
-    def _give(
-        self, slot: str, step: int, latents: Path, units: "Sequence[Unit]", number: int
-    ) -> None:
-        unit, request = units[number], next(self._numbers)
+    def _give(self, slot: str, asked: Sequence[Mapping[str, Any]], number: int) -> None:
+        request = next(self._numbers)
         self._free.discard(slot)
         self._has[slot], self._asked[slot] = number, request
-        said = self.folder / f"said-{step}-{number}-{request}.npy"
-        half = None if unit.half is None else unit.half.value
-        self.engine.give(
-            slot,
-            {
-                "id": request, "do": "predict", "folder": self.request["folder"],
-                "step": step, "latents": str(latents), "window": unit.window,
-                "half": half, "said": str(said),
-            },
-        )  # fmt: skip
+        facts = {"folder": self.request["folder"], "said": str(self._file(request))}
+        self.engine.give(slot, {"id": request, **facts, **asked[number]})
 
-    def _take(self, left: "deque[int]", said: dict[int, Path]) -> None:
+    def _file(self, request: int) -> Path:
+        return self.folder / f"said-{request}.npy"
+
+    def _take(self, left: "deque[int]", said: dict[int, Path], wait: float) -> bool:
+        """Handle what happens next; False if nothing does for so many seconds."""
         try:
-            slot, event = self.engine.events.get(timeout=0.2)
+            slot, event = self.engine.events.get(block=wait > 0, timeout=wait or None)
         except queue.Empty:
-            return
+            return False
         kind = event["event"]
         if kind == "ready":
             self._asked[slot] = next(self._numbers)
             self.engine.give(slot, {"id": self._asked[slot], **self.request})
         elif kind == "end" and event["id"] == self._asked.get(slot):
-            if event["exit_code"] != 0:
-                answer = event["answer"]
-                raise DeviceError(f"{slot}: {answer.get('error')}", answer.get("hint", ""))
-            number = self._has.pop(slot, None)
-            if number is not None:
-                said[number] = Path(event["answer"]["said"])
-            self._ready.add(slot)
-            self._free.add(slot)
+            self._ended(slot, said, event)
         elif kind in ("died", "gone"):
             self._lost(slot, left, kind, event)
+        return True
+
+    def _ended(self, slot: str, said: dict[int, Path], event: Mapping[str, Any]) -> None:
+        if event["exit_code"] in STOPPED:
+            return  # its process ends, which says `died`
+        if event["exit_code"] != 0:
+            answer = event["answer"]
+            raise DeviceError(f"{slot}: {answer.get('error')}", answer.get("hint", ""))
+        if (number := self._has.pop(slot, None)) is not None:
+            said[number] = self._file(self._asked[slot])
+        self._ready.add(slot)
+        self._free.add(slot)
 
     def _lost(
         self, slot: str, left: "deque[int]", kind: str, event: Mapping[str, Any]

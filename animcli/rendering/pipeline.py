@@ -175,9 +175,6 @@ def sample(
     watch: told what is predicted; its arrays are kept with every step.
     """
     cut = reuse.cut(cut)
-    if split.is_capturing():
-        with torch.inference_mode():
-            raise split.Captured(split.Prepared(step_fn(), scheduler.timesteps, cut))
     kept, steps, seconds = checkpoint.load(), len(scheduler.timesteps), 0.0
     if kept is None and begin:
         done, latents = begin, noise()
@@ -397,6 +394,23 @@ def render_clip(
     scheduler = Scheduler(preset.sampler, schedule, preset.steps, preset.seed)
     begin = 0 if few.start is None else preset.skipped_steps
 
+    def decode(part: Tensor, kept: Checkpoint) -> FrameFn:
+        return decode_frames(vae, "frame", part, kept, context.on_device, request.note)
+
+    def start() -> StepFn:
+        return prepare_conditioning(context)
+
+    cut = context_windows(preset, few.frames)
+    if split.is_capturing():
+        own = split.Unsaved()
+        prepared = split.Prepared(
+            start,
+            scheduler.timesteps,
+            cut,
+            lambda part: decode(part, own)(range(len(part))),
+        )
+        raise split.Captured(prepared)
+
     def first() -> Tensor:
         noise = clip_noise(preset.noise, few.frames, shape, preset.seed)
         if few.start is None or begin == 0:
@@ -408,8 +422,8 @@ def render_clip(
         latents = sample(
             first,
             scheduler,
-            lambda: prepare_conditioning(context),
-            context_windows(preset, few.frames),
+            start,
+            cut,
             checkpoint,
             progress,
             device,
@@ -419,7 +433,10 @@ def render_clip(
             context.watch(scheduler, checkpoint),
         )
     latents = interpolate(latents, chosen, preset.interpolation)
-    return decode_frames(vae, "frame", latents, checkpoint, context.on_device, request.note)
+    others = split.elsewhere()
+    if others is None:
+        return decode(latents, checkpoint)
+    return lambda span: others.decode(latents[span.start : span.stop])
 
 
 def check_window(preset: Preset, config: UNetConfig) -> None:

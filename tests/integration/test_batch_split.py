@@ -1,11 +1,11 @@
-"""A render that is split over slots has the bits of one that isn't."""
+"""A render that is split over slots has the bits of one that isn't, as have its frames."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
-from split_stand_ins import CUT, FRAMES, GUIDANCE, STEPS, latents
+from split_stand_ins import CUT, FRAMES, GUIDANCE, STEPS, decode, latents
 
 from animcli.batch.engine import Here, Seat, seats_on
 from animcli.batch.pool import Pool
@@ -50,14 +50,65 @@ def test_latents_of_several_slots_are_those_of_one_process(
     assert not (tmp_path / "exchange").exists()
 
 
+def split_frames(slots: Pool, of: torch.Tensor) -> list[bytes]:
+    try:
+        return [picture.tobytes() for picture in slots.decode(of)]
+    finally:
+        slots.close()
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3])
+def test_frames_that_several_slots_decode_are_those_of_one_process(
+    slots: int, tmp_path: Path
+) -> None:
+    clean = latents()
+    assert split_frames(pool(tmp_path, slots), clean) == [
+        x.tobytes() for x in decode(clean)
+    ]
+    assert not (tmp_path / "exchange").exists()
+
+
+def test_frames_come_before_the_last_of_them_is_decoded(tmp_path: Path) -> None:
+    slots = pool(tmp_path, 1)
+    try:
+        frames = slots.decode(latents())
+        next(frames)
+        assert len(list((tmp_path / "exchange").glob("said-*"))) == 1
+        rest = len(list(frames))
+    finally:
+        slots.close()
+    assert rest == FRAMES - 1
+
+
 def test_a_slot_that_dies_costs_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "fault").touch()
+    (tmp_path / "fault").write_text("predict")
     monkeypatch.setenv("SPLIT_FAULT", str(tmp_path / "fault"))
     slots = pool(tmp_path, 2)
     assert torch.equal(split_latents(slots), latents())
     assert slots.losses == 1
+
+
+def test_a_slot_that_dies_while_it_decodes_costs_no_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fault").write_text("decode")
+    monkeypatch.setenv("SPLIT_FAULT", str(tmp_path / "fault"))
+    slots, clean = pool(tmp_path, 2), latents()
+    assert split_frames(slots, clean) == [x.tobytes() for x in decode(clean)]
+    assert slots.losses == 1
+
+
+def test_what_a_slot_can_t_do_is_said_at_once_and_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fault").write_text("decode fails")
+    monkeypatch.setenv("SPLIT_FAULT", str(tmp_path / "fault"))
+    slots = pool(tmp_path, 1)
+    with pytest.raises(DeviceError, match="slot-0: out of memory"):
+        split_frames(slots, latents())
+    assert slots.losses == 0
 
 
 @pytest.mark.parametrize("count", [2, 3])

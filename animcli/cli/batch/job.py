@@ -4,8 +4,9 @@
 
     {"do": "run", "words": [...], "folder": ...}                a whole line
     {"do": "make", "words": [...], "stage": key, ...}           one stage of it
-    {"do": "help", "words": [...], ...}    get a render as far as being able to predict
+    {"do": "help", "words": [...], ...}    get a render as far as being able to do a part
     {"do": "predict", "step": 3, "window": 0, "half": None, ...}    then predict
+    {"do": "decode", "start": 0, "stop": 4, ...}    or decode frames
     {"do": "ask", "lines": [[...], ...], "folder": ...}         what lines would do
 """
 
@@ -64,14 +65,10 @@ def run_request(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any
     os.environ.update(request.get("places", {}))
     if request["do"] == "ask":
         return {"exit_code": 0, "jobs": [forecast_line(line) for line in request["lines"]]}
-    if request["do"] == "predict":
-        from animcli.cli.batch.predict import predict
-
-        return {"exit_code": 0, **predict(request)}
     console = JobConsole(as_json=True, tell=tell)
     if request["do"] == "make":
         code = guarded(lambda stop: make_stage(request, console, stop), console)
-    elif request["do"] == "help":
+    elif request["do"] in ("help", "predict", "decode"):
         code = guarded(lambda stop: help(request, console), console)
     else:
         line = parse_line(request["words"])
@@ -89,10 +86,15 @@ def run_request(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any
 
 
 def help(request: Mapping[str, Any], console: Console) -> int:
-    """Get ready to predict for a render; the exit code."""
-    from animcli.cli.batch.predict import prepare  # torch
+    """Get ready to do parts of a render, or do one; the exit code."""
+    from animcli.cli.batch import predict  # torch
 
-    prepare(request, console.progress)
+    if request["do"] == "help":
+        predict.prepare(request, console.progress)
+    elif request["do"] == "predict":
+        predict.predict(request)
+    else:
+        predict.decode(request)
     return 0
 
 

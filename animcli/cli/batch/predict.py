@@ -1,4 +1,5 @@
-"""One slot's part of a render that is split: prepared once, then asked for predictions."""
+"""One slot's part of a render that is split: prepared once, then asked for predictions, and
+for frames."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ from animcli.pipeline.executor import Executor, StageState
 from animcli.pipeline.record import CacheKey
 from animcli.pipeline.stage import Progress, RunContext
 from animcli.rendering.guidance import Half
+from animcli.rendering.loading import enough_memory
 from animcli.rendering.split import Captured, Prepared, Unit, capturing
 from animcli.stages.render import RenderStage
 
@@ -24,7 +26,7 @@ _prepared: list[Prepared] = []
 
 
 def prepare(request: Mapping[str, Any], progress: Progress) -> None:
-    """Get the first render of a line that isn't done as far as being able to predict."""
+    """Get the first render of a line that isn't done as far as being able to do a part."""
     line = parse_line(request["words"])
     context = open_context(line.options, progress)
     executor = Executor(context.project, context.weights, progress)
@@ -74,11 +76,17 @@ def run_context(
         )
 
 
-def predict(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the prediction for one unit to a file; the answer says where."""
+def predict(request: Mapping[str, Any]) -> None:
+    """Write the prediction for one unit to a file."""
     half = None if request["half"] is None else Half(request["half"])
     seen = torch.from_numpy(np.load(request["latents"]))
     unit = Unit(request["window"], half)
-    said = _prepared[0].predict(request["step"], seen, unit)
+    with enough_memory("denoising", "a smaller --window or --size needs less memory"):
+        said = _prepared[0].predict(request["step"], seen, unit)
     np.save(request["said"], said.float().cpu().numpy())
-    return {"said": request["said"]}
+
+
+def decode(request: Mapping[str, Any]) -> None:
+    """Write the pictures of some frames to a file."""
+    part = np.load(request["latents"])[request["start"] : request["stop"]]
+    np.save(request["said"], _prepared[0].decode(torch.from_numpy(part)))
