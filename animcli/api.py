@@ -90,7 +90,7 @@ def run_command(
     line = parse_line(words)
     for mistake in line.mistakes:
         raise mistake
-    if line.shown:
+    if line.shown is not None:
         raise UsageError(f"{command} is no command that makes something")
     console = Console(quiet=True, as_json=True)
     try:

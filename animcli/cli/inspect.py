@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -163,7 +162,7 @@ class PoseFacts:
 
         from animcli.pose.io_pose import read_pose
         from animcli.pose.keypoints import BODY, FACE
-        from animcli.stages.detection import shown_spans
+        from animcli.stages.detection import spans_of
 
         pose = read_pose(self.path)
         visible = pose.visible
@@ -171,72 +170,51 @@ class PoseFacts:
         frames = len(pose)
         steps = pose.ticks[-1] - pose.ticks[0] if frames > 1 else 0
         seconds = steps * pose.time_base * frames / max(frames - 1, 1)
-        facts: dict[str, object] = {
+        data: dict[str, object] = {
             "file": str(self.path),
             "frames": frames,
             "seconds": round(float(seconds), 3),
-            "rate": "uneven" if pose.rate is None else str(pose.rate),
-            "size": f"{pose.size[0]}x{pose.size[1]}",
-            "detector": pose.origin.detector.get("backend", "unknown"),
+            "rate": None if pose.rate is None else str(pose.rate),
+            "uneven": pose.rate is None,
+            "size": list(pose.size),
+            "detector": pose.origin.detector.get("backend"),
             "confidence": round(float(pose.scores[:, BODY].mean()), 3) if frames else 0.0,
-            "body seen": _share(visible[:, BODY]),
-            "face seen": _share(visible[:, FACE]),
-            "hands seen": _share(visible[:, FACE.stop :]),
-            "frames without anybody": shown_spans(nobody.tolist()) or "none",
-            **person_facts(pose.origin),
-            "cleaning": pose.origin.smoothing or "none",
-            **retarget_facts(pose.origin),
+            "body_seen": _share(visible[:, BODY]),
+            "face_seen": _share(visible[:, FACE]),
+            "hands_seen": _share(visible[:, FACE.stop :]),
+            "frames_without_anybody": [list(span) for span in spans_of(nobody.tolist())],
+            **people_data(pose.origin),
+            "cleaning": pose.origin.smoothing,
+            **retarget_data(pose.origin),
         }
-        return as_report(facts, {**as_data(facts), **people_data(pose.origin)})
-
-
-def person_facts(origin: Origin) -> dict[str, object]:
-    """Person that was taken, and who else there was."""
-    from animcli.stages.inspect import tracks_in
-
-    if not origin.person:
-        return {}
-    facts: dict[str, object] = {
-        "person": f"{origin.person.get('track')} of {origin.person.get('of')}"
-        f" ({origin.person.get('policy')})"
-    }
-    tracks = tracks_in(origin)
-    if len(tracks) > 1:
-        facts["people"] = [
-            f"{each['number']}: in {each['frames']} of the frames "
-            f"{each['first']}-{each['last']}"
-            for each in tracks
-        ]
-    return facts
+        return Report(fact_lines(data), (data,))
 
 
 def people_data(origin: Origin) -> dict[str, object]:
-    """The same for programs: the track that was taken, and every one to choose from."""
+    """Person that was taken, and every one to choose from."""
     from animcli.stages.inspect import tracks_in
 
     if not origin.person:
-        return {}
+        return {"person": None, "people": []}
+    taken = {key: origin.person.get(key) for key in ("track", "of", "policy")}
     tracks = [
         {key: each.get(key) for key in ("number", "frames", "first", "last", "box")}
         for each in tracks_in(origin)
     ]
-    taken = {"track": origin.person.get("track"), "policy": origin.person.get("policy")}
     return {"person": taken, "people": tracks}
 
 
-def retarget_facts(origin: Origin) -> dict[str, object]:
+def retarget_data(origin: Origin) -> dict[str, object]:
     """Changes and guesses of retargeting; its pictures aside."""
     told = {
         name: value
         for name, value in origin.retarget.items()
         if name not in ("notes", "ratios", "reference", "source")
     }
-    if not origin.retarget:
-        return {"retargeted": "no"}
     return {
-        "retargeted": told,
+        "retargeted": told if origin.retarget else False,
         "ratios": origin.retarget.get("ratios", {}),
-        "warnings": origin.retarget.get("notes") or "none",
+        "warnings": origin.retarget.get("notes", []),
     }
 
 
@@ -252,35 +230,34 @@ class VideoFacts:
 
         with open_footage(self.path) as reader:
             info = reader.info
-        facts: dict[str, object] = {
+        data: dict[str, object] = {
             "file": str(self.path),
-            "size": f"{info.width}x{info.height}",
-            "frames": "unknown" if info.frames is None else info.frames,
-            "rate": str(info.rate) if info.even else f"{info.rate}, uneven",
-            "seconds": "unknown"
-            if info.duration is None
-            else round(float(info.duration), 3),
-            "time base": str(info.time_base),
+            "size": [info.width, info.height],
+            "frames": info.frames,
+            "rate": str(info.rate),
+            "uneven": not info.even,
+            "seconds": None if info.duration is None else round(float(info.duration), 3),
+            "time_base": str(info.time_base),
             "codec": info.codec,
-            "sound": "yes" if info.has_sound else "no",
-            **motion_facts(self.path),
+            "sound": info.has_sound,
+            **motion_data(self.path),
             "notes": list(info.notes),
         }
-        return as_report(facts)
+        return Report(fact_lines(data), (data,))
 
 
-def motion_facts(video: Path) -> dict[str, object]:
-    """Amount of motion, in the numbers that Cinemo takes."""
+def motion_data(video: Path) -> dict[str, object]:
+    """Amount of motion, in the numbers that Cinemo takes; None of a still."""
     from animcli.stages.likeness import grey_frames
     from animcli.video.ssim import motion_bucket, motion_strength, neighbour_ssim
 
     ssim = neighbour_ssim(grey_frames(video))
-    if ssim is None:  # a still
-        return {"neighbour SSIM": "none"}
+    if ssim is None:
+        return dict.fromkeys(("neighbour_ssim", "motion_strength", "motion_bucket"))
     return {
-        "neighbour SSIM": round(ssim, 4),
-        "motion strength": motion_strength(ssim),
-        "motion bucket": motion_bucket(ssim),
+        "neighbour_ssim": round(ssim, 4),
+        "motion_strength": motion_strength(ssim),
+        "motion_bucket": motion_bucket(ssim),
     }
 
 
@@ -292,16 +269,7 @@ def project_facts(context: Context) -> Report:
     stages: dict[str, list[int]] = {}
     for each in found:
         stages.setdefault(each.stage or each.state, []).append(each.bytes)
-    config = context.config
-    facts: dict[str, object] = {
-        "project": str(context.project.root),
-        "settings": str(context.project.settings or "none; `anim init` makes them"),
-        **{f"{name} ({config.origins[name]})": v for name, v in config.values.items()},
-        "cache": str(context.project.cache),
-    }
-    for name, sizes in stages.items():
-        facts[name] = f"{len(sizes)}, {megabytes(sum(sizes)).strip()}"
-    settings = context.project.settings
+    config, settings = context.config, context.project.settings
     data: dict[str, object] = {
         "project": str(context.project.root),
         "settings": None if settings is None else str(settings),
@@ -313,46 +281,71 @@ def project_facts(context: Context) -> Report:
             for name, sizes in stages.items()
         },
     }
-    return as_report(facts, data)
+    rows = [
+        ("project", str(context.project.root)),
+        ("settings", str(settings or "none; `anim init` makes them")),
+        *((f"{key} ({config.origins[key]})", str(x)) for key, x in config.values.items()),
+        ("cache", str(context.project.cache)),
+        *(
+            (name, f"{len(sizes)}, {megabytes(sum(sizes)).strip()}")
+            for name, sizes in stages.items()
+        ),
+    ]
+    return Report(_aligned(rows), (data,))
 
 
-def as_report(facts: dict[str, object], data: dict[str, object] | None = None) -> Report:
-    """A line for each fact; data: the same for JSON, where `as_data` isn't it."""
-    width = max(len(name) for name in facts) + 2
-    lines = []
-    for name, value in facts.items():
-        rows = value if isinstance(value, list) else [value]
-        lines += [f"{name + ':':<{width}}{_spelled(row)}" for row in rows]
-    return Report(tuple(lines), (as_data(facts) if data is None else data,))
+def fact_lines(data: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line for each fact, or for each part of a list."""
+    rows = [
+        (key.replace("_", " ").replace("ssim", "SSIM"), line)
+        for key, value in data.items()
+        for line in _spelled(key, value, data)
+    ]
+    return _aligned(rows)
 
 
-def as_data(facts: Mapping[str, object]) -> dict[str, object]:
-    """Facts for programs: keys in one word, numbers as numbers, shares in 0..1."""
-    return {re.sub(r"\W+", "_", key.lower()): _as_value(x) for key, x in facts.items()}
+def _aligned(rows: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    width = max(len(name) for name, _ in rows) + 2
+    return tuple(f"{name + ':':<{width}}{text}" for name, text in rows)
 
 
-def _as_value(said: object) -> object:
-    if isinstance(said, Mapping):
-        return as_data({str(key): value for key, value in said.items()})
-    if isinstance(said, list | tuple):
-        return [_as_value(each) for each in said]
-    if not isinstance(said, str):
-        return said
-    known: dict[str, object] = {"yes": True, "no": False, "none": None, "unknown": None}
-    if said in known:
-        return known[said]
-    if sides := re.fullmatch(r"(\d+)x(\d+)", said):
-        return [int(sides[1]), int(sides[2])]
-    if share := re.fullmatch(r"(\d+(?:[.]\d+)?) %", said):
-        return round(float(share[1]) / 100, 6)
-    return said
+def _spelled(key: str, value: Any, data: Mapping[str, Any]) -> list[str]:
+    """Lines for people of the fact `key`; none where another fact says it."""
+    match key:
+        case "uneven":
+            return []
+        case "rate":
+            mean = [] if value is None else [str(value)]
+            return [", ".join([*mean, *(["uneven"] if data["uneven"] else [])])]
+        case "size":
+            return [f"{value[0]}x{value[1]}"]
+        case "body_seen" | "face_seen" | "hands_seen":
+            return [f"{100 * value:.1f} %"]
+        case "frames_without_anybody" if value:
+            spans = (f"{a}-{b}" if b > a else f"{a}" for a, b in value)
+            return [", ".join(spans)]
+        case "person":
+            return (
+                [f"{value['track']} of {value['of']} ({value['policy']})"] if value else []
+            )
+        case "people":
+            line = "{number}: in {frames} of the frames {first}-{last}"
+            return [line.format(**each) for each in value] if len(value) > 1 else []
+        case "ratios" | "warnings" if not data["retargeted"]:
+            return []
+    match value:
+        case None:
+            return ["unknown"]
+        case bool():
+            return ["yes" if value else "no"]
+        case dict() if value:
+            return [", ".join(f"{name} {each}" for name, each in value.items())]
+        case list() if value:
+            return [str(each) for each in value]
+        case dict() | list():
+            return ["none"]
+    return [str(value)]
 
 
-def _spelled(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return str(value)
-
-
-def _share(visible: NDArray[np.bool_]) -> str:
-    return f"{100 * float(visible.mean()):.1f} %" if visible.size else "0 %"
+def _share(visible: NDArray[np.bool_]) -> float:
+    return round(float(visible.mean()), 6) if visible.size else 0.0

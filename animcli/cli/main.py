@@ -6,10 +6,12 @@ may stand anywhere in it, up to a `--`. What goes wrong is caught here and nowhe
 """
 
 import errno
+import io
 import os
 import re
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -18,6 +20,7 @@ import typer.main
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from animcli import __version__
 from animcli.cli.app import app
 from animcli.cli.console import Console, answering, open_streams
 from animcli.cli.plan import Command, GlobalOptions
@@ -34,13 +37,14 @@ class CommandLine:
     """A command line that was read.
 
     mistakes: all that is wrong with its words; then nothing is to be done.
-    shown: help or the version was printed; then nothing is left to do.
+    shown: help or the version where that was asked for, so that nothing is left to do: as
+        text with --json, empty where it was printed.
     """
 
     options: GlobalOptions
     commands: tuple[Command, ...] = ()
     mistakes: tuple[UsageError, ...] = ()
-    shown: bool = False
+    shown: str | None = None
 
 
 def run_console() -> None:
@@ -68,11 +72,13 @@ def main(argv: Sequence[str]) -> int:
             try:
                 with listening(stop):
                     line = parse_line(argv or ["--help"])
-                    if line.shown:
-                        return 0 if argv else UsageError.exit_code
                     options = line.options
                     console = Console(options.quiet, options.verbosity, options.as_json)
-                    exit_code = _obey(line, argv, console, stop)
+                    if line.shown is not None:
+                        console.result([], [{"version": __version__, "text": line.shown}])
+                        exit_code = 0 if argv else UsageError.exit_code
+                    else:
+                        exit_code = _obey(line, argv, console, stop)
             except (Stopped, KeyboardInterrupt):  # the latter where nobody listens
                 exit_code = stop.exit_code or 130
             if stop.exit_code:
@@ -97,20 +103,23 @@ def parse_line(argv: Sequence[str]) -> CommandLine:
     said: list[GlobalOptions] = []
     commands: list[Command] = []
     mistakes: list[UsageError] = []
+    as_json = "--json" in about_line
+    shown = io.StringIO()
     for part in parts:
         try:
-            answer = COMMANDS.main(
-                [*about_line, *part], PROGRAM, standalone_mode=False, obj=said
-            )
+            with redirect_stdout(shown) if as_json else nullcontext():
+                answer = COMMANDS.main(
+                    [*about_line, *part], PROGRAM, standalone_mode=False, obj=said
+                )
         except TyperException as error:
             mistakes.append(_mistake(error, part))
         except UsageError as error:
             mistakes.append(error)
         else:
             if isinstance(answer, int):  # an exit code: help or the version was shown
-                return CommandLine(GlobalOptions(), shown=True)
+                return CommandLine(GlobalOptions(as_json=as_json), shown=shown.getvalue())
             commands.append(answer)
-    options = said[0] if said else GlobalOptions(as_json="--json" in about_line)
+    options = said[0] if said else GlobalOptions(as_json=as_json)
     return CommandLine(options, tuple(commands), tuple(mistakes))
 
 
@@ -290,7 +299,8 @@ GLOBAL_JOINED: Final = tuple(f"{each}=" for each in GLOBAL_VALUES if each.starts
 def split_commands(argv: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """The options of the whole line, and the words of each command.
 
-    Raises UsageError for an option of the line that lacks its value.
+    Raises UsageError for an option of the line that lacks its value, and for a `then` that
+    lacks a command.
     """
     line: list[str] = []
     parts: list[list[str]] = [[]]
@@ -312,6 +322,12 @@ def split_commands(argv: Sequence[str]) -> tuple[list[str], list[list[str]]]:
         else:
             literal = word == "--"
             parts[-1].append(word)
+    if len(parts) > 1 and not all(parts):
+        side = "behind" if parts[0] else "before"
+        raise UsageError(
+            f"there is no command {side} `then`",
+            "it joins two: anim extract-pose dance.mp4 then render ref.png",
+        )
     return line, parts
 
 

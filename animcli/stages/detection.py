@@ -240,13 +240,17 @@ def describe_tracks(tracks: Sequence[Track], threshold: float) -> list[dict[str,
 
 def shown_spans(flags: Sequence[bool]) -> str:
     """The frames that are flagged, as `3, 10-14`."""
+    return ", ".join(
+        f"{first}-{last}" if last > first else f"{first}" for first, last in spans_of(flags)
+    )
+
+
+def spans_of(flags: Sequence[bool]) -> list[tuple[int, int]]:
+    """First and last frame of each run of frames that are flagged."""
     runs = [
         (flag, list(run)) for flag, run in groupby(range(len(flags)), flags.__getitem__)
     ]
-    spans = [
-        f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for flag, run in runs if flag
-    ]
-    return ", ".join(spans)
+    return [(run[0], run[-1]) for flag, run in runs if flag]
 
 
 def _left_out(chunks: Sequence[Chunk], reader: Reader, step: int) -> list[bool]:

@@ -3,10 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
+from builders.poses import random_pose
 from builders.stages import register, spot_pictures
 from builders.videos import tiny_clip
 
@@ -15,6 +19,7 @@ from animcli import api
 from animcli.cli.main import main
 from animcli.errors import InputError, UsageError
 from animcli.pose.detectors import registry
+from animcli.pose.io_pose import write_pose
 from animcli.registry import RENDERERS
 from animcli.video.images import write_picture
 
@@ -83,6 +88,47 @@ def test_every_key_is_one_word_and_documented(
     found = {key for each in told["results"] for key in keys(each)}
     assert [key for key in found if not re.fullmatch(r"\w+", key)] == []
     assert found - DOCUMENTED == set()
+
+
+@pytest.mark.parametrize("line", ["--version", "--help", "render --help", "cache --help"])
+def test_help_and_version_are_told_in_json(here: Path, capsys: Capture, line: str) -> None:
+    assert main(line.split()) == 0
+    printed = capsys.readouterr().out
+    [told] = answer(capsys, line)["results"]
+    assert told == {"version": animcli.__version__, "text": printed}
+
+
+def test_facts_that_there_are_none_of_are_null_or_empty(
+    here: Path, capsys: Capture
+) -> None:
+    ticks = np.array([0, 1, 2, 7])  # of an uneven motion
+    write_pose(Path("plain.pose"), replace(random_pose(4, Fraction(24)), ticks=ticks))
+    told = answer(capsys, "inspect plain.pose")["results"][0]
+    assert (told["rate"], told["uneven"]) == (None, True)
+    assert told["person"] is None
+    assert (told["people"], told["frames_without_anybody"]) == ([], [])
+    assert (told["retargeted"], told["ratios"], told["warnings"]) == (False, {}, [])
+    main(["inspect", "plain.pose"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "rate:                   uneven" in lines
+    assert "retargeted:             no" in lines
+    assert not any(line.startswith(("person", "ratios", "warnings")) for line in lines)
+
+
+def test_frames_without_anybody_are_told_by_their_numbers(
+    here: Path, capsys: Capture
+) -> None:
+    pose = random_pose(8, Fraction(24))
+    scores = np.full_like(pose.scores, 0.9)
+    scores[[2, 5, 6]] = 0
+    write_pose(Path("gaps.pose"), replace(pose, scores=scores))
+    told = answer(capsys, "inspect gaps.pose")["results"][0]
+    assert told["frames_without_anybody"] == [[2, 2], [5, 6]]
+    assert told["body_seen"] == told["hands_seen"] == 0.625
+    main(["inspect", "gaps.pose"])
+    printed = capsys.readouterr().out
+    assert "frames without anybody: 2, 5-6\n" in printed
+    assert "body seen:              62.5 %\n" in printed
 
 
 def test_numbers_are_numbers_and_shares_are_shares(here: Path, capsys: Capture) -> None:
