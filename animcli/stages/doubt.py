@@ -47,7 +47,8 @@ def doubt_of_figure(
         return ""
     return (
         f"the figure that was found spans {share:.0%} of what the picture shows: is that "
-        "the character? one with a clear head, two arms and two legs is found better"
+        "the character? one with a clear head, two arms and two legs is found better, and "
+        "--reference-pose FILE says where its keypoints are"
     )
 
 
