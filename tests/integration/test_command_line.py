@@ -252,6 +252,9 @@ def test_without_a_motion_the_way_to_say_one_is_shown(line: str, capsys: Capture
             2,
             "a.pose is made by this line, and is an input of another command in it",
         ),
+        ("then render", 2, "there is no command before `then`"),
+        ("inspect dance.pose then", 2, "there is no command behind `then`"),
+        ("inspect then --json then doctor", 2, "there is no command behind `then`"),
         ("render ref.png -m dance.pose -o taken.mp4", 8, "taken.mp4 exists already"),
         (  # what exists is told last: it must not hide a worse mistake
             "render ref.png -m dance.pose --preset animate-anyone -o taken.mp4",
