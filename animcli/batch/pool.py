@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # torch takes seconds
 MOST_LOSSES: Final = 20
 """Slots that may be lost in one render before it is given up."""
 
-DECODED: Final = 4
+FRAMES_A_UNIT: Final = 4
 """Frames that a slot decodes at a time: a segment of 48 is whole rounds of 2, 3, 4, 6 or 12
 slots."""
 
@@ -86,9 +86,9 @@ class Pool:
             asked = [
                 {
                     "do": "decode", "latents": str(path), "start": start,
-                    "stop": min(start + DECODED, len(latents)),
+                    "stop": min(start + FRAMES_A_UNIT, len(latents)),
                 }
-                for start in range(0, len(latents), DECODED)
+                for start in range(0, len(latents), FRAMES_A_UNIT)
             ]  # fmt: skip
             for file in self._answers(asked):
                 yield from np.load(file)

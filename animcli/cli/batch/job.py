@@ -94,7 +94,7 @@ def help(request: Mapping[str, Any], console: Console) -> int:
     elif request["do"] == "predict":
         predict.predict(request)
     else:
-        predict.decode(request)
+        predict.decode_part(request)
     return 0
 
 

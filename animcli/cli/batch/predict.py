@@ -86,7 +86,7 @@ def predict(request: Mapping[str, Any]) -> None:
     np.save(request["said"], said.float().cpu().numpy())
 
 
-def decode(request: Mapping[str, Any]) -> None:
+def decode_part(request: Mapping[str, Any]) -> None:
     """Write the pictures of some frames to a file."""
     part = np.load(request["latents"])[request["start"] : request["stop"]]
     np.save(request["said"], _prepared[0].decode(torch.from_numpy(part)))
