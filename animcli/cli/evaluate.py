@@ -378,13 +378,16 @@ class Evaluate:
         if self.motion is not None:
             measure = replace(measure, driving=self.motion, driving_pose=None)
         if self.reference is not None:
+            from animcli.stages.fitting import Fit
             from animcli.stages.reference import FindPose, FitPicture
 
             size = picture_size_of(result)
+            fit = Fit((result.record or {}).get("fit", "pad"))
             measure = replace(
                 measure,
-                picture=FitPicture(self.reference, size),
-                pose=FindPose(self.reference, measure.detector, size),
+                picture=FitPicture(self.reference, size, fit),
+                original=self.reference,
+                pose=FindPose(self.reference, measure.detector, size, fit),
             )
         if "camera" in self.overrides:
             measure = replace(measure, moving=options.camera == "moving")

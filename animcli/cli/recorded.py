@@ -40,6 +40,7 @@ class Recorded:
     picture: Source | None = None
     _: KW_ONLY
     pose: Source | None = None
+    original: Source | None = None
     driving: Source | None = None
     driving_pose: Source | None = None
     made: tuple[tuple[str, str], ...] = field(default=())
@@ -63,6 +64,7 @@ def of_film(film: FrameSource) -> Recorded:
         render.fitted_motion,
         render.picture if keypoints else None,
         pose=render.reference_pose if keypoints else None,
+        original=render.reference if keypoints else None,
         driving=film.driving,
         driving_pose=render.motion if film.driving is not None else None,
         made=(
@@ -105,6 +107,7 @@ def recorded(video: Path, context: Context) -> Recorded:
         return files.find(digest) if found is None else found.path
 
     frames = store.find(render.digest)
+    fitted = manifest.made.get(render.inputs.get("reference", ""))
     motion_digest = render.inputs.get("motion")
     retargeted = manifest.made.get(motion_digest or "")
     found_digest = motion_digest
@@ -123,6 +126,7 @@ def recorded(video: Path, context: Context) -> Recorded:
         motion=kept(motion_digest),
         picture=kept(render.inputs.get("reference")),
         pose=kept(render.inputs.get("pose")),
+        original=None if fitted is None else kept(fitted.inputs.get("picture")),
         driving=driving,
         driving_pose=kept(found_digest) if driving is not None else None,
         made=(("command", shlex.join(manifest.command)), *made_by(render.settings),
@@ -187,6 +191,7 @@ def measure_of(
         result.picture,
         result.pose,
         result.driving,
+        original=result.original,
         driving_pose=result.driving_pose,
         detector=str(detector or options.detector),
         device=detector_device(options),

@@ -98,8 +98,8 @@ def face_points(
 ) -> Points:
     """Right eye, left eye and nose tip `(frames, 3, 2)` of a pose; NaN for no face.
 
-    points: `(frames, joints, 2)` pixels. Faces that are too small, that look aside, or
-    whose eyes are on the wrong sides (the back of a head) are none.
+    points: `(frames, joints, 2)` pixels. Faces that look aside, or whose eyes are on the
+    wrong sides (the back of a head) are none.
     """
     if points.shape[1] > LEFT_EYE[-1]:
         seen = (scores[:, [*RIGHT_EYE, *LEFT_EYE, NOSE_TIP]] > threshold).all(1)
@@ -116,9 +116,15 @@ def face_points(
     nose = found[:, 2] - found[:, 0]
     along = (nose * unit).sum(1) / np.maximum(apart, 1e-9)
     below = unit[:, 0] * nose[:, 1] - unit[:, 1] * nose[:, 0]
-    good = seen & (apart >= EYES_APART * LEAST_WIDTH) & (below > 0)
+    good = seen & (below > 0)
     good &= (along > LEAST_FRONT) & (along < 1 - LEAST_FRONT)
     return np.where(good[:, None, None], found, np.nan)
+
+
+def face_width(points: Points) -> NDArray[np.float64]:
+    """Width of faces `(...)` in pixels, by their points `(..., 3, 2)`; NaN for none."""
+    across = points[..., 1, :] - points[..., 0, :]
+    return np.asarray(np.linalg.norm(across, axis=-1) / EYES_APART, np.float64)
 
 
 def align(picture: Pixels, points: Points, template: Template) -> Pixels:
@@ -156,18 +162,20 @@ def compare_faces(
 ) -> Identity | None:
     """Compare the face in every frame with the reference's; None if that has no face.
 
+    Faces of less than LEAST_WIDTH are none.
     reference: a picture and its three points. points: `(frames, 3, 2)`, NaN for no face.
     cosine: compare by cosine, 1 for the same, instead of by distance, 0 for the same.
     """
     picture, own = reference
-    if np.isnan(own).any():
+    large = face_width(points) >= LEAST_WIDTH
+    if not face_width(own) >= LEAST_WIDTH:  # NaN isn't
         return None
     (goal,) = embed([align(picture, own, template)])
     values = np.full(len(points), np.nan)
     shown = (
         (index, align(frame, points[index], template))
         for index, frame in enumerate(frames)
-        if not np.isnan(points[index]).any()
+        if large[index]
     )
     while batch := list(islice(shown, _AT_ONCE)):
         for (index, _), found in zip(

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.metrics.clips import Clip
-from animcli.metrics.identity import Embed, Points, Template, compare_faces
+from animcli.metrics.identity import (
+    LEAST_WIDTH,
+    Embed,
+    Points,
+    Template,
+    compare_faces,
+    face_width,
+)
 from animcli.metrics.measurement import METRICS, Measurement, left_out, values_or_none
 from animcli.metrics.pixels import Pixels, gradient_energy
 from animcli.metrics.pose_error import Keypoints, PoseComparison, body_mask, compare_poses
@@ -46,7 +53,8 @@ class Reference:
     """The picture that the figure is from, at the size of the result.
 
     figure: `(h, w)`, where the figure is in it. face: right eye, left eye and nose tip
-    `(3, 2)` in `original`, the picture before it was fitted; NaN where no face is.
+    `(3, 2)` in `original`, the picture before it was fitted, in which a face has more
+    pixels; NaN where no face is.
     """
 
     picture: Pixels
@@ -64,8 +72,9 @@ class RenderedResult:
     masks: gives where the figure is in each frame, `(h, w)`; by default it is taken from
         the joints, on the safe side.
     faces: right eye, left eye and nose tip of each frame, `(frames, 3, 2)`.
-    borders: frames at which context windows of the last step begin or end; None where that
-        isn't known. cuts: frames before which the driving video is cut.
+    borders: frames at which context windows of the last step begin or end; none where the
+        renderer has no windows; None where that isn't known.
+    cuts: frames before which the driving video is cut.
     moving: whether the camera moves, so that there is no background to judge.
     floor: what the driving video has, by metric, measured in the same way.
     """
@@ -194,9 +203,11 @@ def _time(render: RenderedResult, changes: Steps) -> list[Measurement]:
         ("seam_figure", changes.figure_residual, f"{inside}; {seams}"),
     ):
         if render.borders is None:
-            found.append(left_out(key, "the record names no context windows"))
+            found.append(left_out(key, "it isn't known where context windows end"))
         elif not render.borders:
-            found.append(left_out(key, "one window covers the clip: it has no borders"))
+            found.append(
+                left_out(key, "no borders: a single window, or a renderer without")
+            )
         else:
             value = seam_ratio(residual, render.borders)
             at = ", ".join(str(frame) for frame in render.borders[:8])
@@ -293,9 +304,9 @@ def _face(
     own = (reference.original, reference.face)
     found = compare_faces(own, render.clip.read(), faces, embed, template, cosine=cosine)
     if found is None:
-        return left_out(key, "no face in the reference picture")
+        return left_out(key, _no_face("the reference picture", reference.face))
     if np.isnan(found.median):
-        return left_out(key, "no frame shows a face from the front, 40 pixels wide")
+        return left_out(key, _no_face("any frame", faces))
     return _single(
         key,
         found.median,
@@ -304,6 +315,17 @@ def _face(
         f"{found.share:.0f} % of the frames have a face; one in twenty is beyond "
         f"{found.worst:.2f}",
         "measured here and not kept; thresholds are of photographs, not of drawings",
+    )
+
+
+def _no_face(where: str, faces: Points) -> str:
+    """Reason that no face counts: there is none, or it is too small."""
+    widths = face_width(faces)
+    if np.isnan(widths).all():
+        return f"no face from the front was found in {where}"
+    return (
+        f"the face in {where} is {np.nanmax(widths):.0f} pixels wide at most; "
+        f"{LEAST_WIDTH:.0f} are wanted"
     )
 
 

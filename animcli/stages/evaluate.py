@@ -33,6 +33,7 @@ class MeasureRender(Stage):
     record: the settings of the render stage that made it, None for other programs' videos.
     motion: the pose that it was to have. picture: the reference at the size of the result;
         pose: its keypoints.
+    original: the reference as it was given, larger than the result, for its face.
     driving: the video that the motion was found in, and driving_pose: as it was found.
     detector, device: what looks for the keypoints in the result, and where it runs.
     faces: entries of the weights catalog that faces are compared with.
@@ -40,7 +41,7 @@ class MeasureRender(Stage):
     """
 
     name: ClassVar[str] = "measure"
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = (
         "animcli.metrics", "av", "numpy", "opencv-python-headless",
     )  # fmt: skip
@@ -52,6 +53,7 @@ class MeasureRender(Stage):
     pose: Source | None = None
     driving: Source | None = None
     _: KW_ONLY
+    original: Source | None = None
     driving_pose: Source | None = None
     detector: str = DEFAULT_DETECTOR
     device: str = "cpu"
@@ -70,6 +72,7 @@ class MeasureRender(Stage):
             "motion": self.motion,
             "picture": self.picture,
             "pose": self.pose,
+            "original": self.original if self.faces else None,
             "driving": self.driving,
         }
         if self.driving is not None:
@@ -161,8 +164,8 @@ class MeasureRender(Stage):
         from animcli.metrics.pose_error import body_mask
         from animcli.metrics.without_truth import Reference
         from animcli.pose.io_pose import read_pose
-        from animcli.stages.fitting import Fit, fit_motion
-        from animcli.video.images import read_picture
+        from animcli.stages.fitting import Fit, fit_motion, placement
+        from animcli.video.images import on_white, read_picture
 
         if "picture" not in context.inputs or "pose" not in context.inputs:
             return None
@@ -171,9 +174,15 @@ class MeasureRender(Stage):
         known = body(pose)
         if known is None:
             return None
-        picture = np.ascontiguousarray(resize(pixels, clip.size))
+        picture = original = np.ascontiguousarray(resize(pixels, clip.size))
         (face,) = face_points(pose.points, pose.scores, pose.draw_threshold)
-        return Reference(picture, body_mask(known, 0, clip.size), picture, face)
+        if "original" in context.inputs:
+            original = on_white(read_picture(context.inputs["original"]))
+            height, width, _ = original.shape
+            fit = Fit((self.record or {}).get("fit", "pad"))
+            at = placement((width, height), clip.size, fit)
+            face = (face - (at.left, at.top)) / at.scale
+        return Reference(picture, body_mask(known, 0, clip.size), original, face)
 
     def _floor(self, context: RunContext, clip: "Clip") -> "Floor | None":
         """Measures of the part of the driving video that the result follows."""
@@ -249,11 +258,11 @@ def body(pose: "PoseSequence | None", frames: int | None = None) -> "Keypoints |
 def borders_of(record: Mapping[str, Any], frames: int) -> tuple[int, ...] | None:
     """Frames before which a context window of the last step begins or ends.
 
-    record: the settings of a render stage. None for renderers that have no windows.
+    record: the settings of a render stage. None where it says too little.
     """
     said = record["preset"]
     if not renderer_entry(said["renderer"]).denoises:
-        return None
+        return ()  # every frame by itself
     from animcli.metrics.temporal import window_borders
     from animcli.rendering.context import context_windows, keyframes
 

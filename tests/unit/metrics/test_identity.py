@@ -25,6 +25,7 @@ from animcli.metrics.identity import (
     align,
     compare_faces,
     face_points,
+    face_width,
     sface_embedding,
 )
 
@@ -42,6 +43,17 @@ def has_face(points: np.ndarray, score: float = 1.0) -> bool:
     return not np.isnan(face_points(*body(points, score), 0.5)).any()
 
 
+def counts(points: np.ndarray) -> bool:
+    """Tell if a face is compared with a large one."""
+    pictures = coloured(1)
+    reference = (pictures[0], FRONT)
+    found = compare_faces(
+        reference, pictures, points[None], mean_colours, DLIB, cosine=False
+    )
+    assert found is not None
+    return found.share == 100
+
+
 def test_a_face_from_the_front_counts() -> None:
     assert has_face(FRONT)
     np.testing.assert_array_equal(face_points(*body(FRONT), 0.5)[0], FRONT)
@@ -54,7 +66,6 @@ def test_a_face_from_the_front_counts() -> None:
         pytest.param(
             FRONT + np.array([[0, 0], [0, 0], [18, 0]]), id="a head that looks aside"
         ),
-        pytest.param(FRONT * 0.4, id="a small one"),
     ],
 )
 def test_others_do_not(points: np.ndarray) -> None:
@@ -175,5 +186,15 @@ def test_sface_is_given_faces_in_rgb(tmp_path: Path) -> None:
 def test_the_least_face_is_what_it_says() -> None:
     apart = LEAST_WIDTH * 0.526
     face = (FRONT - FRONT[0]) * apart / 40 + 50
-    assert has_face(face * 1.01)
-    assert not has_face(face * 0.99)
+    assert face_width(face) == pytest.approx(LEAST_WIDTH)
+    assert counts(face * 1.01)
+    assert not counts(face * 0.99)
+
+
+def test_a_small_face_of_the_reference_is_none() -> None:
+    reference = (coloured(1)[0], FRONT * 0.4)
+    points = FRONT[None]
+    assert (
+        compare_faces(reference, coloured(1), points, mean_colours, DLIB, cosine=False)
+        is None
+    )

@@ -42,7 +42,7 @@ def test_every_metric_without_a_truth_is_measured_or_says_why_not(
     assert sorted(clean) == sorted(alone)
     absent = {key: each.notes[0] for key, each in clean.items() if each.value is None}
     assert absent == {
-        "identity": "no face in the reference picture",
+        "identity": "no face from the front was found in the reference picture",
         "identity_sface": "get it with: anim weights pull sface",
     }
 
@@ -75,9 +75,9 @@ def test_a_seam_and_its_frame_are_found() -> None:
 def test_without_windows_there_are_no_seams() -> None:
     source = recorded(drawn(SEED))
     unknown = by_key(measure(replace(source, borders=None)))
-    assert unknown["seam"].notes == ("the record names no context windows",)
+    assert unknown["seam"].notes == ("it isn't known where context windows end",)
     one = by_key(measure(replace(source, borders=())))
-    assert "one window covers the clip" in one["seam_figure"].notes[0]
+    assert "no borders: a single window" in one["seam_figure"].notes[0]
 
 
 def test_a_moving_camera_leaves_the_background_out() -> None:
@@ -140,3 +140,11 @@ def test_faces_are_compared_and_counted() -> None:
     assert measured.per_frame[0] == 0
     assert measured.per_frame[4] is None
     assert measured.notes[0].startswith("83 % of the frames have a face")
+    small = replace(source, faces=found / 4)
+    assert source.reference is not None
+    distant = replace(source, reference=replace(source.reference, face=found[0] / 4))
+    for each, where in ((small, "any frame"), (distant, "the reference picture")):
+        left = by_key(measure(each, {"identity": (mean_colours, DLIB)}))["identity"]
+        assert left.value is None
+        assert left.notes[0].startswith(f"the face in {where} is ")
+        assert left.notes[0].endswith(" pixels wide at most; 40 are wanted")

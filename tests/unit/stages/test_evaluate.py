@@ -103,7 +103,7 @@ def test_a_record_tells_the_borders_of_the_last_steps_windows(
 
 def test_a_renderer_without_windows_has_no_borders() -> None:
     record = RenderStage(Path("a.png"), Path("a.pose"), Preset("x")).settings()
-    assert borders_of(record, 100) is None
+    assert borders_of(record, 100) == ()
 
 
 def test_a_pose_shorter_than_the_result_is_refused(tmp_path: Path) -> None:
