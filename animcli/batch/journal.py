@@ -13,7 +13,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from animcli.files import disk_errors, make_folder
+from animcli.errors import StorageError
+from animcli.files import FULL, disk_errors, make_folder
 
 JOURNAL_SUFFIX: Final = ".jsonl"
 BATCH_FOLDER: Final = "batch"
@@ -25,12 +26,16 @@ EventName = Literal["begin", "start", "step", "end", "slot", "finish"]
 class Journal:
     """A journal that is written to.
 
+    Lines for which the disk has no room are kept until it has some: a batch waits for room
+    as well, and goes on.
+
     clock: seconds since 1970.
     """
 
     path: Path
     clock: Callable[[], float] = time.time
     _file: int = field(default=-1, init=False)
+    _late: bytes = field(default=b"", init=False)
 
     def __post_init__(self) -> None:
         with disk_errors(self.path):
@@ -41,20 +46,26 @@ class Journal:
                 os.write(self._file, b"\n")  # so that a torn line spoils no other
 
     def write(self, event: EventName, **facts: object) -> None:
-        """Append a line; it is on the disk when this returns.
-
-        Raises StorageError where the disk is full.
-        """
+        """Append a line; it is on the disk when this returns, unless that is full."""
         line = {"time": round(self.clock(), 3), "event": event, **facts}
         data = json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        self._late += data + b"\n"
+        self._write_late()
+
+    def _write_late(self) -> None:
         with disk_errors(self.path):
-            left = data + b"\n"
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
+            try:
+                while self._late:
+                    self._late = self._late[os.write(self._file, self._late) :]
+                os.fsync(self._file)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the file back, after what is late if there is room now."""
+        with suppress(StorageError):
+            self._write_late()
         with suppress(OSError):
             os.close(self._file)
         self._file = -1

@@ -1,5 +1,6 @@
 """The journal keeps what happened, whatever moment it was torn at."""
 
+import os
 from pathlib import Path
 
 from animcli.batch.journal import Journal, journals_of, read_journal, standings
@@ -27,6 +28,21 @@ def test_a_journal_torn_at_any_byte_loses_no_other_line(tmp_path: Path) -> None:
         kept = sum(end <= size for end in ends)
         complete = kept + (size + 1 in ends)  # all but the line's end was written
         assert lines(torn) == [*jobs[:complete], "next"], size
+
+
+def test_lines_for_which_there_is_no_room_come_later(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "a.jsonl")
+    journal.write("end", job="before", exit_code=0)
+    own, full = os.dup(journal._file), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, journal._file)
+    journal.write("end", job="while", exit_code=0)
+    assert lines(journal.path) == ["before"]
+    os.dup2(own, journal._file)
+    journal.write("end", job="after", exit_code=0)
+    assert lines(journal.path) == ["before", "while", "after"]
+    journal.close()
+    for file in (own, full):
+        os.close(file)
 
 
 def test_the_last_word_about_a_job_counts() -> None:
