@@ -180,8 +180,7 @@ class MeasureRender(Stage):
             original = on_white(read_picture(context.inputs["original"]))
             height, width, _ = original.shape
             fit = Fit((self.record or {}).get("fit", "pad"))
-            at = placement((width, height), clip.size, fit)
-            face = (face - (at.left, at.top)) / at.scale
+            face = placement((width, height), clip.size, fit).back(face)
         return Reference(picture, body_mask(known, 0, clip.size), original, face)
 
     def _floor(self, context: RunContext, clip: "Clip") -> "Floor | None":

@@ -94,6 +94,10 @@ class Placement:
     left: int
     top: int
 
+    def back(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Points `(..., 2)` of the result, in pixels of the picture."""
+        return (points.astype(np.float64) - (self.left, self.top)) / self.scale
+
 
 def placement(source: tuple[int, int], size: tuple[int, int], fit: Fit) -> Placement:
     """Keep the proportions and centre; PAD leaves room beside, the others cut what is over.

@@ -330,6 +330,7 @@ def test_a_record_leads_to_lossless_frames_pose_and_reference(
     for name in ("motion", "picture", "pose", "source"):
         assert getattr(later, name) is not None, name
         assert getattr(now, name) is not None, name
+    assert later.original == now.original == Path("ref.png")
     assert found["metrics"]["pose_found"]["frames"] == 6
 
 

@@ -49,6 +49,8 @@ def test_a_dot_and_a_joint_on_it_stay_together(
     centre = [(columns * weight).sum() / weight.sum(), (rows * weight).sum() / weight.sum()]
     # A tenth of a pixel: what sampling a shrunken dot at whole pixels moves its middle by.
     np.testing.assert_allclose(moved.points[0, 0], centre, atol=0.1)
+    back = placement(source, size, fit).back(moved.points)
+    np.testing.assert_allclose(back, points, atol=1e-3)  # float32
 
 
 def test_padding_continues_the_border_and_is_no_part_of_the_figure() -> None:
