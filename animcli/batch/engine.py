@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,6 +17,9 @@ from animcli.batch.child import Child, Events
 from animcli.errors import DeviceError
 
 _ENDING_S: Final = 5.0
+
+DEVICE_NAME: Final = re.compile(r"\d+|(GPU|MIG)-.+")
+"""Names of devices in `CUDA_VISIBLE_DEVICES`."""
 
 
 class Engine(Protocol):
@@ -98,10 +102,15 @@ def seats_on(devices: Sequence[str]) -> list[Seat]:
 
 
 def visible_gpus() -> list[str]:
-    """CUDA devices that this process may use, without loading torch."""
+    """CUDA devices that this process may use, without loading torch.
+
+    Each as `CUDA_VISIBLE_DEVICES` names it: by number, or a part of a card (MIG) by name,
+    since a process sees one such part at most.
+    """
     said = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if said is not None:
-        return [gpu.strip() for gpu in said.split(",") if gpu.strip() not in ("", "-1")]
+    if said is not None:  # CUDA reads it up to the first word that is no device
+        names = (name.strip() for name in said.split(","))
+        return list(takewhile(DEVICE_NAME.fullmatch, names))
     if shutil.which("nvidia-smi") is None:
         return []
     try:
@@ -110,7 +119,15 @@ def visible_gpus() -> list[str]:
         )
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return re.findall(r"^GPU (\d+):", told.stdout, re.MULTILINE)
+    found: list[str] = []
+    for line in told.stdout.splitlines():
+        if card := re.match(r"GPU (\d+):", line):
+            found.append(card[1])
+        elif part := re.search(r"\(UUID: (MIG-[^)]+)\)", line):
+            if found[-1].isdigit():  # its card, which is none by itself
+                found.pop()
+            found.append(part[1])
+    return found
 
 
 @dataclass
