@@ -399,13 +399,15 @@ class Render:
         wanted = settings.options.preview
         if wanted == "off":
             return stage
-        shown = Trait.PUBLISHED if wanted == "taesd" else Trait.WINDOWED
-        if not settings.preset.has(shown):
+        preset = settings.preset
+        if not (
+            preset.has(Trait.PUBLISHED) if wanted == "taesd" else preset.entry.denoises
+        ):
             if settings.origins.get("preview") != "--preview":
                 return stage
             raise UsageError(
-                f"--preview {wanted} has no effect with the preset "
-                f"{settings.preset.name}, which renders with {settings.preset.renderer}"
+                f"--preview {wanted} has no effect with the preset {preset.name}, "
+                f"which renders with {preset.renderer}"
             )
         taesd = context.weights.path("taesd") if wanted == "taesd" else None
         preview = out.with_name(f"{out.stem}.preview.png").absolute()

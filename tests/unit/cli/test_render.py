@@ -215,14 +215,32 @@ def test_a_prompt_alone_renders_into_a_measured_clip(context: Context) -> None:
     assert set(stage.inputs()) == {"reference", "like"}
 
 
+def preview_of(context: Context, preset: str, wanted: str) -> Path | None:
+    """Where a preset's preview would lie, whatever this machine could render."""
+    asked = rendering({"preset": preset, "preview": wanted})
+    stage, _ = plan(context)
+    settings = context.config.resolve(asked.overrides, preset)
+    return asked.previewed(stage, Path("out.mp4"), settings, context).preview
+
+
 def test_colours_are_shown_of_windows_and_taesd_of_stable_diffusion(
     context: Context,
 ) -> None:
     stage, out = plan(context, {"preview": "colours"})
     assert stage.preview == out.with_name(f"{out.stem}.preview.png").absolute()
-    small = rendering({"preset": "tiny", "preview": "colours"})
-    (step,) = small.plan(context, PipelineState()).tasks
-    assert isinstance(step, Step)
-    assert step.stage.frames.preview is not None  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match=r"--preview taesd has no effect .* tiny"):
         rendering({"preset": "tiny", "preview": "taesd"}).plan(context, PipelineState())
+
+
+@pytest.mark.parametrize("preset", ["tiny", "ipa-controlnet", "wan-animate"])
+def test_colours_are_shown_of_everything_that_denoises(
+    context: Context, preset: str
+) -> None:
+    assert preview_of(context, preset, "colours") == Path("out.preview.png").absolute()
+    with pytest.raises(UsageError, match=rf"--preview taesd has no effect .* {preset}"):
+        preview_of(context, preset, "taesd")
+
+
+def test_of_a_cut_out_there_are_no_latents_to_show(context: Context) -> None:
+    with pytest.raises(UsageError, match=r"--preview colours has no effect .* cutout"):
+        preview_of(context, "cutout", "colours")
