@@ -78,70 +78,71 @@ def main() -> int:
 
 
 class Throttle:
-    """Progress told twice a second at most: what begins at once, the latest of the rest as
-    soon as half a second went by, whether or not more comes.
+    """Progress of a job: what begins at once, then the newest value every half a second.
+
+    A value that comes sooner waits until its time has come, in a thread of its own, so that
+    the last one is told even where the next takes minutes.
     """
 
     def __init__(self, send: Callable[[str, int, int], None]) -> None:
-        """send: tells `done` of `of` of `what`; called by one thread at a time."""
         self._send = send
         self._lock = threading.Lock()
         self._doing, self._said = "", 0.0
-        self._latest: tuple[str, int, int] | None = None
-        self._timer: threading.Timer | None = None
+        self._held: tuple[str, int, int] | None = None
+        self._later: threading.Timer | None = None
 
     def tell(self, what: str, done: int, of: int) -> None:
-        """Tell it now, or later unless more comes before."""
+        """Send a value, or hold it until half a second has passed since the last."""
         with self._lock:
             wait = self._said + PROGRESS_EVERY_S - time.monotonic()
-            self._latest = what, done, of
+            if what != self._doing:
+                self._flush()
+            self._held = (what, done, of)
             if what != self._doing or wait <= 0:
-                self._tell_latest()
-            elif self._timer is None:
-                self._timer = threading.Timer(wait, self._on_time)
-                self._timer.daemon = True
-                self._timer.start()
+                self._flush()
+            elif self._later is None:
+                self._later = threading.Timer(wait, self._when_due)
+                self._later.daemon = True
+                self._later.start()
 
     def close(self) -> None:
-        """Tell no more."""
+        """Send what is held, so that none of it comes afterwards."""
         with self._lock:
-            self._latest = None
-            if self._timer is not None:
-                self._timer.cancel()
+            self._flush()
 
-    def _on_time(self) -> None:
+    def _when_due(self) -> None:
         with self._lock:
-            self._timer = None
-            self._tell_latest()
+            if self._later is threading.current_thread():
+                self._flush()
 
-    def _tell_latest(self) -> None:
-        if self._latest is not None:
-            self._doing, self._said = self._latest[0], time.monotonic()
-            self._send(*self._latest)
-        self._latest = None
+    def _flush(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if self._held is not None:
+            self._doing, self._said = self._held[0], time.monotonic()
+            self._send(*self._held)
+            self._held = None
 
 
 def _do(
     work: Work, request: Mapping[str, Any], send: Callable[..., None]
 ) -> dict[str, Any]:
     """The facts of an end event."""
-    started = time.perf_counter()
+    started, number = time.perf_counter(), request["id"]
     progress = Throttle(
-        lambda what, done, of: send(
-            "progress", id=request["id"], what=what, done=done, of=of
-        )
+        lambda what, done, of: send("progress", id=number, what=what, done=done, of=of)
     )
 
     def tell(what: str, done: int, of: int, **facts: object) -> None:
         if facts:
-            send("said", id=request["id"], **facts)
+            progress.close()  # a stage that is done makes no progress afterwards
+            send("said", id=number, **facts)
         else:
             progress.tell(what, done, of)
 
-    try:
-        answer = work(request, tell)
-    finally:
-        progress.close()
+    answer = work(request, tell)
+    progress.close()
     return {
         "exit_code": answer.pop("exit_code"),
         "answer": answer,

@@ -156,7 +156,9 @@ class Studio:
             raise InputError("this isn't here any more", "bring it in again")
         if "people" not in upload.facts:
             path = str(self.uploads.path(upload))
-            found = await self.looker.ask(do="people", path=path, **self._place())
+            found = await self.looker.ask(
+                do="people", path=path, patient=True, **self._place()
+            )
             upload = self.uploads.know(upload, {**upload.facts, **found["facts"]})
         return JSONResponse(upload.data())
 
@@ -328,7 +330,7 @@ class Studio:
         if not all(isinstance(said.get(name), int | float) for name in names):
             raise UsageError(f"{', '.join(names)} are numbers")
         detector = str(said.get("detector", DEFAULT_DETECTOR))
-        numbers = {name: int(said[name]) for name in names}
+        numbers: dict[str, Any] = {name: int(said[name]) for name in names}
         found = await self.looker.ask(
             do="find", path=str(item.path), detector=detector, **numbers, **self._place()
         )
@@ -337,7 +339,7 @@ class Studio:
     async def foresee(self, entry: Entry) -> None:
         """Say of a job that doesn't run how far it came, as `--dry-run` does."""
         words = list(entry.job.words)
-        said = await self.looker.ask(do="ask", lines=[words], **self._place())
+        said = await self.looker.ask(do="ask", lines=[words], patient=True, **self._place())
         outlook = said["jobs"][0].get("outlook", [])
         if entry.state == "stopped" and outlook:
             entry.outlook = "; ".join(outlook)

@@ -99,17 +99,21 @@ export function bringArea(show) {
     redraw();
   }
 
-  async function lookCloser(found) {
+  // One after the other: a browser has few connections, and this takes long.
+  function lookCloser(found) {
     looking.add(found.digest);
     redraw();
-    await tried(async () => {
+    looks = looks.then(() => tried(async () => {
+      if (!state.uploads.has(found.digest)) return;
       const looked = await post("/api/uploads/look", { digest: found.digest });
       state.uploads.set(found.digest, looked);  // of the map as it is now: another list may have come
+    })).then(() => {
+      looking.delete(found.digest);
+      redraw();
     });
-    looking.delete(found.digest);
-    redraw();
   }
   const looking = new Set();
+  let looks = Promise.resolve();
 
   function tile(each) {
     const chosen = each.digest === state.picture || each.digest === state.motion;
