@@ -146,11 +146,15 @@ class LiteRTModel:
         try:
             with _silence():
                 self._interpreter = Interpreter(str(path), num_threads=threads)
-                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             if "Mmap" in str(error):  # the bytes themselves were checked by the store
                 raise MemoryError(f"{path}: {error}") from error
             raise WeightsError(f"{path} isn't a LiteRT model: {error}", PULL) from error
+        try:
+            with _silence():
+                self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:  # a model that is whole asks for memory
+            raise MemoryError(f"{path}: {error}") from error
         self._network = network
         self._input = _find(
             path, self._interpreter.get_input_details(), (network.size, network.size, 3)

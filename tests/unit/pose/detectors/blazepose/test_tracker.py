@@ -8,6 +8,7 @@ from builders import two_dancers
 from numpy.typing import NDArray
 
 from animcli.errors import WeightsError
+from animcli.pose.detectors.blazepose import detector
 from animcli.pose.detectors.blazepose.detector import ROI, LiteRTModel, Network
 from animcli.pose.detectors.blazepose.landmarks import Body
 from animcli.pose.detectors.blazepose.tracker import (
@@ -147,6 +148,25 @@ def test_a_missing_model_is_named_with_the_command_that_gets_it(tmp_path: Path) 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(b"<html>" * 100)
     with pytest.raises(WeightsError, match=r"a\.tflite isn't a LiteRT model"):
+        LiteRTModel(Network("a.tflite", 8, ((1,),)), tmp_path, threads=1)
+
+
+class NoRoom:
+    """An interpreter that has read a model and finds no memory to run it in."""
+
+    def __init__(self, path: str, num_threads: int) -> None:
+        pass
+
+    def allocate_tensors(self) -> None:
+        raise RuntimeError("failed to create XNNPACK runtime: node 291 failed to prepare")
+
+
+def test_a_model_that_finds_no_room_is_no_damaged_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tflite").touch()
+    monkeypatch.setattr(detector, "Interpreter", NoRoom)
+    with pytest.raises(MemoryError, match=r"a\.tflite"):
         LiteRTModel(Network("a.tflite", 8, ((1,),)), tmp_path, threads=1)
 
 
