@@ -73,6 +73,7 @@ class ExtractStage(DetectorStage):
     def run(self, context: RunContext) -> None:
         from dataclasses import replace
 
+        from animcli.errors import InputError
         from animcli.pose.detectors.registry import DetectorOptions, draw_threshold
         from animcli.pose.filtering import clean
         from animcli.pose.io_pose import write_pose
@@ -101,9 +102,13 @@ class ExtractStage(DetectorStage):
         ) as reader:
             for line in reader.info.notes:
                 context.warn(line)
-            if doubt := doubt_of_clip(reader):
+            doubt = doubt_of_clip(reader)
+            if doubt:
                 context.warn(doubt)
-            found = find_motion(context, reader, detector, self.person, threshold, span)
+            try:
+                found = find_motion(context, reader, detector, self.person, threshold, span)
+            except InputError as error:
+                raise InputError(error.message, doubt or error.hint) from error
             empty = [not scores.any() for scores in found.scores]
             if any(empty):
                 context.warn(

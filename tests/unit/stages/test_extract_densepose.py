@@ -10,7 +10,7 @@ from builders import dancer
 from builders.densepose_models import BandParts, figure, write_torchscript
 from builders.stages import executor, gradient_preset, register, spot_motion, spot_pictures
 
-from animcli.errors import WeightsError
+from animcli.errors import InputError, WeightsError
 from animcli.pipeline.executor import Executor
 from animcli.pose.detectors.densepose import FILE, DensePoseNetwork
 from animcli.pose.draw import ControlKind, draw_pose
@@ -171,6 +171,19 @@ def test_footage_that_looks_drawn_is_doubted_and_read(tmp_path: Path) -> None:
     assert len(read_pose(made.path)) == 4
     (doubt,) = [warn for warn in notes if "looks like a drawn video (skeleton)" in warn]
     assert "--preset animate-anyone" in doubt
+
+
+def test_where_nobody_is_found_in_a_drawn_video_its_renderer_is_named(
+    tmp_path: Path,
+) -> None:
+    motion = dancer.film(dancer.perform(dancer.Body(), dancer.dance(1, 4)), dancer.STAGE)
+    drawings = [
+        draw_pose(motion.points[i], motion.scores[i], motion.size) for i in range(4)
+    ]
+    clip = folder_of(tmp_path / "skeleton", drawings)
+    with pytest.raises(InputError) as refusal:
+        executor(tmp_path).make(ExtractStage(clip, "bright-spot"))
+    assert "--preset animate-anyone follows such a video" in refusal.value.hint
 
 
 @pytest.mark.parametrize(
