@@ -209,8 +209,9 @@ def choose(
         for track in tracks:
             if track.number == int(policy):
                 return track
+        found = "1 was" if len(tracks) == 1 else f"{len(tracks)} were"
         raise InputError(
-            f"there is no person {policy}: {len(tracks)} were found",
+            f"there is no person {policy}: {found} found",
             "`anim inspect` shows them with their numbers",
         )
     return max(tracks, key=lambda track: weight_of(track, policy, size, threshold))

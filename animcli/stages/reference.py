@@ -182,6 +182,7 @@ class FindPose(DetectorStage):
             threshold = draw_threshold(self.detector)
             found = None
             if tracks := tracks_of([people], threshold):  # numbered from the left
+                self._check_number(len(tracks))
                 found = choose(tracks, self.person, size, threshold).people[0]
         else:
             found = find_in_picture(detector, pixels)
@@ -221,6 +222,17 @@ class FindPose(DetectorStage):
             context.warn(f"{display_name(self.picture)}: {doubt}")
         with atomic_path(context.out) as part:
             write_pose(part, sequence)
+
+    def _check_number(self, people: int) -> None:
+        """Raise InputError where somebody is meant of whom the detector knows nothing."""
+        number = self.person if self.person is not None and self.person.isdecimal() else 0
+        if int(number) > people:
+            found = "1 was" if people == 1 else f"{people} were"
+            raise InputError(
+                f"{display_name(self.picture)}: there is no person {number}: {found} found",
+                "a box says where it is: --reference-person left,top,right,bottom, or "
+                "box = [left, top, right, bottom] in a cast, in pixels of the picture",
+            )
 
 
 Box: TypeAlias = tuple[int, int, int, int]

@@ -10,6 +10,7 @@ from builders.stages import executor, register
 from numpy.typing import NDArray
 from PIL import Image
 
+from animcli.errors import InputError
 from animcli.pose import keypoints as s
 from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence, even_ticks
@@ -50,6 +51,15 @@ def test_somebody_small_at_the_side_is_found_before_the_picture_is_fitted(
     assert np.abs(pose.points[0].mean(axis=0) - (x, y)).max() < 0.6
     cut = [note for note in notes if "the result cuts off" in note]
     assert bool(cut) is (fit is Fit.CROP)
+
+
+def test_somebody_whom_the_detector_does_not_see_can_be_shown_by_a_box(
+    tmp_path: Path, wide: Path
+) -> None:
+    found = r"wide\.png: there is no person 2: 1 was found"
+    with pytest.raises(InputError, match=found) as refusal:
+        executor(tmp_path).make(FindPose(wide, "bright-spot", person="2"))
+    assert "--reference-person left,top,right,bottom" in refusal.value.hint
 
 
 def test_a_picture_of_another_shape_is_told_with_a_size_that_fits(
