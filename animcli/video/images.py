@@ -284,6 +284,7 @@ class AnimatedImage:
     def _lengths(self) -> tuple[list[Fraction], bool]:
         """Seconds that each frame is shown, and whether the first is transparent."""
         lengths: list[Fraction] = []
+        seconds = Fraction(0)
         with open_image(self._source, self._limits) as image:
             limits, size = self._limits, image.size
             if image.format == "GIF":  # counted before Pillow goes through it
@@ -302,6 +303,10 @@ class AnimatedImage:
                     milliseconds = SHOWN_INSTEAD_MS
                 shown = Fraction(max(milliseconds, 1) / 1000).limit_denominator(1001)
                 lengths.append(shown)
+                seconds += shown
+                if seconds > limits.seconds:  # before minutes go by; the rest as so far
+                    in_all = seconds * frames / len(lengths)
+                    limits.check_length(self._source, frames, in_all)
         return lengths, bool(transparent)
 
 

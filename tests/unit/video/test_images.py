@@ -261,6 +261,19 @@ def test_a_gif_that_would_take_a_day_is_refused_at_once(
     assert time.process_time() - started < 8  # it took minutes
 
 
+def test_a_gif_that_is_shown_for_too_long_is_refused_before_all_of_it_is_drawn(
+    tmp_path: Path,
+) -> None:
+    screen = struct.pack("<HHBBB", 64, 64, 0x80, 0, 0) + bytes(3) + b"\xff" * 3
+    dot = b",\0\0\0\0" + struct.pack("<HHB", 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    frames = 100_000 * (b"!\xf9\x04\0\x05\0\0\0" + dot)
+    (tmp_path / "a.gif").write_bytes(b"GIF89a" + screen + frames + b";")
+    started = time.process_time()
+    with pytest.raises(InputError, match="5000 s long, over the limit of 10 s"):
+        images.AnimatedImage(tmp_path / "a.gif", Limits(seconds=10))
+    assert time.process_time() - started < 3  # all of it takes three times as long
+
+
 def test_the_pictures_of_a_gif_are_counted_without_decoding(tmp_path: Path) -> None:
     frames = [Image.fromarray(moving_picture(index)) for index in range(5)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
