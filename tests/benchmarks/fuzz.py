@@ -6,7 +6,8 @@ Videos, pictures, `.pose`, keypoint JSON, BVH and TOML are flipped, cut, repeate
 and rewritten, and go through `extract-pose`, `correct-pose`, `retarget`, `render`,
 `inspect`, `batch`, `presets` and `cache`, with small stand-ins for detector and renderer.
 A case fails by exit code 1 or one that isn't in the table, a traceback, a warning of
-Python's, a crash, more than a minute, or anything left behind by a command that failed.
+Python's, a crash, more than a minute of CPU time, or anything left behind by a command that
+failed.
 The same seed gives the same cases. `--quick` leaves out what encodes. Prints the failures;
 exit code 1 if there were any.
 """
@@ -16,6 +17,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -43,6 +45,8 @@ from animcli.video.images import write_picture
 
 KNOWN = frozenset({0, 2, 3, 4, 5, 6, 7, 8, 9})
 LONGEST_S = 60
+"""Of CPU time: others may be at work on the machine."""
+HANGS_S = 600
 SMALL = "--size 64x96 --frames 2"
 COMMANDS = {  # kind of input -> lines; {} is the damaged file
     "video": (
@@ -320,6 +324,7 @@ def run_forked(line: str, folder: Path) -> tuple[int, str]:
         code = 1
         try:
             os.chdir(folder)
+            resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_S, LONGEST_S))
             out = os.open(said, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             os.dup2(out, 1)
             os.dup2(out, 2)
@@ -330,7 +335,7 @@ def run_forked(line: str, folder: Path) -> tuple[int, str]:
             os.write(2, f"Traceback: {error!r} got through\n".encode())
         finally:
             os._exit(code)
-    deadline = time.monotonic() + LONGEST_S
+    deadline = time.monotonic() + HANGS_S
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -346,7 +351,9 @@ def run_forked(line: str, folder: Path) -> tuple[int, str]:
 def verdict(code: int, said: str, before: set[str], folder: Path) -> str:
     """Fault of how a line ended; empty where it ended as it should."""
     if code == -signal.SIGALRM:
-        return f"took more than {LONGEST_S} s"
+        return f"hung for {HANGS_S} s"
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
+        return f"took more than {LONGEST_S} s of CPU time"
     if code not in KNOWN:
         return f"exit code {code}"
     if "Traceback" in said or "this is a bug" in said:
