@@ -198,6 +198,7 @@ def _time(render: RenderedResult, changes: Steps) -> list[Measurement]:
     ]
     seams = f"residual at window borders by the median elsewhere; {FLOW}"
     inside = f"smoothed over {SMOOTHED:g} px inside the figure"
+    borders = [border for border in render.borders or () if border not in render.cuts]
     for key, residual, how in (
         ("seam", changes.residual, seams),
         ("seam_figure", changes.figure_residual, f"{inside}; {seams}"),
@@ -208,10 +209,12 @@ def _time(render: RenderedResult, changes: Steps) -> list[Measurement]:
             found.append(
                 left_out(key, "no borders: a single window, or a renderer without")
             )
+        elif not borders:
+            found.append(left_out(key, "every border is at a cut of the driving video"))
         else:
-            value = seam_ratio(residual, render.borders)
-            at = ", ".join(str(frame) for frame in render.borders[:8])
-            more = ", ..." if len(render.borders) > 8 else ""
+            value = seam_ratio(residual, borders)
+            at = ", ".join(str(frame) for frame in borders[:8])
+            more = ", ..." if len(borders) > 8 else ""
             told = _single(key, value, _later(residual), how, f"borders: {at}{more}")
             found.append(replace(told, marks=render.borders))
     value, frame = largest_step(changes.residual, render.cuts)

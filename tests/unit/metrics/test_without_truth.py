@@ -118,9 +118,12 @@ def test_the_driving_videos_own_values_stand_beside() -> None:
 
 def test_cuts_of_the_driving_video_are_no_steps() -> None:
     source = replace(recorded(seamed(SEED)), cuts=(BORDERS[0],))
-    found = by_key(measure(source))["largest_step"]
-    assert found.value < 3
-    assert "1 cuts of the driving video left out" in found.notes
+    found = by_key(measure(source))
+    assert found["largest_step"].value < 3
+    assert "1 cuts of the driving video left out" in found["largest_step"].notes
+    assert by_key(measure(recorded(seamed(SEED))))["seam"].value > 3 > found["seam"].value
+    everywhere = by_key(measure(replace(source, cuts=BORDERS)))["seam"]
+    assert everywhere.notes == ("every border is at a cut of the driving video",)
 
 
 def test_faces_are_compared_and_counted() -> None:
