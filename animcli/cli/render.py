@@ -141,7 +141,7 @@ def render(
     ] = None,
     slots: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Split each step over so many processes or GPUs."),
+        typer.Option(metavar="N", help="Split steps and decoding over so many processes."),
     ] = None,
     engine: Annotated[
         Literal["here", "ray"], typer.Option(help="With --slots: where they come from.")
@@ -173,6 +173,10 @@ def render(
         split = Split("here", len(devices), devices)
         kind = devices[0].partition(":")[0]  # a slot sees its own only
         overrides = {**overrides, "device": kind}
+    elif split is None and engine != "here":
+        raise UsageError(
+            f"--engine {engine}: it gives slots, and none were asked for", "--slots 4"
+        )
     return Render(
         reference,
         motion,
