@@ -63,7 +63,7 @@ class BatchOptions:
 
     retries: int = 3
     max_failures: int | None = None
-    lower_memory: tuple[str, ...] = ()
+    lower_memory: Mapping[str, str] = field(default_factory=dict)
     grace: float = 120.0
 
 

@@ -124,11 +124,12 @@ class Queue:
     """Tasks that wait for a slot, and those that wait for other tasks.
 
     retries: how often a task is begun again after it was lost.
-    lower_memory: words that a job gets for its second attempt after it ran out of memory.
+    lower_memory: variables that a job gets for its second attempt after it ran out of
+        memory.
     """
 
     retries: int = 3
-    lower_memory: tuple[str, ...] = ()
+    lower_memory: Mapping[str, str] = field(default_factory=dict)
     tasks: dict[int, SlotTask] = field(default_factory=dict)
     running: dict[str, SlotTask] = field(default_factory=dict)
     _ready: list[tuple[bool, int, float, int]] = field(default_factory=list)
@@ -211,8 +212,8 @@ class Queue:
         if failure is Failure.MEMORY or (failure is Failure.LOST and times > 1):
             task.alone = True
             task.avoided.clear()
-        if failure is Failure.MEMORY and task.job is not None and self.lower_memory:
-            task.request["words"] = [*task.request["words"], *self.lower_memory]
+        if failure is Failure.MEMORY and task.job is not None:
+            task.request["variables"] = dict(self.lower_memory)
         self._push(task)
         return Decision(True, out, failure is not Failure.DISK, failure is Failure.DISK)
 

@@ -78,6 +78,7 @@ def test_every_variable_of_the_code_is_documented() -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     named = set(re.findall(r"`(ANIM_\w+)`", ENVIRONMENT))
+    named |= {f"{PREFIX}{name.upper()}" for name in HOMES}  # "every key of anim.toml"
     assert set(found.stdout.split()) - named == set()
 
 

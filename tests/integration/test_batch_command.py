@@ -16,6 +16,9 @@ import pytest
 from batch_stand_ins import digests, environment, listening, prepare
 
 from animcli.batch.journal import read_journal
+from animcli.cli.batch.job import variables
+from animcli.cli.batch.run import LOW_MEMORY
+from animcli.cli.config import read_sources
 
 TESTS = Path(__file__).resolve().parents[1]
 PROGRAM = [sys.executable, str(TESTS / "batch_stand_ins.py")]
@@ -163,6 +166,18 @@ def test_a_bad_job_fails_alone_and_only_it_is_tried_again(folder: Path) -> None:
     status = anim(folder, *BATCH, "--status")
     assert "bad  failed: " in status.stdout
     assert status.stdout.endswith("4 done, 1 failed\n")
+
+
+@pytest.mark.parametrize("preset", ["animate-anyone", "cinemo", "wan-animate", "cutout"])
+def test_a_second_attempt_in_less_memory_is_one_that_the_renderer_understands(
+    tmp_path: Path, preset: str
+) -> None:
+    with variables(LOW_MEMORY):
+        settings = read_sources(tmp_path, None).resolve({}, preset)
+    assert settings.options.offload == "networks"
+    if settings.preset.supports("cfg_batch"):
+        assert settings.preset.cfg_batch == "off"
+    assert not LOW_MEMORY.keys() & os.environ.keys()
 
 
 def test_jobs_come_from_standard_input_while_others_run(folder: Path) -> None:

@@ -8,10 +8,13 @@
     {"do": "predict", "step": 3, "window": 0, "half": None, ...}    then predict
     {"do": "decode", "start": 0, "stop": 4, ...}    or decode frames
     {"do": "ask", "lines": [[...], ...], "folder": ...}         what lines would do
+
+`places` are variables for all requests of a process, `variables` those of one.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -63,6 +66,26 @@ def run_request(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any
     keep_weights()
     os.chdir(request["folder"])
     os.environ.update(request.get("places", {}))
+    with variables(request.get("variables", {})):
+        return _do(request, tell)
+
+
+@contextmanager
+def variables(said: Mapping[str, str]) -> Iterator[None]:
+    """A stretch in which variables have these values."""
+    before = {name: os.environ.get(name) for name in said}
+    os.environ.update(said)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _do(request: Mapping[str, Any], tell: TellProgress) -> dict[str, Any]:
     if request["do"] == "ask":
         return {"exit_code": 0, "jobs": [forecast_line(line) for line in request["lines"]]}
     console = JobConsole(as_json=True, tell=tell)

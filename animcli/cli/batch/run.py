@@ -42,7 +42,9 @@ BATCH_RUNNER: Final = "animcli.cli.batch.job:run_request"
 _SHOWN: Final = 50
 """Mistakes of a job file that are shown; of the rest only how many."""
 STDIN: Final = "-"
-LOW_MEMORY: Final = ("--cfg-batch", "apart", "--offload")
+LOW_MEMORY: Final = {"ANIM_CFG_BATCH": "off", "ANIM_OFFLOAD": "networks"}
+"""Variables rather than flags: a renderer that knows neither isn't refused for them, and a
+job's own flags go first."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class BatchWork:
                 options=BatchOptions(
                     self.batch.retries,
                     self.batch.max_failures,
-                    LOW_MEMORY if self.batch.lower_memory else (),
+                    LOW_MEMORY if self.batch.lower_memory else {},
                     float(self.batch.grace),
                 ),
                 recorded=frozenset(

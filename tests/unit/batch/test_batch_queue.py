@@ -40,8 +40,8 @@ def test_a_lost_job_goes_elsewhere_first() -> None:
     assert queue.give("one", ["one"]) is not None  # no other slot is left
 
 
-def test_a_job_out_of_memory_gets_one_attempt_alone_with_words_that_need_less() -> None:
-    queue = Queue(lower_memory=("--offload",))
+def test_a_job_out_of_memory_gets_one_attempt_alone_in_less_of_it() -> None:
+    queue = Queue(lower_memory={"ANIM_OFFLOAD": "networks"})
     queue.add(task(0))
     queue.add(task(1))
     verdict = attempt(queue, "one", Ended(6, "out of memory"))
@@ -53,7 +53,8 @@ def test_a_job_out_of_memory_gets_one_attempt_alone_with_words_that_need_less() 
     queue.ended("one", Ended(0), 0.0, SLOTS, full=False)
     again = queue.give("two", SLOTS)
     assert again is not None
-    assert again.request["words"] == ["render", "--offload"]
+    assert again.request["words"] == ["render"]
+    assert again.request["variables"] == {"ANIM_OFFLOAD": "networks"}
     queue.add(task(2))
     assert queue.give("one", SLOTS) is None  # it is alone now
     assert not queue.ended("two", Ended(6), 0.0, SLOTS, full=False).again
