@@ -285,7 +285,7 @@ class AnimateAnyone:
             )
             return {_TOKEN: token, **reference_features(network, latents, token, pose)}
 
-        found = dict(kept_by_content(made_of, work_out))
+        found = dict(kept_by_content(made_of, work_out, device=device))
         return found.pop(_TOKEN), found
 
     def token(

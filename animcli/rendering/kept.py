@@ -103,17 +103,28 @@ def kept_tensors(
 def kept_by_content(
     made_of: "Iterable[Path | Tensor | str]",
     work_out: "Callable[[], dict[str, Tensor]]",
+    *,
+    device: "torch.device | None" = None,
 ) -> "dict[str, Tensor]":
     """Tensors that follow from files, tensors and words; worked out if they aren't kept.
 
     made_of: everything that they depend on; a file counts by path, time and size, a tensor
-        by its device, dtype and bytes.
+        by its device, dtype and bytes. device: that they are on, where other processes are
+        to find them, too.
     """
+    from animcli.rendering.references import shared  # torch
+
     made_of = tuple(made_of)
-    if _kept is None or not all(x.is_file() for x in made_of if isinstance(x, Path)):
+    if not all(x.is_file() for x in made_of if isinstance(x, Path)):
         return work_out()  # or the error that names the file
-    key, known = _digest(made_of), _kept.worked_out
-    found = known.pop(key) if key in known else work_out()
+    if _kept is None and device is None:
+        return work_out()
+    key = _digest(made_of)
+    known = {} if _kept is None else _kept.worked_out
+    if key in known:
+        found = known.pop(key)
+    else:
+        found = work_out() if device is None else shared(key, device, work_out)
     known[key] = found
     while len(known) > MOST_REFERENCES:
         del known[next(iter(known))]
