@@ -19,6 +19,7 @@ from animcli.pose import keypoints as keypoint
 from animcli.pose.detectors.blazepose.detector import ROI, whole
 from animcli.pose.detectors.blazepose.selfie import SelfieSegmentation
 from animcli.pose.detectors.blazepose.tracker import BlazePose
+from animcli.rendering.cutout.inpaint import push_pull
 from animcli.rendering.cutout.rig import (
     HEAD_KEYPOINTS,
     LIMBS,
@@ -50,6 +51,11 @@ _BACK: Final = 0.05  # probability below which a pixel beside the body shows bac
 _MORE: Final = 3.0  # times as often that a colour is the figure's
 _LIKELY: Final = 0.6  # what a pixel about the bones has at least, if its colour says so
 _FAR: Final = 0.75  # trunk lengths from a body beyond which hardly anything is of it
+_PLAIN: Final = 3.0  # levels, CIE Lab, by which a plain wall differs from its surroundings
+_WALL: Final = 5.5  # levels within which a pixel between limbs is of such a wall
+_APART: Final = 0.6  # share of a gap's border at which something else begins at once
+_UNSURE: Final = 0.95  # probability of some pixel in a gap: who is sure all over is right
+_GAP_SIZE: Final = 1e-3  # squared trunk lengths of the smallest gap that is looked for
 
 _Line = tuple[NDArray[np.float64], NDArray[np.float64], float]
 """Two ends in px, and the half width about it in trunk lengths."""
@@ -61,7 +67,7 @@ class Segmentation:
 
     probability: `(h, w)` float32, 0..1.
     front, back: `(h, w)` bool, what is figure or background whatever its colours are.
-    open: `(h, w)` bool, beside an arm, where the background may show through.
+    open: `(h, w)` bool, beside an arm or a gap, where the background may show through.
     """
 
     probability: NDArray[np.float32]
@@ -101,8 +107,58 @@ def segment(picture: NDArray[np.uint8], rest: RestPose, models: Path) -> Segment
     front = _core(rest, size) & (probability > _DOUBTED)
     far = (away > _FAR) & (probability < 0.9)
     back = far | ((probability < 0.01) & (away > _BESIDE))
-    beside_arm = (away > 0) & (_from_arms(rest, size) < _GAP)
-    return Segmentation(probability, front, back & ~front, beside_arm & ~front)
+    open_ = (away > 0) & (_from_arms(rest, size) < _GAP)
+    gaps = wall_in_gaps(picture, probability, rest.trunk) & ~front
+    if gaps.any():
+        probability = np.where(gaps, 0, probability).astype(np.float32)
+        back |= gaps
+        open_ |= cv2.dilate(gaps.astype(np.uint8), _box(2 * _edge(size))) > 0
+    return Segmentation(probability, front, back & ~front, open_ & ~front)
+
+
+def wall_in_gaps(
+    picture: NDArray[np.uint8], probability: NDArray[np.float32], trunk: float
+) -> NDArray[np.bool_]:
+    """`(h, w)`: pixels between limbs through which a plain wall shows.
+
+    Its colour there is known from what surrounds the figure. Cloth of that colour is no
+    gap: it shades off, where a gap ends at once.
+    """
+    size = (picture.shape[1], picture.shape[0])
+    near = _edge(size)
+    figure = (probability > 0.5).astype(np.uint8)
+    beyond = cv2.dilate((probability > _BACK).astype(np.uint8), _box(2 * near)) == 0
+    about = beyond & (cv2.dilate(figure, _box(round(trunk / 5))) > 0)
+    colour = lab_colours(picture).astype(np.float32)
+    change = np.linalg.norm(colour - push_pull(colour, beyond), axis=-1)
+    smooth = np.linalg.norm(colour - cv2.blur(colour, (9, 9)), axis=-1)
+    gaps = np.zeros(beyond.shape, bool)
+    if not about.any() or np.percentile(smooth[about], 95) > _PLAIN:
+        return gaps
+    alike = ((change < _WALL) & (probability > _BACK)).astype(np.uint8)
+    alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _box(near))
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(alike, connectivity=4)
+    for number in range(1, count):
+        if stats[number, cv2.CC_STAT_AREA] < _GAP_SIZE * trunk**2:
+            continue
+        gap = pieces == number
+        if probability[gap].min() > _UNSURE:
+            continue
+        piece = gap.astype(np.uint8)
+        rim = (cv2.dilate(piece, _box(2 * near + 1)) > 0) & (figure > 0)
+        rim &= cv2.dilate(piece, _box(near)) == 0
+        if rim.any() and (change[rim] > 2 * _WALL).mean() > _APART:
+            gaps |= gap
+    return gaps
+
+
+def _edge(size: tuple[int, int]) -> int:
+    """Pixels across which an edge in a picture of `size` is blurred."""
+    return max(2, round(max(size) / 384))
+
+
+def _box(reach: int) -> NDArray[np.uint8]:
+    return np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
 
 
 def _figure_colours(
