@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
+from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway, sway, turn_head
 from animcli.rendering.cutout.face import FaceMotion, face_motion
 from animcli.rendering.cutout.fingers import HandMotion, follow_fingers
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
 from animcli.rendering.cutout.motion import (
     BoneTransforms,
-    DrawGroup,
     SoleHeights,
     bone_transforms,
-    draw_orders,
     sole_heights,
 )
 from animcli.rendering.cutout.puppet import Puppet, build_puppet

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
 from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.draw_order import DrawGroup
 from animcli.rendering.cutout.layers import soften
 from animcli.rendering.cutout.mesh import sheet_mesh
-from animcli.rendering.cutout.motion import DrawGroup, rotation, smoothed
+from animcli.rendering.cutout.motion import rotation, smoothed
 from animcli.rendering.cutout.rig import RestPose, distance
 
 _FINGERS: Final = (

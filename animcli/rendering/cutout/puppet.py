@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from animcli.rendering.cutout.draw_order import DrawGroup
 from animcli.rendering.cutout.dynamics import HeadTurn, Sway
 from animcli.rendering.cutout.face import FaceMotion
 from animcli.rendering.cutout.fingers import HandMotion
 from animcli.rendering.cutout.layers import Layers, split_layers
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.mesh import build_mesh, rasterise
-from animcli.rendering.cutout.motion import BoneTransforms, DrawGroup
+from animcli.rendering.cutout.motion import BoneTransforms
 from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 

@@ -15,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 from builders.paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
 
 from animcli.pose import keypoints as s
+from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.layers import occluded_body, split_layers
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
 from animcli.rendering.cutout.mesh import build_mesh, rasterise
-from animcli.rendering.cutout.motion import DrawGroup, bone_transforms, draw_orders
+from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
