@@ -118,7 +118,10 @@ _LIMB_STRETCH: Final = (0.25, 1.35)
 _TRUNK_STRETCH: Final = (0.5, 1.3)
 _CHEST_WIDTH: Final = (0.45, 1.15)  # a chest seen from the side is half as wide
 _HIP_WIDTH: Final = (0.6, 1.1)
-_SHEAR: Final = 0.45  # of the width: shoulders that drop on one side, about 25 degrees
+_LEAN: Final = 0.7  # share of their drop on one side by which shoulders or hips turn
+_TILT: Final = np.radians(28)  # and the most they do, against the spine
+_NARROW: Final = 0.6  # of their width: below, a drop says little of how they are turned
+_SHEAR: Final = 0.3  # of the width: what is left of a drop, as a shoulder blade lifts
 _HEAD_TURN: Final = np.radians(55)  # against the chest; necks go no further
 _HAND_TURN: Final = np.radians(60)  # against its forearm
 _FOOT_TURN: Final = np.radians(35)  # against its shin; the rest is a foot turning in depth
@@ -205,8 +208,9 @@ def _trunk(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Place, turn and shape of the chest or the pelvis.
 
-    Both turn with the spine. Their width follows the shoulders or hips: less of it shows
-    when the figure turns aside, and it is mirrored when seen from behind.
+    Both turn with the spine, and on with the line of the shoulders or hips. Their width
+    follows that line: less of it shows when the figure turns aside, and it is mirrored
+    when seen from behind.
     """
     if bone is Bone.CHEST:
         right, left, limits = keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER, _CHEST_WIDTH
@@ -230,8 +234,13 @@ def _trunk(
         wide, shear = np.ones(len(keypoints)), np.zeros(len(keypoints))
     else:
         wide = across @ aside / own_wide
-        wide = np.where(wide < 0, -1, 1) * np.clip(np.abs(wide), *limits)
-        shear = np.clip((across @ down - long * (own @ down)) / own_wide, -_SHEAR, _SHEAR)
+        side, shown = np.where(wide < 0, -1, 1), np.abs(wide)
+        drop = (across @ down - long * (own @ down)) / own_wide
+        tilt = -side * np.arctan2(_LEAN * drop, np.maximum(shown, _NARROW))
+        tilt = np.clip(tilt, -_TILT, _TILT)
+        turn = turn + tilt
+        wide = side * np.clip(shown / np.cos(tilt), *limits)
+        shear = np.clip(drop + wide * np.sin(tilt), -_SHEAR, _SHEAR)
     shape = (
         np.einsum("t,i,j->tij", long, down, down)
         + np.einsum("t,i,j->tij", wide, aside, aside)

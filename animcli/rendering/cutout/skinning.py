@@ -167,9 +167,27 @@ def bind(
     sown, bones = _seeds(mesh, rest, layer_bones, spacing)
     weights = _heat(mesh, sown, bones)
     bends = bent_joints(rest)
+    weights = _along_spine(mesh, rest, weights)
     for bent_joint in bends:
         weights = bent_joint.share(mesh.nodes, weights)
     return SkinnedMesh(mesh, rest, weights, _centres(mesh, rest, weights), bends)
+
+
+def _along_spine(
+    mesh: Mesh, rest: RestPose, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`weights` `(n, 15)` with what chest and pelvis move shared along the spine.
+
+    A spine bends all along; by heat alone a trunk would fold in its middle.
+    """
+    neck, hips = rest.start[Bone.CHEST], rest.start[Bone.PELVIS]
+    along = (mesh.nodes - neck) @ (hips - neck) / max(rest.trunk, 1e-3) ** 2
+    part = np.clip(along, 0, 1)
+    part = part * part * (3 - 2 * part)
+    both = weights[:, Bone.CHEST] + weights[:, Bone.PELVIS]
+    shared = weights.copy()
+    shared[:, Bone.PELVIS], shared[:, Bone.CHEST] = part * both, (1 - part) * both
+    return shared
 
 
 def _axes(

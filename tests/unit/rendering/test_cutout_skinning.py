@@ -4,13 +4,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from builders.paper_doll import STANDING, doll
+from builders.paper_doll import STANDING, doll, pose
 
+from animcli.pose import keypoints as s
 from animcli.rendering.cutout.layers import Layer, Layers
 from animcli.rendering.cutout.mesh import Mesh, build_mesh
+from animcli.rendering.cutout.motion import bone_transforms, rotation
 from animcli.rendering.cutout.rig import Bone, rest_pose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
@@ -45,3 +48,37 @@ def test_weights_do_not_hang_on_the_order_of_the_nodes() -> None:
     np.testing.assert_allclose(
         bound(shuffled).weights, bound(mesh).weights[order], atol=1e-9
     )
+
+
+def test_a_spine_bends_all_along() -> None:
+    mesh = doll_mesh()
+    skinned = bound(mesh)
+    middle = np.abs(mesh.nodes[:, 0] - 128) < SPACING
+    down = (mesh.nodes[:, 1] > 104) & (mesh.nodes[:, 1] < 190)
+    spine = np.flatnonzero(middle & down)
+    spine = spine[mesh.nodes[spine, 1].argsort()]
+    pelvis = skinned.weights[spine, Bone.PELVIS]
+    assert pelvis[0] < 0.1
+    assert pelvis[-1] > 0.9
+    assert np.diff(pelvis).min() > -0.01
+    assert np.diff(pelvis).max() < 0.1  # by heat alone .3 between neighbours
+
+
+@pytest.mark.parametrize("drop", [-14.0, 14.0])
+def test_a_chest_turns_with_shoulders_that_drop_on_one_side(drop: float) -> None:
+    dropped = dict(STANDING)
+    for joint, sign in ((s.RIGHT_SHOULDER, -1), (s.LEFT_SHOULDER, 1)):
+        x, y = STANDING[joint]
+        dropped[joint] = (x, y + sign * drop)
+    standing, motion = doll().pose, pose(dropped)
+    rest = rest_pose(standing.points[0], standing.visible[0])
+    transforms = bone_transforms(motion, rest)
+    chest = np.degrees(transforms.angle[0, Bone.CHEST]) * np.sign(drop)
+    assert 12 < chest < 28  # the line itself, by 27
+    assert abs(np.degrees(transforms.angle[0, Bone.PELVIS])) < 1
+    # and its corners are where the shoulders are, to a few pixels
+    for joint in (s.RIGHT_SHOULDER, s.LEFT_SHOULDER):
+        own = rest.keypoints[joint] - rest.start[Bone.CHEST]
+        shape = rotation(transforms.angle[0, Bone.CHEST]) @ transforms.shape[0, Bone.CHEST]
+        at = transforms.place[0, Bone.CHEST] + shape @ own
+        assert np.linalg.norm(at - dropped[joint]) < 4
