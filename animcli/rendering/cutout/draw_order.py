@@ -42,7 +42,9 @@ _ASIDE: Final = 0.55  # the far arm is behind a trunk of which less than this wi
 def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
     """For each frame, the groups from back to front."""
     right_leg = _held(smoothed(_leg_lead(transforms, rest), _SIGN_FRAMES), _LEG_SURE)
-    looks = smoothed(facing(transforms, rest), _SIGN_FRAMES)
+    looks = smoothed(
+        trunk_facing(transforms.keypoints, transforms.size, rest), _SIGN_FRAMES
+    )
     right_arm = _held(looks, _TURN_SURE)  # looking to the screen's right, that side is far
     width = smoothed(_shown_width(transforms, rest), _SIGN_FRAMES)
     aside = _held(_ASIDE - width, 0.08)
@@ -87,19 +89,21 @@ def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]
     ) - nearness(keypoint.LEFT_HIP, keypoint.LEFT_KNEE, keypoint.LEFT_ANKLE)
 
 
-def facing(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
+def trunk_facing(
+    keypoints: NDArray[np.float64], size: NDArray[np.float64], rest: RestPose
+) -> NDArray[np.float64]:
     """`(frames,)` how far the nose points to the screen's right, in shoulder widths.
 
     Measured against the eyes and ears where there are any, else against the neck.
+    keypoints: `(frames, 134, 2)` px. size: `(frames,)`, the figure's, as in `rest`.
     """
-    keypoints = transforms.keypoints
     sides = [j for j in (keypoint.RIGHT_EAR, keypoint.LEFT_EAR) if rest.visible[j]] or [
         keypoint.NECK
     ]
     shoulders = (
         rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
     )
-    width = np.linalg.norm(shoulders) * transforms.size
+    width = np.linalg.norm(shoulders) * size
     behind = keypoints[:, sides, 0].mean(axis=1)
     return np.asarray((keypoints[:, keypoint.NOSE, 0] - behind) / np.maximum(width, 1e-6))
 

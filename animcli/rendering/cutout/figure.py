@@ -10,7 +10,14 @@ from animcli.errors import InputError
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
 from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
-from animcli.rendering.cutout.dynamics import HeadTurn, Sway, sway, turn_head
+from animcli.rendering.cutout.dynamics import (
+    HeadTurn,
+    Sway,
+    TrunkTurn,
+    sway,
+    turn_head,
+    turn_trunk,
+)
 from animcli.rendering.cutout.face import FaceMotion, face_motion
 from animcli.rendering.cutout.fingers import HandMotion, follow_fingers
 from animcli.rendering.cutout.matting import Matte, estimate_matte, matte_from_alpha
@@ -34,7 +41,7 @@ class Figure:
     puppet: Puppet
     transforms: BoneTransforms
     orders: Sequence[tuple[DrawGroup, ...]]
-    turn: HeadTurn | None
+    turns: Sequence[HeadTurn | TrunkTurn]
     swaying: Sway | None
     _: KW_ONLY
     contacts: SoleHeights
@@ -53,7 +60,7 @@ class Figure:
             self.transforms,
             frame,
             self.orders[frame],
-            turn=self.turn,
+            turns=self.turns,
             swaying=self.swaying,
             face=self.face,
             hands=self.hands,
@@ -121,12 +128,17 @@ def build_figure(
         face = face_motion(own, motion, puppet.textures[0])
         nodes = puppet.skinned.mesh.nodes
         hands = follow_fingers(own, motion, transforms.size, nodes, puppet.forearms)
+    skinned = puppet.skinned
+    turns = (
+        turn_head(skinned, transforms, motion.visible),
+        turn_trunk(skinned, transforms),
+    )
     return Figure(
         rest,
         puppet,
         transforms,
         draw_orders(transforms, rest),
-        turn_head(puppet.skinned, transforms, motion.visible),
+        tuple(turn for turn in turns if turn is not None),
         sway(puppet.skinned, transforms, rate, request.preset.life),
         contacts=sole_heights(transforms, rest),
         face=face,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.rendering.cutout.draw_order import DrawGroup
-from animcli.rendering.cutout.dynamics import HeadTurn, Sway
+from animcli.rendering.cutout.dynamics import HeadTurn, Sway, TrunkTurn
 from animcli.rendering.cutout.face import FaceMotion
 from animcli.rendering.cutout.fingers import HandMotion
 from animcli.rendering.cutout.layers import Layers, split_layers
@@ -146,7 +146,7 @@ class Puppet:
         frame: int,
         order: Sequence[DrawGroup],
         *,
-        turn: HeadTurn | None = None,
+        turns: Sequence[HeadTurn | TrunkTurn] = (),
         swaying: Sway | None = None,
         face: FaceMotion | None = None,
         hands: Mapping[DrawGroup, HandMotion] = MappingProxyType({}),
@@ -156,7 +156,7 @@ class Puppet:
         canvas: `(h, w, 3)` RGB, or `(h, w, 4)` RGBA multiplied by its alpha.
         """
         flat = nodes = self.skinned.mesh.nodes
-        if turn is not None:
+        for turn in turns:
             nodes = nodes.copy()
             nodes[turn.nodes] += turn.offsets(frame)
         places = self.skinned.bend(transforms, frame, nodes=nodes)

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from test_cutout_clothes import APART, ON_HIPS, OUT, SIZE, motion, posed
 
 from animcli.pose import keypoints as joint
-from animcli.rendering.cutout.matting import matte_from_alpha
 from animcli.rendering.cutout.draw_order import draw_orders
+from animcli.rendering.cutout.matting import matte_from_alpha
 from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import rest_pose
