@@ -26,6 +26,7 @@ from animcli.pose.io_pose import likely_rate, read_bytes
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
 AXES: Final = {"X": 0, "Y": 1, "Z": 2}
+LARGEST: Final = 1e9  # of lengths and angles, in whatever unit
 RATE_RANGE: Final = (1, 1000)  # frames per second that can be
 
 
@@ -88,8 +89,9 @@ def read_capture(path: Path) -> Capture:
         raise InputError(
             f"{path}: {numbers.shape[1]} numbers a frame, its tree has {wanted} channels"
         )
-    if not np.isfinite(numbers).all():
-        raise InputError(f"{path}: holds what isn't a number")
+    lengths = [bone.offset for bone in bones]
+    if not all((np.abs(each) < LARGEST).all() for each in (numbers, *lengths)):
+        raise InputError(f"{path}: holds what isn't a number, or one without bounds")
     if not (
         math.isfinite(frame_time)
         and RATE_RANGE[0] <= 1 / max(frame_time, 1e-9) <= RATE_RANGE[1]
@@ -234,8 +236,11 @@ def read_bvh(
     found = find_bones(path, [bone.name for bone in capture.bones], names)
     axis = highest_axis(capture, found) if up == "auto" else AXES[up.upper()]
     capture = turned_up(capture, axis)
-    joints, known = to_body(capture, found)
-    points = film(joints, known, view)
+    with np.errstate(divide="ignore", invalid="ignore"):  # bones without a length
+        joints, known = to_body(capture, found)
+        points = film(joints, known, view)
+    if not np.isfinite(points[:, known]).all():
+        raise InputError(f"{path}: its joints lie in one place")
     frames = len(points)
     scores = np.zeros((frames, s.KEYPOINTS), np.float32)
     scores[:, : len(known)] = known

@@ -1,5 +1,6 @@
 """Captured motions are read, posed and filmed as they were captured."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -171,6 +172,9 @@ def test_older_names_are_known(file: Path) -> None:
         ("Frames: 3", "Frames: 0", "cut off or damaged"),
         ("Frame Time: 0.0333333", "Frame Time: 0", "a frame lasts 0 seconds"),
         ("0 95 0", "0 nan 0", "isn't a number"),
+        ("OFFSET 0 -42 0", "OFFSET 0 -inf 0", "isn't a number"),
+        ("OFFSET 0 -42 0", "OFFSET 0 -4e308 0", "isn't a number"),
+        ("0 95 0", "0 9e99 0", "isn't a number"),
         ("0 95 0", "0 x 0", "cut off or damaged"),
         ("CHANNELS 3 Zrotation", "CHANNELS 3 Wrotation", "cut off or damaged"),
         ("OFFSET 0 0 0", "OFFSET 0 0 {", "cut off or damaged"),
@@ -182,6 +186,13 @@ def test_what_is_wrong_is_named(file: Path, old: str, new: str, complaint: str) 
     assert old in text
     file.write_text(text.replace(old, new))
     with pytest.raises(InputError, match=complaint):
+        read_bvh(file, VirtualCamera())
+
+
+def test_bones_without_a_length_are_refused(file: Path) -> None:
+    text = write(file, {}).read_text()
+    file.write_text(re.sub(r"OFFSET .*", "OFFSET 0 0 0", text))
+    with pytest.raises(InputError, match="its joints lie in one place"):
         read_bvh(file, VirtualCamera())
 
 
