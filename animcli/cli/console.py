@@ -8,6 +8,7 @@ is a bar on a terminal, a line now and then elsewhere.
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,8 @@ LINE_EVERY_PART: Final = 10
 LINE_AFTER_S: Final = 2.0
 """A plain line for each tenth of the work, but none within two seconds of the last, and at
 least one in thirty seconds."""
+REST_S: Final = 0.7
+"""Without anything new, after which a terminal is shown that work goes on."""
 
 
 class ProgressMeter(Protocol):
@@ -34,6 +37,9 @@ class ProgressMeter(Protocol):
 
     def show(self, what: str, done: int, of: int) -> None:
         """`done` of `of` (0 where the end isn't known) of `what`."""
+
+    def rest(self) -> None:
+        """Show that work goes on, if nothing else is shown soon."""
 
     def end(self) -> None:
         """Leave the screen to others."""
@@ -93,51 +99,79 @@ class ProgressLines:
         pace = self.start.pace(done, of, now)
         self.say(f"{what}: {done}{share}{', ' if pace else ''}{pace}")
 
+    def rest(self) -> None:
+        """A log isn't looked at while it is written."""
+
     def end(self) -> None:
         """Lines leave nothing behind."""
 
 
 @dataclass
 class ProgressBar:
-    """A bar with count, rate and time left, redrawn in place."""
+    """A bar with spinner, count, time spent, rate and time left, redrawn in place.
+
+    Where nothing is counted, the spinner and the time spent.
+    """
 
     clock: Callable[[], float] = time.monotonic
     what: str = ""
     start: Start = Start(0, 0)
     live: "Progress | None" = field(default=None)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
+    _timer: threading.Timer | None = field(default=None, init=False)
 
     def show(self, what: str, done: int, of: int) -> None:
         """Redraw the bar; another `what` begins another one."""
-        now = self.clock()
-        if what != self.what:
+        with self._lock:
+            now = self.clock()
+            if what != self.what or self.live is None:
+                self.end()
+                self.what, self.start, self.live = what, Start(now, done), _bar(of > 0)
+                self.live.add_task(what, total=of or None, completed=done, pace="")
+                self.live.start()
+            task, pace = self.live.tasks[0], self.start.pace(done, of, now)
+            self.live.update(task.id, completed=done, total=of or None, pace=pace)
+
+    def rest(self) -> None:
+        """Let go of the screen, but for a spinner if nothing else comes soon."""
+        with self._lock:
             self.end()
-        if self.live is None:
-            self.what, self.start, self.live = what, Start(now, done), _bar()
-            self.live.add_task(what, total=of or None, completed=done, pace="")
-            self.live.start()
-        task, pace = self.live.tasks[0], self.start.pace(done, of, now)
-        self.live.update(task.id, completed=done, total=of or None, pace=pace)
+            self._timer = threading.Timer(REST_S, self._wait)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _wait(self) -> None:
+        with self._lock:
+            if threading.current_thread() is self._timer:  # nothing came meanwhile
+                self.show("working", 0, 0)
 
     def end(self) -> None:
         """Stop redrawing; what is drawn goes away."""
-        if self.live is not None:
-            self.live.stop()
-        self.what, self.live = "", None
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self.live is not None:
+                self.live.stop()
+            self.what, self.live, self._timer = "", None, None
 
 
-def _bar() -> "Progress":
+def _bar(counted: bool) -> "Progress":
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        SpinnerColumn,
         TextColumn,
+        TimeElapsedColumn,
     )
 
+    count = (BarColumn(), MofNCompleteColumn()) if counted else ()
     return Progress(
+        SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        *count,
+        TimeElapsedColumn(),
         TextColumn("{task.fields[pace]}", style="dim"),
         console=Console(file=sys.stderr),
         transient=True,
@@ -191,6 +225,7 @@ class Console:
         if not self.quiet:
             self.meter.end()
             _print(sys.stderr, line)
+            self.meter.rest()
 
     def detail(self, line: str, level: int = 1) -> None:
         """A line for those who asked for more with -v."""
@@ -238,6 +273,7 @@ class Console:
         if not self.as_json:
             for line in lines:
                 _deliver(line)
+        self.meter.rest()
 
     def flush(self) -> None:
         """Let whoever reads standard output have what was said so far."""

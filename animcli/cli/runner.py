@@ -63,6 +63,7 @@ def run_commands(
     context = open_context(options, console.progress)
     if len(commands) == 1 and isinstance(commands[0], Session):
         return commands[0].run(context, console, stop)
+    console.meter.rest()
     said = {} if options.max_pixels is None else {"max_pixels": options.max_pixels}
     with allowing(context.config.options(said).max_pixels):
         return _do_at(context, commands, words, console, stop)

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -153,11 +154,19 @@ def test_work_that_goes_on_counts_its_rate_from_where_it_went_on() -> None:
     assert said == ["rendering: 100 of 100 (100 %), 2.0/s"]
 
 
-def test_the_bar_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", screen)
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich draws on what it takes for a terminal
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal, as far as rich can tell."""
+    made = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", made)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")
+    return made
+
+
+def test_the_bar_shows_count_rate_and_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = terminal(monkeypatch)
     clock = Clock()
     bar = ProgressBar(clock)
     bar.show("denoising", 0, 12)
@@ -165,8 +174,43 @@ def test_the_bar_shows_count_rate_and_time_left(monkeypatch: pytest.MonkeyPatch)
     bar.show("denoising", 1, 12)  # the time left is known from the first step on
     bar.end()
     assert "denoising" in screen.getvalue()
+    assert "0:00:00" in screen.getvalue()  # spent, by rich's own clock
     assert "1/12" in screen.getvalue()
     assert "90 s each, 16 min left" in screen.getvalue()
+
+
+def wait_for_timers() -> None:
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(30)
+
+
+def test_where_nothing_is_counted_a_spinner_shows_that_work_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = terminal(monkeypatch)
+    bar = ProgressBar()
+    bar.rest()
+    wait_for_timers()  # 0.7 s
+    bar.end()
+    assert "working" in screen.getvalue()
+    assert "0:00:00" in screen.getvalue()
+    assert "/?" not in screen.getvalue()
+
+
+def test_a_spinner_does_not_come_over_what_was_shown_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    screen = terminal(monkeypatch)
+    bar = ProgressBar()
+    bar.rest()
+    bar.show("denoising", 0, 12)
+    wait_for_timers()
+    assert bar.what == "denoising"
+    bar.rest()
+    bar.end()
+    wait_for_timers()
+    assert "working" not in screen.getvalue()
 
 
 @pytest.mark.parametrize(
