@@ -136,22 +136,28 @@ class Clear:
     keys: tuple[str, ...] = ()
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
-        """Removes in its turn."""
-        return Plan((Action(self.clear),), state)
+        """Removes in its turn; tells before what can't be encoded again then."""
+        store = context.project.store
+        gone = [] if self.unfinished else self.wanted(store)
+        return Plan((Action(self.clear),), state, note=loss(gone, result_names(store)))
+
+    def wanted(self, store: Store) -> list[Listing]:
+        """What is to be removed, as far as other processes let go of it."""
+        only = self.chosen(store) if self.keys else None
+        return [
+            each
+            for each in store.ls()
+            if (each.state == "unfinished" or not self.unfinished)
+            and (only is None or each.key in only)
+        ]
 
     def clear(self, context: Context) -> Report:
         """Remove, and say how much room that gave."""
         store = context.project.store
-        only = self.chosen(store) if self.keys else None
         if context.options.dry_run:
-            wanted = [
-                e
-                for e in store.ls()
-                if (e.state == "unfinished" or not self.unfinished)
-                and (only is None or e.key in only)
-            ]
-            freed = sum(each.bytes for each in wanted)
+            freed = sum(each.bytes for each in self.wanted(store))
         else:
+            only = self.chosen(store) if self.keys else None
             freed = store.clear(unfinished_only=self.unfinished, only=only)
         would = "would be " if context.options.dry_run else ""
         line = f"{megabytes(freed).strip()} {would}freed in {context.project.cache}"
@@ -181,8 +187,11 @@ class Prune:
     oldest: float | None
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
-        """Removes in its turn."""
-        return Plan((Action(self.prune),), state)
+        """Removes in its turn; tells before what can't be encoded again then."""
+        store = context.project.store
+        names = result_names(store)
+        goes = to_remove(list(store.ls()), names, self.most, self.oldest)
+        return Plan((Action(self.prune),), state, note=loss(goes, names))
 
     def prune(self, context: Context) -> Report:
         """Remove, and name each."""
@@ -235,6 +244,23 @@ def is_master(entry: Listing, results: Container[str]) -> bool:
     return entry.stage == "render" and entry.key in results
 
 
+def loss(goes: Sequence[Listing], names: Mapping[str, str]) -> str:
+    """A line on the results whose frames are among what goes; empty where there are none.
+
+    names: key -> result.
+    """
+    lost = sorted({names[each.key] for each in goes if is_master(each, names)})
+    if not lost:
+        return ""
+    told = ", ".join(map(one_line, lost[:TOLD]))
+    more = f" and {len(lost) - TOLD} more" if lost[TOLD:] else ""
+    return f"frames go without which `anim encode` makes no other file of {told}{more}"
+
+
+TOLD: Final = 5
+"""Names of results in a line."""
+
+
 def keep_within(store: Store, most: int, used: Container[str]) -> str:
     """Remove the oldest until a cache takes at most `most` bytes; a line on what was lost
     with that or couldn't be done, if any.
@@ -247,7 +273,6 @@ def keep_within(store: Store, most: int, used: Container[str]) -> str:
     names = result_names(store)
     goes = to_remove(found, names, most, keep=used)
     store.clear(only={each.key for each in goes})
-    lost = sorted({names[each.key] for each in goes if is_master(each, names)})
     over = sum(each.bytes for each in found) - sum(each.bytes for each in goes) - most
     if over > 0:
         limit = megabytes(most).strip()
@@ -255,10 +280,7 @@ def keep_within(store: Store, most: int, used: Container[str]) -> str:
             f"the cache is {megabytes(over).strip()} above its limit of {limit}: this "
             "line alone needs that"
         )
-    if lost:
-        what = ", ".join(map(one_line, lost))
-        return f"the cache was full: frames are gone that `anim encode` needs of {what}"
-    return ""
+    return loss(goes, names)
 
 
 SIZE_UNITS: Final = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

@@ -163,6 +163,22 @@ def test_finished_frames_and_unfinished_work_go_last() -> None:
     assert gone(0) == ["other frames", "pose", "video", "frames", "begun"]
 
 
+@pytest.mark.parametrize("line", ["cache clear", "cache prune --max-size 1"])
+def test_frames_that_encode_needs_are_told_before_they_go(
+    here: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setattr(Shout, "name", "render")
+    made(here, "dance.mp4")
+    assert main([*line.split(), "--dry-run"]) == 0
+    told = "which `anim encode` makes no other file of dance.mp4"
+    assert told in capsys.readouterr().err
+    assert main(line.split()) == 0
+    assert told in capsys.readouterr().err
+    assert asked(capsys, "cache", "list") == []
+    assert main(line.split()) == 0
+    assert told not in capsys.readouterr().err
+
+
 def test_prune_says_what_it_wants(here: Path, capsys: Capture) -> None:
     assert main(["cache", "prune"]) == 2
     assert "--max-size 20GB, --older 30d" in capsys.readouterr().err
