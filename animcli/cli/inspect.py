@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from animcli.pipeline.output import Step
-    from animcli.pipeline.stage import Source
+    from animcli.pipeline.stage import Source, Stage
     from animcli.pose.sequence import Origin
 
 
@@ -81,7 +81,6 @@ class Inspect:
 
     def plan(self, context: Context, state: PipelineState) -> Plan:
         """Facts at once; pictures as any other result."""
-        from animcli.pipeline.output import Step
         from animcli.stages.inspect import PeopleStage, SheetStage
 
         if self.thing is None:
@@ -102,7 +101,7 @@ class Inspect:
             entries += origin_steps(self.thing, self.video, name, place)
         else:
             entries.append(Action(VideoFacts(self.thing).answer))
-            entries.append(Step(SheetStage(self.thing), place / f"{name}-sheet.png"))
+            entries.append(picture(SheetStage(self.thing), place / f"{name}-sheet.png"))
         if self.pose:
             options = context.config.options(self.overrides)
             motion = read_motion(self.thing, options)
@@ -110,23 +109,29 @@ class Inspect:
             found_there = motion.source
             entries += pose_steps(found_there, self.thing, name, place)
             people = PeopleStage(found_there, self.thing)
-            entries.append(Step(people, place / f"{name}-people.png"))
+            entries.append(picture(people, place / f"{name}-people.png"))
         return Plan(tuple(entries), state, folder=self.folder)
+
+
+def picture(stage: Stage, path: Path) -> Step:
+    """A picture to look at, which the next look with other options replaces."""
+    from animcli.pipeline.output import Step
+
+    return Step(stage, path, replaces=True)
 
 
 def pose_steps(
     motion: Source, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """The motion drawn on its video or on black, a sheet of that, and its curves."""
-    from animcli.pipeline.output import Step
     from animcli.stages.encode import EncodeStage
     from animcli.stages.inspect import CurvesStage, OverlayStage, SheetStage
 
     overlay = OverlayStage(motion, video)
     return (
-        Step(EncodeStage(overlay), place / f"{name}-overlay.mp4"),
-        Step(SheetStage(overlay), place / f"{name}-overlay.png"),
-        Step(CurvesStage(motion, name), place / f"{name}-curves.png"),
+        picture(EncodeStage(overlay), place / f"{name}-overlay.mp4"),
+        picture(SheetStage(overlay), place / f"{name}-overlay.png"),
+        picture(CurvesStage(motion, name), place / f"{name}-curves.png"),
     )
 
 
@@ -134,7 +139,6 @@ def origin_steps(
     pose: Path, video: Path | None, name: str, place: Path
 ) -> tuple[Step, ...]:
     """Pictures of what a pose file knows of its making: other people, a retargeting."""
-    from animcli.pipeline.output import Step
     from animcli.pose.io_pose import read_pose
     from animcli.stages.inspect import PeopleStage, ProportionsStage, tracks_in
 
@@ -144,9 +148,9 @@ def origin_steps(
     steps = []
     video = video or video_of(pose)[0]
     if video is not None and len(tracks_in(origin)) > 1:
-        steps.append(Step(PeopleStage(pose, video), place / f"{name}-people.png"))
+        steps.append(picture(PeopleStage(pose, video), place / f"{name}-people.png"))
     if "reference" in origin.retarget:
-        steps.append(Step(ProportionsStage(pose), place / f"{name}-retarget.png"))
+        steps.append(picture(ProportionsStage(pose), place / f"{name}-retarget.png"))
     return tuple(steps)
 
 

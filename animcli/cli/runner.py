@@ -27,6 +27,7 @@ from animcli.errors import (
     BatchError,
     DeviceError,
     InputError,
+    OutputError,
     UsageError,
     WeightsError,
 )
@@ -157,7 +158,13 @@ class Runner:
                 for step in steps_of(plan):
                     self.executor.check_files(step.stage)
                     self.check_length(step.stage)
-        check_places(self.executor, steps, force=self.context.options.force)
+        try:
+            check_places(self.executor, steps, force=self.context.options.force)
+        except OutputError:
+            for plan in plans:  # facts, which the pictures beside them don't hold up
+                if len(plan.tasks) > 1 and isinstance(plan.tasks[0], Action):
+                    self._do(plan.tasks[0])
+            raise
         for note in (plan.note for plan in plans if plan.note):
             self.console.warn(note)
         if not looks_only:

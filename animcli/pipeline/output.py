@@ -76,10 +76,12 @@ def read_output_record(cache: Path, name: str) -> OutputRecord | None:
             raise error
 
 
-def write_output_record(cache: Path, name: str, plan: str, artifact: Artifact) -> None:
-    """Say that an artifact is about to be put at `name`."""
+def write_output_record(
+    cache: Path, name: str, plan: str, artifact: Artifact, *, replaces: bool = False
+) -> None:
+    """Say that an artifact is about to be put at `name`; see `Step.replaces`."""
     known = read_output_record(cache, name)
-    earlier = known.digests if known and known.plan == plan else ()
+    earlier = known.digests if known and (replaces or known.plan == plan) else ()
     digests = (artifact.digest, *(d for d in earlier if d != artifact.digest))[:KEPT]
     record = OutputRecord(name, plan, artifact.record.cache_key.digest, digests)
     path = _path(cache, name)
@@ -200,11 +202,14 @@ class Step:
     """A stage, and the visible file or folder that it ends in, if any.
 
     manifest: whether a JSON file beside the result says how to make it again.
+    replaces: whether it takes the place of what anim put there for another command, as long
+        as nobody changed that.
     """
 
     stage: Stage
     out: Path | None = None
     manifest: bool = False
+    replaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,7 +256,7 @@ def check_places(executor: Executor, steps: Sequence[Step], *, force: bool) -> N
         if step.out is None or force:
             continue
         if _is_taken(step.out) and not _is_there(executor, step.stage, step.out):
-            _check_ours(executor, step.stage, step.out)
+            _check_ours(executor, step, step.out)
         if step.manifest:
             _check_manifest(step.out)
 
@@ -288,7 +293,7 @@ def publish(
         with executor.store.locked(name, executor.check_cancelled):
             if step.manifest and not force:
                 _check_manifest(out)
-            _put(executor, artifact, step.stage, out, force=force)
+            _put(executor, artifact, step, out, force=force)
             if step.manifest:
                 new = not force and not _is_taken(manifest_path(out))
                 write_manifest(out, artifact, step.stage, executor, command, exclusive=new)
@@ -298,7 +303,7 @@ def publish(
 
 
 def _put(
-    executor: Executor, artifact: Artifact, stage: Stage, out: Path, *, force: bool
+    executor: Executor, artifact: Artifact, step: Step, out: Path, *, force: bool
 ) -> None:
     """Copy an artifact to its place, over what this plan put there and nothing else.
 
@@ -312,12 +317,12 @@ def _put(
         return
     seen = _stamp(out)
     if is_taken and not force:
-        _check_ours(executor, stage, out)
+        _check_ours(executor, step, out)
     # Said before it is done: after a kill in between, the same command may finish it.
     cache = executor.project.cache
-    write_output_record(
-        cache, _name(executor.project, out), _plan(executor.project, stage), artifact
-    )
+    plan = _plan(executor.project, step.stage)
+    name = _name(executor.project, out)
+    write_output_record(cache, name, plan, artifact, replaces=step.replaces)
 
     def check() -> None:
         if not force and _stamp(out) != seen:
@@ -392,12 +397,14 @@ def _check_folder(out: Path) -> None:
         raise StorageError(f"{folder} can't be written", "give another -o")
 
 
-def _check_ours(executor: Executor, stage: Stage, out: Path) -> None:
-    """Raise OutputError unless `out` is what this plan put there, unchanged since."""
+def _check_ours(executor: Executor, step: Step, out: Path) -> None:
+    """Raise OutputError unless `out` is what this plan put there, unchanged since; where
+    the step `replaces`, what any plan put there.
+    """
     record = read_output_record(executor.project.cache, _name(executor.project, out))
     if (
         record is None
-        or record.plan != _plan(executor.project, stage)
+        or not (step.replaces or record.plan == _plan(executor.project, step.stage))
         or _digest(out) not in record.digests
     ):
         raise taken(out)

@@ -68,6 +68,18 @@ def test_a_pose_is_inspected(capsys: Capture) -> None:
         assert curves.size == (1200, 720)
 
 
+def test_another_look_replaces_the_pictures_of_the_last(capsys: Capture) -> None:
+    a_pose()
+    a_clip()
+    assert main(["inspect", "dance.pose"]) == 0
+    assert main(["inspect", "dance.pose", "--on", "dance.mp4"]) == 0
+    Path("dance-curves.png").write_text("mine")
+    capsys.readouterr()
+    assert main(["inspect", "dance.pose"]) == 8  # and the facts are told all the same
+    assert "frames:                 6\n" in capsys.readouterr().out
+    assert Path("dance-curves.png").read_text() == "mine"
+
+
 def test_a_motion_goes_to_node_editors_and_comes_back(capsys: Capture) -> None:
     pose = read_pose(a_pose())
     assert main(["extract-pose", "dance.pose", "-o", "dance.json"]) == 0

@@ -55,6 +55,20 @@ def test_what_exists_is_refused_before_any_work(tmp_path: Path, out: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
 
 
+def test_a_picture_replaces_that_of_another_plan_but_nothing_of_the_users(
+    tmp_path: Path, out: Path
+) -> None:
+    give(tmp_path, Step(WORD, out, replaces=True))
+    with pytest.raises(OutputError):
+        give(tmp_path, Step(WriteWord("skip"), out))
+    give(tmp_path, Step(WriteWord("skip"), out, replaces=True))
+    assert out.read_text() == "skip"
+    out.write_text("edited by the user")
+    with pytest.raises(OutputError, match=r"out\.txt exists already"):
+        give(tmp_path, Step(WORD, out, replaces=True))
+    assert out.read_text() == "edited by the user"
+
+
 def test_what_exists_is_replaced_by_force(tmp_path: Path, out: Path) -> None:
     out.write_text("mine")
     give(tmp_path, Step(WORD, out), force=True)
