@@ -308,8 +308,14 @@ class Import:
         if context.options.dry_run:
             names = ", ".join(map(str, self.paths))
             return Report((f"{self.name}: would take {names}",), ())
+        from animcli.rendering.expected import expected_shapes  # torch takes seconds
+
         folder = context.weights.import_files(
-            self.name, self.paths, context.progress, half=self.half
+            self.name,
+            self.paths,
+            context.progress,
+            expected_shapes(self.name),
+            half=self.half,
         )
         return Report((str(folder),), ({"name": self.name, "path": str(folder)},))
 

@@ -681,3 +681,14 @@ def test_row_42_a_cache_that_another_process_has_locked(capsys: Capture) -> None
 def test_row_43_strange_names_are_only_names(name: str, capsys: Capture) -> None:
     tiny_clip(Path("plain.mp4")).rename(name)
     told(["inspect", "--quiet", "--json", "--", name], 0, [], capsys)
+
+
+def test_files_of_other_tensors_are_refused_when_they_come_in(capsys: Capture) -> None:
+    import torch
+
+    Path("files").mkdir()
+    for name in ("denoising_unet", "reference_unet", "pose_guider", "motion_module"):
+        torch.save({"a": torch.zeros(3)}, f"files/{name}.pth")
+    words = ["denoising_unet.pth doesn't fit: 686 missing", "1 unexpected (first: a)"]
+    told("weights import animate-anyone files", 5, words, capsys)
+    assert main(["weights", "verify", "animate-anyone"]) == 5  # nothing was taken

@@ -18,8 +18,12 @@ from animcli.networks.unet import (
     UNet,
 )
 from animcli.networks.unet_blocks import UNetConfig
+from animcli.rendering.expected import expected_shapes
+from animcli.weights.catalog import load_catalog
+from animcli.weights.convert import NAMINGS, new_names
 
 SPATIAL = UNetConfig()
+FILE = "diffusion_pytorch_model.safetensors"
 NETWORKS: list[tuple[str, Callable[[], nn.Module]]] = [
     ("aa_denoising_unet_full_runtime", lambda: UNet(ANIMATE_ANYONE_UNET)),
     ("aa_denoising_unet.pth", lambda: UNet(SPATIAL)),
@@ -62,6 +66,32 @@ def test_the_motion_modules_are_what_their_published_file_holds(
         state = UNet(config).state_dict()
     own = {k: list(v.shape) for k, v in state.items() if "motion_modules" in k}
     assert own == shapes_in(manifests / f"{file}.json")
+
+
+@pytest.mark.parametrize(
+    ("entry", "file", "manifest"),
+    [
+        ("animate-anyone", "denoising_unet.safetensors", "aa_denoising_unet.pth"),
+        ("animate-anyone", "motion_module.safetensors", "aa_motion_module.pth"),
+        ("animate-anyone", "pose_guider.safetensors", "aa_pose_guider.pth"),
+        ("magic-animate", f"appearance_encoder/{FILE}", "ma_appearance_encoder"),
+        ("magic-animate", f"densepose_controlnet/{FILE}", "ma_densepose_controlnet"),
+        (
+            "magic-animate", "temporal_attention.safetensors", "ma_temporal_attention.ckpt"
+        ),
+        ("cinemo", f"unet/{FILE}", "cinemo_unet"),
+        ("sd15", f"unet/{FILE}", "sd15_unet_diffusers"),
+    ],
+)  # fmt: skip
+def test_an_import_wants_what_is_published(
+    manifests: Path, entry: str, file: str, manifest: str
+) -> None:
+    naming = next(x for x in load_catalog()[entry].files if x.name == file).naming
+    published = shapes_in(manifests / f"{manifest}.json")
+    assert naming is not None
+    names = new_names(Path(manifest), published, NAMINGS[naming])
+    kept = {new: tuple(published[old]) for new, old in names.items()}
+    assert kept == expected_shapes(entry)[file]
 
 
 def shapes_in(manifest: Path) -> dict[str, list[int]]:
