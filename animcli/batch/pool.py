@@ -52,6 +52,7 @@ class Pool:
     losses: int = 0
     _started: bool = False
     _: KW_ONLY
+    _up: set[str] = field(default_factory=set)
     _free: set[str] = field(default_factory=set)
     _has: dict[str, int] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)
@@ -156,6 +157,7 @@ class Pool:
         except queue.Empty:
             return False
         kind = event["event"]
+        self._up.add(slot)
         if kind == "ready":
             self._asked[slot] = next(self._numbers)
             self.engine.give(slot, {"id": self._asked[slot], **self.request})
@@ -185,9 +187,11 @@ class Pool:
         number = self._has.pop(slot, None)
         if number is not None:
             left.append(number)
-        if self.losses > MOST_LOSSES:
+        if kind == "gone":
+            self._up.discard(slot)
+        if self.losses > MOST_LOSSES or not self._up:
             raise DeviceError(
-                f"{self.losses} slots were lost, the last by: {event.get('said', '')}",
+                f"no slot is left; the last was lost by: {event.get('said', '')}",
                 "the same command goes on from the last step",
             )
         if kind == "died":

@@ -111,6 +111,22 @@ def test_what_a_slot_can_t_do_is_said_at_once_and_in_its_words(
     assert slots.losses == 0
 
 
+class Absent(Here):
+    """An engine that ends before it has a slot."""
+
+    def start(self) -> None:
+        self.events.put(("ray", {"event": "gone", "said": "Ray ended: no room"}))
+
+
+def test_an_engine_that_ends_ends_the_render(tmp_path: Path) -> None:
+    engine = Absent("split_stand_ins:work", [], tmp_path / "logs")
+    slots = Pool(engine, {"do": "help", "folder": str(tmp_path)}, tmp_path / "exchange")
+    with pytest.raises(
+        DeviceError, match="no slot is left; the last was lost by: Ray ended"
+    ):
+        split_latents(slots)
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_latents_of_several_named_devices_are_those_of_one(
     count: int, tmp_path: Path
