@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
@@ -33,7 +32,13 @@ from animcli.cli.console import Console
 from animcli.cli.plan import Context, Split
 from animcli.cli.signals import Stop, Stopped
 from animcli.errors import BatchError, OutputError, ProjectError, UsageError
-from animcli.files import disk_errors, locked
+from animcli.files import (
+    disk_errors,
+    locked,
+    parts_beside,
+    remove_abandoned,
+    temp_name,
+)
 from animcli.pipeline.project import Project, find_project
 from animcli.pipeline.stage import CheckCancelled
 from animcli.settings import suggest
@@ -343,7 +348,7 @@ class BatchWork:
 def helpers(
     split: Split, project: Project, words: Sequence[str], check_cancelled: CheckCancelled
 ) -> Iterator[None]:
-    """A stretch in which the windows of renders are predicted by slots."""
+    """A stretch in which slots predict the windows of renders, and decode frames."""
     from animcli.batch.pool import Pool
     from animcli.rendering.split import predicting  # torch
 
@@ -360,7 +365,9 @@ def helpers(
     }  # fmt: skip
     with disk_errors(logs):
         logs.mkdir(parents=True, exist_ok=True)
-    pool = Pool(engine, request, Path(tempfile.mkdtemp(dir=logs)), check_cancelled)
+    exchange = logs / "exchange"
+    remove_abandoned(parts_beside(exchange))  # of renders that were killed
+    pool = Pool(engine, request, temp_name(exchange), check_cancelled)
     try:
         with predicting(pool):
             yield
