@@ -26,8 +26,11 @@ VARIABLES: Final[Mapping[str, str]] = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_worker_niceness": "0",
 }
-"""Nothing is reported to the vendor, and no environment is built for workers."""
+"""Nothing is reported to the vendor, no environment is built for workers, and they are as
+nice as other slots: by itself Ray gives all others of a busy machine the right of way (15).
+"""
 LOOPBACK: Final = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Set to 0, all sockets of a cluster of one machine listen on 127.0.0.1; without it they
 listen on the machine's address, where whoever reaches a port runs code."""

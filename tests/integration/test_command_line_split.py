@@ -1,9 +1,11 @@
 """`anim render --slots`: the command line, real networks, and ends in the middle."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,6 +80,15 @@ def test_a_render_killed_while_slots_decode_goes_on_with_the_same_frames(
     assert {each.name for each in left} == {"slot-0.log", "slot-1.log"}
 
 
+def niceness(process: int) -> set[int]:
+    """Of the children of Ray's slots."""
+    with suppress(psutil.Error):
+        family = psutil.Process(process).children(recursive=True)
+        workers = [x for x in family if "animcli.batch.worker" in x.cmdline()]
+        return {each.nice() for each in workers}
+    return set()
+
+
 @needs_ray
 @pytest.mark.slow  # Ray takes ten seconds and nine processes to start
 def test_slots_of_ray_make_the_frames_of_one_process_on_the_loopback(
@@ -85,14 +96,16 @@ def test_slots_of_ray_make_the_frames_of_one_process_on_the_loopback(
 ) -> None:
     prepare(tmp_path, frames=FRAMES)
     process = start(tmp_path, *SLOTS, "ray")
-    seen: set[str] = set()
+    seen, nice = set[str](), set[int]()
     until = time.monotonic() + LIMIT_S
     while process.poll() is None and time.monotonic() < until:
         seen |= listening(process.pid)
+        nice |= niceness(process.pid)
         time.sleep(0.5)
     _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, said
     assert digests(tmp_path) == whole
+    assert nice == {os.nice(0)}  # Ray's own habit is 15, behind all others
     assert "127.0.0.1" in seen
     assert seen <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 

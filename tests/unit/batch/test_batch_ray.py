@@ -39,6 +39,7 @@ def test_a_cluster_of_our_own_has_a_token_and_reports_nothing(
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.7:6379")
     first, second = bridge_environment(None), bridge_environment(None)
     assert first["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert first["RAY_worker_niceness"] == "0"
     assert first["RAY_AUTH_MODE"] == "token"
     assert len(first["RAY_AUTH_TOKEN"]) == 64
     assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
