@@ -12,7 +12,8 @@ Each line in is a request with an `id`; lines out are events, one JSON object ea
 FUNCTION does the work: (request, tell) -> the answer, with its `exit_code`. Standard output
 belongs to the events alone; what libraries print goes to standard error. SIGTERM stops the
 job in hand between two units of work. When standard input ends, nobody wants the results
-any more, so that an orphan never holds a device for longer than a unit of work.
+any more, so that an orphan never holds a device for longer than a unit of work. One that
+waits for long forgets its weights, and loads them again when it is asked.
 """
 
 import importlib
@@ -27,6 +28,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import IO, Any, Final, Protocol, TypeAlias
 
@@ -41,6 +43,10 @@ class TellProgress(Protocol):
 Work: TypeAlias = Callable[[Mapping[str, Any], TellProgress], dict[str, Any]]
 
 PROGRESS_EVERY_S: Final = 0.5
+
+IDLE_S: Final = 300.0
+"""Seconds without a request after which the device's memory is given back."""
+
 COMPARED: Final = ("animcli", "torch", "diffusers", "transformers", "numpy", "av")
 """Packages whose versions must be equal in all slots: they are part of cache keys."""
 
@@ -67,7 +73,7 @@ def main() -> int:
     threading.Thread(target=_listen, args=(sys.stdin, requests, busy), daemon=True).start()
     work: Work = getattr(importlib.import_module(module), function)
     send("ready", **describe_process())
-    while (request := requests.get()) is not None:
+    while (request := next_request(requests)) is not None:
         busy.set()
         end = _do(work, request, send)
         busy.clear()
@@ -123,6 +129,27 @@ class Throttle:
             self._doing, self._said = self._held[0], time.monotonic()
             self._send(*self._held)
             self._held = None
+
+
+def next_request(
+    requests: "queue.Queue[Mapping[str, Any] | None]", idle_s: float = IDLE_S
+) -> Mapping[str, Any] | None:
+    """The next request, or None at the end; a device isn't held for a long wait."""
+    with suppress(queue.Empty):
+        return requests.get(timeout=idle_s)
+    give_back()
+    return requests.get()
+
+
+def give_back() -> None:
+    """Forget weights that renders left on the device for the next one."""
+    kept = sys.modules.get("animcli.rendering.kept")
+    if kept is not None and kept.let_go():
+        import torch
+
+        from animcli.rendering.loading import best_device, free_memory
+
+        free_memory(torch.device(best_device()))
 
 
 def _do(
