@@ -25,6 +25,7 @@ from animcli.rendering.cutout.motion import (
     BoneTransforms,
     SoleHeights,
     bone_transforms,
+    kept_inside,
     sole_heights,
 )
 from animcli.rendering.cutout.puppet import Puppet, build_puppet
@@ -119,7 +120,10 @@ def build_figure(
 ) -> Figure:
     """The figure cut out as `matte`, bound to `rest` and led through `motion`."""
     puppet = build_puppet(request.reference, matte, rest, shown_part(request))
-    transforms = puppet.framed(bone_transforms(motion, rest), request.size)
+    transforms = kept_inside(
+        bone_transforms(motion, rest), motion.visible, rest, request.size[0]
+    )
+    transforms = puppet.framed(transforms, request.size)
     rate = float(motion.rate or DEFAULT_RATE)
     face: FaceMotion | None = None
     hands: Mapping[DrawGroup, HandMotion] = {}

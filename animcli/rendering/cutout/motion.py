@@ -197,6 +197,40 @@ def bone_transforms(motion: PoseSequence, rest: RestPose) -> BoneTransforms:
     return BoneTransforms(place, angle, shape, keypoints, size)
 
 
+_TRUNK_JOINTS: Final = (
+    keypoint.RIGHT_SHOULDER,
+    keypoint.LEFT_SHOULDER,
+    keypoint.RIGHT_HIP,
+    keypoint.LEFT_HIP,
+)
+_ROOM: Final = 0.2  # trunk lengths between them and the frame's sides
+_LEAVES: Final = 0.75  # trunk lengths past that room from which on it is meant to leave
+
+
+def kept_inside(
+    transforms: BoneTransforms, visible: NDArray[np.bool_], rest: RestPose, width: int
+) -> BoneTransforms:
+    """`transforms`, moved aside in all frames alike, so that shoulders and hips which the
+    motion shows stay in a frame `width` px wide.
+
+    A figure that stands near a side of its picture would else dance half out of it; one
+    that goes far out does so on purpose, and may. visible: `(frames, 134)`.
+    """
+    seen = visible[:, _TRUNK_JOINTS]
+    if not seen.any():
+        return transforms
+    across = transforms.keypoints[:, _TRUNK_JOINTS, 0][seen]
+    own = rest.keypoints[_TRUNK_JOINTS, 0]
+    room = _ROOM * rest.trunk
+    over = max(float(across.max() - max(own.max(), width - room)), 0.0)
+    under = max(float(min(own.min(), room) - across.min()), 0.0)
+    if max(over, under) > _LEAVES * rest.trunk * float(transforms.size.max()):
+        return transforms
+    # one that is wider than the frame goes out by as much on both sides
+    share = 0.5 if over and under else 1.0
+    return transforms.shifted(np.array([share * (under - over), 0.0])[None])
+
+
 def rotation(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """`(..., 2, 2)` matrices that turn by `angle` `(...)` radians, x towards y."""
     c, s = np.cos(angle), np.sin(angle)

@@ -11,9 +11,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 from builders.paper_doll import STANDING, doll, pose
 
 from animcli.pose import keypoints as s
+from animcli.pose.sequence import PoseSequence
 from animcli.rendering.cutout.layers import Layer, Layers
 from animcli.rendering.cutout.mesh import Mesh, build_mesh
-from animcli.rendering.cutout.motion import bone_transforms, rotation
+from animcli.rendering.cutout.motion import (
+    BoneTransforms,
+    bone_transforms,
+    kept_inside,
+    rotation,
+)
 from animcli.rendering.cutout.rig import Bone, rest_pose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
 
@@ -82,3 +88,36 @@ def test_a_chest_turns_with_shoulders_that_drop_on_one_side(drop: float) -> None
         shape = rotation(transforms.angle[0, Bone.CHEST]) @ transforms.shape[0, Bone.CHEST]
         at = transforms.place[0, Bone.CHEST] + shape @ own
         assert np.linalg.norm(at - dropped[joint]) < 4
+
+
+def beside_the_edge(*right: float) -> tuple[BoneTransforms, PoseSequence]:
+    """The doll, led `right` px out of its place, one after the other."""
+    moved = [{j: (x + by, y) for j, (x, y) in STANDING.items()} for by in right]
+    motion = pose(*moved)
+    standing = doll().pose
+    rest = rest_pose(standing.points[0], standing.visible[0])
+    transforms = bone_transforms(motion, rest)
+    return kept_inside(transforms, motion.visible, rest, 256), motion
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_figure_whose_trunk_the_motion_shows_does_not_dance_out_of_the_frame(
+    side: int,
+) -> None:
+    kept, _ = beside_the_edge(0, side * 60, side * 120)
+    shoulders = kept.keypoints[:, [s.RIGHT_SHOULDER, s.LEFT_SHOULDER], 0]
+    assert shoulders.min() > 10
+    assert shoulders.max() < 246
+    np.testing.assert_allclose(np.diff(kept.place[:, 0, 0]), side * 60, atol=1e-6)
+
+
+def test_a_figure_that_stays_in_the_frame_is_where_its_motion_is() -> None:
+    kept, motion = beside_the_edge(0, 40, -50)
+    trunk = [s.RIGHT_SHOULDER, s.LEFT_SHOULDER, s.RIGHT_HIP, s.LEFT_HIP]
+    np.testing.assert_array_equal(kept.keypoints[:, trunk], motion.points[:, trunk])
+
+
+def test_a_figure_may_walk_out_of_the_frame() -> None:
+    kept, motion = beside_the_edge(0, 200, 400)
+    trunk = [s.RIGHT_SHOULDER, s.LEFT_SHOULDER, s.RIGHT_HIP, s.LEFT_HIP]
+    np.testing.assert_array_equal(kept.keypoints[:, trunk], motion.points[:, trunk])
