@@ -42,9 +42,7 @@ _ASIDE: Final = 0.55  # the far arm is behind a trunk of which less than this wi
 def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
     """For each frame, the groups from back to front."""
     right_leg = _held(smoothed(_leg_lead(transforms, rest), _SIGN_FRAMES), _LEG_SURE)
-    looks = smoothed(
-        trunk_facing(transforms.keypoints, transforms.size, rest), _SIGN_FRAMES
-    )
+    looks = smoothed(nose_aside(transforms.keypoints, transforms.size, rest), _SIGN_FRAMES)
     right_arm = _held(looks, _TURN_SURE)  # looking to the screen's right, that side is far
     width = smoothed(_shown_width(transforms, rest), _SIGN_FRAMES)
     aside = _held(_ASIDE - width, 0.08)
@@ -89,7 +87,7 @@ def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]
     ) - nearness(keypoint.LEFT_HIP, keypoint.LEFT_KNEE, keypoint.LEFT_ANKLE)
 
 
-def trunk_facing(
+def nose_aside(
     keypoints: NDArray[np.float64], size: NDArray[np.float64], rest: RestPose
 ) -> NDArray[np.float64]:
     """`(frames,)` how far the nose points to the screen's right, in shoulder widths.

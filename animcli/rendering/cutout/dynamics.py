@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.draw_order import trunk_facing
+from animcli.rendering.cutout.draw_order import nose_aside
 from animcli.rendering.cutout.motion import BoneTransforms, smoothed
 from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.segmentation import body_distance
@@ -252,8 +252,8 @@ def turn_trunk(skinned: SkinnedMesh, transforms: BoneTransforms) -> TrunkTurn | 
         shown = np.linalg.norm(now, axis=1) / (own * transforms.size)
         aside = np.sqrt(np.clip(1 / np.clip(shown, 0.2, 1) ** 2 - 1, 0, None))
         turned.append(np.minimum(_THICK * aside, _ROUND))
-    own_side = trunk_facing(rest.keypoints[None], np.ones(1), rest)
-    side = trunk_facing(transforms.keypoints, transforms.size, rest) - own_side
+    own_side = nose_aside(rest.keypoints[None], np.ones(1), rest)
+    side = nose_aside(transforms.keypoints, transforms.size, rest) - own_side
     amount = np.stack(turned, axis=1) * np.clip(side / _SIDE, -1, 1)[:, None]
     weights = skinned.weights[:, [Bone.CHEST, Bone.PELVIS]]
     # arms as well, where they are one with the chest
