@@ -166,6 +166,7 @@ class Library:
                 "keys": [key for key in each.keys if key in stored],
                 "pose": self._motion_of(each, stored),
                 "there": self._is_there(each),
+                "follows": follows(each.manifest),
                 **self.settings(each.manifest),
             }
             for each in self.made()
@@ -225,6 +226,15 @@ class Library:
                     beside.unlink(missing_ok=True)
                 return True
         return False
+
+
+def follows(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Part of its footage that a result follows: its start in seconds, and how fast."""
+    settings = {stage["stage"]: stage["settings"] for stage in manifest["stages"]}
+    return {
+        "start": str(settings.get("extract-pose", {}).get("start") or "0"),
+        "speed": str(settings.get("encode", {}).get("speed") or "1"),
+    }
 
 
 def read_made(path: Path, time: float) -> ProjectResult | None:

@@ -30,7 +30,7 @@ from animcli.web.looker import Looker, LookError
 from animcli.web.pages import Pages
 from animcli.web.queue import Entry, JobQueue, check_name
 from animcli.web.serving import safe_name, send_file
-from animcli.web.uploads import Uploads
+from animcli.web.uploads import Upload, Uploads
 
 MOST_KEPT: Final = 64 << 20
 """Bytes of pictures of frames that are kept in memory."""
@@ -78,6 +78,7 @@ class Studio:
             ("DELETE", "/api/uploads/{digest}", self.forget),
             ("GET", "/media/{digest}", self.media),
             ("POST", "/api/stand-in", self.stand_in),
+            ("GET", "/api/facts/{digest}", self.facts),
             ("GET", "/api/pose/{digest}", self.pose),
             ("POST", "/api/plan", self.plan),
             ("POST", "/api/display", self.display),
@@ -125,14 +126,20 @@ class Studio:
     async def upload(self, request: Request) -> Response:
         """Keep a body as it comes, and say what it is."""
         name = request.query_params.get("name", "file")
-        upload = await self.uploads.receive(request.stream(), name)
-        if not upload.facts:
-            found = await self.looker.ask(
-                do="facts", path=str(self.uploads.path(upload)), **self._place()
-            )
-            upload = self.uploads.know(upload, found["facts"])
+        upload = await self._known(await self.uploads.receive(request.stream(), name))
         self.log.publish("uploads", upload.digest)
         return JSONResponse(upload.data())
+
+    async def _known(self, upload: Upload) -> Upload:
+        """An upload, with what can be told of its file."""
+        if upload.facts:
+            return upload
+        return self.uploads.know(upload, await self._facts(self.uploads.path(upload)))
+
+    async def _facts(self, path: Path) -> dict[str, Any]:
+        said = await self.looker.ask(do="facts", path=str(path), **self._place())
+        found: dict[str, Any] = said["facts"]
+        return found
 
     async def list_uploads(self, request: Request) -> Response:
         """Everything that was brought in."""
@@ -143,10 +150,9 @@ class Studio:
         said = await table(request)
         digests, name = [str(x) for x in said.get("digests", [])], str(said.get("name", ""))
         upload = await anyio.to_thread.run_sync(self.uploads.join, digests, name)
-        path = str(self.uploads.path(upload))
-        found = await self.looker.ask(do="facts", path=path, **self._place())
+        upload = await self._known(upload)
         self.log.publish("uploads", upload.digest)
-        return JSONResponse(self.uploads.know(upload, found["facts"]).data())
+        return JSONResponse(upload.data())
 
     async def look_closer(self, request: Request) -> Response:
         """Count the people in a picture, as `anim render` would."""
@@ -168,11 +174,7 @@ class Studio:
         kept = []
         for path, name in said["files"]:
             data = await anyio.to_thread.run_sync(Path(path).read_bytes)
-            upload = self.uploads.keep_bytes(data, name)
-            if not upload.facts:
-                where = str(self.uploads.path(upload))
-                found = await self.looker.ask(do="facts", path=where, **self._place())
-                upload = self.uploads.know(upload, found["facts"])
+            upload = await self._known(self.uploads.keep_bytes(data, name))
             kept.append(upload.data())
         self.log.publish("uploads", "")
         return JSONResponse({"uploads": kept})
@@ -244,6 +246,11 @@ class Studio:
         name = safe_name(f"{Path(item.name).stem}.zip")
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(pieces(), headers=headers, media_type="application/zip")
+
+    async def facts(self, request: Request) -> Response:
+        """Facts about a file, such as a result: kind, size, rate, number of frames."""
+        item = self._item(request.path_params["digest"])
+        return JSONResponse(await self._facts(item.path))
 
     async def pose(self, request: Request) -> Response:
         """A motion: length of the header, the header as JSON, then float32 x, y, score."""

@@ -56,3 +56,7 @@ export function bytes(n) {
 
 export const quoted = (words) =>
   words.map((w) => (/^[\w@%+=:,./-]+$/.test(w) ? w : `'${w.replaceAll("'", "'\\''")}'`)).join(" ");
+
+// A command, cut between its words only, so that no dash of an option stays behind.
+export const command = (text) =>
+  (text.match(/'[^']*'|\S+/g) ?? []).flatMap((word) => [h("span", { class: "word" }, word), " "]);

@@ -1,6 +1,6 @@
 // Render: which preset, which options, what it takes, and the words for it.
 import { frameOf, get, post } from "./api.js";
-import { button, bytes, fill, h, quoted } from "./dom.js";
+import { button, bytes, command, fill, h, quoted } from "./dom.js";
 import { optionFields } from "./options.js";
 import { choose, chosenMotion, chosenPicture, named, on, renderWords, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
@@ -20,7 +20,7 @@ export function renderArea(queueIt) {
   const rest = optionFields("render", kept, keep, (all) => all.filter((each) => !USUAL.includes(each.name) && !["preset", "motion", "compare", "keep_going", "person", "detector", "detector_device"].includes(each.name) && listens(each)).map((each) => each.name), usual);
   const pair = h("div", { class: "chosen-pair" });
   const plan = h("div", { class: "stack close", "aria-live": "polite" });
-  const command = h("p", { class: "command mono", id: "command" });
+  const shown = h("p", { class: "command mono", id: "command" });
   const go = button(words.go, () => run({}), { class: "primary", id: "render" });
   const preview = button(words.preview, () => run(quick()), { id: "preview" });
   const hold = button(words.hold, () => run({}, true));
@@ -37,7 +37,7 @@ export function renderArea(queueIt) {
     try { await queueIt(renderWords(change), held); } catch (error) { tell("error", error); }
   }
   async function copyWords() {
-    await navigator.clipboard?.writeText(command.textContent).catch(() => undefined);
+    await navigator.clipboard?.writeText(shown.textContent.trim()).catch(() => undefined);
     tell("say", words.copied);
   }
 
@@ -110,7 +110,7 @@ export function renderArea(queueIt) {
     empty.hidden = Boolean(ready()); for (const each of [go, preview, hold, copy]) each.disabled = !ready() || state.readOnly;
     copy.disabled = !ready(); preview.hidden = Boolean(about()?.words);
     clearTimeout(timer);
-    if (!ready()) { fill(plan); fill(command); return; }
+    if (!ready()) { fill(plan); fill(shown); return; }
     timer = setTimeout(ask, 250);
   }
   async function ask() {
@@ -119,7 +119,7 @@ export function renderArea(queueIt) {
     fill(plan, h("span", { class: "soft" }, words.planning));
     try {
       spelled = quoted((await post("/api/display", { words: line })).words);
-      if (mine === asked) fill(command, spelled);
+      if (mine === asked) fill(shown, command(spelled));
       const said = await post("/api/plan", { words: line });
       if (mine !== asked) return;
       findDevice();
@@ -129,9 +129,17 @@ export function renderArea(queueIt) {
       go.disabled ||= false;
     } catch (error) {
       if (mine !== asked) return;
-      fill(command, spelled);
-      fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, named(error.message)), error.hint));
+      fill(shown, command(spelled));
+      fill(plan, h("div", { class: "error", role: "alert" }, h("b", {}, named(error.message)), error.hint, otherSize(error.hint)));
     }
+  }
+  // A hint that names a size becomes a button.
+  function otherSize(hint) {
+    const [size] = /\b\d{2,5}x\d{2,5}\b/.exec(hint ?? "") ?? [];
+    return size ? h("div", {}, button(words.size(size), () => {
+      keep({ ...kept(), size: { flag: "--size", value: size } });
+      few.redraw();
+    })) : null;
   }
 
   const empty = h("p", { class: "empty" }, words.none);
@@ -150,7 +158,7 @@ export function renderArea(queueIt) {
         h("h3", {}, words.plan), plan,
         h("div", { class: "row" }, go, preview),
         h("div", { class: "row" }, copy, hold),
-        command),
+        shown),
     ),
   );
   on("presets", redraw);

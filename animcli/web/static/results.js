@@ -1,6 +1,7 @@
 // Results: what was made, compared with what it was made of, and made again.
 import { frameOf, get, post, remove } from "./api.js";
-import { button, bytes, duration, fill, h, quoted, refocus } from "./dom.js";
+import { button, bytes, command, duration, fill, h, quoted, refocus } from "./dom.js";
+import { ratio } from "./skeleton.js";
 import { on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
@@ -79,10 +80,20 @@ export function resultsArea(queueIt, show) {
     const tags = [h("span", { class: "tag a" }, each.name), h("span", { class: "tag b", hidden: true })];
     const box = h("div", { class: "compare" }, still, b, a, difference, line, tags);
     const play = button(TEXT.motion.play, () => (a.paused ? a.play() : a.pause()));
-    const place = h("input", { type: "range", min: 0, max: 1000, value: 0, "aria-label": TEXT.motion.frame(0, 0), oninput: () => { a.pause(); a.currentTime = (place.value / 1000) * (a.duration || 0); } });
+    const place = h("input", { type: "range", id: "result-frame", min: 0, max: 0, step: 1, value: 0, "aria-label": words.title, oninput: () => seek(Number(place.value)) });
     const slide = h("input", { type: "range", min: 0, max: 1, step: 0.002, value: cut, "aria-label": words.cut, oninput: () => { cut = Number(slide.value); lay(); } });
-    const rate = 24;
-    const step = (frames) => { a.pause(); a.currentTime = Math.max(0, a.currentTime + frames / rate); };
+    // Frame n is shown from n / rate on; a little later, so that rounding can't show another.
+    let rate = 24, last = 0;
+    const frameNow = () => Math.min(last, Math.floor(a.currentTime * rate + 0.05));
+    const seek = (frame) => { a.pause(); a.currentTime = (Math.max(0, Math.min(last, frame)) + 0.3) / rate; };
+    const step = (frames) => seek(frameNow() + frames);
+    const counter = h("output", { class: "mono", for: "result-frame" });
+    if (moves) safe(get(`/api/facts/${digest}`)).then((said) => {
+      if (!said?.rate) return;
+      [rate, last] = [ratio(said.rate), (said.frames || Math.round(said.seconds * ratio(said.rate))) - 1];
+      place.max = last;
+      together();
+    });
     const modes = h("div", { class: "row" }, Object.entries(words.modes).map(([name, label]) => button(label, () => { mode = name; lay(); }, { data: { mode: name } })));
     const others = h("select", { id: "compare", onchange: () => { other = others.value; choose_(); } },
       h("option", { value: "" }, words.nothing),
@@ -94,10 +105,17 @@ export function resultsArea(queueIt, show) {
       if (other) { b.src = `/media/${other}`; fill(tags[1], others.selectedOptions[0].textContent); }
       lay();
     }
-    // The same frame on both sides: the second one follows the first.
+    // The same frame on both sides: the second one follows the first. Of its motion a result
+    // may be a part, and slower.
+    const isMotion = () => each.inputs.some((x) => x.digest === other);
+    const speed = () => (isMotion() ? ratio(each.follows.speed) : 1);
+    const beside = () => a.currentTime * speed() + (isMotion() ? ratio(each.follows.start) : 0);
     const together = () => {
-      if (other && Math.abs(b.currentTime - a.currentTime) > 0.02) b.currentTime = Math.min(a.currentTime, b.duration || 0);
-      place.value = a.duration ? (a.currentTime / a.duration) * 1000 : 0;
+      b.playbackRate = speed();
+      if (other && Math.abs(b.currentTime - beside()) > 0.02) b.currentTime = Math.min(beside(), b.duration || 0);
+      place.value = frameNow();
+      place.setAttribute("aria-valuetext", TEXT.motion.frame(frameNow(), last));
+      fill(counter, TEXT.motion.frame(frameNow(), last));
       if (mode === "difference" && other) subtract();
     };
     function lay() {
@@ -131,7 +149,7 @@ export function resultsArea(queueIt, show) {
     const frames = h("div", { class: "row tight" }, button("‹", () => step(-1), { "aria-label": TEXT.motion.previous }), play, button("›", () => step(1), { "aria-label": TEXT.motion.following }));
     fill(
       viewer, box,
-      h("div", { class: "transport" }, frames, place, h("span")),
+      moves ? h("div", { class: "transport" }, frames, place, counter) : null,
       h("div", { class: "row" }, h("label", { htmlFor: "compare" }, words.compare), h("div", {}, others), modes),
       h("label", {}, h("span", { class: "soft small" }, words.cut), slide),
       h("div", { class: "row" },
@@ -145,7 +163,7 @@ export function resultsArea(queueIt, show) {
         h("a", { class: "button", href: `/api/history/${digest}` }, words.savings.manifest),
         Object.entries(SAVED).filter(() => moves).map(([name, line]) => button(words.savings[name], () => safe(queueIt(["encode", digest, ...line]))))),
       measures,
-      h("p", { class: "command mono" }, quoted(["anim", ...each.words.map((word) => state.uploads.get(word)?.name ?? word)])),
+      h("p", { class: "command mono" }, command(quoted(["anim", ...each.words.map((word) => state.uploads.get(word)?.name ?? word)]))),
     );
     other = ""; choose_();
     showMeasures(each);

@@ -22,7 +22,7 @@ export async function fetchPose(digest) {
   return new Pose(head, new Float32Array(data, 4 + length), digest);
 }
 
-const ratio = (text) => {
+export const ratio = (text) => {
   const [top, bottom = "1"] = text.split("/");
   return Number(top) / Number(bottom);
 };

@@ -77,7 +77,7 @@ export const TEXT = {
     gpu: "hours without a GPU", noGpu: "no GPU here, so it takes hours",
     quick: "seconds to minutes, no GPU",
     weightsHere: "weights are here",
-    dice: "Another seed",
+    dice: "Another seed", size: (size) => `Take ${size}`,
     dflt: "as it is", unsaid: "off",
     frames: "Without a number of frames: as long as the motion, or its marked part.",
     corrected: "with your corrections",
