@@ -31,12 +31,15 @@ async function queueIt(words, held = false) {
 
 const areas = {}, tabs = {};
 function show(name) {
+  const focused = document.activeElement;
   for (const [each, area] of Object.entries(areas)) {
     const on_ = each === name;
-    area.hidden = !on_ ;
+    area.hidden = !on_;
     tabs[each].setAttribute("aria-selected", String(on_));
     tabs[each].tabIndex = on_ ? 0 : -1;
   }
+  // Who came by a button of an area that is hidden now goes on from the tab of this one.
+  if (!focused.checkVisibility()) tabs[name].focus();
   history.replaceState(null, "", `#${name}`);
   areas[name].firstChild.shown?.();
 }
