@@ -313,3 +313,19 @@ def test_the_page_is_painted_before_any_module_or_answer_has_come(
     for route in held:
         route.abort()
     context.close()
+
+
+def test_a_tab_that_isnt_seen_lets_go_of_its_connection_and_catches_up(
+    tab: Tab, served: Served, files: Path
+) -> None:
+    turned = """hidden => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    tab.page.wait_for_selector("#line:not(.off)")
+    tab.page.evaluate(turned, True)
+    served.upload((files / "doll.pose").read_bytes(), "doll.pose")
+    tab.page.wait_for_timeout(300)
+    assert tab.page.locator(".tile").count() == 0
+    tab.page.evaluate(turned, False)
+    tab.page.wait_for_selector(".tile .name[title='doll.pose']")

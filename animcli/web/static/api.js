@@ -60,14 +60,21 @@ export function upload(file, onpart) {
   });
 }
 
+// A browser has six connections to a server, for all tabs together: one that isn't seen has none.
 export function listen(handlers, onstate) {
-  const source = new EventSource("/api/events");
-  for (const [kind, run] of Object.entries(handlers)) {
-    source.addEventListener(kind, (event) => run(JSON.parse(event.data)));
-  }
-  source.onopen = () => onstate(true);
-  source.onerror = () => onstate(false);
-  return source;
+  let source = null;
+  const turn = () => {
+    if (document.hidden) { source?.close(); source = null; return; }
+    if (source) return;
+    source = new EventSource("/api/events");
+    for (const [kind, run] of Object.entries(handlers)) {
+      source.addEventListener(kind, (event) => run(JSON.parse(event.data)));
+    }
+    source.onopen = () => onstate(true);
+    source.onerror = () => onstate(false);
+  };
+  document.addEventListener("visibilitychange", turn);
+  turn();
 }
 
 export const frameOf = (digest, frame, width) => `/media/${digest}?frame=${frame}&width=${width}`;

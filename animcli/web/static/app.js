@@ -121,8 +121,10 @@ async function start() {
   state.project = session.project;
   state.readOnly = session.read_only;
   const line = page(session);
+  let met = document.hidden;
   listen({
-    hello: (said) => tell("jobs", said.queue), queue: (said) => tell("jobs", said), job: (said) => tell("job", said),
+    // Said again where something may have been missed.
+    hello: (said) => { tell("jobs", said.queue); if (met) { tell("uploads"); tell("history"); } met = true; }, queue: (said) => tell("jobs", said), job: (said) => tell("job", said),
     uploads: () => tell("uploads"), history: () => tell("history"), edits: (said) => tell("edits", said),
   }, (open) => { line.classList.toggle("off", !open); fill(line, open ? TEXT.connected : TEXT.disconnected); });
   const kept = (work, use) => work.then(use, (error) => tell("error", error));

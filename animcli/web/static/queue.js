@@ -93,7 +93,13 @@ export function queueArea() {
     refocus(list, () => fill(list, state.jobs.length ? [...state.jobs.filter((each) => each.state !== "done"), ...state.jobs.filter((each) => each.state === "done").reverse()].map(card) : h("p", { class: "soft" }, words.none)));
     tell("count", state.jobs.filter((each) => ["running", "waiting", "stopping"].includes(each.state)).length);
   }
-  on("jobs", (said) => { state.jobs = said.jobs; state.paused = said.paused; redraw(); });
+  on("jobs", (said) => {
+    const before = new Map(state.jobs.map((each) => [each.name, each.state]));
+    state.jobs = said.jobs; state.paused = said.paused;
+    redraw();
+    // Of those that ended while nobody listened.
+    for (const job of said.jobs) if (job.state === "done" && (before.get(job.name) ?? "done") !== "done") tell("done", job);
+  });
   on("job", (job) => {
     const n = state.jobs.findIndex((each) => each.name === job.name);
     const before = state.jobs[n]?.state;
