@@ -142,7 +142,7 @@ class Clear:
         return Plan((Action(self.clear),), state, note=loss(gone, result_names(store)))
 
     def wanted(self, store: Store) -> list[Listing]:
-        """What is to be removed, as far as other processes let go of it."""
+        """Entries to remove, as far as other processes let go of them."""
         only = self.chosen(store) if self.keys else None
         return [
             each
@@ -252,12 +252,12 @@ def loss(goes: Sequence[Listing], names: Mapping[str, str]) -> str:
     lost = sorted({names[each.key] for each in goes if is_master(each, names)})
     if not lost:
         return ""
-    told = ", ".join(map(one_line, lost[:TOLD]))
-    more = f" and {len(lost) - TOLD} more" if lost[TOLD:] else ""
+    told = ", ".join(map(one_line, lost[:LISTED]))
+    more = f" and {len(lost) - LISTED} more" if lost[LISTED:] else ""
     return f"frames go without which `anim encode` makes no other file of {told}{more}"
 
 
-TOLD: Final = 5
+LISTED: Final = 5
 """Names of results in a line."""
 
 

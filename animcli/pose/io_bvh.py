@@ -26,7 +26,7 @@ from animcli.pose.io_pose import likely_rate, read_bytes
 from animcli.pose.sequence import Origin, PoseSequence, even_ticks
 
 AXES: Final = {"X": 0, "Y": 1, "Z": 2}
-LARGEST: Final = 1e9  # of lengths and angles, in whatever unit
+LARGEST_NUMBER: Final = 1e9  # of lengths and angles, in whatever unit
 RATE_RANGE: Final = (1, 1000)  # frames per second that can be
 
 
@@ -90,7 +90,7 @@ def read_capture(path: Path) -> Capture:
             f"{path}: {numbers.shape[1]} numbers a frame, its tree has {wanted} channels"
         )
     lengths = [bone.offset for bone in bones]
-    if not all((np.abs(each) < LARGEST).all() for each in (numbers, *lengths)):
+    if not all((np.abs(each) < LARGEST_NUMBER).all() for each in (numbers, *lengths)):
         raise InputError(f"{path}: holds what isn't a number, or one without bounds")
     if not (
         math.isfinite(frame_time)
