@@ -1,6 +1,6 @@
 """A small render that is split over slots: networks of random weights, real windows.
 
-`work` is a worker's function; SPLIT_COST_S makes each prediction take so many seconds, and
+`work` is a worker's function; SPLIT_COST_S makes each unit take so many seconds, and
 SPLIT_FAULT names a file whose first reader dies, or fails as the file says.
 """
 
@@ -99,6 +99,7 @@ def work(request: Mapping[str, Any], tell: Any) -> dict[str, Any]:
         os._exit(139)
     latents = torch.from_numpy(np.load(request["latents"]))
     if request["do"] == "decode":
+        time.sleep(float(os.environ.get("SPLIT_COST_S", "0")))
         part = latents[request["start"] : request["stop"]]
         np.save(request["said"], _prepared[0].decode(part))
         return {"exit_code": 0}
