@@ -1,4 +1,4 @@
-"""Results of looking at a reference, on disk for other processes that render it.
+"""Reference features on disk, for other processes that render the same character.
 
 On a CUDA card looking at a reference takes a moment, and loading the networks that look
 many seconds. So the next render of the same character, by whichever process, finds the
@@ -23,13 +23,13 @@ from animcli.files import AtomicFile
 REVISION: Final = 1
 """Raised whenever the same inputs give other tensors than before."""
 
-_LIBRARIES: Final = ("torch", "diffusers", "transformers")
+BIT_CHANGING: Final = ("torch", "diffusers", "transformers")
 """Packages whose version may change their bits."""
 
 MOST_FILES: Final = 8
 """About 40 MB each in half precision at 512x784."""
 
-_DIGEST_BYTES: Final = 32
+SHA256_BYTES: Final = 32
 
 
 def folder() -> Path:
@@ -65,7 +65,7 @@ def shared(
 
 def _name(digest: str, device: torch.device) -> str:
     card = torch.cuda.get_device_name(device)
-    parts = [digest, card, *(version(package) for package in _LIBRARIES), str(REVISION)]
+    parts = [digest, card, *(version(package) for package in BIT_CHANGING), str(REVISION)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -77,7 +77,7 @@ def _read(path: Path) -> dict[str, Tensor] | None:
         os.utime(path)
     except OSError:
         return None
-    head, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+    head, body = data[:SHA256_BYTES], data[SHA256_BYTES:]
     return load(body) if hashlib.sha256(body).digest() == head else None
 
 

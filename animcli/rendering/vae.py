@@ -68,11 +68,11 @@ def to_shown(decoded: Tensor) -> Tensor:
     Raises DeviceError where it isn't finite, as that of a damaged file may be.
     """
     if not torch.isfinite(decoded).all():
-        raise DeviceError(OVERFLOW, DAMAGED)
+        raise DeviceError(VAE_OVERFLOW, DAMAGED)
     return (decoded.float() / 2 + 0.5).clamp(0, 1)
 
 
-OVERFLOW: Final = "the autoencoder's numbers overflowed"
+VAE_OVERFLOW: Final = "the autoencoder's numbers overflowed"
 DAMAGED: Final = "a file of weights may be damaged: anim weights verify"
 
 
@@ -96,7 +96,7 @@ def finite(network: nn.Module, call: Callable[[], Tensor]) -> Tensor:
         finally:
             network.load_state_dict(half, assign=True)
     if not torch.isfinite(found).all():
-        raise DeviceError(OVERFLOW, DAMAGED)
+        raise DeviceError(VAE_OVERFLOW, DAMAGED)
     return found
 
 

@@ -5,7 +5,7 @@ cleaning of prompts wants `ftfy` (extra `newest`). Nothing heavy is imported bef
 is opened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -23,10 +23,11 @@ from animcli.presets import Preset
 from animcli.registry import WAN_PACKAGES
 from animcli.rendering.animate_anyone import CLIP_DEVIATION, CLIP_MEAN, CLIP_SIDE
 from animcli.rendering.kept import kept_by_content
-from animcli.rendering.loading import dtype_on
+from animcli.rendering.loading import dtype_on, free_memory, is_out_of_memory
 from animcli.rendering.preview import fit_colours
+from animcli.rendering.renderer import Checkpoint
 from animcli.rendering.schedulers import FLOW_SAMPLERS, FlowSchedule, Scheduler
-from animcli.rendering.vae import to_unit
+from animcli.rendering.vae import DAMAGED, NO_ROOM, VAE_OVERFLOW, to_unit
 
 PROMPT_TOKENS: Final = 512
 """Rows of a prompt's embedding. The networks take the text to begin at "length - 512", so
@@ -209,6 +210,36 @@ def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     mean, deviation = latent_statistics(vae, like)
     clip = clip / (1.0 / deviation) + mean
     return vae.decode(clip[:, :, 1:], return_dict=False)[0]
+
+
+TILED: Final = "tiled"
+"""Name of an empty checkpoint beside a render's: memory ended, frames are in tiles."""
+
+
+def decode_in_memory(
+    vae: Any, latents: Tensor, tiled: Checkpoint, note: Callable[[str], None]
+) -> Tensor:
+    """`decode_latents`, in tiles once memory ended, which `tiled` keeps.
+
+    Raises DeviceError where tiles don't fit either, or frames aren't finite.
+    """
+    while True:
+        vae.use_tiling = small = tiled.load() is not None
+        try:
+            found = decode_latents(vae, latents)
+            if not torch.isfinite(found).all():
+                raise DeviceError(VAE_OVERFLOW, DAMAGED)
+            return found
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if small:
+                raise DeviceError("out of memory while decoding", NO_ROOM) from error
+        finally:
+            vae.use_tiling = False  # pictures are encoded whole
+        free_memory(next(vae.parameters()).device)
+        tiled.save({})
+        note("memory ended: frames are decoded in tiles from here on")
 
 
 def latent_statistics(vae: Any, like: Tensor) -> tuple[Tensor, Tensor]:

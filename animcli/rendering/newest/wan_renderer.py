@@ -22,9 +22,10 @@ from animcli.rendering.newest.wan_memory import (
     refuse_cpu,
 )
 from animcli.rendering.newest.wan_parts import (
+    TILED,
     check_libraries,
     check_preset,
-    decode_latents,
+    decode_in_memory,
     fit_wan_colours,
     open_transformer,
     open_wan_vae,
@@ -161,8 +162,7 @@ class WanRenderer(ABC, Generic[Told]):
 
         def frames_of(latents: Tensor) -> Tensor:
             placement.work(vae)
-            with enough_memory("decoding", "a smaller --size needs less"):
-                return decode_latents(vae, latents)
+            return decode_in_memory(vae, latents, checkpoint.beside(TILED), request.note)
 
         run = SegmentRun(
             SegmentPlan(request.frames, preset.segment, preset.carry),

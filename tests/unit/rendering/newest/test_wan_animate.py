@@ -204,6 +204,33 @@ def test_colours_are_fitted_once_somebody_looks(
     assert len(look_at(kept)) == 5
 
 
+def test_frames_without_memory_are_decoded_in_tiles_and_pictures_encoded_whole(
+    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, said, tiled = wan_request(weights, 17, steps=2), list[str](), list[bool]()
+    whole = frames_of(asked)  # small enough for one tile
+    decode = wan_parts.decode_latents
+    room = [False]
+
+    def cramped(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+        tiled.append(vae.use_tiling)
+        if not vae.use_tiling or not room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return decode(vae, latents)
+
+    monkeypatch.setattr(wan_parts, "decode_latents", cramped)
+    kept = Kept()
+    with pytest.raises(DeviceError, match="out of memory while decoding") as caught:
+        frames_of(replace(asked, note=said.append), kept)
+    assert "no step is lost" in caught.value.hint
+    assert tiled == [False, True]
+    assert said == ["memory ended: frames are decoded in tiles from here on"]
+    room[0] = True
+    monkeypatch.setattr(wan_animate, "predictor", None)  # not a step is made again
+    assert np.array_equal(frames_of(asked, kept), whole)
+    assert tiled[2:] == [True] * 2  # for its last frames, and for all
+
+
 def test_a_picture_has_its_own_colours_again(weights: dict[str, Path]) -> None:
     vae = open_wan_vae(weights["wan-animate"], CPU)
     picture = np.zeros((96, 64, 3), np.uint8)
