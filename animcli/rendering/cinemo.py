@@ -168,7 +168,8 @@ class Cinemo:
             latents = ClipSampler(
                 context, networks, checkpoint, context.reuse(self.unet)
             ).latents()
-        vae.to(vae_dtype(device, dtype))  # as upstream decodes; it encodes in float32
+        # As upstream decodes; it encodes in float32. The library's own `to` warns of it.
+        nn.Module.to(vae, vae_dtype(device, dtype))
         return decode_frames(
             vae, preset.decoder, latents, checkpoint, context.on_device, request.note
         )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -28,7 +28,12 @@ class FarTensor(Tensor):
     near: Tensor
 
     @staticmethod
-    def __new__(cls: type["FarTensor"], near: Tensor) -> "FarTensor":
+    def __new__(
+        cls: type["FarTensor"], near: Tensor, requires_grad: bool | None = None
+    ) -> "FarTensor":
+        """requires_grad: of a parameter, which accelerate makes by the class of another."""
+        if requires_grad is not None:
+            return nn.Parameter(near, requires_grad)  # type: ignore[return-value]
         with torch.inference_mode(False):  # or none could become a parameter later
             made: FarTensor = Tensor._make_wrapper_subclass(
                 cls,
@@ -137,5 +142,11 @@ def as_near(given: Any) -> Any:
 @contextmanager
 def two_devices() -> Iterator[Callable[[str], torch.device]]:
     """Gives what stands for `open_device`: everything but the CPU is `FAR`."""
-    with Literals(), TwoDevices():
-        yield lambda name: torch.device("cpu") if name == "cpu" else FAR
+    usual = torch.__future__.get_overwrite_module_params_on_conversion()
+    # New parameters, or what is `near` to one wouldn't follow its data to another dtype.
+    torch.__future__.set_overwrite_module_params_on_conversion(True)
+    try:
+        with Literals(), TwoDevices():
+            yield lambda name: torch.device("cpu") if name == "cpu" else FAR
+    finally:
+        torch.__future__.set_overwrite_module_params_on_conversion(usual)

@@ -260,7 +260,9 @@ def test_not_even_one_frame_is_an_error_with_a_way_out(
 
 
 def test_a_picture_is_encoded_in_full_and_decoded_in_half_precision(
-    weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    weights: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     used: list[tuple[str, torch.dtype]] = []
 
@@ -279,3 +281,4 @@ def test_a_picture_is_encoded_in_full_and_decoded_in_half_precision(
     render(request(weights, 2))
     half = [("decode", torch.bfloat16)] * 2
     assert used == [("encode", torch.float32), *half]
+    assert caplog.records == []  # of which nobody needs to be warned

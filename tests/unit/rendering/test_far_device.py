@@ -10,12 +10,15 @@ import pytest
 import torch
 from builders import tiny_renders
 from builders.far_device import FAR, FarTensor, two_devices
-from builders.tiny_systems import draw, system
+from builders.tiny_ip_adapter import write_tiny_ip_adapter
+from builders.tiny_systems import NAMES, draw, system
+from builders.tiny_wan import wan_request, write_tiny_wan
 from numpy.typing import NDArray
 
 from animcli.presets import Preset
 from animcli.rendering import cinemo, context, pipeline
 from animcli.rendering.context import ContextWindow
+from animcli.rendering.newest import ip_adapter, wan_animate, wan_renderer
 from animcli.rendering.renderer import Offload, RenderRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -108,7 +111,7 @@ def far_frames(
 
     monkeypatch.setattr(pipeline, "gather", watched)
     with two_devices() as open_device:
-        for module in (pipeline, cinemo):
+        for module in (pipeline, cinemo, wan_renderer):
             monkeypatch.setattr(module, "open_device", open_device)
         frames = drawn(asked)
     assert devices == {FAR}
@@ -124,6 +127,55 @@ def test_a_motion_is_taken_on_the_second_device_too(
     expected = drawn(asked)
     found = far_frames(monkeypatch, replace(asked, device="cuda"), drawn)
     np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)
+
+
+LIBRARY = ("ipa-controlnet", "ipa-controlnet-video", "animatediff", "wan-animate")
+"""Renderers whose networks are diffusers'."""
+
+HALF = {"wan-animate": (6.0, 255)}
+"""Levels of 255 that frames in a card's usual precision differ by, on average and at most.
+Wan's is bfloat16, whose 8 bits some pixel of random networks shows in full."""
+
+
+def library_render(name: str, folder: Path) -> tuple[RenderRequest, Drawn]:
+    """The same for a renderer whose networks are diffusers'."""
+    if name == "wan-animate":
+        asked = wan_request(write_tiny_wan(folder), 33, steps=2)
+        return asked, partial(draw, wan_animate.animate())
+    asked = tiny_renders.request(write_tiny_ip_adapter(folder), 6)
+    preset = replace(
+        asked.preset, renderer=name, steps=2, window=4, overlap=1, guidance=3.0,
+        prompt="dancing", cfg_batch="on", dtype="float32",
+    )  # fmt: skip
+    made = {
+        "ipa-controlnet": ip_adapter.controlnet,
+        "ipa-controlnet-video": ip_adapter.controlnet_video,
+        "animatediff": ip_adapter.animatediff,
+    }[name]
+    return replace(asked, preset=preset), partial(draw, made())
+
+
+@pytest.mark.parametrize("name", [*NAMES, *LIBRARY])
+def test_in_the_usual_precision_of_a_card_nothing_is_mixed_and_frames_are_alike(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, drawn = (library_render if name in LIBRARY else render)(name, tmp_path)
+    expected = drawn(asked).astype(int)
+    usual = replace(asked, device="cuda", preset=replace(asked.preset, dtype="auto"))
+    apart = np.abs(far_frames(monkeypatch, usual, drawn) - expected)
+    mean, most = HALF.get(name, (1.5, 32))
+    assert 0 < apart.mean() <= mean
+    assert apart.max() <= most
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_networks_of_a_library_come_and_go_without_mixing_devices(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, drawn = library_render(name, tmp_path)
+    away = replace(asked, device="cuda", offload="networks")
+    found = far_frames(monkeypatch, away, drawn)
+    np.testing.assert_allclose(found.astype(int), drawn(asked), rtol=0, atol=1)
 
 
 @pytest.mark.parametrize("stop", [1, 2])
