@@ -32,10 +32,13 @@ class Shadow:
 
     light: `(h, w, 3)` float32 in 0..1, what it leaves of each pixel's light.
     depth: 0..1, how much it takes where it is darkest; 0 where there is none.
+    wall: `(h, w)` bool, where it lies on a plain wall, of which nothing is lost by filling
+        it anew; its light alone leaves a ghost.
     """
 
     light: NDArray[np.float32]
     depth: float
+    wall: NDArray[np.bool_]
 
 
 def inpaint_background(
@@ -101,6 +104,7 @@ def find_shadow(
     feet: `(n, 2)` px, where it stands. trunk: its trunk's length, px.
     """
     light = np.ones(picture.shape, np.float32)
+    none = Shadow(light, 0.0, np.zeros(alpha.shape, bool))
     zone = np.zeros(alpha.shape, np.uint8)
     for x, y in feet:
         axes = (round(_ZONE[0] * trunk), round(_ZONE[1] * trunk))
@@ -111,7 +115,7 @@ def find_shadow(
     zone[wall > 0] = 1
     free = ~hole & (zone == 0)
     if not zone.any() or not free.any():
-        return Shadow(light, 0.0)
+        return none
     rows, columns = (np.flatnonzero(zone.any(axis=axis)) for axis in (1, 0))
     margin = round(0.3 * trunk)
     top, bottom = rows[0], rows[-1] + 1
@@ -137,7 +141,7 @@ def find_shadow(
     adjoining = np.unique(pieces[touching & (pieces > 0)])
     shaded = (opened > 0) & np.isin(pieces, adjoining)
     if shaded.sum() < 0.01 * trunk**2:
-        return Shadow(light, 0.0)
+        return none
     level = np.where(shaded[..., None], share, 1).astype(np.float32)
     # what goes on beyond the zone ends softly at its border
     fading = np.where(standing, 1, wall[window])[..., None]
@@ -147,7 +151,9 @@ def find_shadow(
     light[window] = cv2.GaussianBlur(level, (0, 0), 2)
     about_feet = level[shaded & standing].mean(axis=-1)
     depth = 1 - np.percentile(about_feet, 5) if len(about_feet) else 0.0
-    return Shadow(light, float(depth))
+    shade = (light.min(axis=-1) < _DARKER[1]) & (wall > 0) & ~near_feet
+    on_wall = cv2.dilate(shade.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    return Shadow(light, float(depth), on_wall & ~near_feet)
 
 
 def _beside_plain_wall(

@@ -69,7 +69,8 @@ class Cutout:
         background = request.background
         if background is None and not request.alpha:
             bright = lit(request.reference, shadow)
-            empty = inpaint_background(bright, alpha, shown_part(request))
+            hidden = np.maximum(alpha, shadow.wall)
+            empty = inpaint_background(bright, hidden, shown_part(request))
             background = lambda wanted: iter([empty] * len(wanted))  # noqa: E731
         progress(doing, 3, steps)
         figures = []

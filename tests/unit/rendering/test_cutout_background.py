@@ -81,6 +81,20 @@ def test_a_shadow_on_a_plain_wall_goes_with_its_figure() -> None:
     assert shadow.depth < 0.05  # none about the feet
 
 
+def test_a_shadow_on_a_plain_wall_leaves_no_ghost() -> None:
+    plain = np.full((260, 200, 3), (200, 205, 210), np.uint8)
+    seen = beside(plain, 7)
+    alpha = someone()
+    seen[alpha > 0] = (30, 60, 200)
+    shadow = find_shadow(seen, alpha, FEET, 60)
+    bright = lit(seen, shadow)
+    filled = inpaint_background(bright, np.maximum(alpha, shadow.wall))
+    where = np.zeros(alpha.shape, bool)
+    where[85:165, 70:120] = True
+    # 3 levels where the shadow is only lit up
+    assert np.abs(filled.astype(float) - plain)[where].max() <= 1
+
+
 def test_a_door_beside_the_figure_is_no_shadow() -> None:
     seen = beside(np.full((260, 200, 3), (200, 205, 210), np.uint8), 0)
     shadow = find_shadow(seen, someone(), FEET, 60)
