@@ -33,9 +33,9 @@ def trace(frame, event, _):
         name = frame.f_globals["__name__"].removeprefix("animcli.") + "." + qualified
         called.setdefault(name, len(called))
 from animcli.cli.main import main
-sys.setprofile(trace)
+sys.settrace(trace)
 code = main(sys.argv[1:])
-sys.setprofile(None)
+sys.settrace(None)
 print(json.dumps([code, list(called)]))
 """
 

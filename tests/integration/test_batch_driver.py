@@ -253,10 +253,10 @@ def test_two_jobs_that_fail_alike_on_one_slot_take_it_out(context: Bench) -> Non
     assert (context.folder / "b").exists()
 
 
-def test_dozens_of_kills_of_drivers_and_workers_lose_nothing(tmp_path: Path) -> None:
+def test_a_dozen_kills_of_drivers_and_workers_lose_nothing(tmp_path: Path) -> None:
     jobs, chance, rounds = Files(), random.Random(11), 0
     kills: Counter[str] = Counter()
-    while kills.total() < 24:
+    while kills.total() < 12:
         folder = tmp_path / f"batch-{rounds}"
         run_until_done(jobs.prepare(folder), folder, chance, kills, usual=4.0)
         assert jobs.made(folder) == jobs.expected(folder)

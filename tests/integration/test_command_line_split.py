@@ -55,6 +55,7 @@ def segments(folder: Path) -> set[tuple[str, int]]:
     return {(x.name, x.stat().st_mtime_ns) for x in found}
 
 
+@pytest.mark.slow  # three renders over slots, a minute; test_batch_split has stand-ins
 def test_a_render_killed_while_slots_decode_goes_on_with_the_same_frames(
     tmp_path: Path, whole: dict[str, str]
 ) -> None:

@@ -22,10 +22,10 @@ def fuzz(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_hundred_damaged_inputs_harm_nobody() -> None:
-    done = fuzz("--quick", "--cases", "100", "--seed", "1")
+def test_forty_damaged_inputs_harm_nobody() -> None:
+    done = fuzz("--quick", "--cases", "40", "--seed", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "100 cases, 0 failed" in done.stdout
+    assert "40 cases, 0 failed" in done.stdout
 
 
 @pytest.mark.slow  # a quarter of an hour

@@ -326,6 +326,6 @@ def test_a_tab_that_isnt_seen_lets_go_of_its_connection_and_catches_up(
     tab.page.evaluate(turned, True)
     served.upload((files / "doll.pose").read_bytes(), "doll.pose")
     tab.page.wait_for_timeout(300)
-    assert tab.page.locator(".tile").count() == 0
+    assert tab.page.locator(".tile .name[title='doll.pose']").count() == 0
     tab.page.evaluate(turned, False)
     tab.page.wait_for_selector(".tile .name[title='doll.pose']")

@@ -224,8 +224,8 @@ def test_a_result_of_ours_that_the_user_edits_meanwhile_stays(
     give(tmp_path, Step(WORD, out))
     known = output.write_output_record
 
-    def late(*said: Any) -> None:
-        known(*said)
+    def late(*said: Any, **how: Any) -> None:
+        known(*said, **how)
         out.write_text("edited at the last moment")
 
     monkeypatch.setattr(output, "write_output_record", late)

@@ -97,7 +97,7 @@ def test_a_number_is_that_person() -> None:
 
 
 def test_a_number_that_nobody_has_says_how_many_there_are() -> None:
-    with pytest.raises(InputError, match="no person 3: 1 were found"):
+    with pytest.raises(InputError, match="no person 3: 1 was found"):
         choose(tracks_of(dancer_at(1, 100, 0)), "3", SIZE, 0.3)
 
 

@@ -112,7 +112,7 @@ def test_two_segments_equal_the_pipelines_own_call_and_go_on_after_any_stop(
     asked = asked_for(weights)
     ours = frames_of(asked)
     assert np.array_equal(ours, (theirs(asked) * 255).round().astype(np.uint8))
-    for stop in range(1, 5):
+    for stop in (1, 3):  # amid the first segment, and amid the second
         kept = Kept(stop)
         with pytest.raises(KeyboardInterrupt):
             frames_of(asked, kept)
