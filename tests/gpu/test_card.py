@@ -122,7 +122,14 @@ def test_small_networks_give_the_frames_of_a_processor(
         assert apart.max() <= most, (dtype, apart.max())
 
 
-@pytest.mark.parametrize("name", ["animate-anyone", "magic-animate", "cinemo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("animate-anyone", marks=pytest.mark.slow),  # ten seconds each,
+        pytest.param("magic-animate", marks=pytest.mark.slow),  # of rehearsal on a CPU
+        "cinemo",
+    ],
+)
 def test_a_window_takes_the_memory_that_was_foreseen(
     name: str, place: Place, progress: list[Row]
 ) -> None:

