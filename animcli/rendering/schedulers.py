@@ -112,7 +112,8 @@ SAMPLERS: Final[Mapping[str, Sampler]] = {
     ),
     # Karras et al., arXiv:2206.00364, algorithm 1 without its noise
     "euler": Sampler(("scheduling_euler_discrete", "EulerDiscreteScheduler")),
-    # Luo et al., arXiv:2310.04378; for networks that were distilled for it
+    # Luo et al., arXiv:2310.04378; for networks that were distilled for it, and for tiny,
+    # whose clean latents are good enough from the first step on
     "lcm": Sampler(
         ("scheduling_lcm", "LCMScheduler"),
         options={"clip_sample": False},
