@@ -142,7 +142,7 @@ class Preset:
     )
     noise: Literal["independent", "tiled", "shared"] = setting(
         "independent",
-        "Initial noise of the frames: independent, tiled, or partly shared.",
+        "Noise of the frames: independent, tiled, or partly shared.",
         only=_WINDOWED,
     )
     keyframe_interval: int = setting(

@@ -29,22 +29,23 @@ Own Correlation", arXiv:2305.10474, section 4: mixed noise with alpha = 1)."""
 
 
 def clip_noise(
-    kind: NoiseKind, frames: int, shape: tuple[int, int, int], seed: int
+    kind: NoiseKind, frames: int, shape: tuple[int, int, int], seed: int, step: int = 0
 ) -> Tensor:
     """Normal noise for `frames` frames of `shape` (c, h, w): (frames, c, h, w) float32.
 
     kind: `independent` frames; `tiled`, which repeats every `TILED_FRAMES` frames, as
         MagicAnimate was published with; `shared`, of which every frame has a part in
         common.
+    step: 0 for what a render starts from, else the step before which it is drawn.
     """
     if kind == "tiled":
         return torch.stack(
-            [frame_noise(shape, seed, i % TILED_FRAMES) for i in range(frames)]
+            [frame_noise(shape, seed, i % TILED_FRAMES, step) for i in range(frames)]
         )
-    own = torch.stack([frame_noise(shape, seed, i) for i in range(frames)])
+    own = torch.stack([frame_noise(shape, seed, i, step) for i in range(frames)])
     if kind == "independent":
         return own
-    common = frame_noise(shape, seed, -1)
+    common = frame_noise(shape, seed, -1, step)
     return SHARED_VARIANCE**0.5 * common + (1 - SHARED_VARIANCE) ** 0.5 * own
 
 

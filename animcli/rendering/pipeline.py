@@ -391,7 +391,7 @@ def render_clip(
     few = select_frames(request, chosen)
     context = DenoisingContext(few, Autoencoder(vae), device, dtype, progress)
     shape = (config.in_channels, height // VAE_SCALE, width // VAE_SCALE)
-    scheduler = Scheduler(preset.sampler, schedule, preset.steps, preset.seed)
+    scheduler = Scheduler(preset.sampler, schedule, preset.steps, preset.seed, preset.noise)
     begin = 0 if few.start is None else preset.skipped_steps
 
     def decode(part: Tensor, kept: Checkpoint) -> FrameFn:

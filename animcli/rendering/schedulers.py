@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from animcli.rendering.noise import frame_generator
+from animcli.rendering.noise import NoiseKind, clip_noise
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -132,12 +132,17 @@ class Scheduler:
         schedule: "NoiseSchedule | FlowSchedule",
         steps: int,
         seed: int = 0,
+        noise: NoiseKind = "independent",
     ) -> None:
-        """Raises KeyError for a sampler that isn't in `SAMPLERS`."""
+        """noise: how that of frames is related, which stochastic steps add.
+
+        Raises KeyError for a sampler that isn't in `SAMPLERS`.
+        """
         self._sampler = SAMPLERS[sampler]
         self._scheduler = make_scheduler(sampler, schedule)
         self._scheduler.set_timesteps(steps)
         self._seed = seed
+        self._noise = noise
 
     @property
     def timesteps(self) -> Tensor:
@@ -186,13 +191,20 @@ class Scheduler:
 
     def step(self, prediction: Tensor, step: int, latents: Tensor) -> Tensor:
         """The latents (frames, c, h, w) after one step."""
-        noise: dict[str, object] = {}
-        if self._sampler.stochastic:
-            frames = range(len(latents))
-            noise["generator"] = [frame_generator(self._seed, i, step + 1) for i in frames]
-        return self._scheduler.step(
-            prediction, self.timesteps[step], latents, return_dict=False, **noise
-        )[0]
+        at = self.timesteps
+        options: dict[str, object] = {}
+        if self._sampler.stochastic:  # diffusers draws noise, which isn't taken: see below
+            options["generator"] = torch.Generator()
+        made = self._scheduler.step(
+            prediction, at[step], latents, return_dict=False, **options
+        )
+        if not self._sampler.stochastic or step + 1 == len(at):
+            return made[0]
+        clean = made[1]
+        c, h, w = clean.shape[1:]
+        noise = clip_noise(self._noise, len(clean), (c, h, w), self._seed, step + 1)
+        after = at[step + 1].expand(len(clean))
+        return self._scheduler.add_noise(clean, noise.to(clean), after)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """State that is kept between steps, as named arrays."""

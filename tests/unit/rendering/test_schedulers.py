@@ -5,7 +5,12 @@ import torch
 from torch import Tensor
 
 from animcli.rendering.context import ContextWindow, DenoiseFn, uniform_windows
-from animcli.rendering.noise import clip_noise
+from animcli.rendering.noise import (
+    SHARED_VARIANCE,
+    TILED_FRAMES,
+    NoiseKind,
+    clip_noise,
+)
 from animcli.rendering.pipeline import denoise, sample
 from animcli.rendering.schedulers import (
     ANIMATE_ANYONE_SCHEDULE,
@@ -128,6 +133,20 @@ def test_noise_that_a_sampler_adds_is_each_frame_s_own() -> None:
     assert not torch.equal(
         whole, Scheduler("lcm", MAGIC_ANIMATE_SCHEDULE, STEPS, seed=8).step(said, 0, noise)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "alike"), [("independent", 0.0), ("shared", SHARED_VARIANCE), ("tiled", 1.0)]
+)
+def test_noise_that_a_sampler_adds_is_related_between_frames_as_asked(
+    kind: NoiseKind, alike: float
+) -> None:
+    frames, shape = TILED_FRAMES + 1, (4, 32, 32)
+    noise = clip_noise("independent", frames, shape, seed=0)
+    scheduler = Scheduler("lcm", NoiseSchedule(prediction="sample"), STEPS, noise=kind)
+    made = scheduler.step(torch.zeros_like(noise), 0, noise)  # hardly more than new noise
+    pair = made[[0, TILED_FRAMES]].reshape(2, -1)
+    assert torch.corrcoef(pair)[0, 1].item() == pytest.approx(alike, abs=0.06)
 
 
 @every_sampler
