@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 # A shared machine pauses as it likes; all else is as Hypothesis has it, in a CI run or not.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+# A script that starts the tests with & has them ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(
     os.environ.get("ANIM_SHARED", Path(__file__).resolve().parents[1].parent / "shared")

@@ -69,13 +69,14 @@ class PretendedSlurm:
         return {int(path.name.rpartition("_")[2]) for path in self.at.glob("requeued-*")}
 
 
+@pytest.mark.slow  # twenty seconds: a batch here and one there, each task begun twice
 def test_a_task_that_is_warned_is_begun_again_and_a_cancelled_one_is_not(
     tmp_path: Path,
 ) -> None:
     slurm = PretendedSlurm(tmp_path / "slurm")
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
-        prepare(folder, seeds=3)
+        prepare(folder)
     line = [sys.executable, PROGRAM, "batch", "jobs.toml"]
     subprocess.run(
         [*line, "--quiet"], cwd=here, env=slurm.environment, check=True, timeout=LIMIT_S,

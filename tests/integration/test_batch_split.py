@@ -15,6 +15,11 @@ from animcli.rendering.split import predicting
 
 TESTS = Path(__file__).resolve().parents[1]
 
+slots_of_one_or_three = pytest.mark.parametrize(
+    "slots",
+    [pytest.param(1, marks=pytest.mark.slow), 3],  # seconds for one, of the same
+)
+
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +47,7 @@ def test_the_stand_in_has_several_windows_and_steps_with_and_without_guidance() 
     assert len(latents()) == FRAMES
 
 
-@pytest.mark.parametrize("slots", [1, 3])
+@slots_of_one_or_three
 def test_latents_of_several_slots_are_those_of_one_process(
     slots: int, tmp_path: Path
 ) -> None:
@@ -57,7 +62,7 @@ def split_frames(slots: Pool, of: torch.Tensor) -> list[bytes]:
         slots.close()
 
 
-@pytest.mark.parametrize("slots", [1, 3])
+@slots_of_one_or_three
 def test_frames_that_several_slots_decode_are_those_of_one_process(
     slots: int, tmp_path: Path
 ) -> None:
@@ -127,12 +132,11 @@ def test_an_engine_that_ends_ends_the_render(tmp_path: Path) -> None:
         split_latents(slots)
 
 
-@pytest.mark.parametrize("count", [3])
 def test_latents_of_several_named_devices_are_those_of_one(
-    count: int, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    seats = seats_on(["cpu"] * count)
-    assert len(seats) == count
+    seats = seats_on(["cpu", "cpu"])
+    assert len(seats) == 2
     engine = Here("split_stand_ins:work", seats, tmp_path / "logs")
     slots = Pool(engine, {"do": "help", "folder": str(tmp_path)}, tmp_path / "exchange")
     assert torch.equal(split_latents(slots), latents())

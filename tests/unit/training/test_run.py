@@ -152,7 +152,16 @@ def run_of(
     return replace(made, **changes)
 
 
-@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tiny",
+        "cinemo",
+        # Seven seconds each, of the loop that those above and below it go through.
+        pytest.param("animate-anyone", marks=pytest.mark.slow),
+        pytest.param("magic-animate", marks=pytest.mark.slow),
+    ],
+)
 def test_stages_leave_what_renderers_load_and_survive_a_kill(
     name: str, tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
