@@ -293,7 +293,7 @@ def has_strokes(picture: NDArray[np.uint8]) -> bool:
     """Tell if what is lit in `(h, w, 3)` is thin, saturated and of many hues."""
     strongest = picture.max(axis=2)
     lit = strongest >= BRIGHT
-    saturated = lit & (strongest - picture.min(axis=2) > 0.75 * strongest)
+    saturated = lit & (picture.min(axis=2) < np.ceil(strongest / np.float32(4)))
     if not lit.any() or saturated.sum() < SATURATED * lit.sum():
         return False
     side = max(3, round(min(lit.shape) * BROAD))
