@@ -56,7 +56,8 @@ def made(
             patch.delenv(name)
         patch.setenv("ANIM_WEIGHTS", str(weights))
         patch.chdir(folder)
-        assert main(["demo", "-o", ".", "--frames", "10", "--quiet"]) == 0
+        demo = "demo -o . --frames 10 --preset cutout --quiet"
+        assert main(demo.split()) == 0
         yield folder
 
 
