@@ -110,6 +110,7 @@ def test_by_keyboard_alone_two_files_become_a_result(
     tab_to(tab, "Show it")
     tab.page.keyboard.press("Enter")
     tab.page.wait_for_selector("#area-results:not([hidden]) .compare")
+    tab.page.wait_for_selector("#area-results output:has-text('frame 0 of 5')")
     tab.page.focus("#tab-results")
     tab_to(tab, "Next frame")
     tab.page.keyboard.press("Enter")
