@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
@@ -167,6 +167,7 @@ class Cost:
         return f"; {self.work / 1e15:.3g} PFLOP, on an H100 about {self.work / H100:.0f} s"
 
 
+@lru_cache(maxsize=8)
 def estimate_cost(
     preset: Preset,
     frames: int,
@@ -182,6 +183,8 @@ def estimate_cost(
     offload: whether only the UNet stays on it, with one other network at a time.
     inverted: whether each clip is walked back to its noise first, without guidance.
     begin: steps that are left out, since there are frames to start from.
+
+    It is remembered: a plan asks, and the run that follows asks alike.
     """
     clips, config = denoiser.clips(preset, frames), denoiser.unet
     size = dtype_for(device, preset.dtype).itemsize
