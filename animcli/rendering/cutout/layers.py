@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.arm_segmentation import Arm, half_thickness, label_arms
+from animcli.rendering.cutout.arm_regions import Arm, half_thickness
+from animcli.rendering.cutout.arm_segmentation import label_arms
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.rig import Bone, RestPose
