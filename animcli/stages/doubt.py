@@ -22,6 +22,12 @@ _HEAD: Final = (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR)
 HIPS: Final = (s.RIGHT_HIP, s.LEFT_HIP)
 
 
+LOOKED_AGAIN: Final = (
+    "the figure was found by a look at all that stands out of the plain ground; --compare "
+    "shows whether it is right"
+)
+
+
 def doubt_of_figure(
     pose: PoseSequence, picture: NDArray[np.uint8], alpha: NDArray[np.uint8] | None
 ) -> str:
@@ -42,7 +48,8 @@ def doubt_of_figure(
     if box is None or visible.sum() < 2:
         return ""
     span = float(np.linalg.norm(np.ptp(points[visible], axis=0)))
-    share = span / max(float(np.linalg.norm(box[2:] - box[:2])), 1.0)
+    left, top, right, bottom = box
+    share = span / max(float(np.hypot(right - left, bottom - top)), 1.0)
     if share >= FRAGMENT:
         return ""
     return (
@@ -54,7 +61,7 @@ def doubt_of_figure(
 
 def figure_box(
     picture: NDArray[np.uint8], alpha: NDArray[np.uint8] | None
-) -> NDArray[np.int64] | None:
+) -> tuple[float, float, float, float] | None:
     """Left, top, right, bottom of what stands out of a plain ground; None without one."""
     if alpha is not None:
         figure = alpha > 127
@@ -69,6 +76,6 @@ def figure_box(
     if not things:
         return None
     boxes = np.array(things, np.int64)
-    return np.concatenate(
-        [boxes[:, :2].min(axis=0), (boxes[:, :2] + boxes[:, 2:4]).max(axis=0)]
-    )
+    left, top = map(float, boxes[:, :2].min(axis=0))
+    right, bottom = map(float, (boxes[:, :2] + boxes[:, 2:4]).max(axis=0))
+    return left, top, right, bottom

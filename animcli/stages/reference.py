@@ -147,7 +147,7 @@ class FindPose(DetectorStage):
     """
 
     name: ClassVar[str] = "find-pose"
-    revision: ClassVar[int] = 4
+    revision: ClassVar[int] = 5
     suffix: ClassVar[str] = ".pose"
 
     picture: Source
@@ -158,15 +158,15 @@ class FindPose(DetectorStage):
 
     def run(self, context: RunContext) -> None:
         from animcli.pose.detectors.registry import (
+            BoxDetector,
             DetectorOptions,
             draw_threshold,
             find_in_picture,
         )
         from animcli.pose.io_pose import write_pose
-        from animcli.pose.sequence import Origin, PoseSequence, even_ticks
         from animcli.pose.tracking import Detection, choose, tracks_of
         from animcli.stages.detection import open_for
-        from animcli.stages.doubt import doubt_of_figure
+        from animcli.stages.doubt import LOOKED_AGAIN, doubt_of_figure, figure_box
         from animcli.stages.fitting import fit_motion
         from animcli.video.images import on_white, read_picture
 
@@ -186,7 +186,18 @@ class FindPose(DetectorStage):
                 found = choose(tracks, self.person, size, threshold).people[0]
         else:
             found = find_in_picture(detector, pixels)
-        if found is None:
+        sequence: PoseSequence | None = None
+        doubt = LOOKED_AGAIN
+        if found is not None:
+            sequence = self._pose(context, found, size)
+            doubt = doubt_of_figure(sequence, pixels, picture.alpha)
+        if doubt and self.person is None and isinstance(detector, BoxDetector):
+            bbox = figure_box(pixels, picture.alpha)
+            again = None if bbox is None else detector.person_in(pixels, bbox)
+            other = None if again is None else self._pose(context, again, size)
+            if other is not None and not doubt_of_figure(other, pixels, picture.alpha):
+                sequence, doubt = other, LOOKED_AGAIN
+        if sequence is None:
             raise InputError(
                 f"{display_name(self.picture)}: found 0 persons",
                 "use a full-body, front-facing picture on a plain background, "
@@ -198,23 +209,7 @@ class FindPose(DetectorStage):
                 f"{display_name(self.picture)}: found {count} persons",
                 "--reference-person largest, center or N from the left says who is meant",
             )
-        ticks, time_base = even_ticks(1, Fraction(1))
-        sequence = PoseSequence(
-            points=found.points[None],
-            scores=found.scores[None],
-            ticks=ticks,
-            time_base=time_base,
-            size=size,
-            draw_threshold=draw_threshold(self.detector),
-            origin=Origin(
-                source={"sha256": context.cache_key.inputs["picture"]},
-                detector={
-                    "backend": self.detector,
-                    "models": dict(context.cache_key.weights),
-                },
-            ),
-        )
-        doubts = [doubt_of_figure(sequence, pixels, picture.alpha)]
+        doubts = [doubt]
         if self.size is not None:
             sequence = fit_motion(sequence, self.size, self.fit)
             doubts.append(_cut_off(sequence))
@@ -222,6 +217,28 @@ class FindPose(DetectorStage):
             context.warn(f"{display_name(self.picture)}: {doubt}")
         with atomic_path(context.out) as part:
             write_pose(part, sequence)
+
+    def _pose(
+        self, context: RunContext, found: "DetectedPerson", size: tuple[int, int]
+    ) -> "PoseSequence":
+        """A motion of one frame of somebody who was found in the picture."""
+        from animcli.pose.detectors.registry import draw_threshold
+        from animcli.pose.sequence import Origin, PoseSequence, even_ticks
+
+        ticks, time_base = even_ticks(1, Fraction(1))
+        key = context.cache_key
+        return PoseSequence(
+            points=found.points[None],
+            scores=found.scores[None],
+            ticks=ticks,
+            time_base=time_base,
+            size=size,
+            draw_threshold=draw_threshold(self.detector),
+            origin=Origin(
+                source={"sha256": key.inputs["picture"]},
+                detector={"backend": self.detector, "models": dict(key.weights)},
+            ),
+        )
 
     def _check_number(self, people: int) -> None:
         """Raise InputError where somebody is meant of whom the detector knows nothing."""

@@ -308,6 +308,15 @@ class DWPose:
         people = self._joints(picture, self._boxes(picture))
         return len(distinct_people(people, body_scores(people)))
 
+    def person_in(
+        self, picture: NDArray[np.uint8], bbox: tuple[float, float, float, float]
+    ) -> Detection | None:
+        """The person who fills a box of a still picture; whom `people` follows isn't
+        touched.
+        """
+        [person] = self._joints(picture, np.array([bbox], np.float32))
+        return self._told(person) if is_somebody(person) else None
+
     def _told(self, person: Detection) -> Detection:
         """A person without the parts that weren't asked for."""
         if not self._hidden:

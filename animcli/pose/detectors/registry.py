@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, runtime_checkable
 
 from animcli.errors import UsageError
 from animcli.pose.keypoints import BODY
@@ -61,6 +61,18 @@ class Detector(Protocol):
 
     def people(self, picture: NDArray[np.uint8]) -> Sequence[DetectedPerson]:
         """Everybody whom it follows, in the next frame: `(h, w, 3)` RGB."""
+
+
+Bbox: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom, px."""
+
+
+@runtime_checkable
+class BoxDetector(Protocol):
+    """Finds the keypoints of whoever is in a box, which nobody has to be looked for in."""
+
+    def person_in(self, picture: NDArray[np.uint8], bbox: Bbox) -> DetectedPerson | None:
+        """The person in a box of a still picture `(h, w, 3)` RGB, at its size."""
 
 
 @dataclass(frozen=True)

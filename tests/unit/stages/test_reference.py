@@ -1,5 +1,6 @@
 """The reference: found in the whole picture, without what its alpha hides, and doubted."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from PIL import Image
 
 from animcli.errors import InputError
 from animcli.pose import keypoints as s
+from animcli.pose.detectors.registry import Bbox
 from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence, even_ticks
+from animcli.pose.tracking import Detection
+from animcli.stages import detection
 from animcli.stages.doubt import doubt_of_figure
 from animcli.stages.fitting import Fit
 from animcli.stages.reference import FindPose, FitPicture
@@ -86,6 +90,55 @@ def test_what_lies_under_alpha_is_white_to_everybody(tmp_path: Path) -> None:
     assert (fitted.pixels[fitted.alpha == 0] == 255).all()
     assert (fitted.pixels[30:60, 20:40] == (200, 30, 60)).all()
     assert np.abs(fitted.pixels[60:70, 20:40].astype(int) - (227, 142, 157)).max() <= 1
+
+
+class Hasty:
+    """Takes a part of whatever it sees for the figure, unless it's told a box."""
+
+    state = ()
+
+    def __init__(self, first: PoseSequence | None, told: PoseSequence) -> None:
+        self.first, self.told = first, told
+
+    def restore(self, state: Sequence[float]) -> None:
+        pass
+
+    def count(self, picture: NDArray[np.uint8]) -> int:
+        return int(self.first is not None)
+
+    def people(self, picture: NDArray[np.uint8]) -> list[Detection]:
+        one = self.first
+        return [] if one is None else [Detection(one.points[0], one.scores[0])]
+
+    def person_in(self, picture: NDArray[np.uint8], bbox: Bbox) -> Detection:
+        self.asked = bbox
+        return Detection(self.told.points[0], self.told.scores[0])
+
+
+@pytest.mark.parametrize("first", [(160, 220), (260, 40), None])
+@pytest.mark.parametrize(("second", "good"), [((40, 260), True), ((150, 200), False)])
+def test_a_figure_that_is_doubted_or_overlooked_is_looked_for_in_the_drawing_as_a_whole(
+    first: tuple[float, float] | None,
+    second: tuple[float, float],
+    good: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hasty = Hasty(first and standing(*first), standing(*second))
+    monkeypatch.setattr(detection, "open_for", lambda *_: hasty)
+    write_picture(tmp_path / "cone.png", drawing())
+    notes: list[str] = []
+    at = executor(tmp_path, warn=notes.append)
+    if first is None and not good:
+        with pytest.raises(InputError, match="found 0 persons"):
+            at.make(FindPose(tmp_path / "cone.png", "bright-spot"))
+        return
+    pose = read_pose(at.make(FindPose(tmp_path / "cone.png", "bright-spot")).path)
+    assert np.abs(np.array(hasty.asked) - (60, 20, 141, 281)).max() <= 1
+    kept = hasty.told if good else hasty.first
+    assert kept is not None
+    np.testing.assert_array_equal(pose.points, kept.points)
+    assert ("by a look at all that stands out" in notes[0]) is good
 
 
 GROUND = (240, 235, 225)

@@ -282,6 +282,26 @@ def test_nobody_is_there_on_an_empty_wall(people: BlazePeople) -> None:
 
 
 @pytest.mark.blazepose
+def test_who_fills_a_box_is_read_there_and_whom_it_follows_stays(
+    people: BlazePeople, drawings: list[Drawing]
+) -> None:
+    limbs = [2, 3, 4, 5, 6, 7, 9, 10, 12, 13]
+    people.restore((-1.0,))
+    errors = []
+    for drawing in drawings:
+        truth = drawing.keypoints[limbs, :2]
+        rows, columns = np.nonzero(drawing.mask > 127)
+        left, top, right, bottom = map(
+            float, (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        )
+        found = people.person_in(drawing.picture, (left, top, right, bottom))
+        assert found is not None
+        errors.append(np.linalg.norm(found.points[limbs] - truth, axis=1))
+    assert np.median(errors) < 0.05 * SIZE[1]
+    assert people.state == (-1.0,)
+
+
+@pytest.mark.blazepose
 def test_a_square_does_not_slide_to_somebody_who_is_touched(
     people: BlazePeople, media: Path
 ) -> None:
