@@ -34,6 +34,8 @@ ALIVE: Final = 10.4
 Measured by tests/benchmarks/wan_memory.py on torch's meta device."""
 _DECODED: Final = 4_585
 """Values alive at once in the decoder for each pixel of a frame, by the same benchmark."""
+_TILE: Final = 256
+"""Pixels across a tile, as diffusers' AutoencoderKLWan cuts frames."""
 
 QUANTISED: Final[Mapping[str, float]] = {"none": 1.0, "int8": 0.5, "gguf": 0.3}
 """Share of the bytes in bfloat16. Of GGUF files that of Q4_K; Q2_K has 0.19, Q8_0 0.53."""
@@ -101,6 +103,16 @@ class WanShape:
             kept = 2 * 2 * self.layers * self.width * (tokens - positions(preset))
         return round(alive) + kept
 
+    def decoding(self, preset: Preset, room: float | None = None) -> int:
+        """Bytes of the autoencoder and what is alive in it while frames are decoded.
+
+        room: of the device; where a whole frame doesn't fit, that of a tile of it.
+        """
+        pixels = preset.width * preset.height
+        if room is not None and VAE_BYTES + _DECODED * 4 * pixels > room:
+            pixels = min(pixels, _TILE**2)
+        return VAE_BYTES + _DECODED * 4 * pixels
+
 
 def latent_frames(preset: Preset) -> int:
     """Frames of a segment's latents, the reference's among them."""
@@ -128,6 +140,7 @@ def estimate_wan(
         weights *= 2  # float32
     elif offload in ("blocks", "layers"):  # a block, and the next one on its way
         weights = 2 * weights // shape.layers
+    stays = device == "cpu" or offload in ("none", "auto")
     return Cost(
         frames=frames,
         windows=plan.count,
@@ -135,9 +148,9 @@ def estimate_wan(
         steps=preset.steps,
         runs=plan.count,
         calls=calls,
-        networks=weights + VAE_BYTES,
+        networks=weights + (offload != "networks") * VAE_BYTES,
         features=shape.features(preset),
-        decoding=VAE_BYTES + _DECODED * 4 * preset.width * preset.height,
+        decoding=shape.decoding(preset) + stays * weights,
         latents=plan.count * 16 * 4 * latent_frames(preset) * 4 * positions(preset),
         flops=work if device == "cpu" else None,
         piece="segment",
@@ -169,19 +182,19 @@ def choose_offload(
     free = free_on(device)
     if free is None:
         return "none"
-    room = USABLE * free - shape.features(preset)
-    weights = shape.weights(preset)
-    if room >= weights + VAE_BYTES:
+    room, weights = USABLE * free, shape.weights(preset)
+    features, decoding = shape.features(preset), shape.decoding(preset, room)
+    if room >= weights + max(VAE_BYTES + features, decoding):
         return "none"
-    if room >= weights:
+    if room >= max(weights + features, decoding):
         return "networks"
-    if room >= 2 * weights / shape.layers + VAE_BYTES:
+    if room >= max(2 * weights / shape.layers + VAE_BYTES + features, decoding):
         return "blocks"
-    if room >= VAE_BYTES:
+    if room >= (least := max(VAE_BYTES + features, decoding)):
         return "layers"
     raise DeviceError(
-        f"{preset.renderer} needs {gigabytes(shape.features(preset) + VAE_BYTES)} beside "
-        f"its network for {preset.width}x{preset.height}, and {gigabytes(free)} are free",
+        f"{preset.renderer} needs {gigabytes(least)} beside its network for "
+        f"{preset.width}x{preset.height}, and {gigabytes(free)} are free",
         "a smaller --size or --segment needs less",
     )
 
