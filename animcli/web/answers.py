@@ -13,6 +13,8 @@ from animcli.errors import AnimError, UsageError
 MOST_JSON: Final = 4 << 20
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+Address: TypeAlias = tuple[str, str, Handler]
+"""Verb, path, and who answers."""
 
 
 def with_errors(run: Handler) -> Handler:

@@ -25,7 +25,8 @@ from animcli.web.events import EventLog
 from animcli.web.guard import BODY_S, Guard, Keys, own_hosts
 from animcli.web.looker import Looker
 from animcli.web.queue import Entry, JobQueue
-from animcli.web.routes import Studio
+from animcli.web.routes.page import application
+from animcli.web.studio import Studio
 from animcli.web.uploads import MAX_UPLOAD_BYTES, Uploads
 
 HEAD_S: Final = 10.0
@@ -198,7 +199,7 @@ async def _serve(
     )
     pump(engine, jobs, loop)
     app = Guard(
-        studio.app(), settings.keys, port, own_hosts(settings.host, port),
+        application(studio), settings.keys, port, own_hosts(settings.host, port),
         settings.read_only, body_s=settings.body_s,
     )  # fmt: skip
     http = type("Protocol", (HurriedProtocol,), {"head_s": settings.head_s})
