@@ -1,6 +1,6 @@
 """Engines: where slots come from; and `here`, whose slots are child processes of this one.
 
-A slot does one task at a time, in a child process.
+A slot does one task after the other, in a child process.
 """
 
 import os
@@ -35,7 +35,7 @@ class Engine(Protocol):
         """Begin to bring slots up; each says `ready` when it can work."""
 
     def give(self, slot: str, request: Mapping[str, Any]) -> None:
-        """Send a request to a slot that is free."""
+        """Send a request to a slot; what it has already comes first."""
 
     def renew(self, slot: str) -> None:
         """Replace a slot's child, which may be dead; it says `ready` again."""

@@ -53,11 +53,10 @@ class Pool:
     _started: bool = False
     _: KW_ONLY
     _up: set[str] = field(default_factory=set)
-    _free: set[str] = field(default_factory=set)
-    _has: dict[str, int] = field(default_factory=dict)
     _ready: set[str] = field(default_factory=set)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    _asked: dict[str, int] = field(default_factory=dict)
+    _asked: dict[str, dict[int, int | None]] = field(default_factory=dict)
+    """Slot -> request -> number of its unit, in order; None where nobody wants it."""
     seconds: float = 0.0
 
     def predict(self, step: int, seen: "Tensor", units: "Sequence[Unit]") -> "list[Tensor]":
@@ -121,16 +120,24 @@ class Pool:
                     self.check_cancelled()
                     while self._take(left, said, wait=0.0):
                         pass
-                    for slot in sorted(self._free):
-                        if left:
-                            self._give(slot, asked, self._next(slot, left))
+                    self._hand_out(asked, left)
                     if number in said:
                         break
                     self._take(left, said, wait=0.2)
                 yield said[number]
                 said.pop(number).unlink()
         finally:
-            self._has.clear()  # what is still under way is of no use any more
+            for slot, under_way in self._asked.items():
+                self._asked[slot] = dict.fromkeys(under_way)  # of no use any more
+
+    def _hand_out(self, asked: Sequence[Mapping[str, Any]], left: "deque[int]") -> None:
+        """Give a unit to each slot that has none; and to those that have one another, which
+        begins at once when that ends. The last ones are for whoever is done first.
+        """
+        for most in (0, 1):
+            for slot in sorted(self._ready):
+                if len(self._asked[slot]) <= most and len(left) > most * len(self._ready):
+                    self._give(slot, asked, self._next(slot, left))
 
     def _next(self, slot: str, left: "deque[int]") -> int:
         """A unit for a slot: one whose window it had in the last step, if there is one."""
@@ -142,8 +149,7 @@ class Pool:
 
     def _give(self, slot: str, asked: Sequence[Mapping[str, Any]], number: int) -> None:
         request = next(self._numbers)
-        self._free.discard(slot)
-        self._has[slot], self._asked[slot] = number, request
+        self._asked[slot][request] = number
         facts = {"folder": self.request["folder"], "said": str(self._file(request))}
         self.engine.give(slot, {"id": request, **facts, **asked[number]})
 
@@ -159,9 +165,10 @@ class Pool:
         kind = event["event"]
         self._up.add(slot)
         if kind == "ready":
-            self._asked[slot] = next(self._numbers)
-            self.engine.give(slot, {"id": self._asked[slot], **self.request})
-        elif kind == "end" and event["id"] == self._asked.get(slot):
+            request = next(self._numbers)
+            self._asked[slot] = {request: None}
+            self.engine.give(slot, {"id": request, **self.request})
+        elif kind == "end" and event["id"] in self._asked.get(slot, {}):
             self._ended(slot, said, event)
         elif kind in ("died", "gone"):
             self._lost(slot, left, kind, event)
@@ -173,20 +180,16 @@ class Pool:
         if event["exit_code"] != 0:
             answer = event["answer"]
             raise DeviceError(f"{slot}: {answer.get('error')}", answer.get("hint", ""))
-        if (number := self._has.pop(slot, None)) is not None:
-            said[number] = self._file(self._asked[slot])
+        if (number := self._asked[slot].pop(event["id"])) is not None:
+            said[number] = self._file(event["id"])
         self._ready.add(slot)
-        self._free.add(slot)
 
     def _lost(
         self, slot: str, left: "deque[int]", kind: str, event: Mapping[str, Any]
     ) -> None:
         self.losses += 1
-        self._free.discard(slot)
         self._ready.discard(slot)
-        number = self._has.pop(slot, None)
-        if number is not None:
-            left.append(number)
+        left.extend(n for n in self._asked.pop(slot, {}).values() if n is not None)
         if kind == "gone":
             self._up.discard(slot)
         if self.losses > MOST_LOSSES or not self._up:

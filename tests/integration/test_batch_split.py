@@ -1,14 +1,19 @@
 """A render that is split over slots has the bits of one that isn't, as have its frames."""
 
 import os
+import queue
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from split_stand_ins import CUT, FRAMES, GUIDANCE, STEPS, decode, latents
 
 from animcli.batch.engine import Here, Seat, seats_on
-from animcli.batch.pool import Pool
+from animcli.batch.pool import FRAMES_A_UNIT, Pool
 from animcli.cli.main import main, parse_line
 from animcli.errors import DeviceError
 from animcli.rendering.split import predicting
@@ -78,11 +83,68 @@ def test_frames_come_before_the_last_of_them_is_decoded(tmp_path: Path) -> None:
     try:
         frames = slots.decode(latents())
         next(frames)
-        assert len(list((tmp_path / "exchange").glob("said-*"))) == 1
+        # One that it was taken from, one that is being decoded, one that waits in the slot.
+        assert 3 * FRAMES_A_UNIT < FRAMES
+        assert 1 <= len(list((tmp_path / "exchange").glob("said-*"))) <= 3
         rest = len(list(frames))
     finally:
         slots.close()
     assert rest == FRAMES - 1
+
+
+class Turns:
+    """Two slots that end a unit only when there is nothing else to tell.
+
+    most: units that a slot had at once.
+    """
+
+    def __init__(self) -> None:
+        self.told: deque[tuple[str, dict[str, Any]]] = deque()
+        self.has: dict[str, list[Mapping[str, Any]]] = {"slot-0": [], "slot-1": []}
+        self.most = dict.fromkeys(self.has, 0)
+
+    @property
+    def events(self) -> "Turns":
+        return self
+
+    def get(self, block: bool, timeout: float | None) -> tuple[str, dict[str, Any]]:
+        if self.told:
+            return self.told.popleft()
+        busy = [slot for slot in self.has if self.has[slot]]
+        if not block or not busy:
+            raise queue.Empty
+        slot = max(busy, key=lambda each: len(self.has[each]))
+        request = self.has[slot].pop(0)
+        np.save(request["said"], np.zeros((FRAMES_A_UNIT, 8, 8, 3), np.uint8))
+        return slot, {"event": "end", "id": request["id"], "exit_code": 0}
+
+    def start(self) -> None:
+        self.told += [(slot, {"event": "ready"}) for slot in self.has]
+
+    def give(self, slot: str, request: Mapping[str, Any]) -> None:
+        if request["do"] == "help":
+            end = {"event": "end", "id": request["id"], "exit_code": 0}
+            self.told.append((slot, end))
+            return
+        self.has[slot].append(request)
+        self.most[slot] = max(self.most[slot], len(self.has[slot]))
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.mark.parametrize(("units", "most"), [(2, 1), (12, 2)])
+def test_a_slot_has_its_next_unit_while_it_does_one_but_for_the_last(
+    units: int, most: int, tmp_path: Path
+) -> None:
+    engine = Turns()
+    slots = Pool(engine, {"do": "help", "folder": str(tmp_path)}, tmp_path / "exchange")  # type: ignore[arg-type]
+    frames = units * FRAMES_A_UNIT
+    try:
+        assert len(list(slots.decode(torch.zeros(frames, 4, 8, 8)))) == frames
+    finally:
+        slots.close()
+    assert engine.most == {"slot-0": most, "slot-1": most}
 
 
 def test_a_slot_that_dies_costs_no_bit(
