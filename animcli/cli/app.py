@@ -53,6 +53,14 @@ def global_options(
             help="Keep the cache there and not in the project.",
         ),
     ] = None,
+    checkpoint_to: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            envvar="ANIM_CHECKPOINT_TO",
+            help="Copy unfinished work there after each step, and go on from it.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
     verbose: Annotated[
@@ -111,6 +119,7 @@ def global_options(
             wait=not no_wait,
             max_pixels=max_pixels,
             yes=yes,
+            checkpoint_to=checkpoint_to,
         )
     )
 

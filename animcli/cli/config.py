@@ -26,7 +26,9 @@ from animcli.video.codecs import Codec
 from animcli.video.limits import MOST_PIXELS
 
 PREFIX: Final = "ANIM_"
-OTHER_VARIABLES: Final = frozenset({"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_WEIGHTS"})
+OTHER_VARIABLES: Final = frozenset(
+    {"ANIM_PROJECT", "ANIM_CACHE_DIR", "ANIM_CHECKPOINT_TO", "ANIM_WEIGHTS"}
+)
 """Variables that name a place; everything else after the prefix is a key."""
 
 

@@ -291,6 +291,7 @@ GLOBAL_VALUES: Final = {
     "--project": "folder",
     "-p": "folder",
     "--cache-dir": "folder",
+    "--checkpoint-to": "folder",
     "--max-pixels": "number",
 }
 GLOBAL_JOINED: Final = tuple(f"{each}=" for each in GLOBAL_VALUES if each.startswith("--"))

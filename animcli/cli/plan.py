@@ -33,6 +33,7 @@ class GlobalOptions:
     wait: for another process that is making the same thing.
     max_pixels: of a picture, where the line says it.
     yes: consent to hours of work, given beforehand.
+    checkpoint_to: a folder on another disk that unfinished work is copied to.
     """
 
     project: Path | None = None
@@ -46,6 +47,7 @@ class GlobalOptions:
     wait: bool = True
     max_pixels: int | None = None
     yes: bool = False
+    checkpoint_to: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def open_context(options: GlobalOptions, progress: Progress) -> Context:
     """
     if options.project is not None and not options.project.is_dir():
         raise UsageError(f"--project {options.project}: no such folder", "make it first")
-    project = find_project(options.project or Path.cwd(), options.cache)
+    project = find_project(
+        options.project or Path.cwd(), options.cache, options.checkpoint_to
+    )
     sources = read_sources(project.root, project.settings, os.environ)
     weights = WeightsStore(default_root(os.environ))
     return Context(project, weights, sources, options, progress)

@@ -23,6 +23,7 @@ from animcli.pipeline.stage import (
     Stage,
     Warn,
 )
+from animcli.pipeline.work_copy import WorkCopy
 from animcli.video.limits import check_video
 from animcli.weights.store import WeightsStore
 
@@ -233,9 +234,13 @@ class Executor:
     def _run(
         self, stage: Stage, cache_key: CacheKey, paths: Mapping[str, Path]
     ) -> Artifact:
+        copy = self._work_copy(cache_key.digest)
+
         def between_units() -> None:
             self.check_home()
             self._check_inputs(stage, cache_key)
+            if copy is not None:
+                copy.update()
             self.check_cancelled()
 
         started = time.perf_counter()
@@ -249,6 +254,8 @@ class Executor:
             warn=self.warn,
             check_cancelled=between_units,
         )
+        if copy is not None:
+            copy.restore()
         try:
             stage.run(context)
         except (OSError, AnimError):
@@ -268,6 +275,8 @@ class Executor:
             self.weights.check_unchanged(name)
         seconds = time.perf_counter() - started
         artifact = self.store.commit(cache_key, stage.suffix, seconds)
+        if copy is not None:
+            copy.drop()
         self._whole.add(cache_key.digest)  # its digests have just been taken
         self._reported.add(cache_key.digest)
         self.done(stage, Outcome.RAN, seconds)
@@ -282,7 +291,16 @@ class Executor:
                     self._inputs.check_unchanged(source)
         except InputError:
             self.store.drop_work(cache_key.digest)  # some of it is of the file as it is now
+            if (copy := self._work_copy(cache_key.digest)) is not None:
+                copy.drop()
             raise
+
+    def _work_copy(self, key: str) -> WorkCopy | None:
+        """The copy of a work folder, where copies are wanted."""
+        folder = self.project.checkpoints
+        if folder is None:
+            return None
+        return WorkCopy(self.store.work_of(key), folder / key, self.warn)
 
     def _weights(self, name: str) -> Path:
         """The folder of a weights entry; one that is wanted on first use is got now."""

@@ -20,10 +20,12 @@ class Project:
 
     root: the folder with `anim.toml`, or the working folder where there is none above.
     cache: the folder that remembers, `.anim` in the root unless it was put elsewhere.
+    checkpoints: a folder on another disk that unfinished work is copied to.
     """
 
     root: Path
     cache: Path
+    checkpoints: Path | None = None
 
     @property
     def settings(self) -> Path | None:
@@ -37,10 +39,13 @@ class Project:
         return Store(self.cache)
 
 
-def find_project(start: Path, cache: Path | None = None) -> Project:
+def find_project(
+    start: Path, cache: Path | None = None, checkpoints: Path | None = None
+) -> Project:
     """The project that `start` (a folder) lies in: the nearest `anim.toml` upwards decides.
 
     cache: another place for the cache than `.anim` in the project.
+    checkpoints: a folder on another disk that unfinished work is copied to.
 
     Raises ProjectError where everybody may write to the cache, StorageError where the
     system lets nobody look. Nothing is written.
@@ -52,7 +57,7 @@ def find_project(start: Path, cache: Path | None = None) -> Project:
         place = root / CACHE if cache is None else cache.resolve()
         if place.exists():
             _check_owner_only(place)
-    return Project(root, place)
+    return Project(root, place, None if checkpoints is None else checkpoints.absolute())
 
 
 def _check_owner_only(cache: Path) -> None:

@@ -338,6 +338,8 @@ class BatchWork:
         flags = [*self.line, "--project", str(self.project.root)]
         if self.context.options.cache is not None:
             flags += ["--cache-dir", str(self.project.cache)]
+        if self.project.checkpoints is not None:
+            flags += ["--checkpoint-to", str(self.project.checkpoints)]
         flags += ["--retries", str(self.batch.retries), "--grace", str(self.batch.grace)]
         if self.batch.lower_memory:
             flags.append("--lower-memory")
@@ -377,7 +379,10 @@ def helpers(
 
 def places_of(project: Project) -> dict[str, str]:
     """Variables that tell a job where project and cache are."""
-    return {"ANIM_PROJECT": str(project.root), "ANIM_CACHE_DIR": str(project.cache)}
+    places = {"ANIM_PROJECT": str(project.root), "ANIM_CACHE_DIR": str(project.cache)}
+    if project.checkpoints is not None:
+        places["ANIM_CHECKPOINT_TO"] = str(project.checkpoints)
+    return places
 
 
 def commands(project: Path) -> Mapping[str, JobCommand]:
