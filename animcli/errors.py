@@ -1,7 +1,7 @@
 """Every failure that a user can cause or cure, with its exit code.
 
     AnimError
-    |- UsageError      2    the words of the command line, together, make no sense
+    |- UsageError      2    an unknown option, a wrong value, an invalid combination
     |- InputError      3    a video, picture or pose file
     |- ProjectError    4    anim.toml, an environment variable
     |  `- PresetError  4    a preset or one of its keys

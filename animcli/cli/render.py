@@ -152,7 +152,7 @@ def render(
     *,
     overrides: Overrides,
 ) -> Command:
-    """Let a character perform a motion, or a picture move as words say.
+    """Animate a character by a driving motion, or a still picture by a prompt.
 
     ref.png and dance.pose -> ref-dance.mp4
 

@@ -1,9 +1,11 @@
 """`anim weights`: model files, and how to get them."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +13,9 @@ from animcli.cli.cache import megabytes
 from animcli.cli.plan import Action, Command, Context, PipelineState, Plan, Report
 from animcli.errors import OutputError, WeightsError
 from animcli.files import disk_errors
+
+if TYPE_CHECKING:
+    from animcli.weights.inspect import Shapes
 
 app = typer.Typer(
     help="Model files: list, download, import and verify them.",
@@ -133,6 +138,8 @@ class ShowEntry:
 
     def show(self, context: Context) -> Report:
         """Say all that is known of it."""
+        from animcli.weights.hub import address_of
+
         store, name = context.weights, self.name
         entry = store.entry(name)
         here = store.has(name)
@@ -154,6 +161,7 @@ class ShowEntry:
             {
                 "name": file.name,
                 "path": file.path,
+                "url": address_of(entry, file),
                 "bytes": file.bytes,
                 "sha256": digests.get(file.name, file.sha256),
             }
@@ -165,7 +173,9 @@ class ShowEntry:
             for key, x in told.items()
             if x not in (None, [])
         ]
-        lines += [f"file       {each['name']}  {each['sha256'] or ''}" for each in files]
+        for each in files:
+            line = (each["url"] or each["path"], each["bytes"], each["sha256"])
+            lines.append(f"file       {'  '.join(str(x) for x in line if x is not None)}")
         return Report(tuple(lines), ({**about, "files": files},))
 
     def export(self, context: Context) -> Report:
@@ -284,7 +294,17 @@ class Pull:
             entry = context.weights.entry(name)
             size = megabytes(entry.bytes).strip()
             context.progress(f"{name}: {size}, {entry.licence} ({entry.terms})", 0, 0)
-        return context.weights.pull(name, context.progress, half=self.half)
+        return context.weights.pull(
+            name, context.progress, partial(_expected, name), half=self.half
+        )
+
+
+def _expected(name: str, paths: Mapping[str, Path]) -> "Mapping[str, Shapes]":
+    """Tensors that renderers and metrics want of the files of an entry."""
+    from animcli.metrics.edges import expected_tensors  # torch takes seconds
+    from animcli.rendering.expected import expected_shapes
+
+    return {**expected_shapes(name, paths), **expected_tensors(name)}
 
 
 @dataclass(frozen=True)
@@ -308,14 +328,9 @@ class Import:
         if context.options.dry_run:
             names = ", ".join(map(str, self.paths))
             return Report((f"{self.name}: would take {names}",), ())
-        from animcli.rendering.expected import expected_shapes  # torch takes seconds
-
+        expect = partial(_expected, self.name)
         folder = context.weights.import_files(
-            self.name,
-            self.paths,
-            context.progress,
-            expected_shapes(self.name),
-            half=self.half,
+            self.name, self.paths, context.progress, expect, half=self.half
         )
         return Report((str(folder),), ({"name": self.name, "path": str(folder)},))
 

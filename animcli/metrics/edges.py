@@ -55,7 +55,7 @@ _PARTS: Final[Mapping[str, tuple[Callable[[], nn.Module], tuple[_Part, ...]]]] =
 
 
 def expected_tensors(entry: str) -> dict[str, Shapes]:
-    """For each file of a weights entry, what the network wants of it: for `pull`."""
+    """For each file of a weights entry, what the network wants of it."""
     expected: dict[str, Shapes] = {}
     for build, parts in _PARTS.values():
         for part in parts:

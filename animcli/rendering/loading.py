@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from animcli.errors import DeviceError, WeightsError
 from animcli.rendering.kept import kept_tensors
-from animcli.weights.inspect import Shapes, read_tensors
+from animcli.weights.inspect import Shapes, not_weights, read_tensors
 from animcli.weights.lora import Change, Lora, LoraPart, changes_for, merged
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -331,70 +331,96 @@ def split_shapes(
     return found
 
 
-def load_autoencoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The autoencoder in an entry of the store that diffusers' layout has."""
+def build_autoencoder(config: Mapping[str, object]) -> nn.Module:
+    """An AutoencoderKL by its configuration."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
+    network: nn.Module = AutoencoderKL.from_config(config)
+    return network
+
+
+def load_autoencoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The autoencoder in an entry of the store that diffusers' layout has."""
     config = read_config(folder / "config.json")
     return load_network(
-        lambda: AutoencoderKL.from_config(config),
+        lambda: build_autoencoder(config),
         {"": folder / "diffusion_pytorch_model.safetensors"},
         device,
         dtype,
     )
 
 
-def load_image_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """CLIP's network for pictures, with its projection."""
+def build_image_encoder(config: Mapping[str, object]) -> nn.Module:
+    """CLIP's network for pictures, with its projection, by its configuration."""
     from transformers.models.clip.configuration_clip import CLIPVisionConfig
     from transformers.models.clip.modeling_clip import CLIPVisionModelWithProjection
 
-    config = CLIPVisionConfig.from_dict(read_config(folder / "config.json"))
+    return CLIPVisionModelWithProjection(CLIPVisionConfig.from_dict(dict(config)))
+
+
+def load_image_encoder(folder: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """CLIP's network for pictures, with its projection."""
+    config = read_config(folder / "config.json")
     network = load_network(
-        lambda: CLIPVisionModelWithProjection(config),
+        lambda: build_image_encoder(config),
         {"": folder / "model.safetensors"},
         device,
         dtype,
     )
-    embeddings = network.vision_model.embeddings  # its table of places is in no file
-    places = torch.arange(embeddings.num_positions, device=device)[None]
-    embeddings.register_buffer("position_ids", places, persistent=False)
+    _number_places(network.get_submodule("vision_model.embeddings"), device)
     return network
 
 
 CLIP_TOKENS: Final = 77
 """Tokens that CLIP reads at once, a start and an end among them."""
 
+TEXT_PREFIX: Final = "text_model."
+"""Beginning of each name in a published text encoder; transformers 5 leaves it out."""
+
+
+def build_text_encoder(config: Mapping[str, object]) -> nn.Module:
+    """CLIP's network for text, by its configuration."""
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    return CLIPTextModel(CLIPTextConfig.from_dict(dict(config)))
+
 
 def load_text_encoder(
     folder: Path, device: torch.device, dtype: torch.dtype, loras: Sequence[Lora] = ()
 ) -> nn.Module:
     """CLIP's network for text."""
-    from transformers.models.clip.configuration_clip import CLIPTextConfig
-    from transformers.models.clip.modeling_clip import CLIPTextModel
-
-    config = CLIPTextConfig.from_dict(read_config(folder / "config.json"))
+    config = read_config(folder / "config.json")
     network = load_network(
-        lambda: CLIPTextModel(config),
+        lambda: build_text_encoder(config),
         {"": folder / "model.safetensors"},
         device,
         dtype,
-        prefix="text_model.",  # which transformers 5 leaves out
+        prefix=TEXT_PREFIX,
         loras=loras,
         part="text",
     )
-    embeddings = network.get_submodule(
-        "embeddings" if hasattr(network, "embeddings") else "text_model.embeddings"
-    )  # its table of places is in no file
-    places = torch.arange(config.max_position_embeddings, device=device)[None]
-    embeddings.register_buffer("position_ids", places, persistent=False)
+    inside = "embeddings" if hasattr(network, "embeddings") else "text_model.embeddings"
+    _number_places(network.get_submodule(inside), device)
     return network
+
+
+def _number_places(embeddings: nn.Module, device: torch.device) -> None:
+    """Give CLIP's embeddings the numbers of their places, which are in no file."""
+    table = embeddings.get_parameter("position_embedding.weight")
+    places = torch.arange(len(table), device=device)[None]
+    embeddings.register_buffer("position_ids", places, persistent=False)
 
 
 def read_config(path: Path) -> dict[str, object]:
     """A network's settings as published beside it."""
     try:
-        config: dict[str, object] = json.loads(path.read_bytes())
+        config: object = json.loads(path.read_bytes())
+        if not isinstance(config, dict):
+            raise ValueError("no JSON object")
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read: {error}", "get it again") from error
+        what = f"{path} can't be read: {error}"
+        if path.is_file() and (kind := not_weights(path)) is not None:
+            what = f"{path} is {kind}"
+        raise WeightsError(what, "get it again") from error
     return config

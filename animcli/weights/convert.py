@@ -25,6 +25,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from animcli.errors import WeightsError
+from animcli.networks.reference_net import unused_keys
+from animcli.networks.unet_blocks import UNetConfig
 from animcli.weights.dlib_file import read_dlib
 from animcli.weights.inspect import Shapes, check_shapes, not_weights, shapes_of
 
@@ -169,14 +171,15 @@ class Naming:
     renames: (pattern, replacement), applied to each name in turn.
     copies: (pattern, replacement); a tensor that fits is kept under both names.
     only: names without this are of another file and left out.
-    without: names with this are of another file and left out; nothing where empty.
+    without: names with one of these are of another file, or of layers that nothing here
+        looks through, and left out.
     unused: names that end so are constants that no network here stores.
     """
 
     renames: tuple[tuple[str, str], ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     only: str = ""
-    without: str = ""
+    without: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
 
 
@@ -207,7 +210,9 @@ NAMINGS: Final[Mapping[str, Naming]] = {
     "spatial": Naming(),
     # A fine-tune's denoising network may be saved with its motion modules, whose file is
     # another one; upstream passes over them as well.
-    "spatial-only": Naming(without="motion_modules."),
+    "spatial-only": Naming(without=("motion_modules.",)),
+    # A reference network is published as a whole UNet, and trained without its last layers.
+    "reference": Naming(without=unused_keys(UNetConfig())),
     "motion": MOTION,
     # MagicAnimate's file may hold the rest of the training run's network as well.
     "motion-only": Naming(MOTION.renames, MOTION.copies, only="motion_modules."),
@@ -238,7 +243,7 @@ def new_names(path: Path, names: Iterable[str], naming: Naming) -> dict[str, str
         short = UNET_PREFIX.sub("", TRAINING_PREFIX.sub("", name))
         if naming.only not in short or short.endswith(naming.unused):
             continue
-        if naming.without and naming.without in short:
+        if any(part in short for part in naming.without):
             continue
         for pattern, replacement in naming.renames:
             short = re.sub(pattern, replacement, short)

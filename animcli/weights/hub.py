@@ -12,13 +12,29 @@ from typing import Any, Final, TypeAlias, cast
 
 from animcli.errors import WeightsError
 from animcli.files import SHA256_HEX
-from animcli.weights.catalog import CatalogEntry, Fetched, Hub, WeightFile, by_hand
+from animcli.weights.catalog import (
+    CatalogEntry,
+    Fetched,
+    Hub,
+    Snapshot,
+    WeightFile,
+    by_hand,
+)
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """(what is being got, bytes so far, bytes in all or 0), for the progress line."""
 
 SOCKET_TIMEOUT: Final = 30.0
 """Without a byte, after which a connection counts as broken."""
+
+
+def address_of(entry: CatalogEntry, file: WeightFile) -> str | None:
+    """Address that a file is downloaded from; None where it is part of something else."""
+    if not isinstance(entry.source, Hub | Snapshot):
+        return None
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(entry.source.repository, file.path, revision=entry.source.revision)
 
 
 def from_hub(entry: CatalogEntry, hub: Hub, folder: Path, progress: Progress) -> Fetched:

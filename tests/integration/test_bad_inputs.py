@@ -692,3 +692,26 @@ def test_files_of_other_tensors_are_refused_when_they_come_in(capsys: Capture) -
     words = ["denoising_unet.pth doesn't fit: 686 missing", "1 unexpected (first: a)"]
     told("weights import animate-anyone files", 5, words, capsys)
     assert main(["weights", "verify", "animate-anyone"]) == 5  # nothing was taken
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {},
+            ["diffusion_pytorch_model.safetensors doesn't fit", "1 unexpected (first: a)"],
+        ),
+        ({"block_out_channels": "many"}, ["config.json describes no network"]),
+        ([], ["config.json can't be read: no JSON object"]),
+    ],
+)
+def test_what_a_network_wants_stands_in_the_configuration_beside_it(
+    config: object, words: list[str], capsys: Capture
+) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    Path("files").mkdir()
+    save_file({"a": torch.zeros(3)}, "files/diffusion_pytorch_model.safetensors")
+    Path("files/config.json").write_text(json.dumps(config))
+    told("weights import controlnet-openpose files", 5, words, capsys)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from animcli.metrics.edges import expected_tensors
 from animcli.networks.controlnet import ControlNet, PoseGuider
 from animcli.networks.reference_net import ReferenceNet, unused_keys
 from animcli.networks.unet import (
@@ -72,6 +73,7 @@ def test_the_motion_modules_are_what_their_published_file_holds(
     ("entry", "file", "manifest"),
     [
         ("animate-anyone", "denoising_unet.safetensors", "aa_denoising_unet.pth"),
+        ("animate-anyone", "reference_unet.safetensors", "aa_reference_unet.pth"),
         ("animate-anyone", "motion_module.safetensors", "aa_motion_module.pth"),
         ("animate-anyone", "pose_guider.safetensors", "aa_pose_guider.pth"),
         ("magic-animate", f"appearance_encoder/{FILE}", "ma_appearance_encoder"),
@@ -80,18 +82,53 @@ def test_the_motion_modules_are_what_their_published_file_holds(
             "magic-animate", "temporal_attention.safetensors", "ma_temporal_attention.ckpt"
         ),
         ("cinemo", f"unet/{FILE}", "cinemo_unet"),
-        ("sd15", f"unet/{FILE}", "sd15_unet_diffusers"),
+        ("cinemo", f"vae/{FILE}", "sd_vae_ft_mse"),
     ],
 )  # fmt: skip
 def test_an_import_wants_what_is_published(
-    manifests: Path, entry: str, file: str, manifest: str
+    manifests: Path, configs: dict[str, Path], entry: str, file: str, manifest: str
 ) -> None:
     naming = next(x for x in load_catalog()[entry].files if x.name == file).naming
     published = shapes_in(manifests / f"{manifest}.json")
     assert naming is not None
     names = new_names(Path(manifest), published, NAMINGS[naming])
     kept = {new: tuple(published[old]) for new, old in names.items()}
-    assert kept == expected_shapes(entry)[file]
+    assert kept == expected_shapes(entry, configs)[file]
+
+
+def test_a_reference_network_trained_without_its_last_layers_is_wanted_as_well() -> None:
+    with torch.device("meta"):
+        trained = {k: tuple(v.shape) for k, v in ReferenceNet(SPATIAL).state_dict().items()}
+    names = new_names(Path("file"), trained, NAMINGS["reference"])
+    wanted = expected_shapes("animate-anyone", {})["reference_unet.safetensors"]
+    assert {new: trained[old] for new, old in names.items()} == wanted
+
+
+def test_all_tensors_of_no_known_digest_are_expected(configs: dict[str, Path]) -> None:
+    """But OpenPose's, whose networks come with a package that may not be here."""
+    for name, entry in load_catalog().items():
+        unknown = {x.name for x in entry.files if x.naming and x.sha256 is None}
+        expected = {*expected_shapes(name, configs), *expected_tensors(name)}
+        assert unknown <= expected or name == "openpose", name
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Configurations of the published networks that libraries build."""
+    blocks = {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2}
+    down, up = ["DownEncoderBlock2D"] * 4, ["UpDecoderBlock2D"] * 4
+    folder, paths = tmp_path_factory.mktemp("configs"), {}
+    for place, config in {
+        "": {"cross_attention_dim": 768},
+        "vae/": {**blocks, "down_block_types": down, "up_block_types": up},
+        "vae_temporal_decoder/": {**blocks, "down_block_types": down},
+        "text_encoder/": {},
+        "image_encoder/": {},
+    }.items():
+        name = f"{place}config.json"
+        paths[name] = folder / name.replace("/", "-")
+        paths[name].write_text(json.dumps(config))
+    return paths
 
 
 def shapes_in(manifest: Path) -> dict[str, list[int]]:

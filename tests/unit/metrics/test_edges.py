@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> WeightsStore:
 
 
 def put(store: WeightsStore, name: str, *files: Path) -> None:
-    store.import_files(name, files, expected=expected_tensors(name))
+    store.import_files(name, files, expect=lambda paths: expected_tensors(name))
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
 """Snapshots: whole folders whose files stay where they are; and terms to accept."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from animcli.errors import WeightsError
 from animcli.weights import snapshot, store
@@ -17,6 +20,7 @@ from animcli.weights.catalog import (
 from animcli.weights.stamp import read_stamp
 from animcli.weights.store import WeightsStore
 
+FILE = "diffusion_pytorch_model.safetensors"
 SOURCE = Snapshot("owner/name", "main")
 ENTRY = CatalogEntry(
     "big", "a folder", "MIT", SOURCE,
@@ -31,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     place = tmp_path / "there"
     (place / "unet").mkdir(parents=True)
     (place / "unet" / "config.json").write_text("{}")
-    (place / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"tensors")
+    save_file({"a": torch.zeros(2)}, place / "unet" / "diffusion_pytorch_model.safetensors")
     (place / "unet" / "old.bin").write_bytes(b"pickle")
     return place
 
@@ -58,7 +62,7 @@ def test_an_imported_folder_stays_where_it_is_and_is_noted(
 def test_a_file_that_changes_or_goes_is_named(weights: WeightsStore, folder: Path) -> None:
     weights.import_files("big", [folder])
     file = folder / "unet" / "diffusion_pytorch_model.safetensors"
-    file.write_bytes(b"others!")
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(WeightsError, match="has changed since"):
         weights.path("big")
     with pytest.raises(WeightsError, match="has changed since"):
@@ -75,6 +79,42 @@ def test_another_folder_and_single_files_are_refused(
         weights.import_files("big", [tmp_path])
     with pytest.raises(WeightsError, match="whole diffusers folder"):
         weights.import_files("big", [folder / "unet" / "config.json"])
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ({"a": "b.safetensors"}, r"b\.safetensors lacks 1 tensors \(first: a\)"),
+        ({"a": FILE, "b": FILE}, r"model\.safetensors lacks 1 tensors \(first: b\)"),
+        ({}, None),
+        ([], "lists no tensors"),
+        ({"a": ["b"]}, "lists no tensors"),
+    ],
+)
+def test_a_network_in_several_files_is_whole_by_its_list(
+    weights: WeightsStore, folder: Path, listed: object, message: str | None
+) -> None:
+    (folder / "unet" / f"{FILE}.index.json").write_text(json.dumps({"weight_map": listed}))
+    if message is None:
+        weights.import_files("big", [folder])
+    else:
+        with pytest.raises(WeightsError, match=message):
+            weights.import_files("big", [folder])
+        assert not weights.has("big")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, r"unet has no \.safetensors file"), (b"<html>", "is a web page")],
+)
+def test_a_network_without_its_tensors_is_refused(
+    weights: WeightsStore, folder: Path, content: bytes | None, message: str
+) -> None:
+    (folder / "unet" / FILE).unlink()
+    if content is not None:
+        (folder / "unet" / FILE).write_bytes(content)
+    with pytest.raises(WeightsError, match=message):
+        weights.import_files("big", [folder])
 
 
 def test_a_pulled_snapshot_stays_in_the_cache_with_the_digests_that_it_states(

@@ -329,8 +329,21 @@ def test_weights_that_dont_fit_the_network_arent_imported(tmp_path: Path) -> Non
     store = store_of(tmp_path, NETWORK)
     path = pickled(tmp_path / "unet.pth", tensors("a"))
     with pytest.raises(WeightsError, match=r"1 missing \(first: b\)"):
-        store.import_files("toy", [path], expected={"unet.safetensors": {"b": (1,)}})
+        store.import_files(
+            "toy", [path], expect=lambda _: {"unet.safetensors": {"b": (1,)}}
+        )
     assert not store.has("toy")
+
+
+def test_weights_that_dont_fit_the_network_arent_pulled(tmp_path: Path) -> None:
+    content = pickled(tmp_path / "unet.pth", tensors("a")).read_bytes()
+    store = store_of(tmp_path, NETWORK, hub=FakeHub({"unet.pth": content}))
+    shape = tuple(tensors("a")["a"].shape)
+    with pytest.raises(WeightsError, match=r"1 missing \(first: b\)"):
+        store.pull("toy", expect=lambda paths: {"unet.safetensors": {"b": shape}})
+    assert not store.has("toy")
+    store.pull("toy", expect=lambda paths: {"unet.safetensors": {"a": shape}})
+    assert store.has("toy")
 
 
 def test_a_second_pull_waits_for_the_first_and_finds_its_work_done(tmp_path: Path) -> None:
