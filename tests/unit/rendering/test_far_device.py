@@ -15,10 +15,14 @@ from builders.tiny_systems import NAMES, draw, system
 from builders.tiny_wan import wan_request, write_tiny_wan
 from numpy.typing import NDArray
 
+from animcli.pose.person_mask import Mask
+from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
+from animcli.registry import RENDERERS
 from animcli.rendering import cinemo, context, pipeline
 from animcli.rendering.context import ContextWindow
 from animcli.rendering.newest import ip_adapter, wan_animate, wan_renderer
+from animcli.rendering.newest.wan_animate import WanAnimate
 from animcli.rendering.renderer import Offload, RenderRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
@@ -134,19 +138,22 @@ def test_a_motion_is_taken_on_the_second_device_too(
     np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)
 
 
-LIBRARY = ("ipa-controlnet", "ipa-controlnet-video", "animatediff", "wan-animate")
+WAN = ("wan-animate", "wan-animate-replace")
+LIBRARY = ("ipa-controlnet", "ipa-controlnet-video", "animatediff", *WAN)
 """Renderers whose networks are diffusers'."""
 
-HALF = {"wan-animate": (6.0, 255)}
+HALF = dict.fromkeys(WAN, (6.0, 255))
 """Levels of 255 that frames in a card's usual precision differ by, on average and at most.
 Wan's is bfloat16, whose 8 bits some pixel of random networks shows in full."""
 
 
 def library_render(name: str, folder: Path) -> tuple[RenderRequest, Drawn]:
     """The same for a renderer whose networks are diffusers'."""
-    if name == "wan-animate":
+    if name in WAN:
         asked = wan_request(write_tiny_wan(folder), 33, steps=2)
-        return asked, partial(draw, wan_animate.animate())
+        replaces = name == "wan-animate-replace"
+        weights = {**asked.weights, "blazepose": folder}
+        return replace(asked, weights=weights), partial(draw, WanAnimate(replaces))
     asked = tiny_renders.request(write_tiny_ip_adapter(folder), 6)
     preset = replace(
         asked.preset, renderer=name, steps=2, window=4, overlap=1, guidance=3.0,
@@ -158,6 +165,29 @@ def library_render(name: str, folder: Path) -> tuple[RenderRequest, Drawn]:
         "animatediff": ip_adapter.animatediff,
     }[name]
     return replace(asked, preset=preset), partial(draw, made())
+
+
+class MiddleMask:
+    """A person in the middle of every frame, in the place of `PersonMasks`."""
+
+    def __init__(self, motion: PoseSequence, folder: Path) -> None:
+        pass
+
+    def __call__(self, frame: int, picture: NDArray[np.uint8]) -> Mask:
+        mask = np.zeros(picture.shape[:2], bool)
+        mask[20:60, 10 + frame : 40 + frame] = True
+        return mask
+
+
+@pytest.fixture(autouse=True)
+def middle_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wan_animate, "PersonMasks", MiddleMask)
+
+
+def test_every_renderer_that_denoises_is_rendered_here_but_for_one() -> None:
+    """Wan-Animate-2 compiles the mask of its attention, for a kernel of torch's own."""
+    all_of_them = {name for name in RENDERERS if RENDERERS[name].denoises}
+    assert all_of_them - {*NAMES, *LIBRARY} == {"wan-animate-2"}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *LIBRARY])
