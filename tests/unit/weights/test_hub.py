@@ -5,7 +5,6 @@ import hashlib
 import inspect
 import json
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -170,15 +169,20 @@ def test_an_error_without_a_text_is_called_by_its_kind() -> None:
         raise ConnectionResetError
 
 
-def test_the_client_has_what_is_used_of_it_and_older_ones_are_refused() -> None:
-    """The installed clients have them; of the lowest allowed, hub 1.1.0 was looked at."""
-    from huggingface_hub import utils
+def test_the_client_takes_the_arguments_that_it_is_given() -> None:
+    """Also by test_lowest_versions.py, with the lowest allowed client."""
+    from huggingface_hub import HfApi, utils
 
     for name in ("build_hf_headers", "get_session", "hf_raise_for_status"):
         assert callable(getattr(utils, name))
     assert hasattr(utils.get_session(), "stream")
-    taken = inspect.signature(huggingface_hub.try_to_load_from_cache).parameters
-    assert {"repo_id", "filename", "revision"} <= taken.keys()
-    wanted = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-    lowest = dict(re.findall(r'"(huggingface-hub|transformers)>=([\d.]+)"', wanted))
-    assert lowest == {"huggingface-hub": "1.1", "transformers": "5"}
+    for called, given in (
+        (huggingface_hub.try_to_load_from_cache, {"revision": "main"}),
+        (huggingface_hub.hf_hub_url, {"revision": "main"}),
+        (HfApi().get_paths_info, {"revision": "main"}),
+    ):
+        inspect.signature(called).bind("o/r", "a.bin", **given)
+    inspect.signature(HfApi().model_info).bind("o/r", revision="main")
+    inspect.signature(huggingface_hub.snapshot_download).bind(
+        "o/r", revision="main", allow_patterns=["*.json"], library_name="animcli"
+    )
