@@ -22,6 +22,9 @@ from animcli.settings import settings_in
 
 ROW = re.compile(r"^\| (\d+) \|(?: (\w+))? \| (.*) \|$", re.MULTILINE)
 
+NAMED_TEST = re.compile(r"`(?:tests/)?([\w/]*test_\w+\.py)`(?:: \*([^*]+)\*)?")
+"""A file of tests, and names of some of them, as a decision tells them."""
+
 
 def failures(kind: type[AnimError] = AnimError) -> set[type[AnimError]]:
     return {kind}.union(*(failures(each) for each in kind.__subclasses__()))
@@ -49,14 +52,17 @@ def test_every_option_of_a_long_help_stands_in_a_group(command: str) -> None:
 
 def test_every_test_that_a_decision_rests_on_is_there() -> None:
     tests = Path(__file__).resolve().parents[1]
-    named = {
-        name
+    named = [
+        (name, sentence.strip())
         for page in (REFERENCE.parent / "decisions").glob("*.md")
-        for name in re.findall(r"`(?:tests/)?([\w/]*test_\w+\.py)`", page.read_text())
-    }
-    assert len(named) > 10
-    places = (tests, tests / "unit")
-    assert not [name for name in named if not any((at / name).exists() for at in places)]
+        for name, called in NAMED_TEST.findall(page.read_text())
+        for sentence in (called.split(";") if called else [""])
+    ]
+    assert len([sentence for _, sentence in named if sentence]) > 40
+    for name, sentence in named:
+        path = next(at / name for at in (tests, tests / "unit") if (at / name).exists())
+        wanted = f"def test_{sentence.replace(' ', '_')}(" if sentence else ""
+        assert wanted in path.read_text(), (name, sentence)
 
 
 def test_every_error_is_documented_with_its_exit_code() -> None:
