@@ -17,7 +17,7 @@ from animcli.weights.hub import Progress, telling
 from animcli.weights.inspect import not_weights, shapes_of
 from animcli.weights.stamp import STAMP, EntryStamp, stamped
 
-INDEX: Final = ".safetensors.index.json"
+SHARDS_INDEX: Final = ".safetensors.index.json"
 """End of the name of a list: in which of several files each tensor of a network is."""
 
 
@@ -76,7 +76,7 @@ def check_networks(folder: Path, files: Sequence[str]) -> None:
             raise WeightsError(
                 f"{folder / place} has no .safetensors file", "get the whole folder"
             )
-        if last.endswith(INDEX):
+        if last.endswith(SHARDS_INDEX):
             for shard, tensors in _listed(folder / name).items():
                 path = folder / place / shard
                 there = shapes_of(path).keys() if path.is_file() else ()
