@@ -77,6 +77,24 @@ class Uploads:
     largest: int = MAX_UPLOAD_BYTES
     spare: int = SPARE
 
+    def check_size(self, name: str, size: int) -> None:
+        """Raise InputError for more bytes than a file may have."""
+        if size > self.largest:
+            raise InputError(
+                f"{shown_name(name)}: larger than {self.largest >> 20} MB",
+                "cut it into shorter clips",
+            )
+
+    def check_room(self, name: str, size: int) -> None:
+        """Raise StorageError where the disk hasn't room for so many bytes more."""
+        make_folder(self.root)
+        free = shutil.disk_usage(self.root).free
+        if free - size < self.spare:
+            raise StorageError(
+                f"{shown_name(name)}: only {free >> 20} MB are free on the disk",
+                f"{self.spare >> 20} MB stay free for the work; clear something",
+            )
+
     async def receive(self, stream: AsyncIterator[bytes], name: str) -> Upload:
         """Keep what a stream brings. Raises InputError or StorageError."""
         make_folder(self.root)
@@ -88,12 +106,7 @@ class Uploads:
 
         def empty() -> None:
             with disk_errors(part):
-                free = shutil.disk_usage(self.root).free
-                if free - len(held) < self.spare:
-                    raise StorageError(
-                        f"{shown_name(name)}: only {free >> 20} MB are free on the disk",
-                        f"{self.spare >> 20} MB stay free for the work; clear something",
-                    )
+                self.check_room(name, len(held))
                 digest.update(held)
                 view = memoryview(held)
                 while view:
@@ -102,11 +115,7 @@ class Uploads:
         try:
             async for piece in stream:
                 size += len(piece)
-                if size > self.largest:
-                    raise InputError(
-                        f"{shown_name(name)}: larger than {self.largest >> 20} MB",
-                        "cut it into shorter clips",
-                    )
+                self.check_size(name, size)
                 held += piece
                 if len(held) >= WRITE_BYTES:
                     await anyio.to_thread.run_sync(empty)

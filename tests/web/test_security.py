@@ -1,5 +1,6 @@
 """Every row of the table of threats, by raw requests to a real server."""
 
+import hashlib
 import json
 import os
 import re
@@ -321,13 +322,29 @@ def test_a_body_that_is_too_long_is_refused_and_leaves_nothing(tmp_path: Path) -
     assert list((tmp_path / "u").iterdir()) == []
 
 
-def test_a_large_body_takes_little_memory(server: Served) -> None:
+def test_a_file_that_has_no_room_is_refused_before_any_of_it_is_sent(
+    server: Served,
+) -> None:
+    asked = {"name": "long.mp4", "bytes": (4 << 30) + 1}
+    said = server.json("POST", "/api/uploads/room", asked)
+    assert said["error"] == "long.mp4: larger than 4096 MB"
+    assert server.json("POST", "/api/uploads/room", {**asked, "bytes": 1 << 20}) == {}
+    for bytes_ in ("many", -1, None):
+        said = server.json("POST", "/api/uploads/room", {**asked, "bytes": bytes_})
+        assert said["kind"] == "usage"
+
+
+@pytest.mark.parametrize(
+    "size",
+    [256 << 20, pytest.param(2 << 30, marks=pytest.mark.slow)],  # 2 GiB through a socket
+    ids=["256M", "2G"],
+)
+def test_a_large_body_takes_little_memory(server: Served, size: int) -> None:
     def resident_mb() -> int:
         pages = Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE") >> 20
 
     before = resident_mb()
-    size = 256 << 20
     with socket.create_connection(("127.0.0.1", server.port), 300) as sock:
         head = (
             f"PUT /api/uploads?name=a.bin HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
@@ -341,6 +358,16 @@ def test_a_large_body_takes_little_memory(server: Served) -> None:
             most = max(most, resident_mb())
         assert sock.recv(100).startswith(b"HTTP/1.1 200")
     assert most - before < 64
+    digest = sha256_of_zeros(size)
+    assert server.json("DELETE", f"/api/uploads/{digest}") == {"gone": True}
+
+
+def sha256_of_zeros(size: int) -> str:
+    """The digest of so many bytes of nothing, in MiB."""
+    digest = hashlib.sha256()
+    for _ in range(size >> 20):
+        digest.update(bytes(1 << 20))
+    return digest.hexdigest()
 
 
 def test_no_more_than_sixty_four_connections_are_served(server: Served) -> None:

@@ -34,6 +34,7 @@ class FileRoutes:
         return [
             ("PUT", "/api/uploads", self.upload),
             ("GET", "/api/uploads", self.list_uploads),
+            ("POST", "/api/uploads/room", self.room),
             ("POST", "/api/uploads/join", self.join),
             ("POST", "/api/uploads/look", self.look_closer),
             ("POST", "/api/samples", self.samples),
@@ -47,11 +48,23 @@ class FileRoutes:
     async def upload(self, request: Request) -> Response:
         """Keep a body as it comes, and say what it is."""
         name = request.query_params.get("name", "file")
-        upload = await self.studio.known(
-            await self.studio.uploads.receive(request.stream(), name)
-        )
+        kept = await self.studio.uploads.receive(request.stream(), name)
+        upload = await self.studio.known(kept)
         self.studio.log.publish("uploads", upload.digest)
         return JSONResponse(upload.data())
+
+    async def room(self, request: Request) -> Response:
+        """Refuse a file that is too large before any of it is sent.
+
+        A browser that is still sending doesn't hear a refusal.
+        """
+        said = await table(request)
+        name, size = str(said.get("name", "")), said.get("bytes")
+        if not isinstance(size, int) or size < 0:
+            raise UsageError("bytes are a number")
+        self.studio.uploads.check_size(name, size)
+        self.studio.uploads.check_room(name, size)
+        return JSONResponse({})
 
     async def list_uploads(self, request: Request) -> Response:
         """Everything that was brought in."""

@@ -5,6 +5,7 @@ import { choose, MOVING, on, state, tell } from "./state.js";
 import { TEXT } from "./text.js";
 
 const words = TEXT.bring;
+const LARGE = 16 << 20;  // bytes from which on room is asked for before any are sent
 
 export function bringArea(show) {
   const files = h("input", { type: "file", multiple: true, class: "sr", id: "bring-files", "aria-label": words.choose, tabindex: "-1", onchange: () => take(files) });
@@ -51,6 +52,7 @@ export function bringArea(show) {
     const line = h("div", { class: "stack close" }, text, bar);
     busy.append(line);
     try {
+      if (file.size > LARGE) await post("/api/uploads/room", { name: file.name, bytes: file.size });
       return await upload(file, (part) => {
         bar.value = part;
         fill(text, words.loading(file.name, Math.round(part * 100)));
