@@ -289,12 +289,16 @@ def test_the_page_is_light_and_needs_no_other_machine(browser: Any, served: Serv
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     sizes: list[int] = []
+    asked: list[str] = []
+    page.on("request", lambda r: asked.append(r.url))
     page.on(
         "response", lambda r: sizes.append(len(r.body())) if "/static/" in r.url else None
     )
     page.goto(served.url)
     page.wait_for_selector("body[data-ready=yes]")
     assert 10_000 < sum(sizes) < 300_000
+    assert len(asked) > 10
+    assert [url for url in asked if not url.startswith((served.origin, "data:"))] == []
     context.close()
 
 
