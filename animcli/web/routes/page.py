@@ -75,8 +75,11 @@ class PageRoutes:
 
 def application(studio: Studio) -> Starlette:
     """All addresses of a project's page."""
-    topics = (PageRoutes, FileRoutes, MotionRoutes, JobRoutes, ResultRoutes)
-    addresses = [each for topic in topics for each in topic(studio).addresses()]
+    addresses = [
+        *PageRoutes(studio).addresses(), *FileRoutes(studio).addresses(),
+        *MotionRoutes(studio).addresses(), *JobRoutes(studio).addresses(),
+        *ResultRoutes(studio).addresses(),
+    ]  # fmt: skip
     return Starlette(
         routes=[
             Route(path, with_errors(run), methods=[verb]) for verb, path, run in addresses
