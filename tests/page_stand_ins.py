@@ -2,15 +2,15 @@
 
     python tests/page_stand_ins.py studio --no-browser -p FOLDER
 
-A file that `ANIM_TEST_GATE` names holds a number: so many steps of a render may be done.
-Without the file nothing waits.
+A file that `ANIM_TEST_GATE` names holds a number: so many steps of a render may be done,
+and of `cutout`, behind its three steps, frames. Without the file nothing waits.
 """
 
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,25 +33,36 @@ DRAW_THRESHOLD = 0.5
 
 def gated(progress: Progress) -> Progress:
     """Progress that waits until the gate lets its step through."""
-    gate = os.environ.get("ANIM_TEST_GATE")
 
     def waiting(what: str, done: int, of: int) -> None:
         progress("denoising" if what == "preparing" else what, done, of)
-        if what not in ("preparing", "denoising"):
-            return
-        while gate and Path(gate).exists() and int(Path(gate).read_text() or 0) < done:
-            time.sleep(0.02)
+        if what in ("preparing", "denoising"):
+            wait_at_gate(done)
 
     return waiting
 
 
+def wait_at_gate(done: int) -> None:
+    """Wait until so many steps and frames may be done."""
+    gate = os.environ.get("ANIM_TEST_GATE")
+    while gate and Path(gate).exists() and int(Path(gate).read_text() or 0) < done:
+        time.sleep(0.02)
+
+
 class GatedGradient(Gradient):
-    """The ramp of `Gradient`, each of whose three steps waits until it is let through."""
+    """The ramp of `Gradient`, whose three steps, and frames, wait until they may be done."""
 
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
     ) -> FrameFn:
-        return super().prepare(request, checkpoint, gated(progress))
+        source = super().prepare(request, checkpoint, gated(progress))
+
+        def frames(span: range) -> Iterator[NDArray[np.uint8]]:
+            for index, picture in zip(span, source(span), strict=True):
+                wait_at_gate(3 + index)
+                yield picture
+
+        return frames
 
 
 class SmallDenoiser:

@@ -4,11 +4,13 @@
 
     {"do": "act", "words": [...]}        a line that makes no file: its answer
     {"do": "make", "words": [...]}       the last stage of a line, made at once
-    {"do": "people" | "find" | "stand-in" | "preview" | "samples" | "device", ...}
+    {"do": "people" | "find" | "stand-in" | "samples" | "device", ...}
+    {"do": "preview" | "decoded", "words": [...]}      of a render that isn't done
     {"do": "facts" | "pose" | "frame", "path": ...}    see `animcli.web.look`
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +33,7 @@ from animcli.stages.reference import FindPose, FitClip
 from animcli.stages.render import RenderStage
 from animcli.video.limits import allowing
 from animcli.web import look
+from animcli.web.studio import DECODED
 
 AT_ONCE: Final = frozenset({"correct-pose", "retarget", "fit-picture", "find-pose"})
 """Stages that take moments, so that nobody has to wait for them in a queue."""
@@ -79,8 +82,14 @@ def answered(
         return {"facts": people(Path(request["path"]), context, executor)}
     if kind == "stand-in":
         return {"digest": stand_in(Path(request["path"]), executor)}
-    if kind == "preview":
-        return render_preview(request["words"], context, executor)
+    if kind in ("preview", "decoded"):
+        key = render_key(request["words"], context, executor)
+        if key is None:
+            return {}
+        work = executor.store.work_of(key)
+        if kind == "preview":
+            return look.preview(work)
+        return look.video_so_far(work, decoded_folder(context, key), request["after"])
     if kind == "device":
         return {"device": [asdict(each) for each in device(context)]}
     if kind == "samples":
@@ -172,12 +181,19 @@ def samples(executor: Executor) -> list[tuple[str, str]]:
     return [(str(each.path), name) for each, name in made]
 
 
-def render_preview(
-    words: list[str], context: Context, executor: Executor
-) -> dict[str, Any]:
-    """Picture of a render that isn't done; empty where nothing is to be seen yet."""
+def render_key(words: list[str], context: Context, executor: Executor) -> str | None:
+    """The cache key of the render in words that isn't done; None where there is none."""
     stage = last_step(words, context).stage
     for each in executor.dry_run(stage):
         if isinstance(each.stage, RenderStage) and each.key is not None:
-            return look.preview(executor.store.work_of(each.key))
-    return {}
+            return each.key
+    return None
+
+
+def decoded_folder(context: Context, key: str) -> Path:
+    """The folder for what is encoded of a render in progress; those of others go."""
+    folder = context.project.cache.joinpath(*DECODED)
+    for each in folder.iterdir() if folder.is_dir() else ():
+        if not context.project.cache.joinpath("work", each.name).is_dir():
+            shutil.rmtree(each, ignore_errors=True)
+    return folder / key

@@ -1,13 +1,18 @@
 """Lossless frames in, a video that others can play out."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from animcli.files import put_folder_in_place, put_in_place, temp_path
 from animcli.pipeline.cache import find_segment, keep_segment
 from animcli.pipeline.stage import RunContext, Source, Stage
+
+if TYPE_CHECKING:
+    from animcli.video.codecs import Encoding
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class EncodeStage(Stage):
         from animcli.stages.frames import open_frames
         from animcli.video.audio import Sound, has_sound
         from animcli.video.codecs import encoding_for
-        from animcli.video.encode import encode_segment, join_segments
+        from animcli.video.encode import join_segments
 
         frames = open_frames(context.inputs["frames"])
         rate = self.rate or frames.rate
@@ -67,17 +72,14 @@ class EncodeStage(Stage):
         encoding = encoding_for(context.out, rate, self.codec, self.quality, alpha=alpha)
         if frames.alpha and not alpha:
             context.warn(f"{encoding.codec.value} has no alpha: laid on white")
-        segments = []
-        for number, source in enumerate(frames.segments):
-            kept = find_segment(context.work, f"segment-{number:06d}")
-            if kept is None:
-                segment = context.work / f"segment-{number:06d}{self.container}"
-                with temp_path(segment) as part:
-                    encode_segment([source], encoding, part)
-                kept = keep_segment(part, context.work, f"segment-{number:06d}")
-            segments.append(kept)
-            context.progress("encoding", number + 1, len(frames.segments))
+
+        def told(done: int) -> None:
+            context.progress("encoding", done, len(frames.segments))
             context.check_cancelled()
+
+        segments = encode_each(
+            frames.segments, encoding, context.work, self.container, told
+        )
         sound = None
         if "sound" in context.inputs and encoding.carries_sound:
             length, period = frames.frames / rate, None
@@ -98,3 +100,29 @@ class EncodeStage(Stage):
             put_folder_in_place(part, context.out)
         else:
             put_in_place(part, context.out)
+
+
+def encode_each(
+    sources: Sequence[Path],
+    encoding: "Encoding",
+    folder: Path,
+    suffix: str,
+    told: Callable[[int], None] = lambda done: None,
+) -> list[Path]:
+    """Encode segments of lossless frames, those alone that `folder` doesn't hold yet.
+
+    suffix: of the segments' names. told: how many there are, after each.
+    """
+    from animcli.video.encode import encode_segment
+
+    segments = []
+    for number, source in enumerate(sources):
+        stem = f"segment-{number:06d}"
+        kept = find_segment(folder, stem)
+        if kept is None:
+            with temp_path(folder / f"{stem}{suffix}") as part:
+                encode_segment([source], encoding, part)
+            kept = keep_segment(part, folder, stem)
+        segments.append(kept)
+        told(number + 1)
+    return segments

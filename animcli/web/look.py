@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from animcli.errors import AnimError, InputError
+from animcli.files import make_folder, put_in_place, temp_path
 from animcli.pipeline.checkpoint import FileCheckpoint
 from animcli.pipeline.output import is_manifest
 from animcli.pose.io_bvh import read_capture
@@ -23,11 +24,11 @@ from animcli.pose.io_pose import read_pose
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
 from animcli.rendering.renderer import spread
-from animcli.stages.frames import INDEX, open_frames
+from animcli.stages.frames import INDEX, SEGMENT, open_frames
 from animcli.stages.render import RENDER_CHECKPOINT
 from animcli.video.images import IMAGE_SUFFIXES, open_image, read_picture
 from animcli.video.limits import Limits
-from animcli.video.lossless import read_lossless
+from animcli.video.lossless import lossless_info, read_lossless
 from animcli.video.reader import open_footage
 
 Pixels = NDArray[np.uint8]
@@ -193,9 +194,38 @@ def _small(pixels: Pixels) -> Image.Image:
 
 
 def _decoded(work: Path) -> list[Pixels]:
-    segments = sorted(work.glob("entry/render/frames-*.frames"))
-    frames = [picture for each in segments[-2:] for picture in read_lossless(each)]
+    frames = [picture for each in _segments(work)[-2:] for picture in read_lossless(each)]
     return [frames[n] for n in spread(len(frames))]
+
+
+def _segments(work: Path) -> list[Path]:
+    """Segments of frames that a render in progress has decoded, in order."""
+    return sorted(work.glob("entry/render/frames-*.frames"))
+
+
+def video_so_far(work: Path, folder: Path, after: int) -> dict[str, Any]:
+    """Path of a video of the frames that a render in progress has decoded, and how many.
+
+    work: the folder that the render goes on from. folder: keeps what is encoded already.
+    Empty where there are no more than `after` frames.
+    """
+    from animcli.stages.encode import encode_each
+    from animcli.video.codecs import encoding_for
+    from animcli.video.encode import join_segments
+
+    sources = _segments(work)
+    if len(sources) * SEGMENT <= after or not sources:
+        return {}
+    make_folder(folder)
+    out = folder / f"{len(sources)}.mp4"
+    encoding = encoding_for(out, lossless_info(sources[0]).rate, None, None)
+    if not out.is_file():
+        segments = encode_each(sources, encoding, folder, out.suffix)
+        with temp_path(out) as part:
+            join_segments(segments, encoding, part, None)
+        put_in_place(part, out)
+    with open_footage(out) as reader:
+        return {"path": str(out), "frames": reader.info.frames}
 
 
 def _denoised(work: Path) -> list[Pixels]:

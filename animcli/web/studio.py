@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from animcli.errors import InputError, UsageError
 from animcli.pipeline.project import Project
@@ -18,6 +18,9 @@ from animcli.web.looker import Looker
 from animcli.web.pages import Pages
 from animcli.web.queue import Entry, JobQueue
 from animcli.web.uploads import Upload, Uploads
+
+DECODED: Final = ("studio", "decoded")
+"""Folder below the cache: by the key of a render in progress, what is encoded of it."""
 
 
 @dataclass

@@ -31,6 +31,14 @@ STRIP = """() => {
 }"""
 """Width, height and, made small, pixels of the preview of a job."""
 
+SHOWN = """() => {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [64, 96];
+  canvas.getContext("2d").drawImage(document.querySelector(".screen video"), 0, 0);
+  return [...canvas.getContext("2d").getImageData(0, 0, 64, 96).data];
+}"""
+"""Pixels of the frame that is shown of a render in progress."""
+
 
 def test_what_is_denoised_is_seen_and_changes_from_step_to_step(
     tab: Tab, files: Path, tmp_path: Path
@@ -64,6 +72,44 @@ def test_what_is_denoised_is_seen_and_changes_from_step_to_step(
             change = np.abs(seen - first).max()
     gate.unlink()
     tab.wait_for_job("done")
+
+
+def test_what_is_decoded_plays_while_the_rest_is_being_rendered(
+    tab: Tab, files: Path, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    gate.write_text(str(3 + 60))
+    tab.bring(files / "ref.png", files / "doll.pose")
+    tab.small("110")
+    tab.choose("render-loop", "on")
+    tab.page.wait_for_selector("#command:has-text('--loop')")
+    tab.page.click("#render")
+    tab.page.wait_for_selector(".screen:has-text('The first 48 frames')")
+    seconds = """wanted => {
+      const video = document.querySelector(".screen video");
+      return video.readyState > 1 && Math.abs(video.duration - wanted) < 0.05;
+    }"""
+    tab.until(seconds, 2)  # 48 frames at 24 a second
+    shown = tab.page.evaluate(SHOWN)
+    tab.page.evaluate(
+        """() => {
+          const video = document.querySelector(".screen video");
+          window.begun = [];
+          video.addEventListener("seeked", () => window.begun.push(video.currentTime));
+          video.play();
+        }"""
+    )
+    gate.write_text(str(3 + 100))
+    tab.page.wait_for_selector(".screen:has-text('The first 96 frames')")
+    tab.until(seconds, 4)
+    tab.until("() => window.begun.some((time) => time > 1.9)")  # behind what was seen
+    gate.unlink()
+    tab.wait_for_job("done")
+    assert tab.page.locator(".screen").count() == 0
+    tab.page.click(".job button:has-text('Show it')")
+    tab.until("() => document.querySelector('video.a')?.readyState > 1")
+    made = tab.page.evaluate(SHOWN.replace(".screen video", "video.a"))
+    assert np.abs(np.array(made) - np.array(shown)).max() <= 2
 
 
 def test_the_marked_part_of_the_footage_is_rendered(

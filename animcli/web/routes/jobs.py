@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -11,6 +12,7 @@ from animcli.web.answers import Address, table
 from animcli.web.command_interface import Line
 from animcli.web.events import MOST_STREAMS
 from animcli.web.queue import check_name
+from animcli.web.serving import send_file
 from animcli.web.studio import Studio
 
 
@@ -28,6 +30,7 @@ class JobRoutes:
             ("POST", "/api/jobs/{name}", self.change_job),
             ("DELETE", "/api/jobs/{name}", self.stop_job),
             ("GET", "/api/jobs/{name}/preview", self.preview),
+            ("GET", "/api/jobs/{name}/decoded", self.decoded),
             ("GET", "/api/events", self.events),
         ]  # fmt: skip
 
@@ -90,15 +93,34 @@ class JobRoutes:
 
     async def preview(self, request: Request) -> Response:
         """Frames of a render that isn't done, side by side in one picture."""
-        entry = self.studio.jobs.entries[
-            check_name(self.studio.jobs, request.path_params["name"])
-        ]
-        said = await self.studio.ask(do="preview", words=list(entry.job.words))
+        said = await self.studio.ask(do="preview", words=self._words(request))
         if not said.get("jpeg"):
             return Response(status_code=204)
         headers = {"cache-control": "no-store", "x-frames": str(said["frames"])}
         picture = bytes.fromhex(said["jpeg"])
         return Response(picture, headers=headers, media_type="image/jpeg")
+
+    async def decoded(self, request: Request) -> Response:
+        """A video of what a render has decoded, where that is more than `?after` frames."""
+        after = request.query_params.get("after", "0")
+        if not after.isdecimal() or len(after) > 7:
+            raise UsageError("after is a number of frames")
+        words = self._words(request)
+        said = await self.studio.ask(
+            do="decoded", words=words, after=int(after), patient=True
+        )
+        if not said.get("frames"):
+            return Response(status_code=204)
+        cache, path = self.studio.project.cache, Path(said["path"])
+        answer = send_file(
+            request, cache, path.relative_to(cache).parts, path.name, save=False
+        )
+        answer.headers["x-frames"] = str(said["frames"])
+        return answer
+
+    def _words(self, request: Request) -> list[str]:
+        jobs = self.studio.jobs
+        return list(jobs.entries[check_name(jobs, request.path_params["name"])].job.words)
 
     async def events(self, request: Request) -> Response:
         """Events for one tab, as they happen."""

@@ -7,10 +7,10 @@ import { TEXT } from "./text.js";
 const words = TEXT.queue;
 
 export function queueArea() {
-  const list = h("div", {});
+  const list = h("div", {}), screens = h("div", { class: "stack close" });
   const live = h("p", { class: "sr", "aria-live": "polite" });
   const pause = button("", () => act(post("/api/jobs/all", { pause: !state.paused })));
-  const opened = new Set(), strips = new Map(), starts = new Map();
+  const opened = new Set(), strips = new Map(), starts = new Map(), players = new Map();
   const act = async (work) => { try { await work; } catch (error) { tell("error", error); } };
 
   function pace(job) {
@@ -84,10 +84,55 @@ export function queueArea() {
       strips.set(job.name, { url: URL.createObjectURL(await answer.blob()), frames: answer.headers.get("x-frames") });
       if (before) URL.revokeObjectURL(before.url);
       redraw();
+      if (job.progress.what === "rendering") await watch(job);
     } catch { /* a picture to look at is all that is missing */ }
   }
 
+  // What is decoded already plays in a place of its own, where no other news moves it.
+  async function watch({ name, progress }) {
+    const one = players.get(name) ?? player(name);
+    if (one.asking || (one.next ?? one).frames >= progress.done) return;
+    one.asking = true;
+    try {
+      const answer = await raw(`/api/jobs/${encodeURIComponent(name)}/decoded?after=${(one.next ?? one).frames}`);
+      if (answer.status !== 200 || players.get(name) !== one) return;
+      if (one.next) URL.revokeObjectURL(one.next.url);
+      one.next = { url: URL.createObjectURL(await answer.blob()), frames: Number(answer.headers.get("x-frames")) };
+      if (!one.frames) screens.append(one.box);
+      if (one.video.paused) turn(one, one.video.currentTime);
+    } finally { one.asking = false; }
+  }
+  function player(name) {
+    const video = h("video", { controls: true, muted: true, playsinline: true, "aria-label": words.decoded(name) });
+    const note = h("figcaption", { class: "soft small" });
+    const one = { video, note, frames: 0, next: null, asking: false, box: h("figure", { class: "screen", data: { of: name } }, video, note) };
+    // At the end of what there was it goes on, where more has come, or begins again.
+    video.addEventListener("ended", () => { turn(one, one.next ? video.duration : 0); video.play().catch(() => undefined); });
+    players.set(name, one);
+    return one;
+  }
+  function turn(one, time) {
+    if (one.next) {
+      if (one.frames) URL.revokeObjectURL(one.video.src);
+      one.video.src = one.next.url;
+      one.frames = one.next.frames;
+      one.next = null;
+      fill(one.note, words.decodedFrames(one.frames));
+    }
+    one.video.currentTime = time;
+  }
+  function closePlayers() {
+    for (const [name, one] of players) {
+      const job = state.jobs.find((each) => each.name === name);
+      if (job && !["done", "failed"].includes(job.state)) continue;
+      players.delete(name);
+      one.box.remove();
+      for (const url of [one.frames ? one.video.src : "", one.next?.url]) if (url) URL.revokeObjectURL(url);
+    }
+  }
+
   function redraw() {
+    closePlayers();
     fill(pause, state.paused ? words.resume : words.pause);
     pause.hidden = !state.jobs.some((each) => ["running", "waiting"].includes(each.state)) && !state.paused;
     refocus(list, () => fill(list, state.jobs.length ? [...state.jobs.filter((each) => each.state !== "done"), ...state.jobs.filter((each) => each.state === "done").reverse()].map(card) : h("p", { class: "soft" }, words.none)));
@@ -112,5 +157,5 @@ export function queueArea() {
     redraw();
   });
   redraw();
-  return h("section", { class: "card" }, h("div", { class: "row" }, h("h2", {}, words.title), h("span", { class: "push" }, pause)), live, list);
+  return h("section", { class: "card" }, h("div", { class: "row" }, h("h2", {}, words.title), h("span", { class: "push" }, pause)), live, screens, list);
 }
