@@ -21,6 +21,8 @@ _WIDER: Final = 1.4  # times its usual thickness that an arm may be anywhere
 _FREE: Final = 1.15  # half thicknesses within which all is arm where both its sides show
 _FINGER: Final = 0.35  # half thicknesses that a finger's middle is nearer to its edge
 
+_FOREARMS: Final = (Bone.RIGHT_FOREARM, Bone.LEFT_FOREARM)
+
 Arm = tuple[Bone, Bone, Bone]
 """Upper arm, forearm, hand."""
 
@@ -155,6 +157,11 @@ def _profile(
     free = left & right & (one + other < 2 * _WIDER * usual)
     half = np.full(len(places), usual)
     half[free] = (one + other)[free] / 2
+    if bone in _FOREARMS:
+        # a wide sleeve that lies on the body shows by one side that is further off
+        beside = (left | right) & ~free
+        nearer = np.minimum(one, other)[beside]
+        half[beside] = np.clip(nearer, usual, _WIDER * usual)
     shift = np.full(len(places), np.nan)
     shift[left] = (one - half)[left]
     shift[right] = (half - other)[right]

@@ -90,6 +90,9 @@ _FAR: Final = 0.005  # how much the rest of the arm counts for it
 _DOUBT: Final = 0.7  # odds below which a colour says nothing: cloth of one pattern differs
 # so much between a sleeve and a body
 _SURE: Final = 8.0  # odds of what leaves no doubt
+_FACE: Final = 0.2  # trunk lengths across the middle of a face, where all is face
+_BEFORE: Final = 3.0  # half thicknesses before a body that show a forearm's colours
+_BEHIND: Final = 2.0  # odds that the body lies where a hand should be
 _TUBE: Final = 0.9  # half thicknesses from its middle to which an arm surely goes
 
 
@@ -124,8 +127,11 @@ def label_arms(
     colour = lab_colours(picture)
     body = inside & (nearest > _REACH)
     core = _body_core(inside.shape, rest) & inside & (nearest > 1)
+    face = _face(inside, rest)
     for index, (region, gap) in enumerate(zip(regions, gaps, strict=True)):
         near = inside & (gap < _REACH) & (gap <= nearest)
+        if _hand_hidden(colour, inside, body, region, face):
+            near &= ~region.hand
         place = np.minimum(_PLACE * (1 - gap), _WITHIN)
         odds = place + _colour_odds(colour, inside, body, region, radius)
         odds[region.sure] = _SURE
@@ -194,6 +200,39 @@ def _colour_odds(
     found = np.zeros(inside.shape)
     found[asked] = np.where(np.abs(said) < _DOUBT, 0, said)
     return found
+
+
+def _hand_hidden(
+    colour: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    body: NDArray[np.bool_],
+    region: ArmRegion,
+    face: NDArray[np.bool_],
+) -> bool:
+    """True of a hand behind the body: its place has the colours of what is about it, and
+    neither the forearm's nor the face's.
+    """
+    palm = region.hand & inside & (region.gap < _PALM)
+    beside = region.hand & body & (region.gap < _BESIDE)
+    forearm = region.sure & ~region.hand & (region.gap < _PALM)
+    if not (palm.any() and beside.any() and forearm.any()):
+        return False
+    forearm &= region.along > region.along[forearm].max() - _BEFORE
+    own, about = (
+        colour_histogram(bin_numbers(colour[mask])) for mask in (forearm | face, beside)
+    )
+    odds = np.clip(np.log(about / own), -_MOST, _MOST)
+    return bool(odds[bin_numbers(colour[palm])].mean() > _BEHIND)
+
+
+def _face(inside: NDArray[np.bool_], rest: RestPose) -> NDArray[np.bool_]:
+    """`(h, w)`: the middle of the face."""
+    found = np.zeros(inside.shape, np.uint8)
+    if rest.present[Bone.HEAD]:
+        along = rest.end[Bone.HEAD] - rest.start[Bone.HEAD]
+        middle = rest.start[Bone.HEAD] + 0.6 * along
+        draw_line(found, [middle, middle], 1, round(_FACE * rest.trunk))
+    return inside & (found > 0)
 
 
 def _body_core(shape: tuple[int, ...], rest: RestPose) -> NDArray[np.bool_]:
