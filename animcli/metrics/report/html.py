@@ -221,6 +221,8 @@ def _panel(kind: _Curve, evaluations: Sequence[EvaluatedResult]) -> str:
         seconds=seconds,
     )
     value = show_value(first) if single else ""
+    if single and kind.title:  # the curve is of what the value is worked out from
+        value = f"<span class='soft small'>{escape(first.metric.title)}</span> {value}"
     if single and first.floor is not None:
         value += (
             f" <span class='soft small'>driving {show_value(first, first.floor)}</span>"
@@ -230,9 +232,9 @@ def _panel(kind: _Curve, evaluations: Sequence[EvaluatedResult]) -> str:
         f"<section class='panel chart'><div class='head'><h3>{escape(_capital(title))}"
         f"<span class='soft small'>{escape(unit)}</span></h3>"
         f"<span class='value'>{value}</span></div>"
-        f"<div class='plot'>{drawing}<span class='top'>{_short(top)}</span></div>"
-        f"<div class='axis'><span>{_short(bottom)} at 0 s</span>"
-        f"<span>{seconds:.1f} s</span></div></section>"
+        f"<div class='plot'>{drawing}<span class='top'>{_short(top)}</span>"
+        f"<span class='bottom'>{_short(bottom)}</span></div>"
+        f"<div class='axis'><span>0 s</span><span>{seconds:.1f} s</span></div></section>"
     )
 
 
@@ -312,10 +314,22 @@ def _made(evaluations: Sequence[EvaluatedResult], *, named: bool) -> Iterator[st
         if number == 0:
             yield "<h2>How it was made</h2>"
         name = f"<h3>{escape(each.name)}</h3>" if named else ""
-        items = "".join(
-            f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in each.made
+        files = [(what, value) for what, value in each.made if "/" in what]
+        rest = [pair for pair in each.made if pair not in files]
+        weights = (
+            f"<details class='how'><summary>weights ({len(files)})</summary>"
+            f"{_pairs(files)}</details>"
+            if files
+            else ""
         )
-        yield f"<section class='panel'>{name}<dl>{items}</dl></section>"
+        yield f"<section class='panel'>{name}{_pairs(rest)}{weights}</section>"
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
+    items = "".join(
+        f"<dt>{escape(what)}</dt><dd>{escape(value)}</dd>" for what, value in pairs
+    )
+    return f"<dl>{items}</dl>"
 
 
 def _footer(report: EvaluationReport) -> Iterator[str]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
@@ -133,6 +134,24 @@ def test_the_page_shows_every_number_with_its_protocol() -> None:
     assert "Only 31 clips." in text
     assert "anim weights pull vgg16" in text
     assert "Not comparable." in text
+
+
+def test_a_curve_has_its_scale_beside_it_and_its_seconds_below() -> None:
+    page = to_html(report())
+    scales = re.findall(
+        r"<span class='top'>[\d.]+</span><span class='bottom'>[\d.]+</span></div>"
+        r"<div class='axis'><span>0 s</span><span>[\d.]+ s</span>",
+        page,
+    )
+    assert len(scales) == page.count("class='plot'") > 0
+
+
+def test_files_of_weights_are_folded_behind_how_it_was_made() -> None:
+    made = (("renderer", "cutout"), ("blazepose/a.tflite", "bbff"), ("device", "cpu"))
+    page = to_html(report(replace(evaluation("a.mp4"), made=made)))
+    shown, folded = page.split("<summary>weights (1)</summary>")
+    assert "<dt>device</dt>" in shown
+    assert "<dt>blazepose/a.tflite</dt>" in folded
 
 
 def test_names_are_text_and_never_code() -> None:
