@@ -41,7 +41,7 @@ from tiny_quality import (
 
 from animcli.presets import Preset, load_preset
 from animcli.rendering.context import context_windows
-from animcli.rendering.renderer import RenderRequest
+from animcli.rendering.renderer import FrameFn, RenderRequest
 from animcli.synthetic.scene import Scene
 from animcli.weights.store import WeightsStore, default_root
 
@@ -101,7 +101,13 @@ def dance(seed: int, frames: int) -> Dancer:
     )
 
 
-def render(dancer: Dancer, preset: Preset, folder: Path) -> tuple[Frames, float]:
+def render(
+    dancer: Dancer,
+    preset: Preset,
+    folder: Path,
+    checkpoint: Forgetful | None = None,
+    start: FrameFn | None = None,
+) -> tuple[Frames, float]:
     """Frames, and the seconds of CPU time that they took."""
     request = RenderRequest(
         dancer.reference,
@@ -114,9 +120,12 @@ def render(dancer: Dancer, preset: Preset, folder: Path) -> tuple[Frames, float]
         preset=preset,
         weights={"tiny": folder},
         device="cpu",
+        start=start,
     )
     began = time.process_time()
-    source = open_tiny(folder, motion=True).prepare(request, Forgetful(), lambda *_: None)
+    source = open_tiny(folder, motion=True).prepare(
+        request, checkpoint or Forgetful(), lambda *_: None
+    )
     frames = np.stack(list(source(range(len(dancer.truth)))))
     return frames, time.process_time() - began
 
