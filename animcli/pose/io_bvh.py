@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
@@ -138,7 +139,7 @@ def read_tree(words: Iterator[str]) -> tuple[CapturedJoint, ...]:
                 offset = np.array([float(next(words)) for _ in range(3)])
                 bones[-1] = CapturedJoint(name, parent, offset, ())
             case "CHANNELS":
-                channels = tuple(next(words) for _ in range(int(next(words))))
+                channels = tuple(islice(words, int(next(words))))
                 if ending or any(kind[:1].upper() not in AXES for kind in channels):
                     raise ValueError(f"channels {channels}")
                 bones[-1] = CapturedJoint(name, parent, offset, channels)

@@ -179,6 +179,9 @@ def test_older_names_are_known(file: Path) -> None:
         ("CHANNELS 3 Zrotation", "CHANNELS 3 Wrotation", "cut off or damaged"),
         ("OFFSET 0 0 0", "OFFSET 0 0 {", "cut off or damaged"),
         ("}\nMOTION", "\nMOTION", "cut off or damaged"),
+        ("}\nMOTION", "CHANNELS 6 Xposition\nMOTION", "cut off or damaged"),
+        ("}\nMOTION", "CHANNELS 99999999999999999999\nMOTION", "cut off or damaged"),
+        ("}\nMOTION", "OFFSET 0 0\nMOTION", "cut off or damaged"),
     ],
 )
 def test_what_is_wrong_is_named(file: Path, old: str, new: str, complaint: str) -> None:
