@@ -50,7 +50,7 @@ def wait_at_gate(done: int) -> None:
 
 
 class GatedGradient(Gradient):
-    """The ramp of `Gradient`, whose three steps, and frames, wait until they may be done."""
+    """The ramp of `Gradient`, whose three steps and frames wait until they may be done."""
 
     def prepare(
         self, request: RenderRequest, checkpoint: Checkpoint, progress: Progress
