@@ -33,7 +33,7 @@ from animcli.stages.reference import FindPose, FitClip
 from animcli.stages.render import RenderStage
 from animcli.video.limits import allowing
 from animcli.web import look
-from animcli.web.studio import DECODED
+from animcli.web.studio import DECODED_PARTS
 
 AT_ONCE: Final = frozenset({"correct-pose", "retarget", "fit-picture", "find-pose"})
 """Stages that take moments, so that nobody has to wait for them in a queue."""
@@ -192,7 +192,7 @@ def render_key(words: list[str], context: Context, executor: Executor) -> str | 
 
 def decoded_folder(context: Context, key: str) -> Path:
     """The folder for what is encoded of a render in progress; those of others go."""
-    folder = context.project.cache.joinpath(*DECODED)
+    folder = context.project.cache.joinpath(*DECODED_PARTS)
     for each in folder.iterdir() if folder.is_dir() else ():
         if not context.project.cache.joinpath("work", each.name).is_dir():
             shutil.rmtree(each, ignore_errors=True)

@@ -27,7 +27,7 @@ from animcli.web.guard import BODY_S, Guard, Keys, own_hosts
 from animcli.web.looker import Looker
 from animcli.web.queue import Entry, JobQueue
 from animcli.web.routes.page import application
-from animcli.web.studio import DECODED, Studio
+from animcli.web.studio import DECODED_PARTS, Studio
 from animcli.web.uploads import MAX_UPLOAD_BYTES, Uploads
 
 HEAD_S: Final = 10.0
@@ -144,7 +144,9 @@ def _serve_alone(settings: ServerSettings) -> None:
             asyncio.run(_serve(settings, sock, port, whole))
         finally:
             address.unlink(missing_ok=True)
-            shutil.rmtree(settings.project.cache.joinpath(*DECODED), ignore_errors=True)
+            shutil.rmtree(
+                settings.project.cache.joinpath(*DECODED_PARTS), ignore_errors=True
+            )
 
 
 async def _serve(

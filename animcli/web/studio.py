@@ -19,7 +19,7 @@ from animcli.web.pages import Pages
 from animcli.web.queue import Entry, JobQueue
 from animcli.web.uploads import Upload, Uploads
 
-DECODED: Final = ("studio", "decoded")
+DECODED_PARTS: Final = ("studio", "decoded")
 """Folder below the cache: by the key of a render in progress, what is encoded of it."""
 
 
