@@ -169,11 +169,18 @@ def made_by(record: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     told = {
         **said,
         "size": size,
-        "retargeted": "yes" if record.get("retarget") else "no",
+        "retargeted": bool(record.get("retarget")),
         "device": record.get("device"),
         "frames per second": rate,
     }
-    return tuple((k, str(v)) for k, v in told.items() if v is not None and v != "")
+    return tuple(
+        (
+            key,
+            ("no", "yes")[value] if isinstance(value, bool) else str(value),
+        )
+        for key, value in told.items()
+        if value is not None and value != ""
+    )
 
 
 def measure_of(

@@ -315,7 +315,7 @@ def _made(evaluations: Sequence[EvaluatedResult], *, named: bool) -> Iterator[st
             yield "<h2>How it was made</h2>"
         name = f"<h3>{escape(each.name)}</h3>" if named else ""
         files = [(what, value) for what, value in each.made if "/" in what]
-        rest = [pair for pair in each.made if pair not in files]
+        rest = [(k.replace("_", " "), v) for k, v in each.made if (k, v) not in files]
         weights = (
             f"<details class='how'><summary>weights ({len(files)})</summary>"
             f"{_pairs(files)}</details>"

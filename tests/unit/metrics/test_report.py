@@ -147,11 +147,11 @@ def test_a_curve_has_its_scale_beside_it_and_its_seconds_below() -> None:
 
 
 def test_files_of_weights_are_folded_behind_how_it_was_made() -> None:
-    made = (("renderer", "cutout"), ("blazepose/a.tflite", "bbff"), ("device", "cpu"))
+    made = (("renderer", "cutout"), ("blazepose/a_b.tflite", "bbff"), ("own_size", "yes"))
     page = to_html(report(replace(evaluation("a.mp4"), made=made)))
     shown, folded = page.split("<summary>weights (1)</summary>")
-    assert "<dt>device</dt>" in shown
-    assert "<dt>blazepose/a.tflite</dt>" in folded
+    assert "<dt>own size</dt>" in shown
+    assert "<dt>blazepose/a_b.tflite</dt>" in folded
 
 
 def test_names_are_text_and_never_code() -> None:
