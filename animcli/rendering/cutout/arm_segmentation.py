@@ -93,6 +93,9 @@ _SURE: Final = 8.0  # odds of what leaves no doubt
 _FACE: Final = 0.2  # trunk lengths across the middle of a face, where all is face
 _BEFORE: Final = 3.0  # half thicknesses before a body that show a forearm's colours
 _BEHIND: Final = 2.0  # odds that the body lies where a hand should be
+_THIN: Final = 0.5  # half thicknesses: what of the body beside an arm is thinner, twice
+# that across, is a sleeve's edge
+_TONGUE: Final = 2.2  # half thicknesses from its middle to which that holds
 _TUBE: Final = 0.9  # half thicknesses from its middle to which an arm surely goes
 
 
@@ -269,11 +272,11 @@ def _without_slivers(
     smooth |= arm & (gap < 0.8)
     arm = _largest(smooth)
     body = inside & ~arm
-    wide = 2 * max(1, round(0.12 * radius)) + 1
+    wide = 2 * max(1, round(_THIN * radius)) + 1
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk)
     thin = body & ~(cv2.dilate(solid, disk) > 0)
-    arm = arm | (thin & (gap < _REACH))
+    arm = arm | (thin & (gap < _TONGUE))
     # a border without the steps of the pixels that it was found on
     even = cv2.GaussianBlur(arm.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
     whole = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
