@@ -132,10 +132,13 @@ FAINT = """() => {
   const says = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
   const found = [];
   for (const e of document.querySelectorAll("body *")) {
-    if (!e.checkVisibility() || e.closest(":disabled") || !says(e)) continue;
-    const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+    const hint = e.placeholder && !e.value ? e.placeholder : "";
+    if (!e.checkVisibility() || e.closest(":disabled") || !(hint || says(e))) continue;
+    const style = getComputedStyle(e, hint ? "::placeholder" : null);
+    const [a, b] = [light(parse(style.color)), light(ground(e))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${e.textContent.trim().slice(0, 40)}`);
+    const text = hint || e.textContent.trim();
+    if (ratio < 4.5) found.push(`${ratio.toFixed(2)} ${text.slice(0, 40)}`);
   }
   return found;
 }"""

@@ -39,8 +39,9 @@ def main() -> int:
     size = (int(sys.argv[2]) if len(sys.argv) > 2 else 0) << 20
     print(f"load before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as scratch:
-        seconds, memory = starts(Path(scratch), times)
+        seconds, spent, memory = starts(Path(scratch), times)
         row("start, s", seconds)
+        row("start, s of a processor", spent)
         row("memory of the server, MB", memory)
         with serving(Path(scratch) / "page") as served, sync_playwright() as driver:
             browser = driver.chromium.launch(
@@ -66,15 +67,17 @@ def row(what: str, values: Sequence[float]) -> None:
     print(f"| {what} | {statistics.median(values):.3g} | {least:.3g} | {most:.3g} |")
 
 
-def starts(scratch: Path, times: int) -> tuple[list[float], list[float]]:
-    """Seconds from the command to the URL, and MB of the server then."""
-    seconds, memory = [], []
+def starts(scratch: Path, times: int) -> tuple[list[float], list[float], list[float]]:
+    """Seconds from the command to the URL, of a clock and of a processor; MB then."""
+    seconds, spent, memory = [], [], []
     for number in range(times):
         began = time.perf_counter()
         with serving(scratch / f"project-{number}") as served:
             seconds.append(time.perf_counter() - began)  # and one request for the session
+            used = psutil.Process(served.process.pid).cpu_times()
+            spent.append(used.user + used.system)
             memory.append(resident_mb(served))
-    return seconds, memory
+    return seconds, spent, memory
 
 
 def resident_mb(served: Served) -> float:

@@ -125,10 +125,9 @@ def take_all(browser: Browser, served: Served, folder: Path) -> None:
                 tab.page.screenshot(path=folder / f"{name}-{scheme}-{area}.png")
             tab.page.click("#tab-bring")
             tab.page.set_input_files("#bring-files", str(wrong))
-            tab.page.wait_for_selector(".toast .error")
+            tab.page.wait_for_selector(".error:has-text('looks like a web page')")
             tab.page.wait_for_timeout(300)
             tab.page.screenshot(path=folder / f"{name}-{scheme}-error.png")
-            tab.errors.clear()  # the refusal
             tab.close()
     tab = Tab(browser, served)
     tab.page.click("#tab-render")

@@ -84,7 +84,7 @@ def test_what_is_decoded_plays_while_the_rest_is_being_rendered(
     tab.choose("render-loop", "on")
     tab.page.wait_for_selector("#command:has-text('--loop')")
     tab.page.click("#render")
-    tab.page.wait_for_selector(".screen:has-text('The first 48 frames')")
+    tab.page.wait_for_selector(".screen:has-text('the first 48 frames')")
     seconds = """wanted => {
       const video = document.querySelector(".screen video");
       return video.readyState > 1 && Math.abs(video.duration - wanted) < 0.05;
@@ -100,7 +100,7 @@ def test_what_is_decoded_plays_while_the_rest_is_being_rendered(
         }"""
     )
     gate.write_text(str(3 + 100))
-    tab.page.wait_for_selector(".screen:has-text('The first 96 frames')")
+    tab.page.wait_for_selector(".screen:has-text('the first 96 frames')")
     tab.until(seconds, 4)
     tab.until("() => window.begun.some((time) => time > 1.9)")  # behind what was seen
     gate.unlink()

@@ -105,7 +105,7 @@ export function queueArea() {
   function player(name) {
     const video = h("video", { controls: true, muted: true, playsinline: true, "aria-label": words.decoded(name) });
     const note = h("figcaption", { class: "soft small" });
-    const one = { video, note, frames: 0, next: null, asking: false, box: h("figure", { class: "screen", data: { of: name } }, video, note) };
+    const one = { name, video, note, frames: 0, next: null, asking: false, box: h("figure", { class: "screen", data: { of: name } }, video, note) };
     // At the end of what there was it goes on, where more has come, or begins again.
     video.addEventListener("ended", () => { turn(one, one.next ? video.duration : 0); video.play().catch(() => undefined); });
     players.set(name, one);
@@ -117,7 +117,7 @@ export function queueArea() {
       one.video.src = one.next.url;
       one.frames = one.next.frames;
       one.next = null;
-      fill(one.note, words.decodedFrames(one.frames));
+      fill(one.note, words.decodedFrames(one.name, one.frames));
     }
     one.video.currentTime = time;
   }

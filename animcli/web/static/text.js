@@ -109,7 +109,7 @@ export const TEXT = {
     stop: "Stop", now: "End it now", go: "Continue", remove: "Remove", up: "Earlier", down: "Later",
     states: { waiting: "waiting", running: "running", stopping: "stopping where nothing is lost", stopped: "stopped", failed: "failed", done: "done" },
     log: "What it says", steps: (n) => (n === 1 ? "1 step" : `${n} steps`), preview: (n) => `${n} frames of what is being rendered`,
-    decoded: (name) => `${name}, as far as it is decoded`, decodedFrames: (n) => `The first ${n} frames, while the others are made`,
+    decoded: (name) => `${name}, as far as it is decoded`, decodedFrames: (name, n) => `${name}: the first ${n} frames`,
     left: (time) => `${time} left`, elapsed: (time) => `for ${time}`, memory: (mb) => `${mb} MB`,
     each: (time) => `${time} each`, rate: (n) => `${n} a second`,
     show: "Show it",
