@@ -379,8 +379,9 @@ class Render:
         filmed = motion.video or self.face_from
         if filmed is None and motion.drawn is None:
             if self.overrides.get("audio"):
+                mute = self.motion or motion.name
                 raise UsageError(
-                    f"--audio: {motion.name} has no sound, and its video isn't beside it",
+                    f"--audio: {mute} has no sound, and its video isn't beside it",
                     "anim encode RESULT --sound VIDEO adds one",
                 )
             if options.audio and self.motion is not None and self.motion.suffix == POSE:

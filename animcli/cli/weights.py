@@ -173,8 +173,8 @@ class ShowEntry:
             for key, x in told.items()
             if x not in (None, [])
         ]
-        for each in files:
-            line = (each["url"] or each["path"], each["bytes"], each["sha256"])
+        for file in entry.files:  # as they are published, to be brought by hand
+            line = (address_of(entry, file) or file.path, file.bytes, file.sha256)
             lines.append(f"file       {'  '.join(str(x) for x in line if x is not None)}")
         return Report(tuple(lines), ({**about, "files": files},))
 

@@ -213,8 +213,12 @@ def test_weights_are_shown_by_file_source_and_licence(here: Path, capsys: Captur
     [told] = asked(capsys, "weights", "show", "animate-anyone")
     assert {"licence", "source", "revision", "needed_by", "files", "here"} <= told.keys()
     assert told["here"] is False
-    assert main(["weights", "show", "animate-anyone"]) == 0
-    assert "licence" in capsys.readouterr().out
+    assert main(["weights", "show", "sd-vae-ft-mse"]) == 0
+    said = capsys.readouterr().out
+    assert "licence" in said
+    name, revision = "diffusion_pytorch_model.safetensors", "31f26fdeee1355a5c34592e401dd41"
+    line = rf"file +https://.*/{revision}.*/{name}  334643276  a1d993488569e928"
+    assert re.search(line, said)
     assert main(["weights", "show", "nothing"]) == 5
 
 

@@ -199,7 +199,7 @@ def test_a_sound_that_is_not_there_is_told_or_refused(capsys: Capture, here: Pat
     assert main(line.split()) == 0
     assert "its video isn't beside it" in capsys.readouterr().err
     assert main([*line.split(), "--audio", "--force"]) == 2
-    assert "--audio: moves has no sound" in capsys.readouterr().err
+    assert f"--audio: {copy} has no sound" in capsys.readouterr().err
     assert main(["render", "ref.png", "--motion", "ref-dance.mp4", "--audio"]) == 2
     assert "--audio: ref-dance.mp4 has no sound" in capsys.readouterr().err
 
