@@ -101,6 +101,7 @@ def load(browser: Browser, served: Served) -> list[float]:
     page.goto(served.url)
     page.wait_for_selector("body[data-ready=yes]")
     ready = page.evaluate("() => performance.now()")
+    page.wait_for_function("() => performance.getEntriesByType('paint').length > 1")
     paints = page.evaluate(PAINTS)
     kb = [sum(n for api, n in sizes if api is wanted) / 1000 for wanted in (False, True)]
     context.close()
