@@ -10,7 +10,7 @@ psnr_db, change_error, sharpness: against the true frames, as in tiny_quality.py
 seconds: of CPU time for the clip. share: of that of the preset without the choice.
 
 A preview is judged by its PSNR to the finished frames at its own size, step by step.
-Prints two tables, means over people.
+Prints each variant of each person, then two tables, means over people.
 """
 
 import argparse
@@ -138,6 +138,7 @@ def measured(
             preset = replace(usual, **changes)
             made, seconds = render(dancer, preset, folder, start=starts[start])
         found[name] = figures(made, own, dancer, seconds, whole)
+        print(name, found[name], flush=True)
     own = plain[str({})][0]
     return found, preview_db(watching.seen, own)
 
@@ -160,7 +161,7 @@ def main() -> None:
         found, preview = measured(dancer, usual, folder, kept)
         rows.append(found)
         previews.append(preview)
-        print(args.first_seed + number, found, preview, flush=True)
+        print(args.first_seed + number, preview, flush=True)
     keys = list(rows[0]["as it is (lcm, 8 steps)"])
     print(f"| | {' | '.join(keys)} |\n|---|{'---|' * len(keys)}")
     for name in VARIANTS:
