@@ -46,14 +46,19 @@ def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGr
     right_arm = _held(looks, _TURN_SURE)  # looking to the screen's right, that side is far
     width = smoothed(_shown_width(transforms, rest), _SIGN_FRAMES)
     aside = _held(_ASIDE - width, 0.08)
+    back = _held(smoothed(_turned_away(transforms, rest), _SIGN_FRAMES), _TURN_SURE)
     return [
-        _order(bool(leg > 0), bool(arm > 0), bool(turned > 0))
-        for leg, arm, turned in zip(right_leg, right_arm, aside, strict=True)
+        _order(bool(leg > 0), bool(arm > 0), bool(turned > 0), bool(away > 0))
+        for leg, arm, turned, away in zip(right_leg, right_arm, aside, back, strict=True)
     ]
 
 
-def _order(right_leg: bool, right_arm: bool, aside: bool) -> tuple[DrawGroup, ...]:
-    """Back to front, given if the right leg and arm are nearer, and if it turns aside."""
+def _order(
+    right_leg: bool, right_arm: bool, aside: bool, away: bool
+) -> tuple[DrawGroup, ...]:
+    """Back to front, given if the right leg and arm are nearer, if it turns aside, and if
+    its back is seen.
+    """
     right_legs = (DrawGroup.RIGHT_SHIN, DrawGroup.RIGHT_THIGH)
     left_legs = (DrawGroup.LEFT_SHIN, DrawGroup.LEFT_THIGH)
     right_arms = (
@@ -64,6 +69,8 @@ def _order(right_leg: bool, right_arm: bool, aside: bool) -> tuple[DrawGroup, ..
     left_arms = (DrawGroup.LEFT_UPPER_ARM, DrawGroup.OVER_LEFT_ARM, DrawGroup.LEFT_FOREARM)
     legs = left_legs + right_legs if right_leg else right_legs + left_legs
     far, near = (left_arms, right_arms) if right_arm else (right_arms, left_arms)
+    if away:  # arms bend forward: what of them crosses the trunk lies before its front
+        return (*far, *near, DrawGroup.TRUNK, *legs)
     if aside:
         return (*far, DrawGroup.TRUNK, *legs, *near)
     return (DrawGroup.TRUNK, *legs, *far, *near)
@@ -116,6 +123,18 @@ def _shown_width(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float
         rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
     )
     return np.asarray(now / np.maximum(own * transforms.size, 1e-6))
+
+
+def _turned_away(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
+    """`(frames,)` shoulder widths by which the right shoulder is to the right of the left,
+    for a figure that shows its back in its picture too; else -1, as a front stays one.
+    """
+    pair = [keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER]
+    own = float(rest.keypoints[pair[0], 0] - rest.keypoints[pair[1], 0])
+    if own <= 0:
+        return -np.ones(len(transforms.size))
+    now = transforms.keypoints[:, pair[0], 0] - transforms.keypoints[:, pair[1], 0]
+    return np.asarray(now / (own * transforms.size))
 
 
 def _held(sign: NDArray[np.float64], sure: float) -> NDArray[np.float64]:

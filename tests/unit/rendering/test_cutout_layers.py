@@ -288,6 +288,21 @@ def test_seen_from_the_side_the_far_arm_is_behind() -> None:
     assert order.index(DrawGroup.RIGHT_UPPER_ARM) > order.index(DrawGroup.TRUNK)
 
 
+def test_arms_of_a_figure_seen_from_behind_are_behind_its_trunk() -> None:
+    swap = {joint: joint + 3 for joint in (2, 3, 4)} | {
+        joint: joint - 3 for joint in (5, 6, 7)
+    }
+    back = {swap.get(joint, joint): place for joint, place in STANDING.items()}
+    shown = pose(back)
+    rest = rest_pose(shown.points[0], shown.visible[0])
+    [order] = draw_orders(bone_transforms(shown, rest), rest)
+    arms = (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM)
+    assert max(order.index(arm) for arm in arms) < order.index(DrawGroup.TRUNK)
+    # a picture of the front has no back to lie behind
+    [order] = draw_orders(bone_transforms(shown, standing()), standing())
+    assert min(order.index(arm) for arm in arms) > order.index(DrawGroup.TRUNK)
+
+
 def test_what_the_room_beside_a_picture_repeats_is_no_part_of_the_figure() -> None:
     whole = doll()
     cut = matte_from_alpha(whole.picture[:240], whole.alpha[:240])
