@@ -8,9 +8,11 @@ dimensions, copies from one to the other, and indices on the host.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import flex_attention as flex
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -139,6 +141,22 @@ def as_near(given: Any) -> Any:
     return torch.device("cpu") if isinstance(given, torch.device) else given
 
 
+def flex_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    block_mask: flex.BlockMask,
+    scale: float | None = None,
+    **_: object,
+) -> Tensor:
+    """torch's function of that name on `FAR`, for which it has no kernel."""
+    rows, columns = (torch.arange(each.shape[-2], device=FAR) for each in (query, key))
+    seen = block_mask.mask_mod(0, 0, rows[:, None], columns)
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen, scale=scale
+    )
+
+
 @contextmanager
 def two_devices() -> Iterator[Callable[[str], torch.device]]:
     """Gives what stands for `open_device`: everything but the CPU is `FAR`."""
@@ -146,7 +164,11 @@ def two_devices() -> Iterator[Callable[[str], torch.device]]:
     # New parameters, or what is `near` to one wouldn't follow its data to another dtype.
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
-        with Literals(), TwoDevices():
+        with (
+            Literals(),
+            TwoDevices(),
+            patch.object(flex, "flex_attention", flex_attention),
+        ):
             yield lambda name: torch.device("cpu") if name == "cpu" else FAR
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(usual)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from animcli.pose.sequence import PoseSequence, even_ticks
 from animcli.presets import Preset
-from animcli.rendering.newest.wan_parts import PROMPT_TOKENS
+from animcli.rendering.newest.wan_animate_2 import ABOUT_DRIVING
+from animcli.rendering.newest.wan_parts import PROMPT_TOKENS, encode_wan_prompts
 from animcli.rendering.renderer import RenderRequest
 from builders.tiny_networks import random
 
@@ -154,3 +155,19 @@ def write_tiny_wan_2(root: Path) -> dict[str, Path]:
     random(AutoencoderKLWan(**VAE)).save_pretrained(folder / "vae")
     write_encoders(folder, SECOND_CLIP)
     return {"wan-animate-2": folder}
+
+
+WORDS_2 = ("in the video", "a person dancing", ABOUT_DRIVING)
+PRESET_2 = replace(
+    PRESET, renderer="wan-animate-2", width=64, height=64, steps=2, segment=9,
+    guidance=2.0, sampler="dpmpp-2m",
+)  # fmt: skip
+
+
+def wan_2_request(weights: Mapping[str, Path], frames: int) -> RenderRequest:
+    """A video to follow by Wan-Animate-2, whose words are encoded already."""
+    words = encode_wan_prompts(
+        weights["wan-animate-2"], WORDS_2, torch.device("cpu"), torch.float32, cleaned=False
+    )
+    asked = wan_request(weights, frames, PRESET_2)
+    return replace(asked, motion=None, source_motion=None, prompt_embeds=words)

@@ -12,7 +12,12 @@ from builders import tiny_renders
 from builders.far_device import FAR, FarTensor, two_devices
 from builders.tiny_ip_adapter import write_tiny_ip_adapter
 from builders.tiny_systems import NAMES, draw, system
-from builders.tiny_wan import wan_request, write_tiny_wan
+from builders.tiny_wan import (
+    wan_2_request,
+    wan_request,
+    write_tiny_wan,
+    write_tiny_wan_2,
+)
 from numpy.typing import NDArray
 
 from animcli.pose.person_mask import Mask
@@ -23,9 +28,15 @@ from animcli.rendering import cinemo, context, pipeline
 from animcli.rendering.context import ContextWindow
 from animcli.rendering.newest import ip_adapter, wan_animate, wan_renderer
 from animcli.rendering.newest.wan_animate import WanAnimate
+from animcli.rendering.newest.wan_animate_2 import WanAnimate2
 from animcli.rendering.renderer import Offload, RenderRequest
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implement:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implement:DeprecationWarning",
+    "ignore:_compile flag:DeprecationWarning",
+    "ignore:.*torch.jit.script:DeprecationWarning",
+    "ignore:flex_attention called without:UserWarning",
+)
 
 
 Drawn = Callable[..., NDArray[np.uint8]]
@@ -139,10 +150,10 @@ def test_a_motion_is_taken_on_the_second_device_too(
 
 
 WAN = ("wan-animate", "wan-animate-replace")
-LIBRARY = ("ipa-controlnet", "ipa-controlnet-video", "animatediff", *WAN)
+LIBRARY = ("ipa-controlnet", "ipa-controlnet-video", "animatediff", *WAN, "wan-animate-2")
 """Renderers whose networks are diffusers'."""
 
-HALF = dict.fromkeys(WAN, (6.0, 255))
+HALF = dict.fromkeys((*WAN, "wan-animate-2"), (6.0, 255))
 """Levels of 255 that frames in a card's usual precision differ by, on average and at most.
 Wan's is bfloat16, whose 8 bits some pixel of random networks shows in full."""
 
@@ -154,6 +165,8 @@ def library_render(name: str, folder: Path) -> tuple[RenderRequest, Drawn]:
         replaces = name == "wan-animate-replace"
         weights = {**asked.weights, "blazepose": folder}
         return replace(asked, weights=weights), partial(draw, WanAnimate(replaces))
+    if name == "wan-animate-2":
+        return wan_2_request(write_tiny_wan_2(folder), 13), partial(draw, WanAnimate2())
     asked = tiny_renders.request(write_tiny_ip_adapter(folder), 6)
     preset = replace(
         asked.preset, renderer=name, steps=2, window=4, overlap=1, guidance=3.0,
@@ -184,10 +197,9 @@ def middle_mask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wan_animate, "PersonMasks", MiddleMask)
 
 
-def test_every_renderer_that_denoises_is_rendered_here_but_for_one() -> None:
-    """Wan-Animate-2 compiles the mask of its attention, for a kernel of torch's own."""
+def test_every_renderer_that_denoises_is_rendered_here() -> None:
     all_of_them = {name for name in RENDERERS if RENDERERS[name].denoises}
-    assert all_of_them - {*NAMES, *LIBRARY} == {"wan-animate-2"}
+    assert all_of_them == {*NAMES, *LIBRARY}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *LIBRARY])

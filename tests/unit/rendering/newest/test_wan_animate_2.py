@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 from builders.tiny_renders import Kept
-from builders.tiny_wan import PRESET, footage, wan_request, write_tiny_wan_2
+from builders.tiny_wan import PRESET_2, WORDS_2, footage, wan_2_request, write_tiny_wan_2
 from numpy.typing import NDArray
 from PIL import Image
 
 from animcli.errors import UsageError
 from animcli.rendering.newest.segments import reflect_frame
-from animcli.rendering.newest.wan_animate_2 import ABOUT_DRIVING, WanAnimate2
+from animcli.rendering.newest.wan_animate_2 import WanAnimate2
 from animcli.rendering.newest.wan_memory import WanShape
 from animcli.rendering.newest.wan_parts import (
-    encode_wan_prompts,
     library_class,
     open_part,
     open_wan_vae,
@@ -33,26 +32,11 @@ pytestmark = pytest.mark.filterwarnings(
 )
 CPU = torch.device("cpu")
 FRAMES = 13  # two segments of 9, of which one frame is carried, the last filled up
-WORDS = ("in the video", "a person dancing", ABOUT_DRIVING)
-SECOND = replace(
-    PRESET, renderer="wan-animate-2", width=64, height=64, steps=2, segment=9,
-    guidance=2.0, sampler="dpmpp-2m",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return write_tiny_wan_2(tmp_path_factory.mktemp("weights"))
-
-
-def asked_for(
-    weights: dict[str, Path], frames: int = FRAMES, **changes: Any
-) -> RenderRequest:
-    words = encode_wan_prompts(
-        weights[WanAnimate2.entry], WORDS, CPU, torch.float32, cleaned=False
-    )
-    asked = wan_request(weights, frames, SECOND, **changes)
-    return replace(asked, motion=None, source_motion=None, prompt_embeds=words)
 
 
 def frames_of(asked: RenderRequest, kept: Kept | None = None) -> NDArray[np.uint8]:
@@ -89,8 +73,8 @@ def theirs(asked: RenderRequest) -> NDArray[np.float32]:
         guider=ClassifierFreeGuidance(guidance_scale=preset.guidance),
     )
     videos = pipeline(
-        prompt=WORDS[1],
-        negative_prompt=WORDS[0],
+        prompt=WORDS_2[1],
+        negative_prompt=WORDS_2[0],
         image=Image.fromarray(asked.reference),
         driving_video=[
             Image.fromarray(f) for f in footage(range(asked.frames), asked.size)
@@ -109,7 +93,7 @@ def theirs(asked: RenderRequest) -> NDArray[np.float32]:
 def test_two_segments_equal_the_pipelines_own_call_and_go_on_after_any_stop(
     weights: dict[str, Path],
 ) -> None:
-    asked = asked_for(weights)
+    asked = wan_2_request(weights, FRAMES)
     ours = frames_of(asked)
     assert np.array_equal(ours, (theirs(asked) * 255).round().astype(np.uint8))
     for stop in (1, 3):  # amid the first segment, and amid the second
@@ -131,12 +115,12 @@ def test_a_clip_beyond_its_end_is_walked_to_and_fro() -> None:
 
 def test_a_single_frame_is_refused(weights: dict[str, Path]) -> None:
     with pytest.raises(UsageError, match="no single frame"):
-        frames_of(asked_for(weights, 1))
+        frames_of(wan_2_request(weights, 1))
 
 
 def test_keys_and_values_of_the_driving_video_take_as_much_as_told() -> None:
     shape = WanShape(beside=251_000_000, caches=True)
     assert shape.parameters == pytest.approx(16.395e9, rel=1e-3)
-    preset = replace(SECOND, width=640, height=800, segment=81)
+    preset = replace(PRESET_2, width=640, height=800, segment=81)
     plain = replace(shape, caches=False)
     assert shape.features(preset) - plain.features(preset) == pytest.approx(34e9, rel=0.02)
