@@ -86,14 +86,11 @@ def render(name: str, folder: Path, **changes: object) -> tuple[RenderRequest, D
 
 
 CASES = [
-    ("animate-anyone", {"cfg_batch": "off"}),
     ("animate-anyone", {"cfg_batch": "on", "sampler": "dpmpp-2m"}),
     ("animate-anyone", {"sampler": "unipc", "guidance_rescale": 0.7, "windows": "moving"}),
     ("animate-anyone", {"keyframe_interval": 2, "sampler": "lcm", "guidance_stop": 0.4}),
     ("animate-anyone", {"deep_interval": 2, "deep_branch": 1, "guidance_interval": 2}),
-    ("tiny", {"cfg_batch": "off"}),
     ("tiny", {"cfg_batch": "on", "noise": "shared"}),
-    ("magic-animate", {"cfg_batch": "off"}),
     ("magic-animate", {"cfg_batch": "on", "sampler": "euler"}),
     ("cinemo", {"decoder": "temporal", "prompt": "hop"}),
     ("cinemo", {"decoder": "frame", "prompt": "hop", "cfg_batch": "on"}),
