@@ -15,6 +15,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --constraint .ci/constraints.txt
 demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
 
+# Three workers keep two cores busy, since a quarter of a test's time goes into waiting.
 # Types are checked against the annotations of NumPy; 2.2's, the last for 3.10, don't do.
 test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
@@ -22,7 +23,6 @@ test: $(VENV)/installed-dev
 	if $(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; \
 		then $(VENV)/bin/mypy; fi
 	$(VENV)/bin/lint-imports
-	# Three workers keep two cores busy: a quarter of the time goes into waiting.
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 docs: $(VENV)/installed-dev
