@@ -93,6 +93,7 @@ def test_more_frames_than_the_other_clip_has_are_refused_or_looped(
     assert len(rendered("long.mkv", f"{longer} --loop")) == CLIP_FRAMES + 2
 
 
+@pytest.mark.slow  # a dozen processes; test_resume_kills has the same with stand-ins
 def test_killed_renders_go_on_to_the_same_frames(material: Path, tmp_path: Path) -> None:
     unbroken, killed = (
         Path(shutil.copytree(material, tmp_path / name)) for name in ("unbroken", "killed")

@@ -89,6 +89,7 @@ def test_a_shallow_pass_over_its_own_features_gives_the_full_one(branch: int) ->
         assert not torch.equal(other, unet(clip + 1, step, kv_cache))
 
 
+@pytest.mark.slow  # seconds: networks of the published size, without numbers
 def test_a_shallow_pass_is_a_small_part_of_the_work_at_published_size() -> None:
     shares = []
     with torch.inference_mode(), torch.device("meta"):
@@ -105,6 +106,7 @@ def test_a_shallow_pass_is_a_small_part_of_the_work_at_published_size() -> None:
     assert 0.05 < shares[0] < 0.2 < shares[1] < 0.6
 
 
+@pytest.mark.slow  # the same, four times
 def test_the_cost_foretells_what_is_left_out() -> None:
     preset = Preset(
         "p", renderer="animate-anyone", width=128, height=128, steps=8, window=8,

@@ -111,9 +111,9 @@ def theirs(asked: RenderRequest, **more: Any) -> Any:
 @pytest.mark.parametrize(
     "changes",
     [
-        {}, {"guidance": 2.0, "sampler": "dpmpp-2m"}, {"carry": 5},
+        {}, {"guidance": 2.0, "sampler": "dpmpp-2m", "carry": 5},
     ],
-    ids=["", "guidance", "five carried"],
+    ids=["", "guidance, five carried"],
 )  # fmt: skip
 def test_two_segments_equal_the_pipelines_own_call(
     weights: dict[str, Path], changes: dict[str, Any]
