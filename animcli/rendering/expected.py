@@ -98,7 +98,7 @@ def _configured(entry: str, paths: Mapping[str, Path]) -> dict[str, Shapes]:
         try:
             shapes = shapes_of_network(build(config))
         except _NO_NETWORK as error:
-            first = str(error).strip().splitlines()[0]
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WeightsError(
                 f"{path} describes no network for {file}: {first}", "get it again"
             ) from error

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from torch import nn
 
+from animcli.errors import WeightsError
 from animcli.metrics.edges import expected_tensors
 from animcli.networks.controlnet import ControlNet, PoseGuider
 from animcli.networks.reference_net import ReferenceNet, unused_keys
@@ -19,7 +21,7 @@ from animcli.networks.unet import (
     UNet,
 )
 from animcli.networks.unet_blocks import UNetConfig
-from animcli.rendering.expected import expected_shapes
+from animcli.rendering.expected import CONFIGURED, expected_shapes
 from animcli.weights.catalog import load_catalog
 from animcli.weights.convert import NAMINGS, new_names
 
@@ -110,6 +112,18 @@ def test_all_tensors_of_no_known_digest_are_expected(configs: dict[str, Path]) -
         unknown = {x.name for x in entry.files if x.naming and x.sha256 is None}
         expected = {*expected_shapes(name, configs), *expected_tensors(name)}
         assert unknown <= expected or name == "openpose", name
+
+
+def test_a_configuration_that_a_library_refuses_without_a_word_is_named(
+    configs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(config: object) -> NoReturn:
+        raise ValueError
+
+    file = "image_encoder/model.safetensors"
+    monkeypatch.setitem(CONFIGURED, "ip-adapter", {file: refuse})  # type: ignore[arg-type]
+    with pytest.raises(WeightsError, match=r"describes no network for .*: ValueError"):
+        expected_shapes("ip-adapter", configs)
 
 
 @pytest.fixture(scope="module")
