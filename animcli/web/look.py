@@ -224,6 +224,9 @@ def video_so_far(work: Path, folder: Path, after: int) -> dict[str, Any]:
         with temp_path(out) as part:
             join_segments(segments, encoding, part, None)
         put_in_place(part, out)
+        for shorter in folder.glob("[0-9]*.mp4"):
+            if shorter != out:
+                shorter.unlink()
     with open_footage(out) as reader:
         return {"path": str(out), "frames": reader.info.frames}
 

@@ -4,12 +4,17 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders.stages import spot_pictures
 from web_server import HERE
 
+from animcli.stages.frames import SEGMENT
+from animcli.video.lossless import write_lossless
+from animcli.web.look import video_so_far
 from animcli.web.looker import Looker, LookError
 
 
@@ -61,3 +66,16 @@ def test_a_question_that_ends_the_child_harms_no_other(looker: Looker) -> None:
     assert isinstance(died, LookError)
     assert "the process that looks at files ended" in str(died)
     assert after["place"] == 1  # of another child
+
+
+def test_of_the_videos_of_a_render_in_progress_the_longest_is_kept(tmp_path: Path) -> None:
+    work, folder = tmp_path / "work", tmp_path / "decoded"
+    (work / "entry" / "render").mkdir(parents=True)
+    frames = list(spot_pictures(SEGMENT))
+    for number in range(2):
+        segment = work / "entry" / "render" / f"frames-{number:06d}.frames"
+        write_lossless(segment, frames, Fraction(24))
+        said = video_so_far(work, folder, number * SEGMENT)
+        assert said["frames"] == (number + 1) * SEGMENT
+        assert [str(path) for path in folder.glob("[0-9]*.mp4")] == [said["path"]]
+    assert video_so_far(work, folder, 2 * SEGMENT) == {}
