@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tiny_quality import Dancer, Forgetful, Frames, change_error, decibels, energy
-from tiny_sampling import dance, render
+from tiny_quality import Dancer, Forgetful, Frames, decibels
+from tiny_sampling import against_truth, dance, psnr, render
 
 from animcli.presets import Preset, load_preset
 from animcli.rendering.cutout.renderer import Cutout
@@ -89,15 +89,9 @@ def figures(
     made: Frames, own: Frames, dancer: Dancer, seconds: float, whole: float
 ) -> dict[str, float]:
     """Figures of a variant for one person; own: without the choice, in `whole` seconds."""
-    to_own, to_truth = (
-        decibels(((made.astype(np.float64) - other) ** 2).mean(axis=(1, 2, 3)))
-        for other in (own, dancer.truth)
-    )
     return {
-        "to_own_db": to_own if (made != own).any() else float("nan"),
-        "psnr_db": to_truth,
-        "change_error": change_error(made, dancer.truth),
-        "sharpness": energy(made, dancer.masks) / energy(dancer.truth, dancer.masks),
+        "to_own_db": psnr(made, own) if (made != own).any() else float("nan"),
+        **against_truth(made, dancer),
         "seconds": seconds,
         "share": seconds / whole,
     }

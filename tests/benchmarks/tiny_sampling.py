@@ -147,19 +147,27 @@ def seam(made: Frames, truth: Frames, preset: Preset) -> float:
     return float(steps[border].mean() / steps[~border].mean())
 
 
+def psnr(made: Frames, other: Frames) -> float:
+    """Mean PSNR of frames to others."""
+    return decibels(((made.astype(np.float64) - other) ** 2).mean(axis=(1, 2, 3)))
+
+
+def against_truth(made: Frames, dancer: Dancer) -> dict[str, float]:
+    """Figures of frames against the true ones."""
+    return {
+        "psnr_db": psnr(made, dancer.truth),
+        "change_error": change_error(made, dancer.truth),
+        "sharpness": energy(made, dancer.masks) / energy(dancer.truth, dancer.masks),
+    }
+
+
 def figures(
     made: Frames, seconds: float, dancer: Dancer, preset: Preset, full: Frames
 ) -> dict[str, float]:
     """Figures of one variant for one person; full: the frames of 30 steps."""
-    to_full, to_truth = (
-        decibels(((made.astype(np.float64) - other) ** 2).mean(axis=(1, 2, 3)))
-        for other in (full, dancer.truth)
-    )
     return {
-        "to_30_db": to_full,
-        "psnr_db": to_truth,
-        "change_error": change_error(made, dancer.truth),
-        "sharpness": energy(made, dancer.masks) / energy(dancer.truth, dancer.masks),
+        "to_30_db": psnr(made, full),
+        **against_truth(made, dancer),
         "seam": seam(made, dancer.truth, preset),
         "seconds": seconds,
     }
