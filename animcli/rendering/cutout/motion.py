@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.pose import keypoints as keypoint
 from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.figure_size import figure_size
 from animcli.rendering.cutout.rig import (
     ANCHORS,
     HEAD_KEYPOINTS,
@@ -25,8 +26,6 @@ from animcli.rendering.cutout.rig import (
     Bone,
     RestPose,
 )
-
-_SIZE_FRAMES: Final = 12  # each way; a figure comes nearer no faster than in a second
 
 
 def fill_gaps(
@@ -57,7 +56,7 @@ def fill_gaps(
         keypoints[:, keypoint.NECK, axis] = np.interp(
             every, at, keypoints[at, keypoint.NECK, axis]
         )
-    size = _size(keypoints, found, rest)
+    size = figure_size(keypoints, found, rest)
     for moved, anchor in ANCHORS.items():
         if moved not in MOVING_KEYPOINTS:
             continue
@@ -75,40 +74,6 @@ def fill_gaps(
             found[:, moved, None], keypoints[:, moved], keypoints[:, anchor] + kept
         )
     return size, keypoints
-
-
-def _size(
-    keypoints: NDArray[np.float64], found: NDArray[np.bool_], rest: RestPose
-) -> NDArray[np.float64]:
-    """Size of the figure in each frame, as a share of its size in the picture.
-
-    Projection only shortens, so in any frame the bones that are longest against their own
-    long ones show the size; and something is always stretched out across the view.
-    """
-    lengths: list[NDArray[np.float64]] = []
-    pairs = [LIMBS[bone] for bone in LIMBS if rest.present[bone]]
-    for near, far in pairs:
-        length = np.linalg.norm(keypoints[:, far] - keypoints[:, near], axis=1)
-        own = float(np.linalg.norm(rest.keypoints[far] - rest.keypoints[near]))
-        lengths.append(np.where(found[:, near] & found[:, far], length / own, np.nan))
-    right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
-    if rest.visible[right] and rest.visible[left]:
-        middle = (keypoints[:, right] + keypoints[:, left]) / 2
-        length = np.linalg.norm(keypoints[:, keypoint.NECK] - middle, axis=1) / rest.trunk
-        lengths.append(np.where(found[:, right] & found[:, left], length, np.nan))
-    lengths = [length for length in lengths if not np.isnan(length).all()]
-    if not lengths:
-        return np.ones(len(keypoints))
-    shares = np.stack(lengths)  # (bones, frames)
-    whole = np.nanpercentile(shares, 90, axis=1)
-    relative = np.sort(np.nan_to_num(shares / whole[:, None], nan=-1.0), axis=0)[-3:]
-    counted = relative >= 0
-    held = np.flatnonzero(counted.any(axis=0))
-    each = (relative * counted).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
-    each = np.interp(np.arange(len(keypoints)), held, each[held])
-    window = np.ones(2 * _SIZE_FRAMES + 1)
-    even = np.convolve(each, window) / np.convolve(np.ones(len(each)), window)
-    return np.asarray(np.median(whole) * even[_SIZE_FRAMES : _SIZE_FRAMES + len(each)])
 
 
 # How far a picture of a bone may be pressed or pulled along its length, as a share of its

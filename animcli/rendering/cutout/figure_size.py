@@ -1,0 +1,93 @@
+"""Size of a figure in each frame, as a share of its size in its picture."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from animcli.pose import keypoints as keypoint
+from animcli.rendering.cutout.rig import LIMBS, Bone, RestPose
+
+_LEGS: Final = (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN)
+# How much each length says: a trunk is seldom pictured pointing at the viewer, an arm
+# often.
+_TRUNK: Final = 2.5
+_LEG: Final = 1.0
+_ARM: Final = 0.5
+_OTHERS: Final = {
+    (keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER): 0.7,
+    (keypoint.RIGHT_HIP, keypoint.LEFT_HIP): 0.7,
+    (keypoint.RIGHT_EAR, keypoint.LEFT_EAR): 0.5,
+    (keypoint.NECK, keypoint.NOSE): 1.0,
+}
+"""Distances that change as a figure turns or nods, and what they say of its size."""
+
+_LONG: Final = 90  # percentile of a length over the frames that shows it whole
+_AGREE: Final = 0.05  # natural logarithm: lengths as near as this say the same
+_RANGE: Final = np.exp(np.arange(-2, 2, 0.005))  # sizes that are looked at
+_FRAMES: Final = 12  # each way; a figure comes nearer no faster than in a second
+
+
+def figure_size(
+    keypoints: NDArray[np.float64], found: NDArray[np.bool_], rest: RestPose
+) -> NDArray[np.float64]:
+    """`(frames,)`: size of the figure, as a share of its size in the picture.
+
+    Projection only shortens, in the picture too: so the size is what most lengths agree on
+    (the mode of their ratios), each at its longest. In any frame the bones that are longest
+    against their own long ones show how much nearer it is; something is always stretched
+    out across the view. keypoints: `(frames, 134, 2)` px. found: `(frames, 134)`.
+    """
+    bones = {LIMBS[bone]: bone for bone in LIMBS if rest.present[bone]}
+    lengths = [_ratio(keypoints, found, rest, *pair) for pair in bones]
+    counts = [_LEG if bone in _LEGS else _ARM for bone in bones.values()]
+    right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
+    if rest.visible[right] and rest.visible[left]:
+        middle = (keypoints[:, right] + keypoints[:, left]) / 2
+        length = np.linalg.norm(keypoints[:, keypoint.NECK] - middle, axis=1) / rest.trunk
+        lengths.append(np.where(found[:, right] & found[:, left], length, np.nan))
+        counts.append(_TRUNK)
+    stretched = len(lengths)
+    for pair, count in _OTHERS.items():
+        if rest.visible[list(pair)].all():
+            lengths.append(_ratio(keypoints, found, rest, *pair))
+            counts.append(count)
+    seen = np.array([not np.isnan(length).all() for length in lengths])
+    if not seen[:stretched].any():
+        return np.ones(len(keypoints))
+    whole = np.array([np.nanpercentile(each, _LONG) for each in np.array(lengths)[seen]])
+    usual = _mode(whole, np.array(counts)[seen])
+    bones_seen = int(seen[:stretched].sum())
+    shares = np.stack(lengths)[:stretched][seen[:stretched]] / whole[:bones_seen, None]
+    relative = np.sort(np.nan_to_num(shares, nan=-1.0), axis=0)[-3:]
+    counted = relative >= 0
+    held = np.flatnonzero(counted.any(axis=0))
+    each = (relative * counted).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
+    each = np.interp(np.arange(len(keypoints)), held, each[held])
+    window = np.ones(2 * _FRAMES + 1)
+    even = np.convolve(each, window) / np.convolve(np.ones(len(each)), window)
+    return np.asarray(usual * even[_FRAMES : _FRAMES + len(each)])
+
+
+def _ratio(
+    keypoints: NDArray[np.float64],
+    found: NDArray[np.bool_],
+    rest: RestPose,
+    near: int,
+    far: int,
+) -> NDArray[np.float64]:
+    """`(frames,)`: a distance as a share of that in the picture; NaN where it isn't
+    seen.
+    """
+    length = np.linalg.norm(keypoints[:, far] - keypoints[:, near], axis=1)
+    own = max(float(np.linalg.norm(rest.keypoints[far] - rest.keypoints[near])), 1e-3)
+    return np.where(found[:, near] & found[:, far], length / own, np.nan)
+
+
+def _mode(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
+    """Value that most of `values` `(n,)` agree on, each with its count."""
+    logs = np.log(np.maximum(values, 1e-3))
+    away = (logs - np.log(_RANGE)[:, None]) / _AGREE
+    near = counts * np.exp(-0.5 * away**2)
+    agreed = near[near.sum(axis=1).argmax()]
+    return float(np.exp((agreed * logs).sum() / agreed.sum()))
