@@ -129,7 +129,7 @@ _WAN_LIBRARIES: Final = (*_NEWEST, "accelerate", "pillow")
 RENDERERS: Final[dict[str, RendererEntry]] = {
     "cutout": RendererEntry(
         "animcli.rendering.cutout:Cutout",
-        3,
+        4,
         ("ai-edge-litert", "numpy", "opencv-python-headless", "scipy"),
         traits=frozenset({Trait.FIGURE}),
         weights=("blazepose",),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from animcli.pose import keypoints as keypoint
 from animcli.rendering.cutout.motion import BoneTransforms, smoothed
 from animcli.rendering.cutout.rig import RestPose
+from animcli.rendering.cutout.yaw import TrunkYaw
 
 
 class DrawGroup(IntEnum):
@@ -35,18 +36,21 @@ class DrawGroup(IntEnum):
 
 _SIGN_FRAMES: Final = 2.0  # sigma of the average
 _LEG_SURE: Final = 0.06  # trunk lengths by which a leg must lead to change the order
-_TURN_SURE: Final = 0.12  # of the shoulders' width, likewise for the arms
-_ASIDE: Final = 0.55  # the far arm is behind a trunk of which less than this width shows
+_TURN_SURE: Final = 0.12  # sine of the chest's yaw, likewise for the arms
+_ASIDE: Final = 0.82  # and from which on the far arm is behind the trunk
 
 
-def draw_orders(transforms: BoneTransforms, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
+def draw_orders(
+    transforms: BoneTransforms, rest: RestPose, yaw: TrunkYaw
+) -> list[tuple[DrawGroup, ...]]:
     """For each frame, the groups from back to front."""
     right_leg = _held(smoothed(_leg_lead(transforms, rest), _SIGN_FRAMES), _LEG_SURE)
-    looks = smoothed(nose_aside(transforms.keypoints, transforms.size, rest), _SIGN_FRAMES)
-    right_arm = _held(looks, _TURN_SURE)  # looking to the screen's right, that side is far
-    width = smoothed(_shown_width(transforms, rest), _SIGN_FRAMES)
-    aside = _held(_ASIDE - width, 0.08)
-    back = _held(smoothed(_turned_away(transforms, rest), _SIGN_FRAMES), _TURN_SURE)
+    looks = np.sin(yaw.frames[:, 0])
+    right_arm = _held(looks, _TURN_SURE)  # looking to the screen's right, that side is near
+    aside = _held(np.abs(looks) - _ASIDE, 0.08)
+    # a front stays one, however it turns
+    own_back = np.cos(yaw.rest[0]) < 0
+    back = _held(-np.cos(yaw.frames[:, 0]) if own_back else -np.abs(looks) - 1, _TURN_SURE)
     return [
         _order(bool(leg > 0), bool(arm > 0), bool(turned > 0), bool(away > 0))
         for leg, arm, turned, away in zip(right_leg, right_arm, aside, back, strict=True)
@@ -92,49 +96,6 @@ def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]
     return nearness(
         keypoint.RIGHT_HIP, keypoint.RIGHT_KNEE, keypoint.RIGHT_ANKLE
     ) - nearness(keypoint.LEFT_HIP, keypoint.LEFT_KNEE, keypoint.LEFT_ANKLE)
-
-
-def nose_aside(
-    keypoints: NDArray[np.float64], size: NDArray[np.float64], rest: RestPose
-) -> NDArray[np.float64]:
-    """`(frames,)` how far the nose points to the screen's right, in shoulder widths.
-
-    Measured against the eyes and ears where there are any, else against the neck.
-    keypoints: `(frames, 134, 2)` px. size: `(frames,)`, the figure's, as in `rest`.
-    """
-    sides = [j for j in (keypoint.RIGHT_EAR, keypoint.LEFT_EAR) if rest.visible[j]] or [
-        keypoint.NECK
-    ]
-    shoulders = (
-        rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
-    )
-    width = np.linalg.norm(shoulders) * size
-    behind = keypoints[:, sides, 0].mean(axis=1)
-    return np.asarray((keypoints[:, keypoint.NOSE, 0] - behind) / np.maximum(width, 1e-6))
-
-
-def _shown_width(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
-    """`(frames,)` the shoulders' width as a share of that in the picture."""
-    keypoints = transforms.keypoints
-    now = np.linalg.norm(
-        keypoints[:, keypoint.LEFT_SHOULDER] - keypoints[:, keypoint.RIGHT_SHOULDER], axis=1
-    )
-    own = np.linalg.norm(
-        rest.keypoints[keypoint.LEFT_SHOULDER] - rest.keypoints[keypoint.RIGHT_SHOULDER]
-    )
-    return np.asarray(now / np.maximum(own * transforms.size, 1e-6))
-
-
-def _turned_away(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
-    """`(frames,)` shoulder widths by which the right shoulder is to the right of the left,
-    for a figure that shows its back in its picture too; else -1, as a front stays one.
-    """
-    pair = [keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER]
-    own = float(rest.keypoints[pair[0], 0] - rest.keypoints[pair[1], 0])
-    if own <= 0:
-        return -np.ones(len(transforms.size))
-    now = transforms.keypoints[:, pair[0], 0] - transforms.keypoints[:, pair[1], 0]
-    return np.asarray(now / (own * transforms.size))
 
 
 def _held(sign: NDArray[np.float64], sure: float) -> NDArray[np.float64]:

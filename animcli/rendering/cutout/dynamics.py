@@ -7,8 +7,7 @@ frame is the same whichever range is asked for, and a shorter motion the start o
 
 A head that turns or nods shows another part of itself. It is taken for half a round thing
 with the picture on it: what is near shifts the way it turns, the far half is pressed
-together, and its outline, hair and all, stays. So does a trunk that turns aside, which the
-bones only make narrower.
+together, and its outline, hair and all, stays.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -18,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.draw_order import nose_aside
 from animcli.rendering.cutout.motion import BoneTransforms, smoothed
 from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.segmentation import body_distance
@@ -39,11 +37,6 @@ _TALL: Final = 1.3  # times as high as wide
 _WIDE: Final = 1.15  # half widths of a head for half the distance of its ears
 _HEAD_NODE: Final = 0.2  # share of the head's bone from which on a node is of the head
 _TURN_FRAMES: Final = 1.5  # sigma; noses are found to within a few degrees
-
-_THICK: Final = 0.45  # half widths that the middle of a trunk is before its sides
-_ROUND: Final = 0.35  # half widths that it shifts at most
-_SIDE: Final = 0.08  # shoulder widths that a nose points aside on a trunk that turns
-_TRUNK_FRAMES: Final = 3.0  # sigma
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,87 +200,3 @@ def _looks(
     own = nose(rest.keypoints[None], axes[:1], np.ones(1))
     yaw, pitch = now - own
     return yaw, pitch
-
-
-@dataclass(frozen=True, eq=False)
-class TrunkTurn:
-    """A trunk that turns aside: its front shifts the way it turns.
-
-    nodes: `(k,)`, those of the trunk. reach: `(k, 2)` px, how far each goes with the chest
-    and with the hips at most. across: `(2,)`, unit vector across the spine, to the right.
-    amount: `(frames, 2)`, how much of that chest and hips go, -1..1, positive to the
-        screen's right.
-    """
-
-    nodes: NDArray[np.intp]
-    reach: NDArray[np.float64]
-    across: NDArray[np.float64]
-    amount: NDArray[np.float64]
-
-    def offsets(self, frame: int) -> NDArray[np.float64]:
-        """`(k, 2)` px in the picture by which the nodes have shifted."""
-        return np.asarray((self.reach @ self.amount[frame])[:, None] * self.across)
-
-
-def turn_trunk(skinned: SkinnedMesh, transforms: BoneTransforms) -> TrunkTurn | None:
-    """The trunk's turn in depth, or None for one that the picture shows from the side or
-    from behind.
-
-    How far it turns follows from the width of shoulders and hips, and which way from the
-    nose.
-    """
-    rest, mesh = skinned.rest, skinned.mesh
-    down = (rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]) / max(rest.trunk, 1e-3)
-    across = np.array([down[1], -down[0]])
-    pairs = (
-        (keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER),
-        (keypoint.RIGHT_HIP, keypoint.LEFT_HIP),
-    )
-    turned = []
-    for right, left in pairs:
-        own = float((rest.keypoints[left] - rest.keypoints[right]) @ across)
-        if own < 0.1 * rest.trunk:
-            return None
-        now = transforms.keypoints[:, left] - transforms.keypoints[:, right]
-        shown = np.linalg.norm(now, axis=1) / (own * transforms.size)
-        aside = np.sqrt(np.clip(1 / np.clip(shown, 0.2, 1) ** 2 - 1, 0, None))
-        turned.append(np.minimum(_THICK * aside, _ROUND))
-    own_side = nose_aside(rest.keypoints[None], np.ones(1), rest)
-    side = nose_aside(transforms.keypoints, transforms.size, rest) - own_side
-    amount = np.stack(turned, axis=1) * np.clip(side / _SIDE, -1, 1)[:, None]
-    weights = skinned.weights[:, [Bone.CHEST, Bone.PELVIS]]
-    # arms as well, where they are one with the chest
-    nodes = np.flatnonzero(weights.sum(axis=1) > 0.02)
-    if len(nodes) == 0:
-        return None
-    spacing = float(np.diff(np.unique(mesh.nodes[:, 0])).min())
-    places = mesh.nodes[nodes] @ np.stack([across, down], axis=1)
-    near = _roundness(places, weights[nodes], spacing)
-    smooth = [smoothed(each, _TRUNK_FRAMES) for each in amount.T]
-    return TrunkTurn(
-        nodes, weights[nodes] * near[:, None], across, np.stack(smooth, axis=1)
-    )
-
-
-def _roundness(
-    places: NDArray[np.float64], weights: NDArray[np.float64], spacing: float
-) -> NDArray[np.float64]:
-    """`(k,)` px: how far nodes are before the ends of their row.
-
-    places: `(k, 2)` px across and down the spine, `spacing` apart. weights: `(k, 2)`; the
-    ends are the outermost nodes that are mostly the trunk's.
-    """
-    rows = np.rint((places[:, 1] - places[:, 1].min()) / spacing)
-    row = rows.astype(np.intp)
-    ends = np.array([[np.inf], [-np.inf]]) * np.ones(int(row.max()) + 1)
-    own = weights.sum(axis=1) > 0.5
-    np.minimum.at(ends[0], row[own], places[own, 0])
-    np.maximum.at(ends[1], row[own], places[own, 0])
-    known = np.flatnonzero(np.isfinite(ends[0]))
-    if len(known) == 0:
-        return np.zeros(len(places))
-    every = np.arange(ends.shape[1])
-    left, right = (smoothed(np.interp(every, known, end[known]), 1.0) for end in ends)
-    half = np.maximum((right - left) / 2, 1e-3)[row]
-    middle = (right + left)[row] / 2
-    return np.asarray(half * np.clip(1 - ((places[:, 0] - middle) / half) ** 2, 0, 1))

@@ -13,10 +13,8 @@ from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
 from animcli.rendering.cutout.dynamics import (
     HeadTurn,
     Sway,
-    TrunkTurn,
     sway,
     turn_head,
-    turn_trunk,
 )
 from animcli.rendering.cutout.face import FaceMotion, face_motion
 from animcli.rendering.cutout.fingers import HandMotion, follow_fingers
@@ -31,6 +29,8 @@ from animcli.rendering.cutout.motion import (
 from animcli.rendering.cutout.puppet import Puppet, build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
 from animcli.rendering.cutout.segmentation import body_distance, segment
+from animcli.rendering.cutout.trunk import TrunkTurn, turn_trunk
+from animcli.rendering.cutout.yaw import trunk_yaw
 from animcli.rendering.renderer import RenderRequest
 
 
@@ -133,15 +133,16 @@ def build_figure(
         nodes = puppet.skinned.mesh.nodes
         hands = follow_fingers(own, motion, transforms.size, nodes, puppet.forearms)
     skinned = puppet.skinned
+    yaw = trunk_yaw(transforms, motion.visible, skinned.rest)
     turns = (
         turn_head(skinned, transforms, motion.visible),
-        turn_trunk(skinned, transforms),
+        turn_trunk(skinned, yaw, puppet.textures[0][..., 3]),
     )
     return Figure(
         rest,
         puppet,
         transforms,
-        draw_orders(transforms, rest),
+        draw_orders(transforms, rest, yaw),
         tuple(turn for turn in turns if turn is not None),
         sway(puppet.skinned, transforms, rate, request.preset.life),
         contacts=sole_heights(transforms, rest),

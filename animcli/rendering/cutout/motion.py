@@ -81,8 +81,10 @@ def fill_gaps(
 # above, it would look like rubber.
 _LIMB_STRETCH: Final = (0.25, 1.35)
 _TRUNK_STRETCH: Final = (0.5, 1.3)
-_CHEST_WIDTH: Final = (0.45, 1.15)  # a chest seen from the side is half as wide
-_HIP_WIDTH: Final = (0.6, 1.1)
+_SHOWN: Final = (
+    0.45,
+    1.15,
+)  # of the width of shoulders or hips, for what follows its slope
 _LEAN: Final = 0.7  # share of their drop on one side by which shoulders or hips turn
 _TILT: Final = np.radians(28)  # and the most they do, against the spine
 _NARROW: Final = 0.6  # of their width: below, a drop says little of how they are turned
@@ -207,14 +209,13 @@ def _trunk(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Place, turn and shape of the chest or the pelvis.
 
-    Both turn with the spine, and on with the line of the shoulders or hips. Their width
-    follows that line: less of it shows when the figure turns aside, and it is mirrored
-    when seen from behind.
+    Both turn with the spine, and on with the line of the shoulders or hips. Their width is
+    a matter of depth: `trunk.TrunkTurn`.
     """
     if bone is Bone.CHEST:
-        right, left, limits = keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER, _CHEST_WIDTH
+        right, left = keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER
     else:
-        right, left, limits = keypoint.RIGHT_HIP, keypoint.LEFT_HIP, _HIP_WIDTH
+        right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
     middle = keypoints[:, [keypoint.RIGHT_HIP, keypoint.LEFT_HIP]].mean(axis=1)
     neck = keypoints[:, keypoint.NECK]
     spine = middle - neck
@@ -238,12 +239,12 @@ def _trunk(
         tilt = -side * np.arctan2(_LEAN * drop, np.maximum(shown, _NARROW))
         tilt = np.clip(tilt, -_TILT, _TILT)
         turn = turn + tilt
-        wide = side * np.clip(shown / np.cos(tilt), *limits)
+        wide = side * np.clip(shown / np.cos(tilt), *_SHOWN)
         shear = np.clip(drop + wide * np.sin(tilt), -_SHEAR, _SHEAR)
     shape = (
         np.einsum("t,i,j->tij", long, down, down)
-        + np.einsum("t,i,j->tij", wide, aside, aside)
-        + np.einsum("t,i,j->tij", shear, down, aside)
+        + np.outer(aside, aside)
+        + np.einsum("t,i,j->tij", shear / wide, down, aside)
     ) * size[:, None, None]
     return (neck if bone is Bone.CHEST else middle), turn, shape
 

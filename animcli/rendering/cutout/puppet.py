@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.rendering.cutout.draw_order import DrawGroup
-from animcli.rendering.cutout.dynamics import HeadTurn, Sway, TrunkTurn
+from animcli.rendering.cutout.dynamics import HeadTurn, Sway
 from animcli.rendering.cutout.face import FaceMotion
 from animcli.rendering.cutout.fingers import HandMotion
 from animcli.rendering.cutout.layers import Layers, split_layers
@@ -20,6 +20,7 @@ from animcli.rendering.cutout.mesh import build_mesh, rasterise
 from animcli.rendering.cutout.motion import BoneTransforms
 from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
+from animcli.rendering.cutout.trunk import TrunkTurn
 
 _CELLS_PER_TRUNK: Final = 26  # mesh cells from neck to hips; an arm is about five wide
 # How far a figure that the picture's edge cuts off goes on, in trunk lengths: that edge is

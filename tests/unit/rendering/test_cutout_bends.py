@@ -19,6 +19,7 @@ from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import rest_pose
 from animcli.rendering.cutout.skinning import bent_joints
+from animcli.rendering.cutout.yaw import trunk_yaw
 from animcli.synthetic.body import at_rest, pose_figure
 from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Character
@@ -41,8 +42,9 @@ def bent_to(shown: Drawing, wanted: Drawing) -> NDArray[np.uint8]:
     puppet = build_puppet(
         shown.picture, matte_from_alpha(shown.picture, shown.mask), rest, WHOLE
     )
-    movement = bone_transforms(motion(wanted, off=EXACT), rest)
-    order = draw_orders(movement, rest)[0]
+    driving = motion(wanted, off=EXACT)
+    movement = bone_transforms(driving, rest)
+    order = draw_orders(movement, rest, trunk_yaw(movement, driving.visible, rest))[0]
     black = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     white = np.full_like(black, 255)
     for canvas in (black, white):

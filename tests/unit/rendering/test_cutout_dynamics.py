@@ -6,22 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from builders.paper_doll import STANDING, Doll, Joints, doll, pose, request
+from builders.turned_doll import built, faced, turned_areas, turned_nodes
 from test_cutout import drawn, prepared
 
 from animcli.pose import keypoints as s
 from animcli.presets import Preset
-from animcli.rendering.cutout.dynamics import HeadTurn, TrunkTurn
-from animcli.rendering.cutout.figure import (
-    Figure,
-    build_figure,
-    find_mattes,
-    find_rest,
-)
+from animcli.rendering.cutout.dynamics import HeadTurn
 from animcli.rendering.renderer import RenderRequest
 
 
@@ -65,16 +59,6 @@ def test_a_swinging_frame_is_the_same_whichever_range_is_asked_for() -> None:
     np.testing.assert_array_equal(next(again(range(7, 8))), whole[7])
 
 
-def faced(nose: float) -> Joints:
-    """The doll with a face whose nose lies `nose` px beside the middle of its ears."""
-    x, y = STANDING[s.NOSE]
-    face = {
-        s.RIGHT_EYE: (x - 7, y - 6), s.LEFT_EYE: (x + 7, y - 6),
-        s.RIGHT_EAR: (x - 16, y - 3), s.LEFT_EAR: (x + 16, y - 3),
-    }  # fmt: skip
-    return {**STANDING, **face, s.NOSE: (x + nose, y)}
-
-
 @pytest.mark.parametrize("nose", [-6.0, 6.0])
 def test_a_face_shifts_the_way_the_nose_goes(nose: float) -> None:
     shown = doll()
@@ -91,33 +75,6 @@ def test_a_face_shifts_the_way_the_nose_goes(nose: float) -> None:
     assert 2 < (mark(aside) - mark(ahead)) * np.sign(nose) < 8
 
 
-def built(shown: Doll, *joints: Joints) -> Figure:
-    """The figure of a doll in a motion."""
-    asked = request(shown, pose(*joints))
-    assert asked.reference_pose is not None
-    assert asked.motion is not None
-    rest = find_rest(asked.reference_pose, asked.size[1])
-    return build_figure(asked, asked.motion, rest, find_mattes(asked, [rest])[0])
-
-
-def turned_nodes(figure: Figure, turn: HeadTurn | TrunkTurn) -> NDArray[np.float64]:
-    """All nodes as they have shifted in the motion's middle."""
-    nodes = figure.puppet.skinned.mesh.nodes.copy()
-    nodes[turn.nodes] += turn.offsets(len(figure.transforms.size) // 2)
-    return nodes
-
-
-def flipped(figure: Figure, nodes: NDArray[np.float64]) -> int:
-    """How many triangles lie the other way round once their nodes are at `nodes`."""
-    mesh = figure.puppet.skinned.mesh
-
-    def area(at: NDArray[np.float64]) -> NDArray[np.float64]:
-        one, two = (at[mesh.triangles[:, k]] - at[mesh.triangles[:, 0]] for k in (1, 2))
-        return np.asarray(one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0])
-
-    return int((area(nodes) * area(mesh.nodes) <= 0).sum())
-
-
 @pytest.mark.parametrize("nose", [-14.0, 14.0])
 def test_a_head_that_turns_as_far_as_it_can_folds_nowhere(nose: float) -> None:
     shown = replace(doll(), pose=pose(faced(0)))
@@ -126,28 +83,4 @@ def test_a_head_that_turns_as_far_as_it_can_folds_nowhere(nose: float) -> None:
     assert np.degrees(abs(turn.yaw[4])) > 20
     moved = turned_nodes(figure, turn)
     assert np.abs(moved - figure.puppet.skinned.mesh.nodes).max() > 4
-    assert flipped(figure, moved) == 0
-
-
-@pytest.mark.parametrize("nose", [-6.0, 6.0])
-def test_the_front_of_a_trunk_goes_the_way_it_turns(nose: float) -> None:
-    joints = faced(nose)
-    for right, left in ((s.RIGHT_SHOULDER, s.LEFT_SHOULDER), (s.RIGHT_HIP, s.LEFT_HIP)):
-        for side in (right, left):
-            x, y = STANDING[side]
-            joints[side] = (128 + 0.6 * (x - 128), y)
-    figure = built(replace(doll(), pose=pose(faced(0))), *[joints] * 9)
-    [turn] = [turn for turn in figure.turns if isinstance(turn, TrunkTurn)]
-    moved = turned_nodes(figure, turn)
-    shift = ((moved - figure.puppet.skinned.mesh.nodes) * np.sign(nose))[turn.nodes]
-    place = figure.puppet.skinned.rest.keypoints
-    at = figure.puppet.skinned.mesh.nodes[turn.nodes]
-    middle = np.linalg.norm(at - place[[s.RIGHT_HIP, s.LEFT_SHOULDER]].mean(0), axis=1)
-    assert shift[middle.argmin(), 0] > 4
-    assert shift[:, 0].min() > -0.5
-    sides = np.abs(at[:, 0] - at[:, 0].mean()) > 0.9 * np.ptp(at[:, 0]) / 2
-    assert np.abs(shift[sides]).max() < 2  # its outline stays
-    assert flipped(figure, moved) == 0
-    ahead = built(replace(doll(), pose=pose(faced(0))), *[faced(0)] * 9)
-    [still] = [turn for turn in ahead.turns if isinstance(turn, TrunkTurn)]
-    assert np.abs(still.offsets(4)).max() < 0.1
+    assert (turned_areas(figure, moved) > 0).all()

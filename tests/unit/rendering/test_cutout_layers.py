@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from builders.paper_doll import SIZE, STANDING, Joints, doll, pose, turned, unseen
 
 from animcli.pose import keypoints as s
+from animcli.pose.sequence import PoseSequence
 from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.layers import occluded_body, split_layers
@@ -24,6 +25,7 @@ from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.puppet import build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose
 from animcli.rendering.cutout.skinning import SkinnedMesh, bind
+from animcli.rendering.cutout.yaw import trunk_yaw
 
 
 def standing() -> RestPose:
@@ -256,13 +258,18 @@ def test_a_gap_is_crossed_along_the_arc() -> None:
     )
 
 
+def orders(motion: PoseSequence, rest: RestPose) -> list[tuple[DrawGroup, ...]]:
+    movement = bone_transforms(motion, rest)
+    return draw_orders(movement, rest, trunk_yaw(movement, motion.visible, rest))
+
+
 def test_the_lower_foot_is_in_front() -> None:
     stepping = {**STANDING, s.LEFT_ANKLE: (150, 352), s.LEFT_BIG_TOE: (154, 366)}
     rest = standing()
-    [order] = draw_orders(bone_transforms(pose(stepping), rest), rest)
+    [order] = orders(pose(stepping), rest)
     assert order.index(DrawGroup.LEFT_SHIN) > order.index(DrawGroup.RIGHT_THIGH)
     mirrored = {**STANDING, s.RIGHT_ANKLE: (106, 352), s.RIGHT_BIG_TOE: (102, 366)}
-    [order] = draw_orders(bone_transforms(pose(mirrored), rest), rest)
+    [order] = orders(pose(mirrored), rest)
     assert order.index(DrawGroup.RIGHT_SHIN) > order.index(DrawGroup.LEFT_THIGH)
 
 
@@ -271,7 +278,7 @@ def test_noise_does_not_change_what_is_in_front() -> None:
     noise = np.random.default_rng(3).normal(0, 1.5, still.points.shape)
     noisy = replace(still, points=(still.points + noise).astype(np.float32))
     rest = standing()
-    assert len(set(draw_orders(bone_transforms(noisy, rest), rest))) == 1
+    assert len(set(orders(noisy, rest))) == 1
 
 
 def test_seen_from_the_side_the_far_arm_is_behind() -> None:
@@ -282,7 +289,7 @@ def test_seen_from_the_side_the_far_arm_is_behind() -> None:
         s.LEFT_SHOULDER: (134, 102),
     }
     rest = standing()
-    order = draw_orders(bone_transforms(pose(*[aside] * 9), rest), rest)[4]
+    order = orders(pose(*[aside] * 9), rest)[4]
     # looking to the screen's right, the left arm is the far one
     assert order.index(DrawGroup.LEFT_UPPER_ARM) < order.index(DrawGroup.TRUNK)
     assert order.index(DrawGroup.RIGHT_UPPER_ARM) > order.index(DrawGroup.TRUNK)
@@ -295,11 +302,11 @@ def test_arms_of_a_figure_seen_from_behind_are_behind_its_trunk() -> None:
     back = {swap.get(joint, joint): place for joint, place in STANDING.items()}
     shown = pose(back)
     rest = rest_pose(shown.points[0], shown.visible[0])
-    [order] = draw_orders(bone_transforms(shown, rest), rest)
+    [order] = orders(shown, rest)
     arms = (DrawGroup.RIGHT_FOREARM, DrawGroup.LEFT_FOREARM)
     assert max(order.index(arm) for arm in arms) < order.index(DrawGroup.TRUNK)
     # a picture of the front has no back to lie behind
-    [order] = draw_orders(bone_transforms(shown, standing()), standing())
+    [order] = orders(shown, standing())
     assert min(order.index(arm) for arm in arms) > order.index(DrawGroup.TRUNK)
 
 

@@ -1,0 +1,121 @@
+"""Yaw is found from keypoints alone, and a trunk turns in depth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders.paper_doll import STANDING, Joints, doll, pose
+from builders.posed_figure import SIZE, many, seen
+from builders.turned_doll import built, faced, turned_areas
+
+from animcli.pose import keypoints as s
+from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.figure import Figure
+from animcli.rendering.cutout.motion import bone_transforms
+from animcli.rendering.cutout.rig import Bone, rest_pose
+from animcli.rendering.cutout.trunk import TrunkTurn
+from animcli.rendering.cutout.yaw import TrunkYaw, trunk_yaw
+from animcli.synthetic.body import at_rest
+from animcli.synthetic.character import Character
+
+
+def yaw_of(still: PoseSequence, motion: PoseSequence) -> TrunkYaw:
+    rest = rest_pose(still.points[0], still.visible[0])
+    return trunk_yaw(bone_transforms(motion, rest), motion.visible, rest)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 5])
+def test_a_whole_turn_is_followed_all_the_way_round(seed: int) -> None:
+    figure = Character.from_seed(seed)
+    true = np.linspace(0, 2 * np.pi, 49, dtype=np.float32)
+    turning = replace(many(at_rest(), 49), facing=true)
+    found = yaw_of(seen(figure, at_rest()), seen(figure, turning)).frames
+    assert np.degrees(np.abs(found[:, 0] - true).max()) < 16
+    assert np.degrees(np.abs(found[-1] - 2 * np.pi)).max() < 16
+    assert np.degrees(np.abs(np.diff(found, axis=0))).max() < 25  # nowhere does it jump
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_figure_seen_from_the_side_in_its_picture_is_known_to_be(side: int) -> None:
+    figure = Character.from_seed(2)
+    turned = replace(at_rest(), facing=np.array([side * 1.2], np.float32))
+    found = yaw_of(seen(figure, turned), seen(figure, many(at_rest(), 9)))
+    np.testing.assert_allclose(np.degrees(found.rest[0]), side * 69, atol=12)
+    np.testing.assert_allclose(np.degrees(found.frames[4, 0]), 0, atol=12)
+
+
+def test_a_head_that_looks_aside_does_not_turn_the_hips() -> None:
+    figure = Character.from_seed(2)
+    looking = many(at_rest(), 9)
+    looking = replace(looking, head=np.tile(np.array([[0.5, 0, 0]], np.float32), (9, 1)))
+    found = yaw_of(seen(figure, at_rest()), seen(figure, looking)).frames
+    assert np.degrees(np.abs(found[:, 1])).max() < 8
+
+
+def narrowed(share: float, nose: float) -> Joints:
+    """The doll with shoulders and hips `share` as far apart, nose aside, arms out."""
+    joints = faced(nose)
+    for joint in (s.RIGHT_SHOULDER, s.LEFT_SHOULDER, s.RIGHT_HIP, s.LEFT_HIP):
+        x, y = STANDING[joint]
+        joints[joint] = (128 + share * (x - 128), y)
+    for side, shoulder, elbow, wrist in (
+        (-1, s.RIGHT_SHOULDER, s.RIGHT_ELBOW, s.RIGHT_WRIST),
+        (1, s.LEFT_SHOULDER, s.LEFT_ELBOW, s.LEFT_WRIST),
+    ):
+        x, y = joints[shoulder]
+        joints[elbow], joints[wrist] = (x + 45 * side, y), (x + 90 * side, y)
+    return joints
+
+
+def width(figure: Figure, frame: int, row: int) -> int:
+    """Pixels of the figure in a row, in the run through its middle column."""
+    canvas = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
+    figure.draw(canvas, frame)
+    covered = canvas[row, :, 3] > 127
+    left = int(np.flatnonzero(~covered[:128]).max())
+    right = 128 + int(np.flatnonzero(~covered[128:]).min())
+    return right - left - 1
+
+
+def turning(share: float, nose: float) -> tuple[Figure, TrunkTurn]:
+    """A doll from the front, first as it is and then turned for nine frames."""
+    still, turned = narrowed(1, 0), narrowed(share, nose)
+    figure = built(replace(doll(), pose=pose(faced(0))), *[still] * 9, *[turned] * 9)
+    [turn] = [turn for turn in figure.turns if isinstance(turn, TrunkTurn)]
+    return figure, turn
+
+
+@pytest.mark.parametrize("nose", [-14.0, 14.0])
+def test_the_front_of_a_trunk_goes_the_way_it_turns(nose: float) -> None:
+    figure, turn = turning(0.6, nose)
+    moved = turn.offsets(14)[:, 0] * np.sign(nose)
+    rest = figure.puppet.skinned.rest
+    middle = rest.start[[Bone.CHEST, Bone.PELVIS]].mean(axis=0)
+    own = figure.puppet.skinned.mesh.nodes[turn.nodes]
+    assert moved[np.linalg.norm(own - middle, axis=1).argmin()] > 6
+    # an ellipse, of which .6 of the longer axis shows
+    assert 0.78 < width(figure, 14, 160) / width(figure, 0, 160) < 0.92
+
+
+def test_a_trunk_from_the_side_is_as_wide_as_it_is_deep() -> None:
+    figure, _ = turning(0.02, 14.0)
+    assert 0.6 < width(figure, 16, 160) / width(figure, 0, 160) < 0.75
+
+
+@pytest.mark.parametrize("share", [0.6, 0.02])
+def test_a_trunk_that_turns_folds_nowhere(share: float) -> None:
+    figure, turn = turning(share, 14.0)
+    mesh = figure.puppet.skinned.mesh
+    moved = mesh.nodes.copy()
+    moved[turn.nodes] += turn.offsets(16)
+    trunk = np.zeros(len(moved), bool)
+    trunk[turn.nodes[turn.share.sum(axis=1) > 0.9]] = True
+    inside = trunk[mesh.triangles].all(axis=1)
+    assert inside.sum() > 300
+    assert (turned_areas(figure, moved)[inside] > 0).all()
+
+
+def test_a_trunk_that_does_not_turn_stays_as_it_is() -> None:
+    figure = built(replace(doll(), pose=pose(faced(0))), *[faced(0)] * 9)
+    [turn] = [turn for turn in figure.turns if isinstance(turn, TrunkTurn)]
+    assert np.abs(turn.offsets(4)).max() < 0.1
