@@ -29,7 +29,7 @@ def built(shown: Doll, *joints: Joints) -> Figure:
     asked = request(shown, pose(*joints))
     assert asked.reference_pose is not None
     assert asked.motion is not None
-    rest = find_rest(asked.reference_pose, asked.size[1])
+    rest = find_rest(asked.reference_pose)
     return build_figure(asked, asked.motion, rest, find_mattes(asked, [rest])[0])
 
 

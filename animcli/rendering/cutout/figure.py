@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ from animcli.rendering.cutout.segmentation import body_distance, segment
 from animcli.rendering.cutout.trunk import TrunkTurn, turn_trunk
 from animcli.rendering.cutout.yaw import trunk_yaw
 from animcli.rendering.renderer import RenderRequest
+
+_MIXED_PX: Final = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +71,13 @@ class Figure:
         )
 
 
-def find_rest(pose: PoseSequence, height: int) -> RestPose:
-    """Bones of the figure whose keypoints `pose` holds, in a picture of `height` px.
+def find_rest(pose: PoseSequence) -> RestPose:
+    """Bones of the figure whose keypoints `pose` holds.
 
     Raises InputError for one that can't be moved.
     """
     try:
-        rest = rest_pose(pose.points[0], pose.visible[0])
-        return without_cut_legs(rest, height)
+        return rest_pose(pose.points[0], pose.visible[0])
     except ValueError as error:
         raise InputError(
             f"cutout can't move this picture: {error}",
@@ -119,7 +121,9 @@ def build_figure(
     request: RenderRequest, motion: PoseSequence, rest: RestPose, matte: Matte
 ) -> Figure:
     """The figure cut out as `matte`, bound to `rest` and led through `motion`."""
-    puppet = build_puppet(request.reference, matte, rest, shown_part(request))
+    shown = shown_part(request)
+    rest = without_cut_legs(rest, shown[0].stop)
+    puppet = build_puppet(request.reference, matte, rest, shown)
     transforms = kept_inside(
         bone_transforms(motion, rest), motion.visible, rest, request.size[0]
     )
@@ -167,11 +171,18 @@ def shown_part(request: RenderRequest) -> tuple[slice, slice]:
     alpha = request.reference_alpha
     if alpha is None or not alpha.any() or cuts_out(alpha):
         return slice(0, request.size[1]), slice(0, request.size[0])
-    rows, columns = np.nonzero(alpha)
-    return (
-        slice(int(rows.min()), int(rows.max()) + 1),
-        slice(int(columns.min()), int(columns.max()) + 1),
-    )
+    found = []
+    for axis, size in enumerate(alpha.shape):
+        at = np.flatnonzero(alpha.any(axis=1 - axis))
+        first, last = int(at[0]), int(at[-1]) + 1
+        # where the room begins, both are mixed
+        found.append(
+            slice(
+                first + (_MIXED_PX if first else 0),
+                last - (_MIXED_PX if last < size else 0),
+            )
+        )
+    return found[0], found[1]
 
 
 def cuts_out(alpha: NDArray[np.uint8]) -> bool:

@@ -56,7 +56,8 @@ class Cutout:
                 )
         doing, steps = "cutting the figure out", 3 + len(members)
         progress(doing, 0, steps)
-        rests = [find_rest(member.pose, request.size[1]) for member in members]
+        shown = shown_part(request)
+        rests = [find_rest(member.pose) for member in members]
         mattes = find_mattes(request, rests)
         progress(doing, 1, steps)
         alpha = mattes[0].alpha
@@ -70,7 +71,7 @@ class Cutout:
         if background is None and not request.alpha:
             bright = lit(request.reference, shadow)
             hidden = np.maximum(alpha, shadow.wall)
-            empty = inpaint_background(bright, hidden, shown_part(request))
+            empty = inpaint_background(bright, hidden, shown)
             background = lambda wanted: iter([empty] * len(wanted))  # noqa: E731
         progress(doing, 3, steps)
         figures = []

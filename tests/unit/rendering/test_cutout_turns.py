@@ -1,6 +1,7 @@
 """Yaw is found from keypoints alone, and a trunk turns in depth."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,13 +11,18 @@ from builders.turned_doll import built, faced, turned_areas
 
 from animcli.pose import keypoints as s
 from animcli.pose.sequence import PoseSequence
+from animcli.presets import Preset
 from animcli.rendering.cutout.figure import Figure
 from animcli.rendering.cutout.motion import bone_transforms
+from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.cutout.rig import Bone, rest_pose
 from animcli.rendering.cutout.trunk import TrunkTurn
 from animcli.rendering.cutout.yaw import TrunkYaw, trunk_yaw
-from animcli.synthetic.body import at_rest
+from animcli.rendering.renderer import RenderRequest
+from animcli.synthetic.body import at_rest, pose_figure
+from animcli.synthetic.camera import CameraShot
 from animcli.synthetic.character import Character
+from animcli.synthetic.draw import draw
 
 
 def yaw_of(still: PoseSequence, motion: PoseSequence) -> TrunkYaw:
@@ -119,3 +125,36 @@ def test_a_trunk_that_does_not_turn_stays_as_it_is() -> None:
     figure = built(replace(doll(), pose=pose(faced(0))), *[faced(0)] * 9)
     [turn] = [turn for turn in figure.turns if isinstance(turn, TrunkTurn)]
     assert np.abs(turn.offsets(4)).max() < 0.1
+
+
+class Nothing:
+    """A checkpoint that keeps nothing."""
+
+    def load(self) -> None:
+        return None
+
+    def save(self, arrays: object) -> None:
+        return None
+
+
+@pytest.mark.blazepose
+def test_a_cut_edge_stays_out_of_a_frame_that_is_larger_than_the_picture(
+    blazepose_models: Path,
+) -> None:
+    figure = Character.from_seed(11)
+    (standing,) = pose_figure(at_rest(), figure.proportions)
+    whole = draw(figure, standing, CameraShot(backdrop=11), SIZE)
+    still = seen(figure, at_rest())
+    cut = int(still.points[0, [s.RIGHT_KNEE, s.LEFT_KNEE], 1].max()) + 8
+    picture = whole.picture.copy()
+    picture[cut:] = picture[cut - 1]
+    alpha = np.zeros(SIZE[::-1], np.uint8)
+    alpha[:cut] = 255
+    still.scores[:, [s.RIGHT_ANKLE, s.LEFT_ANKLE]] = 0
+    raised = replace(still, points=still.points - np.float32([0, 40]))
+    request = RenderRequest(
+        picture, alpha, still, raised, None, 1, size=SIZE, preset=Preset("cutout"),
+        weights={"blazepose": blazepose_models}, device="cpu", alpha=True,
+    )  # fmt: skip
+    [frame] = Cutout().prepare(request, Nothing(), lambda *_: None)(range(1))
+    assert (frame[-1, :, 3] > 127).sum() > 10
