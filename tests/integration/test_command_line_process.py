@@ -173,8 +173,11 @@ def test_two_signals_end_the_work_at_once(working: "subprocess.Popen[str]") -> N
 def test_a_signal_at_any_moment_ends_the_process_by_itself(
     number: signal.Signals, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """From the first line of ours on: a traceback or an exit of 0 is what was seen."""
+    """From the first line of ours on: a traceback or an exit of 0 is what was seen. Before
+    it, on a busy machine, the signal is Python's own.
+    """
     write_pose(tmp_path / "dance.pose", random_pose(4000, Fraction(24), (640, 640)))
+    ours = 0
     for delay in (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8):
         with subprocess.Popen(
             [*ANIM, "inspect", "dance.pose"],
@@ -187,8 +190,12 @@ def test_a_signal_at_any_moment_ends_the_process_by_itself(
             time.sleep(delay)
             process.send_signal(number)
             _, said = process.communicate(timeout=60)
+        if delay < 0.3 and "KeyboardInterrupt" in said and "animcli" not in said:
+            continue
+        ours += 1
         assert process.returncode == -number, (delay, said)
         assert "Traceback" not in said, (delay, said)
+    assert ours >= 3
 
 
 def test_a_loop_of_the_shell_ends_with_the_command_that_was_stopped(
