@@ -16,6 +16,7 @@ demo: $(VENV)/installed
 	$(VENV)/bin/anim demo --output demo
 
 # Three workers keep two cores busy, since a quarter of a test's time goes into waiting.
+# Hundreds of processes that tests start read our bytecode, even where nobody else keeps any.
 # Types are checked against the annotations of NumPy; 2.2's, the last for 3.10, don't do.
 test: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
@@ -23,7 +24,7 @@ test: $(VENV)/installed-dev
 	if $(VENV)/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; \
 		then $(VENV)/bin/mypy; fi
 	$(VENV)/bin/lint-imports
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 3 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest -n 3 --dist worksteal
 
 docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --strict -f .ci/mkdocs.yml
