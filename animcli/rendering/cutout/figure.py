@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from animcli.errors import InputError
 from animcli.pose.sequence import PoseSequence
 from animcli.registry import DEFAULT_RATE
+from animcli.rendering.cutout.accessories import with_accessories
 from animcli.rendering.cutout.draw_order import DrawGroup, draw_orders
 from animcli.rendering.cutout.dynamics import (
     HeadTurn,
@@ -113,7 +114,8 @@ def find_mattes(request: RenderRequest, rests: Sequence[RestPose]) -> list[Matte
                 "choose a picture with one person in it, or cut it out and save it with "
                 "alpha",
             )
-        mattes.append(estimate_matte(picture, probability, front, back, found.open))
+        matte = estimate_matte(picture, probability, front, back, found.open)
+        mattes.append(with_accessories(picture, matte, rest, own))
     return mattes
 
 

@@ -59,10 +59,18 @@ class Matte:
     alpha: `(h, w)` float32 in 0..1, the figure's share of each pixel.
     colours: `(h, w, 3)` float32 in 0..255, the figure's own colour, continued smoothly
         beyond its outline.
+    left: `(h, w)` bool, what leaves the picture with the figure and isn't drawn again; None
+        where there is nothing.
     """
 
     alpha: NDArray[np.float32]
     colours: NDArray[np.float32]
+    left: NDArray[np.bool_] | None = None
+
+    @property
+    def hidden(self) -> NDArray[np.float32]:
+        """`(h, w)` in 0..1: the share of each pixel that the background lacks."""
+        return self.alpha if self.left is None else np.maximum(self.alpha, self.left)
 
 
 def estimate_matte(

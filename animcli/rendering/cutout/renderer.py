@@ -60,9 +60,9 @@ class Cutout:
         rests = [find_rest(member.pose) for member in members]
         mattes = find_mattes(request, rests)
         progress(doing, 1, steps)
-        alpha = mattes[0].alpha
+        alpha = mattes[0].hidden
         for matte in mattes[1:]:
-            alpha = np.maximum(alpha, matte.alpha)
+            alpha = np.maximum(alpha, matte.hidden)
         feet = np.concatenate([soles(rest) for rest in rests])
         trunk = max(rest.trunk for rest in rests)
         shadow = find_shadow(request.reference, alpha, feet, trunk)
