@@ -96,6 +96,7 @@ _BEHIND: Final = 2.0  # odds that the body lies where a hand should be
 _THIN: Final = 0.5  # half thicknesses: what of the body beside an arm is thinner, twice
 # that across, is a sleeve's edge
 _TONGUE: Final = 2.2  # half thicknesses from its middle to which that holds
+_STICK: Final = 0.45  # half thicknesses of an arm that half a stick has at most
 _TUBE: Final = 0.9  # half thicknesses from its middle to which an arm surely goes
 
 
@@ -142,6 +143,7 @@ def label_arms(
         mine = near & random_walker(colour, inside & (gap < _REACH + 1), odds)
         labels[_without_slivers(mine, inside, gap, radius)] = index + 1
     _take_held(labels, inside, regions, core)
+    _take_sticks(labels, inside, regions, radius)
     upper = tuple(
         (gap < _TUBE) & (region.away[0] <= gap) & inside
         for region, gap in zip(regions, gaps, strict=True)
@@ -168,6 +170,34 @@ def _take_held(
         for piece in np.intersect1d(held, beside):
             mine = pieces == piece
             if region.hand[mine].mean() > 0.5:
+                labels[mine] = index + 1
+
+
+def _take_sticks(
+    labels: NDArray[np.uint8],
+    inside: NDArray[np.bool_],
+    regions: list[ArmRegion],
+    radius: float,
+) -> None:
+    """Give what is thin, begins at a hand and sticks out of the figure to its arm, whatever
+    else it touches; all of it, with a knob at its end.
+
+    labels: `(h, w)`, changed in place.
+    """
+    body = inside & (labels == 0)
+    thick = _opened(body, _STICK * radius)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(thick.astype(np.uint8))
+    knob = stats[:, cv2.CC_STAT_AREA] < (2 * radius) ** 2
+    for index, region in enumerate(regions):
+        arm = labels == index + 1
+        limb = _opened(arm, _STICK * radius)
+        thin = (body & (~thick | knob[parts])) | (arm & ~limb)
+        _, pieces = cv2.connectedComponents(thin.astype(np.uint8))
+        beside = (cv2.dilate(limb.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0) & thin
+        for piece in np.unique(pieces[beside & region.hand]):
+            mine = pieces == piece
+            out = (region.gap[mine] > _REACH).mean() > 0.5
+            if out and region.hand[mine & beside].mean() > 0.5:
                 labels[mine] = index + 1
 
 
@@ -266,16 +296,12 @@ def _without_slivers(
     radius: float,
 ) -> NDArray[np.bool_]:
     """`arm` as one piece, with the thin outlines and specks of body beside it."""
-    wide = 2 * max(1, round(0.2 * radius)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    smooth = cv2.morphologyEx(arm.astype(np.uint8), cv2.MORPH_OPEN, disk) > 0
+    smooth = _opened(arm, 0.2 * radius)
     smooth |= arm & (gap < 0.8)
     arm = _largest(smooth)
     body = inside & ~arm
-    wide = 2 * max(1, round(_THIN * radius)) + 1
-    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    solid = cv2.morphologyEx(body.astype(np.uint8), cv2.MORPH_OPEN, disk)
-    thin = body & ~(cv2.dilate(solid, disk) > 0)
+    solid = _opened(body, _THIN * radius).astype(np.uint8)
+    thin = body & ~(cv2.dilate(solid, _disk(_THIN * radius)) > 0)
     arm = arm | (thin & (gap < _TONGUE))
     # a border without the steps of the pixels that it was found on
     even = cv2.GaussianBlur(arm.astype(np.float32), (0, 0), max(1.0, 0.12 * radius))
@@ -291,6 +317,17 @@ def _without_slivers(
     return np.asarray(
         arm | (body & (on_arm[pieces] | (speck[pieces] & (gap < 2 * _REACH))))
     )
+
+
+def _disk(half: float) -> NDArray[np.uint8]:
+    wide = 2 * max(1, round(half)) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide)), np.uint8)
+
+
+def _opened(mask: NDArray[np.bool_], half: float) -> NDArray[np.bool_]:
+    """`mask` without what is thinner than `half` px to each side."""
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _disk(half))
+    return np.asarray(opened > 0)
 
 
 def _largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -110,3 +110,17 @@ def test_the_lower_edge_of_a_sleeve_leaves_no_tongue_with_the_body() -> None:
     labels, shown = labelled(akimbo, parts)
     # .59 as it is: what is near the armpit may stay. None of it where only specks count
     assert (labels[shown == len(parts) - 1] == LEFT).mean() > 0.4
+
+
+def test_a_stick_in_a_hand_goes_with_its_arm_though_it_touches_the_body() -> None:
+    x, y = STANDING[s.LEFT_WRIST]
+    bend, end = (x - 16, y + 50), (x + 20, y + 130)
+    stick: Part = ([(x, y), bend, end], 2, SHIRT)
+    touching: Part = ([STANDING[s.LEFT_KNEE], bend], 3, TROUSERS)
+    arms = [arm(STANDING, side, 9, SKIN) for side in ("right", "left")]
+    parts = [*body(STANDING), touching, stick, *arms]
+    labels, shown = labelled(STANDING, parts)
+    number = parts.index(stick)
+    assert (labels[shown == number] == LEFT).mean() > 0.9
+    # and what is as thin but begins elsewhere doesn't
+    assert (labels[shown == 0] == LEFT).mean() < 0.02
