@@ -138,12 +138,9 @@ def _reach(
     `touches` further out, where the body is last seen. Nor does it lie further out than
     `most` there, unless it is seen to both above and below.
     """
-    count, width = shown.shape
+    count = len(shown)
     rows = np.arange(count)
-    last = np.where(shown.any(axis=1), width - 1 - shown[:, ::-1].argmax(axis=1), 0)
-    ends = shown.any(axis=1)
-    for step in range(1, _BESIDE_PX + 1):
-        ends &= ~covers[rows, np.minimum(last + step, width - 1)]
+    last, ends = _outline(shown, covers)
     if not ends.any():
         return last.astype(np.float64), np.zeros(count, bool)
     between = (rows > rows[ends][0]) & (rows < rows[ends][-1]) & ~ends
@@ -160,6 +157,115 @@ def _reach(
     deepest = np.zeros(int(stretch[-1]) + 1)
     np.maximum.at(deepest, stretch, hidden)
     return np.where(deepest[stretch] > touches, last + hidden, last), between
+
+
+def _outline(
+    shown: NDArray[np.bool_], covers: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The last column of each row that is `shown`, and whether the body ends there, with
+    nothing beside it that `covers` it.
+    """
+    width = shown.shape[1]
+    ends = shown.any(axis=1)
+    last = np.where(ends, width - 1 - shown[:, ::-1].argmax(axis=1), 0)
+    for step in range(1, _BESIDE_PX + 1):
+        ends &= ~covers[np.arange(len(shown)), np.minimum(last + step, width - 1)]
+    return last, ends
+
+
+_WEB: Final = 2.2  # half thicknesses of an arm that what fills a gap's corner is high
+_WEB_WIDE: Final = (1.5, 1.0)  # px and half thicknesses that it is wide, the least and most
+_WEB_UNDER: Final = 1.5  # px that the body goes on there under the arm's edge
+
+
+def _corners(
+    labels: NDArray[np.uint8],
+    solid: NDArray[np.bool_],
+    shoulders: NDArray[np.bool_],
+    rest: RestPose,
+    radius: float,
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """`(h, w)` px: how far a pixel is beyond where the body ends, at the corners of gaps
+    between an arm and the body, -inf elsewhere, and the arm beside it.
+
+    A corner is filled by the outline drawn around both, by a shadow, or by background that
+    the matte holds for figure. When the arm is raised, that would hang on the body. solid:
+    `(h, w)`, the figure without what its edge blurs into. radius: half an arm's thickness.
+    """
+    upright, middle = _upright(rest, labels.shape)
+    size = (labels.shape[1], labels.shape[0])
+    own = solid & (labels == 0) & ~shoulders
+    arms, shown, joint = (
+        cv2.warpAffine(mask.astype(np.uint8), upright, size, flags=cv2.INTER_NEAREST)
+        for mask in (labels, own, shoulders)
+    )
+    # between neck and arm there is no gap
+    below = int(np.flatnonzero(joint.any(axis=1)).max(initial=-1)) + 1
+    y, x = np.indices(labels.shape)
+    places = np.stack([x, y, np.ones_like(x)], axis=-1) @ upright.T
+    row = np.rint(places[..., 1]).astype(np.intp).clip(0, size[1] - 1)
+    beyond, arm = np.full(labels.shape, -np.inf), np.zeros(labels.shape, np.uint8)
+    for sign in (1, -1):
+        side = np.s_[:, middle:] if sign > 0 else np.s_[:, middle::-1]
+        last, ends = _outline(shown[side] > 0, (arms[side] > 0) | (joint[side] > 0))
+        most = np.full(len(last), np.inf)
+        most[below:] = _corner_limits(last[below:], ends[below:], radius)
+        beside = np.zeros(len(last), np.uint8)
+        for step in range(_BESIDE_PX, 0, -1):
+            at = np.minimum(last + step, arms[side].shape[1] - 1)
+            near = arms[side][np.arange(len(last)), at]
+            beside = np.where(near > 0, near, beside)
+        away = sign * (places[..., 0] - middle)
+        here = (away >= 0) & np.isfinite(most[row])
+        beyond[here] = (away - most[row])[here]
+        # of a row of the gap, the arm nearest above or below
+        arm[here] = _of_nearest(beside)[row][here]
+    return beyond, arm
+
+
+def _of_nearest(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`values` `(n,)` with zeros taken from the nearest that is none."""
+    known = np.flatnonzero(values)
+    if len(known) == 0:
+        return values
+    middles = (known[1:] + known[:-1]) / 2
+    return np.asarray(values[known][np.searchsorted(middles, np.arange(len(values)))])
+
+
+def _corner_limits(
+    last: NDArray[np.intp], ends: NDArray[np.bool_], radius: float
+) -> NDArray[np.float64]:
+    """`(rows,)`: how far out the body may go in each row at the corner of a gap, as its
+    outline in the gap goes on; infinite elsewhere.
+
+    last, ends: of `_outline`. A body that stays wider is wider, and no corner.
+    """
+    most = np.full(len(last), np.inf)
+    high, wide = round(_WEB * radius), _WEB_WIDE[1] * radius
+    change = np.flatnonzero(np.diff(ends.astype(np.int8)))
+    for before in change:
+        # rows of the gap, from its corner on, and those of the corner
+        step = -1 if ends[before + 1] else 1
+        first = before + 1 if step < 0 else before
+        gap = first - step * np.arange(min(high, len(last)))
+        gap = gap[(gap >= 0) & (gap < len(last))]
+        free = len(gap) if ends[gap].all() else int(ends[gap].argmin())
+        corner = first + step * np.arange(1, high + 1)
+        corner = corner[(corner >= 0) & (corner < len(last))]
+        if free < 3 or len(corner) == 0:
+            continue
+        seen = last[gap[:free]].astype(np.float64)
+        slope = np.clip((seen[0] - seen[-1]) / (free - 1), 0, 1)
+        limit = np.median(seen + slope * np.arange(free))
+        limit = limit + slope * np.arange(1, len(corner) + 1) + 0.5
+        out = last[corner] - limit
+        back = np.flatnonzero((out <= 0) | ends[corner])
+        stop = int(back[0]) if len(back) else len(corner)
+        ended = len(back) > 0 or not last[corner[-1]]
+        if stop and ended and _WEB_WIDE[0] < out[:stop].max() < wide:
+            most[corner[:stop]] = np.minimum(most[corner[:stop]], limit[:stop])
+            most[gap[:free]] = seen + 0.5  # and what blurs into the gap
+    return most
 
 
 _THERE: Final = 0.02  # of a pixel: from there on it belongs to the figure
@@ -218,8 +324,12 @@ def split_layers(
         for arm in arms
     )
     shoulders = np.logical_or.reduce((np.zeros_like(inside), *shared))
+    solid = matte.alpha > 0.5  # a gap's edge blurs into more
+    beyond, beside = _corners(labels, solid, shoulders, rest, radius)
+    labels = np.where(inside & ~shoulders & (labels == 0) & (beyond > 0), beside, labels)
     own = inside & ((labels == 0) | shoulders)
     behind = occluded_body(own, inside & ~own, shoulders, rest)
+    behind &= ~(beyond > _WEB_UNDER)
     reach = round(_ACROSS * rest.trunk)
     body_layer = _body_layer(matte, own, behind, shoulders, _body_bones(rest, arms), reach)
     layers, over = [body_layer], []

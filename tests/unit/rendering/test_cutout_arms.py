@@ -16,12 +16,15 @@ from builders.paper_doll import (
     STANDING,
     TROUSERS,
     Joints,
+    doll,
     pose,
 )
 
 from animcli.pose import keypoints as s
 from animcli.rendering.cutout.arm_regions import half_thickness
 from animcli.rendering.cutout.arm_segmentation import label_arms
+from animcli.rendering.cutout.layers import split_layers
+from animcli.rendering.cutout.matting import matte_from_alpha
 from animcli.rendering.cutout.rig import Bone, rest_pose
 
 ARMS = [
@@ -124,3 +127,20 @@ def test_a_stick_in_a_hand_goes_with_its_arm_though_it_touches_the_body() -> Non
     assert (labels[shown == number] == LEFT).mean() > 0.9
     # and what is as thin but begins elsewhere doesn't
     assert (labels[shown == 0] == LEFT).mean() < 0.02
+
+
+def test_what_fills_the_corner_of_an_armpit_goes_with_the_arm() -> None:
+    shown = doll()
+    # the gap between the left arm and the trunk begins at row 150 instead of 137
+    picture, alpha = shown.picture.copy(), shown.alpha.copy()
+    gap = np.zeros(alpha.shape, bool)
+    gap[137:150, 158:180] = alpha[137:150, 158:180] < 255
+    gap &= np.cumsum(alpha[:, ::-1] > 128, axis=1)[:, ::-1] > 0  # not beside the arm
+    picture[gap], alpha[gap] = SHIRT, 255
+    rest = rest_pose(shown.pose.points[0], shown.pose.visible[0])
+    trunk = split_layers(picture, matte_from_alpha(picture, alpha), rest, 4).layers[0]
+    # where the gap is whole the trunk ends at 162
+    assert np.flatnonzero(trunk.alpha[152] > 0.5).max() <= 162
+    corner = trunk.alpha[140:150, 158:180] > 0.5
+    # beyond it 2 pixels to a row as it is, up to 8 where the corner counts as trunk
+    assert (corner & gap[140:150, 158:180]).sum(axis=1).max() <= 3
