@@ -18,7 +18,7 @@ from animcli.rendering.cutout.arm_regions import Arm, half_thickness
 from animcli.rendering.cutout.arm_segmentation import label_arms
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.matting import Matte
-from animcli.rendering.cutout.rig import Bone, RestPose
+from animcli.rendering.cutout.rig import Bone, RestPose, distance
 
 _UNDER_PX: Final = 3  # how far the body goes on under an arm's edge
 _BESIDE_PX: Final = 3  # an arm as near to the body's outline as this may hide some of it
@@ -27,6 +27,7 @@ _TOUCHES: Final = 0.05  # trunk lengths, half of the thinnest arm: one that hide
 # the body's breadth all along only lies beside it
 _SHOULDERS: Final = 1.25  # times the shoulders' half width that a trunk is wide there
 _HIPS: Final = 1.8  # and times the hips' joints'
+_SPINE: Final = 0.16  # trunk lengths: half of the thinnest trunk, seen from the side
 _THIN: Final = 0.25  # trunk lengths: half of the narrowest trunk seen from the front
 _EVEN: Final = 0.03  # trunk lengths over which the outline is made even
 
@@ -57,15 +58,15 @@ def occluded_body(
     touches = _TOUCHES * rest.trunk
     # from the armpits down; between neck and arm there is no outline
     below = int(np.flatnonzero(shoulder.any(axis=1)).max(initial=-1)) + 1
-    away = np.abs(np.arange(size[0]) - middle)
+    aside = np.abs(np.arange(size[0]) - middle)
     within, beyond = np.zeros(own.shape, np.uint8), np.zeros(own.shape, np.uint8)
     most = _half_width(rest, own.shape[0])[below:]
     for side in (np.s_[:, middle:], np.s_[:, middle::-1]):
         reach, between = _reach(
             shown[side][below:], covers[side][below:], even, touches, most
         )
-        within[side][below:] = away[side[1]] <= reach[:, None]
-        beyond[side][below:] = between[:, None] & (away[side[1]] > reach[:, None] + 1)
+        within[side][below:] = aside[side[1]] <= reach[:, None]
+        beyond[side][below:] = between[:, None] & (aside[side[1]] > reach[:, None] + 1)
     within[_between(shown, covers, round(_THICK * rest.trunk))] = 1
     back, out = (
         cv2.warpAffine(mask, cv2.invertAffineTransform(upright), size) > 0
@@ -75,8 +76,13 @@ def occluded_body(
     # without spikes where an arm's edge leaves the body's outline
     even_body = cv2.medianBlur(body.astype(np.uint8), 4 * _UNDER_PX + 1) > 0
     close = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    # and no further than where the outline is known to be
-    return np.asarray(arms & (even_body | close) & ~out)
+    # and no further than where the outline is known to be, but never in two: an arm that
+    # lies along a trunk from the side may hide all of it
+    rows, columns = np.indices(own.shape)
+    places = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
+    away = distance(places, rest.start[Bone.CHEST], rest.start[Bone.PELVIS])
+    spine = away.reshape(own.shape) < _SPINE * rest.trunk
+    return np.asarray(arms & (((even_body | close) & ~out) | spine))
 
 
 def _between(
@@ -170,7 +176,7 @@ def _outline(
     last = np.where(ends, width - 1 - shown[:, ::-1].argmax(axis=1), 0)
     for step in range(1, _BESIDE_PX + 1):
         ends &= ~covers[np.arange(len(shown)), np.minimum(last + step, width - 1)]
-    return last, ends
+    return last, np.asarray(ends)
 
 
 _WEB: Final = 2.2  # half thicknesses of an arm that what fills a gap's corner is high

@@ -127,6 +127,19 @@ def test_a_body_ends_at_its_outline_by_an_arm(over: int) -> None:
     assert 0 <= last - (middle + 40) <= 1
 
 
+def test_an_arm_along_a_trunk_from_the_side_leaves_it_in_one_piece() -> None:
+    rest = standing()
+    neck, hips = rest.start[Bone.CHEST], rest.start[Bone.PELVIS]
+    figure = np.zeros(SIZE[::-1], bool)
+    x, top, bottom = round(neck[0]), round(neck[1]), round(hips[1])
+    figure[top - 40 : bottom + 80, x - 22 : x + 23] = True
+    arm = np.zeros_like(figure)
+    arm[top + 15 : bottom - 10, x - 22 : x + 23] = True  # all that there is of it
+    behind = occluded_body(figure & ~arm, arm, np.zeros_like(figure), rest)
+    assert behind[top + 15 : bottom - 10, x].all()
+    assert (behind.sum(axis=1)[top + 20 : bottom - 15] > 0.25 * rest.trunk).all()
+
+
 def disc(blur: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """A red disc before a blue ground, and how much of each pixel it covers."""
     down, across = np.mgrid[:200, :200]
