@@ -32,7 +32,7 @@ from animcli.rendering.cutout.puppet import Puppet, build_puppet
 from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose, without_cut_legs
 from animcli.rendering.cutout.segmentation import body_distance, segment
 from animcli.rendering.cutout.trunk import TrunkTurn, turn_trunk
-from animcli.rendering.cutout.yaw import trunk_yaw
+from animcli.rendering.cutout.yaw import facing_as_pictured, trunk_yaw
 from animcli.rendering.renderer import RenderRequest
 
 _MIXED_PX: Final = 2
@@ -126,6 +126,7 @@ def build_figure(
     shown = shown_part(request)
     rest = without_cut_legs(rest, shown[0].stop)
     puppet = build_puppet(request.reference, matte, rest, shown)
+    motion = facing_as_pictured(motion, rest)
     transforms = kept_inside(
         bone_transforms(motion, rest), motion.visible, rest, request.size[0]
     )

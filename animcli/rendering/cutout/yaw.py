@@ -7,14 +7,17 @@ chest does. Of both, the likeliest course through all frames is found by dynamic
 (Viterbi, 1967), so that a full turn stays one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.motion import BoneTransforms, smoothed
+from animcli.pose.corrections import FACE_PAIRS
+from animcli.pose.filtering import mirror_pairs
+from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.motion import BoneTransforms, bone_transforms, smoothed
 from animcli.rendering.cutout.rig import RestPose
 
 # Distances of the joints, in trunk lengths, as the longest that is seen lies between them:
@@ -25,6 +28,7 @@ _HIPS: Final = (0.3, 0.45)
 _NOSE: Final = 1.15  # half distances of the ears that a nose's tip is before their middle
 _DOUBT: Final = np.radians([10, 22])  # of a chest's and hips' turn near the front
 _ASIDE: Final = (0.2, 0.5)  # sines of a yaw between which a distance begins to tell it
+_AWAY: Final = 0.2  # twice the cosines of both yaws, from which on one faces away
 _GRID: Final = np.radians(np.arange(-180, 180, 3))
 _WIDTH: Final = 0.1  # sigma of a distance, as a share of the longest
 _LOOK: Final = np.radians(20)  # sigma of the head's yaw against the chest's
@@ -70,6 +74,31 @@ def trunk_yaw(
     both = np.concatenate([rest_chest, rest_hips])
     turn = np.stack([chest, turned], axis=1) - both
     return TrunkYaw(both, both + _sure(both, turn))
+
+
+def facing_as_pictured(motion: PoseSequence, rest: RestPose) -> PoseSequence:
+    """`motion`, with left and right exchanged where it faces the viewer and the picture
+    doesn't, or the other way round.
+
+    A figure seen from behind has the outline of one from the front that does the same with
+    the other side. Without the exchange its arms and legs would cross.
+    """
+    yaw = trunk_yaw(bone_transforms(motion, rest), motion.visible, rest)
+    away = -2 * np.cos(yaw.frames[:, 0]) * np.cos(yaw.rest[0])
+    sides = np.zeros(len(away), bool)
+    now = False
+    for frame, value in enumerate(away):
+        now = bool(value > 0) if abs(value) > _AWAY else now
+        sides[frame] = now
+    if not sides.any():
+        return motion
+    body, legs, *_ = mirror_pairs()
+    left, right = np.array([*body, *legs, *FACE_PAIRS]).T
+    points, scores = motion.points.copy(), motion.scores.copy()
+    for values in (points, scores):
+        there = np.ix_(np.flatnonzero(sides), [*left, *right])
+        values[there] = values[np.ix_(np.flatnonzero(sides), [*right, *left])]
+    return replace(motion, points=points, scores=scores)
 
 
 def _sure(own: NDArray[np.float64], turn: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.cutout.rig import Bone, rest_pose
 from animcli.rendering.cutout.trunk import TrunkTurn
-from animcli.rendering.cutout.yaw import TrunkYaw, trunk_yaw
+from animcli.rendering.cutout.yaw import TrunkYaw, facing_as_pictured, trunk_yaw
 from animcli.rendering.renderer import RenderRequest
 from animcli.synthetic.body import at_rest, pose_figure
 from animcli.synthetic.camera import CameraShot
@@ -56,6 +56,62 @@ def test_a_head_that_looks_aside_does_not_turn_the_hips() -> None:
     looking = replace(looking, head=np.tile(np.array([[0.5, 0, 0]], np.float32), (9, 1)))
     found = yaw_of(seen(figure, at_rest()), seen(figure, looking)).frames
     assert np.degrees(np.abs(found[:, 1])).max() < 8
+
+
+def from_behind(joints: Joints) -> Joints:
+    """The same outline, of somebody who shows the back: left is on the left."""
+    names = {
+        s.RIGHT_EYE: s.LEFT_EYE, s.RIGHT_EAR: s.LEFT_EAR,
+        s.RIGHT_SHOULDER: s.LEFT_SHOULDER, s.RIGHT_ELBOW: s.LEFT_ELBOW,
+        s.RIGHT_WRIST: s.LEFT_WRIST, s.RIGHT_HIP: s.LEFT_HIP,
+        s.RIGHT_KNEE: s.LEFT_KNEE, s.RIGHT_ANKLE: s.LEFT_ANKLE,
+        s.RIGHT_BIG_TOE: s.LEFT_BIG_TOE,
+    }  # fmt: skip
+    both = names | {left: right for right, left in names.items()}
+    return {both.get(joint, joint): place for joint, place in joints.items()}
+
+
+WAVING = {**STANDING, s.LEFT_ELBOW: (200, 80), s.LEFT_WRIST: (214, 40)}
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_who_faces_the_other_way_than_the_picture_keeps_limbs_where_they_are(
+    back: bool,
+) -> None:
+    own, other = (
+        (from_behind(STANDING), WAVING) if back else (STANDING, from_behind(WAVING))
+    )
+    same = from_behind(WAVING) if back else WAVING
+    still = pose(own)
+    rest = rest_pose(still.points[0], still.visible[0])
+    found = facing_as_pictured(pose(*[other] * 5), rest)
+    wanted = pose(*[same] * 5)
+    np.testing.assert_array_equal(found.points, wanted.points)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert facing_as_pictured(wanted, rest) is wanted
+
+
+def test_limbs_do_not_jump_when_a_figure_turns_round() -> None:
+    figure = Character.from_seed(2)
+    true = np.linspace(0, 2 * np.pi, 97, dtype=np.float32)
+    motion = seen(figure, replace(many(at_rest(), 97), facing=true))
+    still = seen(figure, at_rest())
+    rest = rest_pose(still.points[0], still.visible[0])
+    found = facing_as_pictured(motion, rest)
+    right, left = (found.points[:, joint, 0] for joint in (s.RIGHT_HIP, s.LEFT_HIP))
+    assert (left - right > -4).all()  # legs never cross
+    assert (found.points[0] == motion.points[0]).all()
+    assert not (found.points[48] == motion.points[48]).all()
+
+
+def test_a_figure_from_the_side_keeps_its_sides() -> None:
+    figure = Character.from_seed(2)
+    aside = replace(at_rest(), facing=np.array([1.55], np.float32))
+    still = seen(figure, aside)
+    rest = rest_pose(still.points[0], still.visible[0])
+    away = replace(many(at_rest(), 9), facing=np.full(9, 1.6, np.float32))
+    motion = seen(figure, away)
+    assert facing_as_pictured(motion, rest) is motion
 
 
 def narrowed(share: float, nose: float) -> Joints:
