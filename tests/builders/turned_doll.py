@@ -15,13 +15,20 @@ from builders.paper_doll import STANDING, Doll, Joints, pose, request
 
 
 def faced(nose: float) -> Joints:
-    """The doll with a face whose nose lies `nose` px beside the middle of its ears."""
+    """The doll with a face that turns until its nose is `nose` px off the middle of its
+    ears.
+    """
     x, y = STANDING[s.NOSE]
-    face = {
-        s.RIGHT_EYE: (x - 7, y - 6), s.LEFT_EYE: (x + 7, y - 6),
-        s.RIGHT_EAR: (x - 16, y - 3), s.LEFT_EAR: (x + 16, y - 3),
+    yaw = np.arcsin(nose / 19)
+    solid = {  # across, down, towards us
+        s.NOSE: (0, 0, 19), s.RIGHT_EYE: (-7, -6, 16), s.LEFT_EYE: (7, -6, 16),
+        s.RIGHT_EAR: (-16, -3, 0), s.LEFT_EAR: (16, -3, 0),
     }  # fmt: skip
-    return {**STANDING, **face, s.NOSE: (x + nose, y)}
+    turned = {
+        joint: (x + across * np.cos(yaw) + near * np.sin(yaw), y + down)
+        for joint, (across, down, near) in solid.items()
+    }
+    return {**STANDING, **turned}
 
 
 def built(shown: Doll, *joints: Joints) -> Figure:

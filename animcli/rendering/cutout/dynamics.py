@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
+from animcli.rendering.cutout.head_pose import MOST_YAW, head_pose
 from animcli.rendering.cutout.motion import BoneTransforms, smoothed
-from animcli.rendering.cutout.rig import Bone, RestPose
+from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, Bone
 from animcli.rendering.cutout.segmentation import body_distance
 from animcli.rendering.cutout.skinning import SkinnedMesh
 
@@ -30,9 +31,8 @@ _DAMPING: Final = 0.32  # share of what would stop it without swinging
 _MOST: Final = 0.12  # trunk lengths that anything lags at most
 _STEPS: Final = 4  # of the springs in each frame
 
-_YAW: Final = np.radians(22)  # either way; beyond, a cheek without an ear
-_PITCH: Final = np.radians(12)  # or a forehead would have to be invented
-_NOSE: Final = 1.05  # half widths of a head that the tip of its nose is before its middle
+_PITCH: Final = np.radians(12)  # either way; beyond, a forehead would have to be invented
+_FRONT: Final = 0.5  # cosine of the yaw from which on a picture shows a head from the side
 _TALL: Final = 1.3  # times as high as wide
 _WIDE: Final = 1.15  # half widths of a head for half the distance of its ears
 _HEAD_NODE: Final = 0.2  # share of the head's bone from which on a node is of the head
@@ -142,22 +142,22 @@ def turn_head(
     nose and eyes, the head stays as it is in the picture.
     """
     rest = skinned.rest
-    ears = [keypoint.RIGHT_EAR, keypoint.LEFT_EAR]
-    needed = [keypoint.NOSE, keypoint.RIGHT_EYE, keypoint.LEFT_EYE, *ears]
-    if not rest.visible[needed].all():
+    needed = list(HEAD_KEYPOINTS)
+    own = head_pose(rest.keypoints[None], rest.visible)
+    now = head_pose(transforms.keypoints, rest.visible)
+    if own is None or now is None or not rest.visible[needed].all():
         return None
-    middle = rest.keypoints[ears].mean(axis=0)
-    span = rest.keypoints[ears[1]] - rest.keypoints[ears[0]]
-    half = _WIDE * float(np.linalg.norm(span)) / 2
-    if half < 0.1 * rest.trunk or span[0] <= 0:  # from the side, or from behind
+    half = _WIDE * float(own.scale[0])
+    if half < 0.1 * rest.trunk or np.cos(own.yaw[0]) < _FRONT:
         return None
-    right = span / np.linalg.norm(span)
+    now = now.seen_from(own)
+    right = np.array([np.cos(own.roll[0]), np.sin(own.roll[0])])
     axes = np.stack([right, np.array([-right[1], right[0]])])
-    yaw, pitch = _looks(transforms, rest, half, axes)
+    yaw, pitch = now.yaw - own.yaw, now.pitch - own.pitch
     known = visible[:, needed].all(axis=1)
     yaw, pitch = (np.where(known, turn, 0.0) for turn in (yaw, pitch))
     nodes = np.flatnonzero(skinned.weights[:, Bone.HEAD] > _HEAD_NODE)
-    place = (skinned.mesh.nodes[nodes] - middle) @ axes.T / (half, _TALL * half)
+    place = (skinned.mesh.nodes[nodes] - own.middle[0]) @ axes.T / (half, _TALL * half)
     # not an ellipsoid, whose sides are so steep that the outline would fold over
     near = np.clip(1 - (place**2).sum(axis=1), 0, 1)
     return HeadTurn(
@@ -167,36 +167,8 @@ def turn_head(
         down=place[:, 1],
         near=near,
         axes=axes * half,
-        yaw=np.clip(smoothed(yaw, _TURN_FRAMES), -_YAW, _YAW),
+        yaw=np.clip(smoothed(yaw, _TURN_FRAMES), -MOST_YAW, MOST_YAW),
         pitch=np.clip(smoothed(pitch, _TURN_FRAMES), -_PITCH, _PITCH),
     )
 
 
-def _looks(
-    transforms: BoneTransforms, rest: RestPose, half: float, axes: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`(frames,)` radians of yaw and pitch beyond the picture's, from the nose between the
-    ears.
-    """
-    points = transforms.keypoints
-    ears = [keypoint.RIGHT_EAR, keypoint.LEFT_EAR]
-
-    def nose(
-        at: NDArray[np.float64], along: NDArray[np.float64], size: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        from_ears = at[:, keypoint.NOSE] - at[:, ears].mean(axis=1)
-        before = np.stack(
-            [
-                (from_ears * along).sum(axis=1),
-                from_ears[:, 1] * along[:, 0] - from_ears[:, 0] * along[:, 1],
-            ]
-        )
-        return np.arcsin(np.clip(before / (size * half * _NOSE), -0.9, 0.9))
-
-    turned = transforms.angle[:, Bone.HEAD]
-    c, s = np.cos(turned), np.sin(turned)
-    along = np.stack([c * axes[0, 0] - s * axes[0, 1], s * axes[0, 0] + c * axes[0, 1]], 1)
-    now = nose(points, along, transforms.size)
-    own = nose(rest.keypoints[None], axes[:1], np.ones(1))
-    yaw, pitch = now - own
-    return yaw, pitch

@@ -16,9 +16,9 @@ from animcli.errors import InputError
 from animcli.pose import keypoints as keypoint
 from animcli.pose.sequence import PoseSequence
 from animcli.rendering.cutout.figure_size import figure_size
+from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.rig import (
     ANCHORS,
-    HEAD_KEYPOINTS,
     LIMBS,
     MOVING_KEYPOINTS,
     PARENTS,
@@ -89,6 +89,7 @@ _LEAN: Final = 0.7  # share of their drop on one side by which shoulders or hips
 _TILT: Final = np.radians(28)  # and the most they do, against the spine
 _NARROW: Final = 0.6  # of their width: below, a drop says little of how they are turned
 _SHEAR: Final = 0.3  # of the width: what is left of a drop, as a shoulder blade lifts
+_HEAD_SIZE: Final = (0.5, 1.25)  # times the figure's: limbs show that by their longest
 _HEAD_TURN: Final = np.radians(55)  # against the chest; necks go no further
 _HAND_TURN: Final = np.radians(60)  # against its forearm
 _FOOT_TURN: Final = np.radians(35)  # against its shin; the rest is a foot turning in depth
@@ -141,8 +142,8 @@ def bone_transforms(motion: PoseSequence, rest: RestPose) -> BoneTransforms:
         if bone in (Bone.PELVIS, Bone.CHEST):
             place[:, bone], turn, shape[:, bone] = _trunk(bone, keypoints, size, rest)
         elif bone is Bone.HEAD:
-            place[:, bone], turn = _head(keypoints, size, angle[:, parent], rest)
-            shape[:, bone] = size[:, None, None] * np.eye(2)
+            place[:, bone], turn, large = _head(keypoints, size, angle[:, parent], rest)
+            shape[:, bone] = large[:, None, None] * np.eye(2)
         else:
             if bone in (Bone.RIGHT_UPPER_ARM, Bone.LEFT_UPPER_ARM) or (
                 bone in (Bone.RIGHT_THIGH, Bone.LEFT_THIGH)
@@ -254,26 +255,24 @@ def _head(
     size: NDArray[np.float64],
     chest: NDArray[np.float64],
     rest: RestPose,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Place and turn of the head: the best fit of the face, which keeps its shape.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Place, turn and size of the head, which keeps its shape.
 
-    The neck counts a little in the turn, so that a face seen from the side or from behind,
-    whose eyes lie in one place or the wrong way round, still stands upright.
+    It nods and leans as it does in the motion, but keeps the heading that the picture
+    shows, and its size against the figure's in all frames.
     """
-    face = [j for j in HEAD_KEYPOINTS if rest.visible[j]]
-    if not face:
-        return keypoints[:, keypoint.NECK].copy(), chest.copy()
-    own_middle = rest.keypoints[face].mean(axis=0)
-    middle = keypoints[:, face].mean(axis=1)
-    own = rest.keypoints[[*face, keypoint.NECK]] - own_middle
-    now = keypoints[:, [*face, keypoint.NECK]] - middle[:, None]
-    weight = np.array([1.0] * len(face) + [0.3])
-    straight = (weight * (own * now).sum(-1)).sum(-1)
-    turned = (weight * (own[:, 0] * now[..., 1] - own[:, 1] * now[..., 0])).sum(-1)
-    nod = _wrapped(np.arctan2(turned, straight) - chest)
+    now, own = (
+        head_pose(keypoints, rest.visible),
+        head_pose(rest.keypoints[None], rest.visible),
+    )
+    if now is None or own is None:
+        return keypoints[:, keypoint.NECK].copy(), chest.copy(), size
+    nod = _wrapped(now.seen_from(own).roll - own.roll - chest)
     turn = chest + np.clip(nod, -_HEAD_TURN, _HEAD_TURN)
-    offset = np.einsum("tij,j->ti", rotation(turn), rest.start[Bone.HEAD] - own_middle)
-    return middle + size[:, None] * offset, turn
+    share = float(np.median(now.scale / (own.scale * size)))
+    large = size * np.clip(share, *_HEAD_SIZE)
+    offset = np.einsum("tij,j->ti", rotation(turn), rest.start[Bone.HEAD] - own.middle[0])
+    return now.middle + large[:, None] * offset, turn, large
 
 
 def _limb(

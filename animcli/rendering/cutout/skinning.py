@@ -24,13 +24,19 @@ from scipy.sparse.csgraph import dijkstra, laplacian
 from scipy.sparse.linalg import splu
 
 from animcli.pose import keypoints as keypoint
+from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.mesh import Mesh
 from animcli.rendering.cutout.motion import BoneTransforms, rotation
-from animcli.rendering.cutout.rig import PARENTS, Bone, RestPose, distance
+from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, PARENTS, Bone, RestPose, distance
 
 _BENT: Final = np.radians(30)  # below, a joint counts as straight and has no tip
 _EASE: Final = 1.0  # radians past the bend, each way, over which the bones take turns
 _LEAST: Final = 0.6  # cosine of half a bend: how pointed a bend's tip may be
+_FACE: Final = (1.15, 1.5)  # half distances of the ears: half a face's width and height
+_FACE_ENDS: Final = 1.3  # times that from its middle, where nothing more is of the head
+_BOWED: Final = np.radians(
+    [8.0, 20.0]
+)  # of pitch: a chin lies clear of the throat, or over it
 _FAR: Final = (Bone.RIGHT_FOREARM, Bone.LEFT_FOREARM, Bone.RIGHT_SHIN, Bone.LEFT_SHIN)
 
 
@@ -168,6 +174,7 @@ def bind(
     weights = _heat(mesh, sown, bones)
     bends = bent_joints(rest)
     weights = _along_spine(mesh, rest, weights)
+    weights = _whole_head(mesh, rest, weights)
     for bent_joint in bends:
         weights = bent_joint.share(mesh.nodes, weights)
     return SkinnedMesh(mesh, rest, weights, _centres(mesh, rest, weights), bends)
@@ -187,6 +194,30 @@ def _along_spine(
     both = weights[:, Bone.CHEST] + weights[:, Bone.PELVIS]
     shared = weights.copy()
     shared[:, Bone.PELVIS], shared[:, Bone.CHEST] = part * both, (1 - part) * both
+    return shared
+
+
+def _whole_head(
+    mesh: Mesh, rest: RestPose, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`weights` `(n, 15)` with a bowed face moved by the head as a whole.
+
+    Its chin lies over the throat, or below it: by heat alone it would stay with the chest.
+    """
+    own = head_pose(rest.keypoints[None], rest.visible)
+    if own is None or not rest.visible[list(HEAD_KEYPOINTS)].all():
+        return weights
+    turn = rotation(own.roll[0])
+    places = (mesh.nodes - own.middle[0]) @ turn / float(own.scale[0])
+    away = np.linalg.norm(places / _FACE, axis=1)
+    part = np.clip((_FACE_ENDS - away) / (_FACE_ENDS - 1), 0, 1)
+    part *= np.clip((own.pitch[0] - _BOWED[0]) / (_BOWED[1] - _BOWED[0]), 0, 1)
+    part[places[:, 1] < 0] = 0  # above the ears all is head
+    part[np.setdiff1d(mesh.triangles[mesh.layer > 0], mesh.triangles[mesh.layer == 0])] = 0
+    part = np.maximum(part, weights[:, Bone.HEAD])
+    rest_of = 1 - weights[:, Bone.HEAD]
+    shared = weights * ((1 - part) / np.maximum(rest_of, 1e-9))[:, None]
+    shared[:, Bone.HEAD] = part
     return shared
 
 
