@@ -170,5 +170,3 @@ def turn_head(
         yaw=np.clip(smoothed(yaw, _TURN_FRAMES), -MOST_YAW, MOST_YAW),
         pitch=np.clip(smoothed(pitch, _TURN_FRAMES), -_PITCH, _PITCH),
     )
-
-

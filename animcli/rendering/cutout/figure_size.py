@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.rig import LIMBS, Bone, RestPose
+from animcli.rendering.cutout.head_pose import head_pose
+from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, LIMBS, Bone, RestPose
 
 _LEGS: Final = (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN)
 # How much each length says: a trunk is seldom pictured pointing at the viewer, an arm
@@ -14,13 +15,12 @@ _LEGS: Final = (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SH
 _TRUNK: Final = 2.5
 _LEG: Final = 1.0
 _ARM: Final = 0.5
+_HEAD: Final = 2.0
 _OTHERS: Final = {
     (keypoint.RIGHT_SHOULDER, keypoint.LEFT_SHOULDER): 0.7,
     (keypoint.RIGHT_HIP, keypoint.LEFT_HIP): 0.7,
-    (keypoint.RIGHT_EAR, keypoint.LEFT_EAR): 0.5,
-    (keypoint.NECK, keypoint.NOSE): 1.0,
 }
-"""Distances that change as a figure turns or nods, and what they say of its size."""
+"""Distances that change as a figure turns, and what they say of its size."""
 
 _LONG: Final = 90  # percentile of a length over the frames that shows it whole
 _AGREE: Final = 0.05  # natural logarithm: lengths as near as this say the same
@@ -52,6 +52,8 @@ def figure_size(
         if rest.visible[list(pair)].all():
             lengths.append(_ratio(keypoints, found, rest, *pair))
             counts.append(count)
+    lengths.append(np.full(len(keypoints), _head_ratio(keypoints, found, rest)))
+    counts.append(_HEAD)
     seen = np.array([not np.isnan(length).all() for length in lengths])
     if not seen[:stretched].any():
         return np.ones(len(keypoints))
@@ -82,6 +84,21 @@ def _ratio(
     length = np.linalg.norm(keypoints[:, far] - keypoints[:, near], axis=1)
     own = max(float(np.linalg.norm(rest.keypoints[far] - rest.keypoints[near])), 1e-3)
     return np.where(found[:, near] & found[:, far], length / own, np.nan)
+
+
+def _head_ratio(
+    keypoints: NDArray[np.float64], found: NDArray[np.bool_], rest: RestPose
+) -> float:
+    """Size of the head, unforeshortened, as a share of that in the picture; NaN where one
+    of them isn't seen.
+    """
+    face = list(HEAD_KEYPOINTS)
+    seen = found[:, face].all(axis=1)
+    own = head_pose(rest.keypoints[None], rest.visible)
+    now = head_pose(keypoints[seen], rest.visible)
+    if own is None or now is None or not (rest.visible[face].all() and seen.any()):
+        return float("nan")
+    return float(np.median(now.scale / own.scale))
 
 
 def _mode(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:

@@ -17,6 +17,7 @@ from animcli.pose import keypoints as keypoint
 from animcli.pose.corrections import FACE_PAIRS
 from animcli.pose.filtering import mirror_pairs
 from animcli.pose.sequence import PoseSequence
+from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.motion import BoneTransforms, bone_transforms, smoothed
 from animcli.rendering.cutout.rig import RestPose
 
@@ -25,7 +26,6 @@ from animcli.rendering.cutout.rig import RestPose
 # Contini's body proportions.
 _SHOULDERS: Final = (0.6, 0.9)
 _HIPS: Final = (0.3, 0.45)
-_NOSE: Final = 1.15  # half distances of the ears that a nose's tip is before their middle
 _DOUBT: Final = np.radians([10, 22])  # of a chest's and hips' turn near the front
 _ASIDE: Final = (0.2, 0.5)  # sines of a yaw between which a distance begins to tell it
 _AWAY: Final = 0.2  # twice the cosines of both yaws, from which on one faces away
@@ -129,11 +129,11 @@ def _across(
 
 def _look(points: NDArray[np.float64], visible: NDArray[np.bool_]) -> NDArray[np.float64]:
     """`(frames,)` radians: yaw of the head; NaN where nose and ears don't tell it."""
-    ears = [keypoint.RIGHT_EAR, keypoint.LEFT_EAR]
-    half = _across(points, points[:, ears[0]], points[:, ears[1]]) / 2
-    before = _across(points, points[:, ears].mean(axis=1), points[:, keypoint.NOSE])
-    known = visible[:, [keypoint.NOSE, *ears]].all(axis=1)
-    return np.where(known, np.arctan2(before / _NOSE, half), np.nan)
+    known = visible[:, [keypoint.NOSE, keypoint.RIGHT_EAR, keypoint.LEFT_EAR]].all(axis=1)
+    head = head_pose(points, np.asarray(visible.any(axis=0)))
+    return (
+        np.full(len(points), np.nan) if head is None else np.where(known, head.yaw, np.nan)
+    )
 
 
 def _courses(
