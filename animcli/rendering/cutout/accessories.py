@@ -38,6 +38,7 @@ _GRIP: Final = 0.4  # trunk lengths from a bone to what hangs on it, half of tha
 _SHARP: Final = 0.3  # share of a thing with an edge within reach: a shadow has none
 _ALIKE: Final = 0.72  # how far its pixels differ from what is behind in the same way
 _SLENDER: Final = 2.0  # times its thickness that it is long at least
+_WINDING: Final = 1.4  # times the way from end to end that it is long at most
 _ABOUT: Final = 0.3  # trunk lengths around it that have to be plain
 _ENCLOSED: Final = 0.6  # share of its rim that is figure: what is between limbs is behind
 _CLUTTER: Final = 0.1  # share of these that may stand out half as much
@@ -165,7 +166,7 @@ def find_accessories(
         part = _part_at(np.argwhere(mine & touching)[:, ::-1].astype(float), rest)
         if part in _BELOW_KNEES and reach < _LONG:
             left |= mine
-        elif reach < (_LONG if part in _HANDS else _SHORT):
+        elif reach < (_LONG if part in _HANDS else _SHORT) and _single(mine & ~near):
             worn |= mine & clear
     # on to the figure itself
     worn |= _grown(worn, 3 * edge) & near & (around.change > _CLEAR)
@@ -233,6 +234,19 @@ def _slender(mask: Mask) -> bool:
     padded = np.pad(mask.astype(np.uint8), 1)
     thick = 2 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 3).max())
     return bool(long > _SLENDER * thick)
+
+
+def _single(mask: Mask) -> bool:
+    """True of one pole or strap, false of the bars of a window."""
+    rows, columns = np.nonzero(mask)
+    if len(rows) == 0:
+        return False
+    padded = np.pad(mask.astype(np.uint8), 1)
+    # the mean distance from its edges is a quarter of a bar's width
+    wide = 4 * float(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[padded > 0].mean())
+    return bool(
+        len(rows) / wide < _WINDING * np.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1)
+    )
 
 
 def _nearby(mask: Mask, place: Mask, reach: int) -> Mask:

@@ -127,3 +127,15 @@ def test_where_two_walls_meet_behind_a_figure_there_is_nothing() -> None:
     drawn.picture[floor & (drawn.alpha < 128)] = (60, 90, 60)
     found = drawn.found()
     assert not (found.worn | found.left).any()
+
+
+@pytest.mark.parametrize("left", [20, 44])
+def test_the_bars_of_a_window_behind_a_hand_stay_on_the_wall(left: int) -> None:
+    right, top, bottom = left + 44, 150, 210  # around the right wrist, or from it on
+    bars: list[Point] = [
+        (left, top), (right, top), (right, bottom), (left, bottom), (left, top),
+        (left, (top + bottom) // 2), (right, (top + bottom) // 2),
+    ]  # fmt: skip
+    found = Drawn(bars, BLACK, 3).found()
+    assert not found.worn.any()
+    assert not found.left.any()
