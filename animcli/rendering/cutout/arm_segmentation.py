@@ -23,6 +23,7 @@ from animcli.rendering.cutout.arm_regions import (
     arm_regions,
     draw_line,
 )
+from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.rig import Bone, RestPose
 from animcli.rendering.cutout.segmentation import (
     bin_numbers,
@@ -90,6 +91,11 @@ _FAR: Final = 0.005  # how much the rest of the arm counts for it
 _DOUBT: Final = 0.7  # odds below which a colour says nothing: cloth of one pattern differs
 # so much between a sleeve and a body
 _SURE: Final = 8.0  # odds of what leaves no doubt
+_HEAD: Final = (1.1, 1.4)  # half distances of the ears: half a head's width and height
+_HAT: Final = 1.4  # times its size that a head has with hair and hat
+_FREE_HEAD: Final = 1.2  # half thicknesses from an arm's middle to what shows of a head
+# beside it
+_OTHER: Final = 1.0  # nats by which what lies before an arm differs from it
 _FACE: Final = 0.2  # trunk lengths across the middle of a face, where all is face
 _BEFORE: Final = 3.0  # half thicknesses before a body that show a forearm's colours
 _BEHIND: Final = 2.0  # odds that the body lies where a hand should be
@@ -106,10 +112,13 @@ class ArmLabels:
 
     labels: `(h, w)` uint8, 0 for the body, 1 and 2 for the first and the second arm.
     regions: for each arm, `(h, w)` bool, where its upper part is, covered or not.
+    hidden: for each arm, `(h, w)` bool, where a forearm that goes past the head lies
+        behind it.
     """
 
     labels: NDArray[np.uint8]
     regions: tuple[NDArray[np.bool_], ...]
+    hidden: tuple[NDArray[np.bool_], ...]
 
 
 def label_arms(
@@ -124,31 +133,45 @@ def label_arms(
     """
     labels = np.zeros(inside.shape, np.uint8)
     if not arms:
-        return ArmLabels(labels, ())
-    regions = arm_regions(inside, rest, arms, radius)
+        return ArmLabels(labels, (), ())
+    head, face = head_region(inside, rest), _face(inside, rest)
+    regions = arm_regions(inside & ~head, rest, arms, radius)
     gaps = [region.gap for region in regions]
     nearest = np.min(gaps, axis=0)
     colour = lab_colours(picture)
     body = inside & (nearest > _REACH)
     core = _body_core(inside.shape, rest) & inside & (nearest > 1)
-    face = _face(inside, rest)
+    hat = head_region(inside, rest, _HAT)
+    behind = []
     for index, (region, gap) in enumerate(zip(regions, gaps, strict=True)):
         near = inside & (gap < _REACH) & (gap <= nearest)
+        about = body
+        passes = False
+        if (head & (gap < _PALM)).any():  # it goes past the head, before or behind it
+            about = body | (head & (nearest > _FREE_HEAD))
+            passes = _behind_head(colour, region, head)
+        if passes:
+            about = body | head
+            near &= ~head
         if _hand_hidden(colour, inside, body, region, face):
             near &= ~region.hand
         place = np.minimum(_PLACE * (1 - gap), _WITHIN)
-        odds = place + _colour_odds(colour, inside, body, region, radius)
+        odds = place + _colour_odds(colour, inside, about, region, radius)
         odds[region.sure] = _SURE
         odds[~near | core] = -_SURE
         mine = near & random_walker(colour, inside & (gap < _REACH + 1), odds)
-        labels[_without_slivers(mine, inside, gap, radius)] = index + 1
+        hidden = hat & (gap < _TUBE) & ~mine if passes else np.zeros_like(inside)
+        mine = _without_slivers(mine | hidden, inside, gap, radius) & ~hidden
+        labels[mine] = index + 1
+        behind.append(hidden)
     _take_held(labels, inside, regions, core)
     _take_sticks(labels, inside, regions, radius)
-    upper = tuple(
-        (gap < _TUBE) & (region.away[0] <= gap) & inside
-        for region, gap in zip(regions, gaps, strict=True)
+    upper = [region.away[0] <= gap for region, gap in zip(regions, gaps, strict=True)]
+    return ArmLabels(
+        labels,
+        tuple(one & (gap < _TUBE) & inside for one, gap in zip(upper, gaps, strict=True)),
+        tuple(one & ~other for one, other in zip(behind, upper, strict=True)),
     )
-    return ArmLabels(labels, upper)
 
 
 def _take_held(
@@ -256,6 +279,36 @@ def _hand_hidden(
     )
     odds = np.clip(np.log(about / own), -_MOST, _MOST)
     return bool(odds[bin_numbers(colour[palm])].mean() > _BEHIND)
+
+
+def _behind_head(
+    colour: NDArray[np.uint8], region: ArmRegion, head: NDArray[np.bool_]
+) -> bool:
+    """True of an arm that goes on behind the `head`: where its middle would be, other
+    colours are than where the arm is free (by their relative entropy).
+    """
+    over = head & (region.gap < _PALM)
+    own = region.sure & ~head & (region.gap < _PALM)
+    if not own.any():
+        return False
+    number = bin_numbers(colour[over])
+    arm, there = colour_histogram(bin_numbers(colour[own])), colour_histogram(number)
+    return bool(np.log(there / arm)[number].mean() > _OTHER)
+
+
+def head_region(
+    inside: NDArray[np.bool_], rest: RestPose, grown: float = 1.0
+) -> NDArray[np.bool_]:
+    """`(h, w)`: a head without hair or hat, `grown` to so many times its size."""
+    own = head_pose(rest.keypoints[None], rest.visible)
+    found = np.zeros(inside.shape, np.uint8)
+    if own is not None:
+        half = np.array(_HEAD) * own.scale[0] * grown
+        degrees = float(np.degrees(own.roll[0]))
+        place = (float(own.middle[0, 0]), float(own.middle[0, 1]))
+        size = (float(2 * half[0]), float(2 * half[1]))
+        cv2.ellipse(found, (place, size, degrees), 1, -1)
+    return inside & (found > 0)
 
 
 def _face(inside: NDArray[np.bool_], rest: RestPose) -> NDArray[np.bool_]:

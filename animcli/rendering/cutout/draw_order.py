@@ -32,6 +32,8 @@ class DrawGroup(IntEnum):
     LEFT_SHIN = 8
     OVER_RIGHT_ARM = 9  # what the trunk has over an upper arm: hair, a strap, a ruffle
     OVER_LEFT_ARM = 10
+    OVER_RIGHT_FOREARM = 11  # a head that an arm goes past behind
+    OVER_LEFT_FOREARM = 12
 
 
 _SIGN_FRAMES: Final = 2.0  # sigma of the average
@@ -69,8 +71,14 @@ def _order(
         DrawGroup.RIGHT_UPPER_ARM,
         DrawGroup.OVER_RIGHT_ARM,
         DrawGroup.RIGHT_FOREARM,
+        DrawGroup.OVER_RIGHT_FOREARM,
     )
-    left_arms = (DrawGroup.LEFT_UPPER_ARM, DrawGroup.OVER_LEFT_ARM, DrawGroup.LEFT_FOREARM)
+    left_arms = (
+        DrawGroup.LEFT_UPPER_ARM,
+        DrawGroup.OVER_LEFT_ARM,
+        DrawGroup.LEFT_FOREARM,
+        DrawGroup.OVER_LEFT_FOREARM,
+    )
     legs = left_legs + right_legs if right_leg else right_legs + left_legs
     far, near = (left_arms, right_arms) if right_arm else (right_arms, left_arms)
     if away:  # arms bend forward: what of them crosses the trunk lies before its front

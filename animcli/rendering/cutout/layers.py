@@ -6,6 +6,7 @@ opening; below, they part. What the body has behind an arm is filled in from the
 wide the body is there follows from where its outline shows above and below.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
 from animcli.rendering.cutout.arm_regions import Arm, half_thickness
-from animcli.rendering.cutout.arm_segmentation import label_arms
+from animcli.rendering.cutout.arm_segmentation import head_region, label_arms
 from animcli.rendering.cutout.inpaint import inpaint_rows, push_pull
 from animcli.rendering.cutout.matting import Matte
 from animcli.rendering.cutout.rig import Bone, RestPose, distance
@@ -304,13 +305,14 @@ class Layers:
     """A figure as sheets.
 
     layers: the body, then the arms that could be told from it.
-    over: for each arm, the texture `(h, w, 4)` of what the body has over its upper part.
+    over: for upper arms and forearms, the texture `(h, w, 4)` of what the body has over
+        them.
     shared: for each arm, `(h, w)` bool, the mesh cells where it and the body are one. The
         body has the pixels there.
     """
 
     layers: tuple[Layer, ...]
-    over: tuple[NDArray[np.uint8], ...]
+    over: Mapping[Bone, NDArray[np.uint8]]
     shared: tuple[NDArray[np.bool_], ...]
 
 
@@ -322,7 +324,7 @@ def split_layers(
     """
     inside = matte.alpha > _THERE
     arms = [arm for arm in _ARMS if rest.present[arm[0]]]
-    radius = half_thickness(inside, rest, arms)
+    radius = half_thickness(inside & ~head_region(inside, rest), rest, arms)
     arm_labels = label_arms(picture, inside, rest, arms, radius)
     labels = arm_labels.labels
     shared = tuple(
@@ -336,17 +338,24 @@ def split_layers(
     own = inside & ((labels == 0) | shoulders)
     behind = occluded_body(own, inside & ~own, shoulders, rest)
     behind &= ~(beyond > _WEB_UNDER)
+    behind |= head_region(inside, rest) & ~own  # a head goes on behind an arm
     reach = round(_ACROSS * rest.trunk)
     body_layer = _body_layer(matte, own, behind, shoulders, _body_bones(rest, arms), reach)
-    layers, over = [body_layer], []
+    layers: list[Layer] = [body_layer]
+    over: dict[Bone, NDArray[np.uint8]] = {}
     for index, arm in enumerate(arms):
-        covered = own & arm_labels.regions[index] & (labels == 0) & ~shoulders
-        over.append(_over(body_layer, covered, own))
+        covered = np.zeros_like(inside)
+        places = (arm_labels.regions[index], arm_labels.hidden[index])
+        for bone, place in zip(arm, places, strict=False):
+            below = own & place & (labels == 0) & ~shoulders
+            if below.any():
+                over[bone] = _over(body_layer, below, own)
+            covered |= below
         cut = ((labels == index + 1) & ~shoulders) | covered
         bones = tuple(bone for bone in arm if rest.present[bone])
         body = inside & (labels != index + 1) & ~shared[index]
         layers.append(_arm_layer(matte, cut, covered, shared[index], body, bones))
-    return Layers(tuple(layers), tuple(over), shared)
+    return Layers(tuple(layers), over, shared)
 
 
 def _cells_around(

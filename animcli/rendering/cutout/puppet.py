@@ -54,7 +54,9 @@ _GROUP_OF: Final = {
 }
 _OVER: Final = {
     Bone.RIGHT_UPPER_ARM: DrawGroup.OVER_RIGHT_ARM,
+    Bone.RIGHT_FOREARM: DrawGroup.OVER_RIGHT_FOREARM,
     Bone.LEFT_UPPER_ARM: DrawGroup.OVER_LEFT_ARM,
+    Bone.LEFT_FOREARM: DrawGroup.OVER_LEFT_FOREARM,
 }
 
 
@@ -217,7 +219,7 @@ def build_puppet(
     layers = split_layers(picture, matte, rest, spacing)
     mesh = build_mesh(layers, spacing)
     skinned = bind(mesh, rest, [layer.bones for layer in layers.layers], spacing)
-    textures = (*(layer.texture for layer in layers.layers), *layers.over)
+    textures = (*(layer.texture for layer in layers.layers), *layers.over.values())
     return Puppet(skinned, textures, _grouped(skinned, layers), _cuts(skinned, body, inner))
 
 
@@ -298,11 +300,10 @@ def _grouped(
             if len(picked):
                 groups[group] = (picked, index)
     body = layer_of == 0
-    for index, texture in enumerate(layers.over):
+    for index, (bone, texture) in enumerate(layers.over.items()):
         lies = _at_triangles(skinned, body, texture[..., 3]).max(axis=1) > 0
         if lies.any():
-            arm = layers.layers[1 + index].bones[0]
-            groups[_OVER[arm]] = (triangles[body][lies], len(layers.layers) + index)
+            groups[_OVER[bone]] = (triangles[body][lies], len(layers.layers) + index)
     return groups
 
 

@@ -34,6 +34,7 @@ _EASE: Final = 1.0  # radians past the bend, each way, over which the bones take
 _LEAST: Final = 0.6  # cosine of half a bend: how pointed a bend's tip may be
 _FACE: Final = (1.15, 1.5)  # half distances of the ears: half a face's width and height
 _FACE_ENDS: Final = 1.3  # times that from its middle, where nothing more is of the head
+_HAT: Final = (1.3, 1.7)  # times a face: within hair and hat, and beyond them
 _BOWED: Final = np.radians(
     [8.0, 20.0]
 )  # of pitch: a chin lies clear of the throat, or over it
@@ -200,23 +201,32 @@ def _along_spine(
 def _whole_head(
     mesh: Mesh, rest: RestPose, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """`weights` `(n, 15)` with a bowed face moved by the head as a whole.
+    """`weights` `(n, 15)` with a head that no arm beside it moves, and a bowed face that it
+    moves as a whole.
 
-    Its chin lies over the throat, or below it: by heat alone it would stay with the chest.
+    The chin of that lies over the throat, or below it: by heat alone it would stay with the
+    chest.
     """
     own = head_pose(rest.keypoints[None], rest.visible)
-    if own is None or not rest.visible[list(HEAD_KEYPOINTS)].all():
+    if own is None:
         return weights
-    turn = rotation(own.roll[0])
-    places = (mesh.nodes - own.middle[0]) @ turn / float(own.scale[0])
+    places = (mesh.nodes - own.middle[0]) @ rotation(own.roll[0]) / float(own.scale[0])
     away = np.linalg.norm(places / _FACE, axis=1)
+    arms = [*range(Bone.RIGHT_UPPER_ARM, Bone.LEFT_HAND + 1)]
+    beside = np.clip((_HAT[1] - away) / (_HAT[1] - _HAT[0]), 0, 1)
     part = np.clip((_FACE_ENDS - away) / (_FACE_ENDS - 1), 0, 1)
     part *= np.clip((own.pitch[0] - _BOWED[0]) / (_BOWED[1] - _BOWED[0]), 0, 1)
     part[places[:, 1] < 0] = 0  # above the ears all is head
-    part[np.setdiff1d(mesh.triangles[mesh.layer > 0], mesh.triangles[mesh.layer == 0])] = 0
-    part = np.maximum(part, weights[:, Bone.HEAD])
-    rest_of = 1 - weights[:, Bone.HEAD]
-    shared = weights * ((1 - part) / np.maximum(rest_of, 1e-9))[:, None]
+    if not rest.visible[list(HEAD_KEYPOINTS)].all():
+        part[:] = 0
+    on_arm = np.unique(mesh.triangles[mesh.layer > 0])
+    part[on_arm], beside[on_arm] = 0, 0
+    shared = weights.copy()
+    shared[:, arms] *= 1 - beside[:, None]
+    shared[:, Bone.HEAD] += 1 - shared.sum(axis=1)
+    part = np.maximum(part, shared[:, Bone.HEAD])
+    others = np.maximum(1 - shared[:, Bone.HEAD], 1e-9)
+    shared *= ((1 - part) / others)[:, None]
     shared[:, Bone.HEAD] = part
     return shared
 

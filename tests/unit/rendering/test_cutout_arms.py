@@ -25,7 +25,9 @@ from animcli.rendering.cutout.arm_regions import half_thickness
 from animcli.rendering.cutout.arm_segmentation import label_arms
 from animcli.rendering.cutout.layers import split_layers
 from animcli.rendering.cutout.matting import matte_from_alpha
+from animcli.rendering.cutout.mesh import build_mesh
 from animcli.rendering.cutout.rig import Bone, rest_pose
+from animcli.rendering.cutout.skinning import bind
 
 ARMS = [
     (Bone.RIGHT_UPPER_ARM, Bone.RIGHT_FOREARM, Bone.RIGHT_HAND),
@@ -144,3 +146,42 @@ def test_what_fills_the_corner_of_an_armpit_goes_with_the_arm() -> None:
     corner = trunk.alpha[140:150, 158:180] > 0.5
     # beyond it 2 pixels to a row as it is, up to 8 where the corner counts as trunk
     assert (corner & gap[140:150, 158:180]).sum(axis=1).max() <= 3
+
+
+RAISED: Joints = {**STANDING, s.LEFT_ELBOW: (184, 72), s.LEFT_WRIST: (84, 50)}
+
+
+def test_a_head_before_a_raised_arm_stays_where_it_is() -> None:
+    trunk = body(RAISED)
+    arms = [arm(RAISED, side, 8, SLEEVE) for side in ("right", "left")]
+    labels, shown = labelled(RAISED, [*arms, *trunk])
+    assert (labels[shown == shown.max()] == 0).mean() > 0.97
+    # .29 of the head where it counts as arm
+    assert (labels[shown == 1] == LEFT).mean() > 0.75
+
+
+def test_a_raised_arm_before_the_head_leaves_it_its_face() -> None:
+    arms = [arm(RAISED, side, 8, SLEEVE) for side in ("right", "left")]
+    labels, shown = labelled(RAISED, [*body(RAISED), *arms])
+    head = len(body(RAISED)) - 1
+    assert (labels[shown == head] == 0).mean() > 0.9
+    assert (labels[shown == shown.max()] == LEFT).mean() > 0.75
+
+
+def test_a_head_does_not_go_along_with_an_arm_beside_it() -> None:
+    bent = dict(RAISED)  # onto the left shoulder
+    for joint in (s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR):
+        bent[joint] = bent[joint][0] + 14, bent[joint][1] + 20
+    shown = doll(bent)
+    rest = rest_pose(shown.pose.points[0], shown.pose.visible[0])
+    matte = matte_from_alpha(shown.picture, shown.alpha)
+    parts = split_layers(shown.picture, matte, rest, 4)
+    mesh = build_mesh(parts, 4)
+    weights = bind(mesh, rest, [sheet.bones for sheet in parts.layers], 4).weights
+    trunk, arms = (mesh.triangles[mesh.layer == 0], mesh.triangles[mesh.layer > 0])
+    own = np.setdiff1d(trunk, arms)  # a shoulder has its nodes in common with its arm
+    head = own[np.linalg.norm(mesh.nodes[own] - bent[s.NOSE], axis=1) < 24]
+    assert len(head) > 50
+    of_arms = weights[head][:, Bone.RIGHT_UPPER_ARM : Bone.LEFT_HAND + 1].sum(axis=1)
+    # .87 by heat alone
+    assert of_arms.max() < 0.05
