@@ -10,6 +10,9 @@ psnr_db, figure_psnr_db, ssim: against the true frames; the second inside the tr
 pose_error_percent_height: how far BlazePose finds shoulders, elbows, wrists, hips, knees
     and ankles from where they were asked for, in percent of the picture's height, over the
     keypoints that it finds within 5 % in the true frame too.
+pose_error_either_side: the same by the better of both ways to name sides in each frame. A
+    figure from behind that follows somebody from the front has each limb where it was asked
+    for, but by the other side's name.
 flicker: mean absolute difference of neighbouring frames where neither has the figure, in
     levels of 255, less that of the true frames.
 iou_mean, iou_worst: of the matte with the true mask of the reference.
@@ -59,7 +62,8 @@ from animcli.weights.store import WeightsStore, default_root
 Frames = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-FRAMES, SIZE, RATE = 24, (512, 768), Fraction(24)
+FRAMES, RATE = 24, Fraction(24)
+SIZE = (512, 768)
 REFERENCE_AT = 10.0  # seconds; the dance is shown from its beginning
 LIMBS = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13)
 GROWN = 4  # pixels
@@ -138,21 +142,34 @@ def ssim(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.float64
     return np.asarray(light * (2 * both + high) / (var_a + var_b + high))
 
 
-def found_away(frames: Frames, motion: PoseSequence, finder: BlazePose) -> NDArray:
-    """How far from where it was asked for each limb keypoint is found, (f, 12), in percent
-    of the picture's height; NaN where it isn't found.
-    """
+def found_limbs(frames: Frames, finder: BlazePose) -> NDArray:
+    """Where each limb keypoint is found, (f, 12, 2) pixels; NaN where it isn't."""
     finder.reset()
-    away = np.full((len(frames), len(LIMBS)), np.nan)
-    for row, frame, points, seen in zip(
-        away, frames, motion.points, motion.visible, strict=True
-    ):
+    places = np.full((len(frames), len(LIMBS), 2), np.nan)
+    for row, frame in zip(places, frames, strict=True):
         detection = finder.detect(frame)
         for place, joint in enumerate(LIMBS if detection is not None else ()):
-            if seen[joint] and detection.scores[joint] > 0.5:
-                distance = np.hypot(*(detection.points[joint] - points[joint]))
-                row[place] = 100 * distance / SIZE[1]
-    return away
+            if detection.scores[joint] > 0.5:
+                row[place] = detection.points[joint]
+    return places
+
+
+def away(places: NDArray, motion: PoseSequence) -> NDArray:
+    """How far from where it was asked for each limb keypoint is found, (f, 12), in percent
+    of the picture's height; NaN where it isn't found or wasn't asked for.
+    """
+    limbs = list(LIMBS)
+    gap = np.linalg.norm(places - motion.points[:, limbs], axis=2)
+    return np.where(motion.visible[:, limbs], 100 * gap / SIZE[1], np.nan)
+
+
+def exchanged(motion: PoseSequence) -> PoseSequence:
+    """`motion` with the limbs of its left and right by each other's names."""
+    points, scores = motion.points.copy(), motion.scores.copy()
+    right, left = [2, 3, 4, 8, 9, 10], [5, 6, 7, 11, 12, 13]
+    for values, own in ((points, motion.points), (scores, motion.scores)):
+        values[:, right + left] = own[:, left + right]
+    return replace(motion, points=points, scores=scores)
 
 
 def unrest(frames: Frames, masks: Mask) -> float:
@@ -170,18 +187,26 @@ def unrest(frames: Frames, masks: Mask) -> float:
 def figures_of(
     made: Frames, dancer: Dancer, finder: BlazePose, true_away: NDArray
 ) -> dict[str, float]:
-    """What the frames are worth. true_away: what `found_away` says of the true ones."""
+    """What the frames are worth. true_away: what `away` says of the true ones."""
     error = (made.astype(np.float64) - dancer.truth) ** 2
     pairs = list(zip(error, dancer.masks, strict=True))
-    away = found_away(made, dancer.motion, finder)
-    surely = np.isfinite(away) & (true_away < SURE)
+    places = found_limbs(made, finder)
+    gaps = away(places, dancer.motion)
+    surely = np.isfinite(gaps) & (true_away < SURE)
+    either = gaps, away(places, exchanged(dancer.motion))
+    frames = [
+        np.nanmin([each[row, there].mean() for each in either])
+        for row, there in enumerate(surely)
+        if there.any()
+    ]
     return {
         "psnr_db": float(np.mean([decibels(each) for each in error])),
         "figure_psnr_db": float(np.mean([decibels(e[m]) for e, m in pairs if m.any()])),
         "ssim": float(
             np.mean([ssim(a, b).mean() for a, b in zip(made, dancer.truth, strict=True)])
         ),
-        "pose_error_percent_height": float(away[surely].mean()) if surely.any() else np.nan,
+        "pose_error_percent_height": float(gaps[surely].mean()) if surely.any() else np.nan,
+        "pose_error_either_side": float(np.mean(frames)) if frames else np.nan,
         "flicker": unrest(made, dancer.masks) - unrest(dancer.truth, dancer.masks),
     }
 
@@ -300,7 +325,7 @@ def measure(
     )
     inside = matte.alpha > 0.5
     row = {"iou": float((inside & dancer.mask).sum() / (inside | dancer.mask).sum())}
-    true_away = found_away(dancer.truth, dancer.motion, finder)
+    true_away = away(found_limbs(dancer.truth, finder), dancer.motion)
     began = time.perf_counter()
     request = request_of(dancer, dancer.motion, models)
     source = Cutout().prepare(request, Forgetful(), lambda *_: None)
@@ -332,7 +357,10 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, required=True)
     parser.add_argument("--characters", type=int, default=16)
     parser.add_argument("--sheet", type=Path, help="a PNG to look at")
+    parser.add_argument("--size", default="512x768", help="of the frames")
     args = parser.parse_args()
+    global SIZE
+    SIZE = tuple(int(side) for side in args.size.split("x"))
     cv2.setNumThreads(int(os.environ.get("OMP_NUM_THREADS", "2")))
     models = WeightsStore(default_root(os.environ)).ensure("blazepose")
     finder = BlazePose(models, hands=False, face=False)
