@@ -192,7 +192,7 @@ def _corners(
     rest: RestPose,
     radius: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """`(h, w)` px: how far a pixel is beyond where the body ends, at the corners of gaps
+    """`(h, w)` px: how far a pixel is beyond where the body ends, at the tops of gaps
     between an arm and the body, -inf elsewhere, and the arm beside it.
 
     A corner is filled by the outline drawn around both, by a shadow, or by background that
@@ -242,23 +242,18 @@ def _of_nearest(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _corner_limits(
     last: NDArray[np.intp], ends: NDArray[np.bool_], radius: float
 ) -> NDArray[np.float64]:
-    """`(rows,)`: how far out the body may go in each row at the corner of a gap, as its
-    outline in the gap goes on; infinite elsewhere.
+    """`(rows,)`: how far out the body may go in each row at the upper corner of a gap, as
+    its outline in the gap goes on; infinite elsewhere.
 
-    last, ends: of `_outline`. A body that stays wider is wider, and no corner.
+    last, ends: of `_outline`. A body that stays wider is wider, and no corner; below a gap,
+    hips are.
     """
     most = np.full(len(last), np.inf)
     high, wide = round(_WEB * radius), _WEB_WIDE[1] * radius
-    change = np.flatnonzero(np.diff(ends.astype(np.int8)))
-    for before in change:
-        # rows of the gap, from its corner on, and those of the corner
-        step = -1 if ends[before + 1] else 1
-        first = before + 1 if step < 0 else before
-        gap = first - step * np.arange(min(high, len(last)))
-        gap = gap[(gap >= 0) & (gap < len(last))]
+    for first in np.flatnonzero(np.diff(ends.astype(np.int8)) > 0) + 1:
+        gap = np.arange(first, min(first + high, len(last)))
+        corner = np.arange(first - 1, max(first - 1 - high, -1), -1)
         free = len(gap) if ends[gap].all() else int(ends[gap].argmin())
-        corner = first + step * np.arange(1, high + 1)
-        corner = corner[(corner >= 0) & (corner < len(last))]
         if free < 3 or len(corner) == 0:
             continue
         seen = last[gap[:free]].astype(np.float64)
