@@ -13,10 +13,11 @@ from animcli.rendering.cutout.patch_fill import patch_fill
 
 _GRAIN_PX: Final = 4.0  # sigma: what is finer than this is grain, grass or snow or weave
 _GRAIN_LEVELS: Final = 40.0  # what is stronger is an edge of something, and stays alone
-_PLAIN: Final = (1.0, 3.0)  # levels of detail around a hole: below, there is no texture to
+_PLAIN: Final = (2.0, 4.0)  # levels of detail around a hole: below, there is no texture to
 # go on with, and a smooth fill is better; above, patches alone
 _ZONE: Final = (0.75, 0.3)  # trunk lengths about each foot in which its shadow may lie
-_WALL: Final = 0.5  # trunk lengths from the figure to which its shadow on a wall may reach
+_WALL: Final = 0.8  # trunk lengths from the figure to which its shadow on a wall may reach
+_PENUMBRA: Final = 0.06  # trunk lengths around it that are too little darker to be told
 _SMOOTH: Final = 5.0  # levels of detail below which a wall has no edges, only light
 _DARKER: Final = (0.4, 0.985)  # light that a shadow leaves
 _DARKEST: Final = 0.25  # light that is left of it on a wall behind the figure
@@ -152,7 +153,8 @@ def find_shadow(
     about_feet = level[shaded & standing].mean(axis=-1)
     depth = 1 - np.percentile(about_feet, 5) if len(about_feet) else 0.0
     shade = (light.min(axis=-1) < _DARKER[1]) & (wall > 0) & ~near_feet
-    on_wall = cv2.dilate(shade.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    wide = 2 * max(4, round(_PENUMBRA * trunk)) + 1
+    on_wall = cv2.dilate(shade.astype(np.uint8), np.ones((wide, wide), np.uint8)) > 0
     return Shadow(light, float(depth), on_wall & ~near_feet)
 
 
