@@ -190,6 +190,11 @@ def test_a_stopped_render_in_windows_goes_on_to_the_same_latents(
     assert len({frame.numpy().tobytes() for frame in unbroken}) == 9
 
 
+@pytest.fixture(scope="module")
+def usual(weights: dict[str, Path]) -> torch.Tensor:
+    return latents(ip_adapter.controlnet_video(), asked_for(weights))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -198,16 +203,16 @@ def test_a_stopped_render_in_windows_goes_on_to_the_same_latents(
     ],
 )  # fmt: skip
 def test_every_key_changes_the_result(
-    weights: dict[str, Path], changes: dict[str, Any]
+    weights: dict[str, Path], usual: torch.Tensor, changes: dict[str, Any]
 ) -> None:
     renderer = ip_adapter.controlnet_video()
-    usual = latents(renderer, asked_for(weights))
     assert not torch.equal(latents(renderer, asked_for(weights, **changes)), usual)
 
 
-def test_the_reference_and_the_motion_change_the_result(weights: dict[str, Path]) -> None:
+def test_the_reference_and_the_motion_change_the_result(
+    weights: dict[str, Path], usual: torch.Tensor
+) -> None:
     renderer, asked = ip_adapter.controlnet_video(), asked_for(weights)
-    usual = latents(renderer, asked)
     other = replace(asked, reference=255 - asked.reference)
     assert not torch.equal(latents(renderer, other), usual)
     assert asked.motion is not None
