@@ -250,7 +250,7 @@ def _corner_limits(
     """
     most = np.full(len(last), np.inf)
     high, wide = round(_WEB * radius), _WEB_WIDE[1] * radius
-    for first in np.flatnonzero(np.diff(ends.astype(np.int8)) > 0) + 1:
+    for first in (np.flatnonzero(np.diff(ends.astype(np.int8)) > 0) + 1).tolist():
         gap = np.arange(first, min(first + high, len(last)))
         corner = np.arange(first - 1, max(first - 1 - high, -1), -1)
         free = len(gap) if ends[gap].all() else int(ends[gap].argmin())
