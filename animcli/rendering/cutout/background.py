@@ -17,6 +17,8 @@ _PLAIN: Final = (2.0, 4.0)  # levels of detail around a hole: below, there is no
 # go on with, and a smooth fill is better; above, patches alone
 _ZONE: Final = (0.75, 0.3)  # trunk lengths about each foot in which its shadow may lie
 _WALL: Final = 0.8  # trunk lengths from the figure to which its shadow on a wall may reach
+_END: Final = 0.15  # share of light taken off a wall where that region ends
+_BEYOND: Final = 0.01  # share of a shadow that may lie there
 _PENUMBRA: Final = 0.06  # trunk lengths around it that are too little darker to be told
 _SMOOTH: Final = 5.0  # levels of detail below which a wall has no edges, only light
 _DARKER: Final = (0.4, 0.985)  # light that a shadow leaves
@@ -141,6 +143,7 @@ def find_shadow(
     _, pieces = cv2.connectedComponents((opened > 0).astype(np.uint8) | touching)
     adjoining = np.unique(pieces[touching & (pieces > 0)])
     shaded = (opened > 0) & np.isin(pieces, adjoining)
+    shaded &= standing | ~_goes_on(shaded & ~standing, wall[window])
     if shaded.sum() < 0.01 * trunk**2:
         return none
     level = np.where(shaded[..., None], share, 1).astype(np.float32)
@@ -156,6 +159,19 @@ def find_shadow(
     wide = 2 * max(4, round(_PENUMBRA * trunk)) + 1
     on_wall = cv2.dilate(shade.astype(np.uint8), np.ones((wide, wide), np.uint8)) > 0
     return Shadow(light, float(depth), on_wall & ~near_feet)
+
+
+def _goes_on(shaded: NDArray[np.bool_], wall: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """`(h, w)`: the pieces of `shaded` that are no shadow, as they go on beyond where one
+    may lie on a `wall` `(h, w)`, or from side to side: folds of a curtain, or a wall that
+    is darker below.
+    """
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(shaded.astype(np.uint8))
+    ends = np.bincount(pieces[shaded & (wall < _END)], minlength=count)
+    goes = ends > _BEYOND * stats[:, cv2.CC_STAT_AREA]
+    goes |= stats[:, cv2.CC_STAT_WIDTH] == shaded.shape[1]
+    goes[0] = False
+    return np.asarray(goes[pieces])
 
 
 def _beside_plain_wall(

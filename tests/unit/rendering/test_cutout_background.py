@@ -1,7 +1,10 @@
 """What was behind the figure goes on: its texture, its light, and without a shadow."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from animcli.rendering.cutout.background import (
@@ -112,6 +115,30 @@ def test_a_soft_shadow_on_a_photographed_wall_goes_with_its_penumbra() -> None:
     left = cv2.GaussianBlur(filled - wall.astype(np.float32), (0, 0), 2)[70:190, 30:125]
     # 3.0 as it is; 6.3 where grain counts as texture and penumbrae stay
     assert np.abs(left).max() < 4.5
+
+
+def curtain() -> NDArray[np.uint8]:
+    """Soft folds from top to bottom, 40 px apart."""
+    folds = 150 - 40 * np.cos(np.arange(200) * 2 * np.pi / 40)
+    return np.rint(folds[None, :, None] * np.ones((260, 1, 3))).astype(np.uint8)
+
+
+def darker_below() -> NDArray[np.uint8]:
+    down = np.linspace(230, 90, 260)[:, None, None]
+    return np.rint(down * np.ones((260, 200, 3))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("room", [curtain, darker_below])
+def test_what_goes_on_past_where_a_shadow_may_lie_is_none(
+    room: Callable[[], NDArray[np.uint8]],
+) -> None:
+    empty = room()
+    alpha = np.zeros((260, 200), np.float32)
+    alpha[90:, 40:170] = 1  # cut off below, and wide
+    seen = np.where(alpha[..., None] > 0, np.uint8(250), empty).astype(np.uint8)
+    shadow = find_shadow(seen, alpha, np.zeros((0, 2)), 60)
+    assert not shadow.wall.any()
+    np.testing.assert_array_equal(lit(seen, shadow), seen)
 
 
 def test_a_door_beside_the_figure_is_no_shadow() -> None:
