@@ -88,6 +88,8 @@ _SHOWN: Final = (
 _LEAN: Final = 0.7  # share of their drop on one side by which shoulders or hips turn
 _TILT: Final = np.radians(28)  # and the most they do, against the spine
 _NARROW: Final = 0.6  # of their width: below, a drop says little of how they are turned
+_SHRUG: Final = 0.08  # trunk lengths that a shoulder goes up with its arm
+_UPPER_ARM: Final = 0.55  # trunk lengths
 _SHEAR: Final = 0.3  # of the width: what is left of a drop, as a shoulder blade lifts
 _HEAD_SIZE: Final = (0.5, 1.25)  # times the figure's: limbs show that by their longest
 _HEAD_TURN: Final = np.radians(55)  # against the chest; necks go no further
@@ -236,7 +238,12 @@ def _trunk(
     else:
         wide = across @ aside / own_wide
         side, shown = np.where(wide < 0, -1, 1), np.abs(wide)
-        drop = (across @ down - long * (own @ down)) / own_wide
+        drop = across @ down - long * (own @ down)
+        if bone is Bone.CHEST:
+            unit = rest.trunk * size
+            drop = drop + (_raised(keypoints, spine, unit) * long) / size
+            drop = drop - _raised(rest.keypoints[None], own_spine[None], rest.trunk) * long
+        drop = drop / own_wide
         tilt = -side * np.arctan2(_LEAN * drop, np.maximum(shown, _NARROW))
         tilt = np.clip(tilt, -_TILT, _TILT)
         turn = turn + tilt
@@ -248,6 +255,25 @@ def _trunk(
         + np.einsum("t,i,j->tij", shear / wide, down, aside)
     ) * size[:, None, None]
     return (neck if bone is Bone.CHEST else middle), turn, shape
+
+
+def _raised(
+    keypoints: NDArray[np.float64],
+    spine: NDArray[np.float64],
+    trunk: NDArray[np.float64] | float,
+) -> NDArray[np.float64]:
+    """`(frames,)` px by which the left shoulder is higher up the spine than the right one
+    because its arm is raised, which turns no trunk.
+    """
+    up = -spine / np.maximum(np.linalg.norm(spine, axis=1, keepdims=True), 1e-6)
+    lifts = []
+    for shoulder, elbow in (
+        (keypoint.RIGHT_SHOULDER, keypoint.RIGHT_ELBOW),
+        (keypoint.LEFT_SHOULDER, keypoint.LEFT_ELBOW),
+    ):
+        high = ((keypoints[:, elbow] - keypoints[:, shoulder]) * up).sum(axis=1)
+        lifts.append(np.clip(high / (_UPPER_ARM * trunk), 0, 1))
+    return np.asarray(_SHRUG * trunk * (lifts[1] - lifts[0]))
 
 
 def _head(

@@ -214,3 +214,13 @@ def test_a_cut_edge_stays_out_of_a_frame_that_is_larger_than_the_picture(
     )  # fmt: skip
     [frame] = Cutout().prepare(request, Nothing(), lambda *_: None)(range(1))
     assert (frame[-1, :, 3] > 127).sum() > 10
+
+
+def test_a_shoulder_that_goes_up_with_its_arm_turns_no_trunk() -> None:
+    figure = Character.from_seed(2)
+    up = np.array([[[-0.3, 0.95, 0], [0.35, -0.94, 0]]], np.float32)
+    raised = replace(at_rest(), upper_arms=up, forearms=up)
+    still = seen(figure, at_rest())
+    rest = rest_pose(still.points[0], still.visible[0])
+    [chest] = bone_transforms(seen(figure, raised), rest).angle[:, Bone.CHEST]
+    assert abs(np.degrees(chest)) < 2  # 4.7 where the line of the shoulders turns it
