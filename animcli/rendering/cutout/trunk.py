@@ -20,8 +20,12 @@ from animcli.rendering.cutout.yaw import TrunkYaw
 
 _FLAT: Final = 0.68  # depth of a trunk by its width
 _SKIRT_FLAT: Final = 0.85  # and of a skirt
+_WIDER: Final = (0.5, 1.3)  # times as wide as in the picture that it may be
+_BROAD: Final = 1.5  # times the usual half width that a row of it is at most
+_PROFILE: Final = (0.3, 0.6)  # cosines of a yaw in the picture: below, nothing turns
 _HEM: Final = 0.1  # trunk lengths above its end over which a skirt begins to go with legs
 _LEGS: Final = [Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN]
+_HANGS: Final = np.cos(np.radians(35))  # of a leg's way down that a skirt follows
 _BEGINS: Final = 0.02  # share of a node's weights from which on it is of the trunk
 _ROUND: Final = 0.4  # half widths that its middle goes aside at most: there a side is drawn
 # out to 2.3 times its width
@@ -52,6 +56,7 @@ class TrunkTurn:
         for part in (0, 1):
             now, own = self.yaw.frames[frame, part], self.yaw.rest[part]
             wider = _half_width(now, self.flat) / _half_width(own, self.flat)
+            wider = np.clip(wider, *_WIDER)
             round_it = np.sin(_phase(now, self.flat) - _phase(own, self.flat))
             aside = _ROUND * np.tanh(round_it / _ROUND)
             shown = (within + aside) / (1 + aside * within)
@@ -74,11 +79,15 @@ def _phase(yaw: float, flat: NDArray[np.float64]) -> NDArray[np.float64]:
 def turn_trunk(
     skinned: SkinnedMesh, yaw: TrunkYaw, alpha: NDArray[np.uint8]
 ) -> TrunkTurn | None:
-    """The trunk's turn in depth, or None for a figure without a trunk.
+    """The trunk's turn in depth, or None for a figure without a trunk or from the side.
 
     alpha: `(h, w)`, of the body's texture.
     """
     rest, mesh = skinned.rest, skinned.mesh
+    # from the side a picture shows neither front nor back, and a trunk may be bent
+    turns = (abs(np.cos(yaw.rest[0])) - _PROFILE[0]) / (_PROFILE[1] - _PROFILE[0])
+    if turns <= 0:
+        return None
     down = (rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]) / max(rest.trunk, 1e-3)
     axes = np.array([[down[1], -down[0]], down])
     body = np.unique(mesh.triangles[mesh.layer == 0])
@@ -88,7 +97,9 @@ def turn_trunk(
     solid = alpha[rows.clip(0, height - 1), columns.clip(0, width - 1)] > 127
     spacing = float(np.diff(np.unique(mesh.nodes[:, 0])).min())
     ends = _skirt_ends(rest, axes, places[solid], spacing)
+    hips = float(rest.start[Bone.PELVIS] @ down)
     skirt = np.clip((ends - places[:, 1]) / (_HEM * rest.trunk), 0, 1)
+    skirt *= places[:, 1] > hips - _HEM * rest.trunk
     weights = skinned.weights[body]
     share = weights[:, [Bone.CHEST, Bone.PELVIS]]
     share[:, 1] += skirt * weights[:, _LEGS].sum(axis=1)
@@ -96,14 +107,14 @@ def turn_trunk(
     within = solid & (total > 0.5)
     if not within.any():
         return None
-    hips = float(rest.start[Bone.PELVIS] @ down)
-    middle, half, flat = _outline(places[within], places[:, 1], spacing, hips)
+    front = float(np.cos(yaw.rest[0])) ** 2
+    middle, half, flat = _outline(places[within], places[:, 1], spacing, hips, front)
     mine = total > _BEGINS
     return TrunkTurn(
         body[mine],
         ((places[:, 0] - middle) / half)[mine],
         half[mine, None] * axes[0],
-        share[mine],
+        share[mine] * min(turns, 1.0),
         flat[mine],
         yaw,
     )
@@ -132,6 +143,10 @@ def _skirt_ends(
     ]
     if not middles:
         return float(solid[:, 1].max(initial=0))
+    legs = [bone for bone in _LEGS if rest.present[bone]]
+    hang = rest.end[legs] - rest.start[legs]
+    if (hang @ axes[1] < _HANGS * np.linalg.norm(hang, axis=1)).any():
+        return float(middles[0][1]) - _HEM * rest.trunk
     line = np.array(sorted(middles, key=lambda place: float(place[1])))
     first, last = line[0, 1], line[-1, 1]
     between = np.interp(solid[:, 1], line[:, 1], line[:, 0])
@@ -142,13 +157,17 @@ def _skirt_ends(
 
 
 def _outline(
-    solid: NDArray[np.float64], along: NDArray[np.float64], spacing: float, hips: float
+    solid: NDArray[np.float64],
+    along: NDArray[np.float64],
+    spacing: float,
+    hips: float,
+    front: float,
 ) -> tuple[NDArray[np.float64], ...]:
     """Middle of a trunk across the spine and half its width, px, and its depth by its
     width, at places `along` `(k,)` px down the spine.
 
     solid: `(n, 2)` px across and down it, the trunk's nodes, `spacing` apart. hips: px down
-    it, where a skirt begins.
+    it, where a skirt begins. front: 1 for a trunk seen from the front, 0 from the side.
     """
     first = float(solid[:, 1].min())
     row = np.rint((solid[:, 1] - first) / spacing).astype(np.intp)
@@ -160,9 +179,11 @@ def _outline(
     left, right = (smoothed(np.interp(every, known, end[known]), 1.0) for end in ends)
     half = (right - left + spacing) / 2
     below = first + every * spacing > hips
-    # shoulders are wide, but no deeper than the chest below them
-    usual = np.inf if below.all() else float(np.median(half[~below]))
-    flat = np.where(below, _SKIRT_FLAT, _FLAT * np.minimum(1, usual / half))
+    # shoulders are wide, but no deeper than the chest below them; what sticks out beyond
+    # goes along
+    usual = float(np.median(half if below.all() else half[~below]))
+    half = np.where(below, half, np.minimum(half, _BROAD * usual))
+    flat = np.where(below, _SKIRT_FLAT, _FLAT * np.minimum(1, usual / half) ** front)
     at = (along - first) / spacing
     return tuple(
         np.interp(at, every, each)

@@ -177,6 +177,12 @@ def test_a_trunk_that_turns_folds_nowhere(share: float) -> None:
     assert (turned_areas(figure, moved)[inside] > 0).all()
 
 
+def test_a_trunk_pictured_from_the_side_is_not_turned() -> None:
+    still = replace(doll(), pose=pose(narrowed(0.02, 14.0)))
+    figure = built(still, *[narrowed(1, 0)] * 9)
+    assert not any(isinstance(turn, TrunkTurn) for turn in figure.turns)
+
+
 def test_a_trunk_that_does_not_turn_stays_as_it_is() -> None:
     figure = built(replace(doll(), pose=pose(faced(0))), *[faced(0)] * 9)
     [turn] = [turn for turn in figure.turns if isinstance(turn, TrunkTurn)]
