@@ -53,6 +53,7 @@ _LIKELY: Final = 0.6  # what a pixel about the bones has at least, if its colour
 _FAR: Final = 0.75  # trunk lengths from a body beyond which hardly anything is of it
 _PLAIN: Final = 3.0  # levels, CIE Lab, by which a plain wall differs from its surroundings
 _WALL: Final = 5.5  # levels within which a pixel between limbs is of such a wall
+_AROUND: Final = 0.5  # trunk lengths about such a pixel where the wall has to be seen
 _APART: Final = 0.6  # share of a gap's border at which something else begins at once
 _UNSURE: Final = 0.95  # probability of some pixel in a gap: who is sure all over is right
 _GAP_SIZE: Final = 1e-3  # squared trunk lengths of the smallest gap that is looked for
@@ -128,13 +129,10 @@ def wall_in_gaps(
     near = _edge(size)
     figure = (probability > 0.5).astype(np.uint8)
     beyond = cv2.dilate((probability > _BACK).astype(np.uint8), _box(2 * near)) == 0
-    about = beyond & (cv2.dilate(figure, _box(round(trunk / 5))) > 0)
     colour = lab_colours(picture).astype(np.float32)
     change = np.linalg.norm(colour - push_pull(colour, beyond), axis=-1)
     smooth = np.linalg.norm(colour - cv2.blur(colour, (9, 9)), axis=-1)
     gaps = np.zeros(beyond.shape, bool)
-    if not about.any() or np.percentile(smooth[about], 95) > _PLAIN:
-        return gaps
     alike = ((change < _WALL) & (probability > _BACK)).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _box(near))
     count, pieces, stats, _ = cv2.connectedComponentsWithStats(alike, connectivity=4)
@@ -145,6 +143,9 @@ def wall_in_gaps(
         if probability[gap].min() > _UNSURE:
             continue
         piece = gap.astype(np.uint8)
+        about = beyond & (cv2.dilate(piece, _box(round(trunk * _AROUND))) > 0)
+        if not about.any() or np.percentile(smooth[about], 95) > _PLAIN:
+            continue
         rim = (cv2.dilate(piece, _box(2 * near + 1)) > 0) & (figure > 0)
         rim &= cv2.dilate(piece, _box(near)) == 0
         if rim.any() and (change[rim] > 2 * _WALL).mean() > _APART:

@@ -58,3 +58,15 @@ def test_a_wall_with_texture_says_nothing(grain: float) -> None:
     picture[HOLE] = np.clip(np.array(WALL) * light + noise, 0, 255)
     probability[HOLE] = 0.6
     assert not wall_in_gaps(picture, probability, TRUNK).any()
+
+
+def test_clutter_elsewhere_hides_no_gap_before_a_plain_wall() -> None:
+    picture, block, probability = before_a_wall()
+    light = np.linspace(0.9, 1.1, 256)[None, 112:144, None]
+    gap = np.s_[110:170, 112:144]
+    picture[gap] = np.array(WALL) * light
+    probability[gap] = 0.6
+    meadow = np.random.default_rng(2).integers(20, 200, (134, 256, 3))
+    picture[250:] = np.where(block[250:, :, None], picture[250:], meadow)
+    # .77 as it is, as the meadow's colour reaches up a little
+    assert wall_in_gaps(picture, probability, TRUNK)[gap].mean() > 0.7
