@@ -20,6 +20,7 @@ from animcli.rendering.cutout.rig import Bone, RestPose, distance
 
 Mask = NDArray[np.bool_]
 
+_COARSE: Final = 4  # px of the picture in one of a smooth fill that only has to be near
 _THERE: Final = 0.02  # of a pixel: from there on it belongs to the figure
 _THIN: Final = 0.06  # trunk lengths, half of the widest thing that is looked for
 _CLEAR: Final = 45.0  # levels (RGB, Euclidean) by which a thing stands out
@@ -91,7 +92,7 @@ class Surroundings:
         edge = max(2, round(max(alpha.shape) / 256))
         near = _grown(alpha > _THERE, edge)
         pixels = picture.astype(np.float32)
-        empty = push_pull(pixels, ~near)
+        empty = np.where(near[..., None], _coarsely(pixels, ~near), pixels)
         half = max(2, round(_THIN * trunk))
         whole = np.clip(np.rint(empty), 0, 255).astype(np.uint8)
         even = [cv2.medianBlur(whole[..., c].copy(), 4 * half + 1) for c in range(3)]
@@ -99,9 +100,14 @@ class Surroundings:
         change = np.linalg.norm(pixels - behind, axis=-1).astype(np.float32)
         # unlike the median, these don't differ where two things meet
         box = _box(half)
-        bright = empty - cv2.morphologyEx(empty, cv2.MORPH_OPEN, box)
-        dark = cv2.morphologyEx(empty, cv2.MORPH_CLOSE, box) - empty
-        thin = np.maximum(*(np.linalg.norm(each, axis=-1) for each in (bright, dark)))
+        thin = np.maximum(
+            *(
+                np.linalg.norm(
+                    cv2.morphologyEx(whole, hat, box).astype(np.float32), axis=-1
+                )
+                for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
+            )
+        )
         ridge = np.where(near, 0, np.minimum(change, thin)).astype(np.float32)
         return cls(pixels, near, behind, change=change, ridge=ridge, trunk=trunk, edge=edge)
 
@@ -199,6 +205,17 @@ def with_accessories(
     colours = np.where(added, np.clip(unmixed, 0, 255), matte.colours)
     alpha = np.where(found.cut, 0, np.maximum(matte.alpha, share))
     return Matte(alpha.astype(np.float32), colours.astype(np.float32), left)
+
+
+def _coarsely(pixels: NDArray[np.float32], known: Mask) -> NDArray[np.float32]:
+    """`pixels` `(h, w, 3)` filled smoothly from what is `known`, without fine detail."""
+    size = (known.shape[1], known.shape[0])
+    small = (-(-size[0] // _COARSE), -(-size[1] // _COARSE))
+    share = cv2.resize(known.astype(np.float32), small, interpolation=cv2.INTER_AREA)
+    mean = cv2.resize(pixels * known[..., None], small, interpolation=cv2.INTER_AREA)
+    mean = mean / np.maximum(share, 1e-6)[..., None]
+    filled = push_pull(mean.astype(np.float32), share > 0)
+    return np.asarray(cv2.resize(filled, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _at_border(stats: NDArray[np.int32], shape: tuple[int, ...]) -> bool:
