@@ -112,8 +112,7 @@ class ArmLabels:
 
     labels: `(h, w)` uint8, 0 for the body, 1 and 2 for the first and the second arm.
     regions: for each arm, `(h, w)` bool, where its upper part is, covered or not.
-    hidden: for each arm, `(h, w)` bool, where a forearm that goes past the head lies
-        behind it.
+    hidden: for each arm, `(h, w)` bool, where its lower part lies behind head or body.
     """
 
     labels: NDArray[np.uint8]
@@ -153,14 +152,20 @@ def label_arms(
         if passes:
             about = body | head
             near &= ~head
-        if _hand_hidden(colour, inside, body, region, face):
+        lost = _hand_hidden(colour, inside, body, region, face)
+        if lost:
             near &= ~region.hand
         place = np.minimum(_PLACE * (1 - gap), _WITHIN)
         odds = place + _colour_odds(colour, inside, about, region, radius)
         odds[region.sure] = _SURE
         odds[~near | core] = -_SURE
         mine = near & random_walker(colour, inside & (gap < _REACH + 1), odds)
-        hidden = hat & (gap < _TUBE) & ~mine if passes else np.zeros_like(inside)
+        hidden = np.zeros_like(inside)
+        if passes:
+            hidden |= hat
+        if lost:
+            hidden |= region.away[0] > gap
+        hidden &= inside & (gap < _TUBE) & ~mine
         mine = _without_slivers(mine | hidden, inside, gap, radius) & ~hidden
         labels[mine] = index + 1
         behind.append(hidden)

@@ -32,13 +32,14 @@ class DrawGroup(IntEnum):
     LEFT_SHIN = 8
     OVER_RIGHT_ARM = 9  # what the trunk has over an upper arm: hair, a strap, a ruffle
     OVER_LEFT_ARM = 10
-    OVER_RIGHT_FOREARM = 11  # a head that an arm goes past behind
+    OVER_RIGHT_FOREARM = 11  # what the trunk has over a forearm: a head, a hip
     OVER_LEFT_FOREARM = 12
 
 
 _SIGN_FRAMES: Final = 2.0  # sigma of the average
 _LEG_SURE: Final = 0.06  # trunk lengths by which a leg must lead to change the order
 _TURN_SURE: Final = 0.12  # sine of the chest's yaw, likewise for the arms
+_LEFT: Final = 0.25  # trunk lengths from its place at which a wrist has left what hides it
 _ASIDE: Final = 0.82  # and from which on the far arm is behind the trunk
 
 
@@ -53,10 +54,21 @@ def draw_orders(
     # a front stays one, however it turns
     own_back = np.cos(yaw.rest[0]) < 0
     back = _held(-np.cos(yaw.frames[:, 0]) if own_back else -np.abs(looks) - 1, _TURN_SURE)
-    return [
+    orders = [
         _order(bool(leg > 0), bool(arm > 0), bool(turned > 0), bool(away > 0))
         for leg, arm, turned, away in zip(right_leg, right_arm, aside, back, strict=True)
     ]
+    # an arm that has left what hid it in the picture may come before that
+    for group, wrist in (
+        (DrawGroup.OVER_RIGHT_FOREARM, keypoint.RIGHT_WRIST),
+        (DrawGroup.OVER_LEFT_FOREARM, keypoint.LEFT_WRIST),
+    ):
+        left = _strayed(transforms, rest, wrist) > _LEFT
+        orders = [
+            tuple(one for one in order if one is not group) if gone else order
+            for order, gone in zip(orders, left, strict=True)
+        ]
+    return orders
 
 
 def _order(
@@ -104,6 +116,16 @@ def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]
     return nearness(
         keypoint.RIGHT_HIP, keypoint.RIGHT_KNEE, keypoint.RIGHT_ANKLE
     ) - nearness(keypoint.LEFT_HIP, keypoint.LEFT_KNEE, keypoint.LEFT_ANKLE)
+
+
+def _strayed(transforms: BoneTransforms, rest: RestPose, joint: int) -> NDArray[np.float64]:
+    """`(frames,)` trunk lengths by which a joint is elsewhere about the neck than in the
+    picture.
+    """
+    now = transforms.keypoints[:, joint] - transforms.keypoints[:, keypoint.NECK]
+    own = rest.keypoints[joint] - rest.keypoints[keypoint.NECK]
+    away = np.linalg.norm(now / transforms.size[:, None] - own, axis=1)
+    return np.asarray(away / max(rest.trunk, 1e-6))
 
 
 def _held(sign: NDArray[np.float64], sure: float) -> NDArray[np.float64]:

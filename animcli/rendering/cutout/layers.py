@@ -349,7 +349,9 @@ def split_layers(
         cut = ((labels == index + 1) & ~shoulders) | covered
         bones = tuple(bone for bone in arm if rest.present[bone])
         body = inside & (labels != index + 1) & ~shared[index]
-        layers.append(_arm_layer(matte, cut, covered, shared[index], body, bones))
+        layers.append(
+            _arm_layer(matte, cut, covered, shared[index], body, bones, round(radius / 2))
+        )
     return Layers(tuple(layers), over, shared)
 
 
@@ -409,13 +411,21 @@ def _arm_layer(
     shared: NDArray[np.bool_],
     body: NDArray[np.bool_],
     bones: tuple[Bone, ...],
+    reach: int,
 ) -> Layer:
     # the pixels on its border have some of the body's colour, and beside what lies over it
     # a shadow: the arm's is carried on from further in
     beside = cv2.dilate(body.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     beside |= cv2.dilate(covered.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     kept = (cut & ~beside) | (shared & ~covered)
-    colours = push_pull(matte.colours, _solid(cut & ~beside & (matte.alpha > 0.5)))
+    known = _solid(cut & ~beside & (matte.alpha > 0.5))
+    colours = push_pull(matte.colours, known)
+    if covered.any():
+        # what is hidden goes on as what is next to it: no sleeve's colour in a hand
+        around = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+        next_to = known & (cv2.dilate(covered.astype(np.uint8), around) > 0)
+        if next_to.any():
+            colours[covered] = push_pull(matte.colours, next_to)[covered]
     colours = np.where((kept | ~(cut | body))[..., None], matte.colours, colours)
     alpha = (matte.alpha * soften(cut | shared, matte.alpha > _THERE)).astype(np.float32)
     return Layer(alpha, _premultiplied(colours, alpha), bones)

@@ -23,10 +23,10 @@ from builders.paper_doll import (
 from animcli.pose import keypoints as s
 from animcli.rendering.cutout.arm_regions import half_thickness
 from animcli.rendering.cutout.arm_segmentation import label_arms
-from animcli.rendering.cutout.layers import split_layers
+from animcli.rendering.cutout.layers import Layers, split_layers
 from animcli.rendering.cutout.matting import matte_from_alpha
 from animcli.rendering.cutout.mesh import build_mesh
-from animcli.rendering.cutout.rig import Bone, rest_pose
+from animcli.rendering.cutout.rig import Bone, RestPose, rest_pose
 from animcli.rendering.cutout.skinning import bind
 
 ARMS = [
@@ -39,9 +39,9 @@ LEFT = 2  # the label of the left arm
 Part = tuple[list[tuple[float, float]], int, tuple[int, int, int]]
 
 
-def labelled(joints: Joints, parts: list[Part]) -> tuple[NDArray, NDArray]:
-    """Labels `(h, w)` of a figure of lines drawn one over the other, and which part each
-    pixel shows, -1 where there is none.
+def painted(parts: list[Part]) -> tuple[NDArray, NDArray]:
+    """A figure of lines drawn one over the other `(h, w, 3)`, and which of them each pixel
+    shows, -1 where there is none.
     """
     picture = np.full((SIZE[1], SIZE[0], 3), (120, 180, 230), np.uint8)
     shown = np.full(picture.shape[:2], -1, np.int16)
@@ -49,11 +49,27 @@ def labelled(joints: Joints, parts: list[Part]) -> tuple[NDArray, NDArray]:
         way = np.rint(line).astype(np.int32)
         cv2.polylines(picture, [way], False, colour, 2 * radius)
         cv2.polylines(shown, [way], False, number, 2 * radius)
+    return picture, shown
+
+
+def rest_of(joints: Joints) -> RestPose:
     found = pose(joints)
-    rest = rest_pose(found.points[0], found.visible[0])
-    inside = shown >= 0
+    return rest_pose(found.points[0], found.visible[0])
+
+
+def labelled(joints: Joints, parts: list[Part]) -> tuple[NDArray, NDArray]:
+    """Labels `(h, w)` of a figure of lines, and which part each pixel shows."""
+    picture, shown = painted(parts)
+    rest, inside = rest_of(joints), shown >= 0
     radius = half_thickness(inside, rest, ARMS)
     return label_arms(picture, inside, rest, ARMS, radius).labels, shown
+
+
+def layers_of(joints: Joints, parts: list[Part]) -> Layers:
+    """The sheets of a figure of lines."""
+    picture, shown = painted(parts)
+    alpha = np.where(shown >= 0, 255, 0).astype(np.uint8)
+    return split_layers(picture, matte_from_alpha(picture, alpha), rest_of(joints), 4)
 
 
 def body(joints: Joints) -> list[Part]:
@@ -93,6 +109,18 @@ def test_clothes_before_a_hidden_hand_stay_with_the_body() -> None:
     labels, shown = labelled(BEHIND, [*arms, *body(BEHIND)])
     # 20 pixels as it is, 307 where what lies at its place counts as the hand
     assert (labels[shown >= len(arms)] == LEFT).sum() < 60
+
+
+def test_a_forearm_that_the_body_hides_goes_on_behind_it() -> None:
+    arms = [arm(BEHIND, side, 13, SKIN) for side in ("right", "left")]
+    layers = layers_of(BEHIND, [*arms, *body(BEHIND)])
+    [left] = [each for each in layers.layers if Bone.LEFT_FOREARM in each.bones]
+    x, y = BEHIND[s.LEFT_WRIST]
+    assert left.alpha[y, x] > 0.9
+    # skin, and neither shirt nor trousers; nothing is there where only what shows is arm
+    assert np.abs(left.texture[y, x, :3].astype(int) - SKIN).max() < 12
+    # and in the picture's pose the body lies over it
+    assert layers.over[Bone.LEFT_FOREARM][y, x, 3] > 250
 
 
 def test_a_hand_before_the_body_goes_with_its_sleeve() -> None:
