@@ -1,6 +1,8 @@
 """Wan-Animate: our loop, segment after segment, over diffusers' networks."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,16 @@ def test_two_segments_equal_the_pipelines_own_call(
     assert torch.equal(last / (1.0 / deviation) + mean, theirs(asked, output_type="latent"))
 
 
+@pytest.fixture(scope="module")
+def unbroken(weights: dict[str, Path]) -> NDArray[np.uint8]:
+    """Two segments of two steps each, which nobody stopped."""
+    return frames_of(wan_request(weights, FRAMES, steps=2))
+
+
 def test_a_stop_at_any_step_of_any_segment_ends_in_the_same_frames(
-    weights: dict[str, Path],
+    weights: dict[str, Path], unbroken: NDArray[np.uint8]
 ) -> None:
     asked = wan_request(weights, FRAMES, steps=2)
-    unbroken = frames_of(asked)
     for stop in range(1, 5):
         kept = Kept(stop)
         with pytest.raises(KeyboardInterrupt):
@@ -145,10 +152,10 @@ def test_a_stop_at_any_step_of_any_segment_ends_in_the_same_frames(
 
 
 def test_a_render_stopped_at_every_step_in_turn_ends_in_the_same_frames(
-    weights: dict[str, Path],
+    weights: dict[str, Path], unbroken: NDArray[np.uint8]
 ) -> None:
     asked, kept = wan_request(weights, FRAMES, steps=2), Kept()
-    unbroken, stops = frames_of(asked), 0
+    stops = 0
     while True:
         kept.saves = 1
         try:
@@ -162,10 +169,9 @@ def test_a_render_stopped_at_every_step_in_turn_ends_in_the_same_frames(
 
 
 def test_each_step_keeps_what_its_segment_would_look_like(
-    weights: dict[str, Path], tmp_path: Path
+    weights: dict[str, Path], unbroken: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    asked = wan_request(weights, FRAMES, steps=2)
-    unbroken, seen = frames_of(asked), []
+    asked, seen = wan_request(weights, FRAMES, steps=2), []
     for stop in range(1, 5):
         kept = Kept(stop)
         path = tmp_path / f"{stop}.png"
@@ -248,9 +254,21 @@ def test_a_picture_has_its_own_colours_again(weights: dict[str, Path]) -> None:
     assert ((seen - small) ** 2).mean() < ((alike - small) ** 2).mean()
 
 
-def test_a_longer_clip_begins_like_a_shorter_one(weights: dict[str, Path]) -> None:
+Segment = Callable[..., NDArray[np.uint8]]
+"""Changes of the preset -> the frames of one segment."""
+
+
+@pytest.fixture(scope="module")
+def segment(weights: dict[str, Path]) -> Segment:
+    """Each is rendered once, for all tests that compare with it."""
+    return cache(lambda **changes: frames_of(wan_request(weights, 17, **changes)))
+
+
+def test_a_longer_clip_begins_like_a_shorter_one(
+    weights: dict[str, Path], segment: Segment
+) -> None:
     longer = frames_of(wan_request(weights, FRAMES))
-    assert np.array_equal(frames_of(wan_request(weights, 17)), longer[:17])
+    assert np.array_equal(segment(), longer[:17])
 
 
 @pytest.mark.parametrize(
@@ -269,9 +287,11 @@ def test_a_longer_clip_begins_like_a_shorter_one(weights: dict[str, Path]) -> No
     ],
     ids=["reference", "motion", "face", "words", "seed", "shift"],
 )
-def test_every_input_counts(weights: dict[str, Path], changes: dict[str, Any]) -> None:
-    asked = wan_request(weights, 17)
-    assert not np.array_equal(frames_of(replace(asked, **changes)), frames_of(asked))
+def test_every_input_counts(
+    weights: dict[str, Path], segment: Segment, changes: dict[str, Any]
+) -> None:
+    asked = replace(wan_request(weights, 17), **changes)
+    assert not np.array_equal(frames_of(asked), segment())
 
 
 def test_without_a_face_it_is_said_and_the_face_is_black(weights: dict[str, Path]) -> None:
@@ -287,10 +307,11 @@ def test_without_a_face_it_is_said_and_the_face_is_black(weights: dict[str, Path
 
 @pytest.mark.parametrize("offload", ["networks", "blocks", "layers"])
 def test_what_leaves_the_device_changes_no_bit(
-    weights: dict[str, Path], offload: Any
+    weights: dict[str, Path], segment: Segment, offload: Any
 ) -> None:
     asked = wan_request(weights, 17, steps=2)
-    assert np.array_equal(frames_of(replace(asked, offload=offload)), frames_of(asked))
+    found = frames_of(replace(asked, offload=offload))
+    assert np.array_equal(found, segment(steps=2))
 
 
 def test_a_single_frame_a_size_and_a_sampler_are_refused(weights: dict[str, Path]) -> None:
