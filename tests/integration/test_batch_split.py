@@ -4,6 +4,7 @@ import os
 import queue
 from collections import deque
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,6 @@ def test_the_stand_in_has_several_windows_and_steps_with_and_without_guidance() 
     assert len(latents()) == FRAMES
 
 
-@slots_of_one_or_three
-def test_latents_of_several_slots_are_those_of_one_process(
-    slots: int, tmp_path: Path
-) -> None:
-    assert torch.equal(split_latents(pool(tmp_path, slots)), latents())
-    assert not (tmp_path / "exchange").exists()
-
-
 def split_frames(slots: Pool, of: torch.Tensor) -> list[bytes]:
     try:
         return [picture.tobytes() for picture in slots.decode(of)]
@@ -68,13 +61,15 @@ def split_frames(slots: Pool, of: torch.Tensor) -> list[bytes]:
 
 
 @slots_of_one_or_three
-def test_frames_that_several_slots_decode_are_those_of_one_process(
+def test_latents_and_frames_of_several_slots_are_those_of_one_process(
     slots: int, tmp_path: Path
 ) -> None:
-    clean = latents()
-    assert split_frames(pool(tmp_path, slots), clean) == [
-        x.tobytes() for x in decode(clean)
-    ]
+    with closing(pool(tmp_path, slots)) as shared:
+        with predicting(shared):
+            found = latents()
+        frames = [picture.tobytes() for picture in shared.decode(found)]
+    assert torch.equal(found, latents())
+    assert frames == [picture.tobytes() for picture in decode(latents())]
     assert not (tmp_path / "exchange").exists()
 
 
