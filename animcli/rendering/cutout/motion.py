@@ -240,9 +240,11 @@ def _trunk(
         side, shown = np.where(wide < 0, -1, 1), np.abs(wide)
         drop = across @ down - long * (own @ down)
         if bone is Bone.CHEST:
-            unit = rest.trunk * size
-            drop = drop + (_raised(keypoints, spine, unit) * long) / size
-            drop = drop - _raised(rest.keypoints[None], own_spine[None], rest.trunk) * long
+            now = _raised(keypoints, spine, rest.trunk * size) / size
+            still = _raised(rest.keypoints[None], own_spine[None], rest.trunk)
+            # a shoulder that stays where it is though its arm is raised says nothing
+            lift, sign = long * (still - now), np.sign(drop)
+            drop = drop - sign * np.minimum(np.abs(drop), np.maximum(sign * lift, 0))
         drop = drop / own_wide
         tilt = -side * np.arctan2(_LEAN * drop, np.maximum(shown, _NARROW))
         tilt = np.clip(tilt, -_TILT, _TILT)
