@@ -113,11 +113,13 @@ class ArmLabels:
     labels: `(h, w)` uint8, 0 for the body, 1 and 2 for the first and the second arm.
     regions: for each arm, `(h, w)` bool, where its upper part is, covered or not.
     hidden: for each arm, `(h, w)` bool, where its lower part lies behind head or body.
+    gap: `(h, w)`, how far from the nearest arm's middle, in half thicknesses.
     """
 
     labels: NDArray[np.uint8]
     regions: tuple[NDArray[np.bool_], ...]
     hidden: tuple[NDArray[np.bool_], ...]
+    gap: NDArray[np.float32]
 
 
 def label_arms(
@@ -126,15 +128,18 @@ def label_arms(
     rest: RestPose,
     arms: list[Arm],
     radius: float,
+    shown: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> ArmLabels:
     """Label the pixels that are arms, in the order of `arms`; `radius` is half an
-    arm's usual thickness in pixels.
+    arm's usual thickness in pixels, and `shown` the rows and columns of the picture itself.
     """
     labels = np.zeros(inside.shape, np.uint8)
     if not arms:
-        return ArmLabels(labels, (), ())
+        return ArmLabels(labels, (), (), np.full(inside.shape, np.inf, np.float32))
     head, face = head_region(inside, rest), _face(inside, rest)
-    regions = arm_regions(inside & ~head, rest, arms, radius)
+    seen = np.zeros_like(inside)
+    seen[shown] = (inside & ~head)[shown]
+    regions = arm_regions(seen, rest, arms, radius)
     gaps = [region.gap for region in regions]
     nearest = np.min(gaps, axis=0)
     colour = lab_colours(picture)
@@ -176,6 +181,7 @@ def label_arms(
         labels,
         tuple(one & (gap < _TUBE) & inside for one, gap in zip(upper, gaps, strict=True)),
         tuple(one & ~other for one, other in zip(behind, upper, strict=True)),
+        np.asarray(nearest, np.float32),
     )
 
 

@@ -312,16 +312,28 @@ class Layers:
 
 
 def split_layers(
-    picture: NDArray[np.uint8], matte: Matte, rest: RestPose, spacing: int
+    picture: NDArray[np.uint8],
+    matte: Matte,
+    rest: RestPose,
+    spacing: int,
+    shown: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Layers:
     """The sheets of the figure in `picture` `(h, w, 3)`, for a mesh with nodes every
     `spacing` pixels.
+
+    shown: the rows and columns of the picture itself; beyond them, where the figure goes on
+        as at its edges, an arm ends where its bones say.
     """
     inside = matte.alpha > _THERE
     arms = [arm for arm in _ARMS if rest.present[arm[0]]]
     radius = half_thickness(inside & ~head_region(inside, rest), rest, arms)
-    arm_labels = label_arms(picture, inside, rest, arms, radius)
+    arm_labels = label_arms(picture, inside, rest, arms, radius, shown)
     labels = arm_labels.labels
+    ends = np.clip((1 - arm_labels.gap) * radius + 0.5, 0, 1)
+    ends[labels == 0], ends[shown] = 1, 1
+    matte = Matte((matte.alpha * ends).astype(np.float32), matte.colours)
+    inside = matte.alpha > _THERE
+    labels = np.where(inside, labels, 0).astype(np.uint8)
     shared = tuple(
         _cells_around(rest.start[arm[0]], _SHOULDER * radius, spacing, inside.shape)
         for arm in arms

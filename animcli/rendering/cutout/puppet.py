@@ -216,7 +216,7 @@ def build_puppet(
     left, top = np.rint(moved.start[0] - rest.start[0]).astype(int)
     inner = (slice(top, top + size[0]), slice(left, left + size[1]))
     rest, body = moved, matte.alpha
-    layers = split_layers(picture, matte, rest, spacing)
+    layers = split_layers(picture, matte, rest, spacing, inner)
     mesh = build_mesh(layers, spacing)
     skinned = bind(mesh, rest, [layer.bones for layer in layers.layers], spacing)
     textures = (*(layer.texture for layer in layers.layers), *layers.over.values())

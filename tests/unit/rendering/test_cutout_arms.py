@@ -213,3 +213,20 @@ def test_a_head_does_not_go_along_with_an_arm_beside_it() -> None:
     of_arms = weights[head][:, Bone.RIGHT_UPPER_ARM : Bone.LEFT_HAND + 1].sum(axis=1)
     # .87 by heat alone
     assert of_arms.max() < 0.05
+
+
+def test_an_arm_along_the_edge_of_a_picture_goes_no_further_than_it_is_thick() -> None:
+    low = {**STANDING, s.LEFT_ELBOW: (184, 168), s.LEFT_WRIST: (226, 190)}
+    parts = [*body(low), *(arm(low, side, 9, SKIN) for side in ("right", "left"))]
+    picture, shown = painted(parts)
+    # the lower edge cuts the forearm, and the rows below repeat its last
+    beyond = ((0, 204 - 192), (0, 0))
+    alpha = np.pad(np.where(shown >= 0, 255, 0).astype(np.uint8)[:192], beyond, "edge")
+    picture = np.pad(picture[:192], (*beyond, (0, 0)), "edge")
+    whole = (slice(0, 192), slice(0, SIZE[0]))
+    matte = matte_from_alpha(picture, alpha)
+    sheets = split_layers(picture, matte, rest_of(low), 4, whole).layers
+    [left] = [each for each in sheets if Bone.LEFT_FOREARM in each.bones]
+    # the arm's middle is at row 183 there, 10 px above its edge; 203 where all is repeated
+    assert 190 < np.flatnonzero(left.alpha[:, 212] > 0.5).max() <= 196
+    np.testing.assert_array_equal(left.alpha[191, 218:230] > 0.5, shown[191, 218:230] >= 0)
