@@ -46,6 +46,7 @@ def graph_cut(
 
 
 _CUTS = 4  # rounds of colour models and graph cut; the outline no longer moves after that
+_AROUND = 4  # times the reach of doubt, of the background that colours are learnt from
 _SURE = 0.995
 _DOUBT = 25.0
 """Levels of colour difference across the outline at which the mixture says as much about
@@ -129,7 +130,13 @@ def _on_edges(
         labels[back] = BACK
     if not ((labels == FRONT).any() and (labels == BACK).any()):
         return probability > 0.5
-    return _without_specks(graph_cut(picture, labels, _CUTS))
+    rows, columns = (
+        slice(max(int(at[0]) - _AROUND * reach, 0), int(at[-1]) + 1 + _AROUND * reach)
+        for at in (np.flatnonzero(hull.any(axis=axis)) for axis in (1, 0))
+    )
+    inside = np.zeros(probability.shape, bool)
+    inside[rows, columns] = graph_cut(picture[rows, columns], labels[rows, columns], _CUTS)
+    return _without_specks(inside)
 
 
 def _without_specks(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
