@@ -130,6 +130,10 @@ def short(name: str) -> RunSettings:
     )  # fmt: skip
 
 
+def no_report(folder: Path, curve: object, found: object) -> None:
+    """In the place of pictures, most of whose time matplotlib takes."""
+
+
 def run_of(
     name: str,
     folder: Path,
@@ -147,7 +151,7 @@ def run_of(
         (),
         entries,
         progress=progress,
-        show=write_report,
+        show=no_report,
     )
     return replace(made, **changes)
 
@@ -165,7 +169,7 @@ def run_of(
 def test_stages_leave_what_renderers_load_and_survive_a_kill(
     name: str, tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
-    whole = run_of(name, tmp_path / "whole", weights, film)
+    whole = run_of(name, tmp_path / "whole", weights, film, show=write_report)
     mortal = run_of(name, tmp_path / "broken", weights, film, die_at(2))
     resumed = run_of(name, tmp_path / "broken", weights, film)
     stages: list[StageName] = [stage for system, stage in FILES if system == name]
@@ -198,7 +202,7 @@ def test_stages_leave_what_renderers_load_and_survive_a_kill(
 def test_a_stage_that_is_done_is_not_trained_again(
     tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
-    run = run_of("animate-anyone", tmp_path, weights, film)
+    run = run_of("animate-anyone", tmp_path, weights, film, show=write_report)
     run.stage("1")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     again = replace(run, progress=die_at(1))
@@ -232,7 +236,8 @@ def test_pictures_join_the_videos(
     tmp_path: Path, weights: dict[str, Path], film: TrainingSource
 ) -> None:
     picture = TrainingSource(film.footage / "03.png", densepose=film.densepose / "03.png")
-    alone = run_of("magic-animate", tmp_path / "videos", weights, film)
+    videos = tmp_path / "videos"
+    alone = run_of("magic-animate", videos, weights, film, show=write_report)
     shares = replace(alone.settings.first.shares, single_pictures=0.5)
     settings = replace(alone.settings, first=replace(alone.settings.first, shares=shares))
     with pytest.raises(ProjectError, match="the data holds no picture"):
