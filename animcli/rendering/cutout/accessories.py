@@ -27,14 +27,15 @@ _CLEAR: Final = 45.0  # levels (RGB, Euclidean) by which a thing stands out
 _FAINT: Final = 14.0  # and its fainter parts
 _GRAINS: Final = 1.5  # times the surroundings' grain that these have at least
 _SPECK: Final = 0.03  # trunk lengths, the side of the smallest that is looked for
-_GAP: Final = 0.02  # trunk lengths, half of a gap across which a thing goes on
+_GAP: Final = 0.01  # trunk lengths, half of a gap across which a thing goes on
 _STRAY: Final = 0.12  # trunk lengths across which what leaves the picture takes more along
 _STUMP: Final = 0.05  # trunk lengths: half as wide are the parts that a matte has of things
 _SOLE: Final = 0.09  # the same of what is cut from a matte that the rest leaves with
 
 _SHORT: Final = 0.5  # trunk lengths that go along with any part
 _LONG: Final = 3.0  # and that go along with a hand, or away with a foot
-_GRIP: Final = 0.4  # trunk lengths from a bone to what hangs on it, half of that for hands
+_GRIP: Final = 0.4  # trunk lengths from a bone to what hangs on it
+_HELD: Final = 0.3  # the same of hands
 
 _SHARP: Final = 0.3  # share of a thing with an edge within reach: a shadow has none
 _ALIKE: Final = 0.72  # how far its pixels differ from what is behind in the same way
@@ -161,15 +162,17 @@ def find_accessories(
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(close.astype(np.uint8))
     touching = things & _grown(body, 3 * edge)
     away = cv2.distanceTransform((~near).astype(np.uint8), cv2.DIST_L2, 3) / trunk
-    worn, left = np.zeros_like(near), np.zeros_like(near)
+    worn, left, doubtful = (np.zeros_like(near) for _ in range(3))
     for piece in np.intersect1d(pieces[touching], pieces[clear & (around.ridge > _CLEAR)]):
         mine = things & (pieces == piece)
         reach = float(away[mine].max())
         if _at_border(stats[piece], near.shape):
             continue
-        if not around.stands_out(mine, reach > _SHORT / 2):
-            continue
         part = _part_at(np.argwhere(mine & touching)[:, ::-1].astype(float), rest)
+        if not around.stands_out(mine, reach > _SHORT / 2):
+            if part in _BELOW_KNEES:
+                doubtful |= mine & clear
+            continue
         if part in _BELOW_KNEES and reach < _LONG:
             left |= mine
         elif reach < (_LONG if part in _HANDS else _SHORT) and _single(mine & ~near):
@@ -178,6 +181,7 @@ def find_accessories(
     worn |= _grown(worn, 3 * edge) & near & (around.change > _CLEAR)
     if not left.any():
         return Accessories(worn, left, left)
+    left |= doubtful  # as the other end of a ski
     left |= _nearby(clear & ~worn, left, round(_STRAY * trunk))
     thin = inside & ~_solid(inside, round(_SOLE * trunk))
     _, pieces = cv2.connectedComponents(thin.astype(np.uint8))
@@ -236,7 +240,7 @@ def _part_at(places: NDArray[np.float64], rest: RestPose) -> Bone | None:
     bones = [bone for bone in Bone if rest.present[bone]]
     gaps = np.stack([distance(places, rest.start[b], rest.end[b]) for b in bones])
     for hand in _HANDS:
-        if hand in bones and gaps[bones.index(hand)].min() < _GRIP * rest.trunk / 2:
+        if hand in bones and gaps[bones.index(hand)].min() < _HELD * rest.trunk:
             return hand
     nearest = gaps.argmin(axis=0)
     number = int(np.bincount(nearest).argmax())
