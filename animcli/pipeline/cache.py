@@ -291,10 +291,13 @@ def _remove(folder: Path) -> int:
             folder.replace(gone)
         except FileNotFoundError:  # another process has just removed it
             return 0
-        while gone.exists():  # another process that clears may be at the same folder
-            with suppress(FileNotFoundError):
+        while True:  # another process that clears may be at the same folder
+            try:
                 shutil.rmtree(gone)
-    return size
+                return size
+            except FileNotFoundError:
+                if not gone.exists():  # it has taken this, and counts it
+                    return 0
 
 
 def _size(folder: Path) -> int:

@@ -74,7 +74,7 @@ def test_a_line_of_a_page_is_understood(line: str) -> None:
 def test_every_variable_of_the_code_is_documented() -> None:
     places = ["animcli", ".ci", "Makefile", "tests/conftest.py", "tests/gpu"]
     found = subprocess.run(
-        ["git", "grep", "--no-index", "-hoE", "ANIM_[A-Z_]*[A-Z]", "--", *places],
+        ["git", "grep", "--no-index", "-hoIE", "ANIM_[A-Z_]*[A-Z]", "--", *places],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     named = set(re.findall(r"`(ANIM_\w+)`", ENVIRONMENT))

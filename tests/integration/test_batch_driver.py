@@ -248,7 +248,7 @@ def test_a_child_that_can_t_start_is_given_up(context: Bench) -> None:
 
 def test_two_jobs_that_fail_alike_on_one_slot_take_it_out(context: Bench) -> None:
     """The other slot is kept busy, so that both land on the first."""
-    context.run(["slow s 4", "fail 1 x", "fail 1 x", "make a", "make b"], slots=2)
+    context.run(["slow s 9", "fail 1 x", "fail 1 x", "make a", "make b"], slots=2)
     assert any("is taken out" in line for line in context.notes.lines)
     assert (context.folder / "a").exists()
     assert (context.folder / "b").exists()

@@ -94,9 +94,11 @@ def _head_ratio(
     """
     face = list(HEAD_KEYPOINTS)
     seen = found[:, face].all(axis=1)
+    if not (rest.visible[face].all() and seen.any()):
+        return float("nan")
     own = head_pose(rest.keypoints[None], rest.visible)
     now = head_pose(keypoints[seen], rest.visible)
-    if own is None or now is None or not (rest.visible[face].all() and seen.any()):
+    if own is None or now is None:
         return float("nan")
     return float(np.median(now.scale / own.scale))
 

@@ -125,7 +125,7 @@ def _fit(places: _Array, model: _Array, weight: _Array) -> _Array:
         slope = np.stack([root * column for column in columns], axis=-1)
         slope = slope.reshape(frames, 2 * count, 6)
         normal = slope.transpose(0, 2, 1) @ slope + level
-        pull = (slope.transpose(0, 2, 1) @ left.reshape(frames, -1, 1))[..., 0]
+        pull = (slope.transpose(0, 2, 1) @ left.reshape(frames, 2 * count, 1))[..., 0]
         pull[:, 1] -= _LEVEL * pitch
         change = np.linalg.solve(normal, pull[..., None])[..., 0]
         now = now + np.clip(change, -0.5, 0.5)

@@ -36,3 +36,11 @@ def test_a_figure_all_of_whose_lengths_agree_has_exactly_that_size() -> None:
     rest = rest_pose(shown.points[0], shown.visible[0])
     size = bone_transforms(pose(*[larger] * 3), rest).size
     np.testing.assert_allclose(size, 1.3, atol=1e-4)
+
+
+def test_a_motion_that_never_shows_its_face_has_a_size_too() -> None:
+    shown = pose(STANDING)
+    rest = rest_pose(shown.points[0], shown.visible[0])
+    motion = pose(*[STANDING] * 3)
+    motion.scores[:, [s.NOSE, s.RIGHT_EYE, s.LEFT_EYE, s.RIGHT_EAR, s.LEFT_EAR]] = 0
+    np.testing.assert_allclose(bone_transforms(motion, rest).size, 1, atol=1e-4)
