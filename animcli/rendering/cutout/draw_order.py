@@ -103,7 +103,7 @@ def _order(
 def _leg_lead(transforms: BoneTransforms, rest: RestPose) -> NDArray[np.float64]:
     """`(frames,)` trunk lengths by which the right leg is nearer than the left."""
     keypoints = transforms.keypoints
-    unit = rest.trunk * transforms.size
+    unit = np.maximum(rest.trunk * transforms.size, 1e-3)
 
     def nearness(hip: int, knee: int, ankle: int) -> NDArray[np.float64]:
         foot = keypoints[:, ankle, 1] / unit

@@ -24,7 +24,7 @@ _OTHERS: Final = {
 
 _LONG: Final = 90  # percentile of a length over the frames that shows it whole
 _AGREE: Final = 0.05  # natural logarithm: lengths as near as this say the same
-_RANGE: Final = np.exp(np.arange(-2, 2, 0.005))  # sizes that are looked at
+_RANGE: Final = np.exp(np.arange(-4, 4, 0.005))  # sizes that are looked at
 _FRAMES: Final = 12  # each way; a figure comes nearer no faster than in a second
 
 
@@ -44,7 +44,8 @@ def figure_size(
     right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
     if rest.visible[right] and rest.visible[left]:
         middle = (keypoints[:, right] + keypoints[:, left]) / 2
-        length = np.linalg.norm(keypoints[:, keypoint.NECK] - middle, axis=1) / rest.trunk
+        length = np.linalg.norm(keypoints[:, keypoint.NECK] - middle, axis=1)
+        length /= max(rest.trunk, 1e-3)
         lengths.append(np.where(found[:, right] & found[:, left], length, np.nan))
         counts.append(_TRUNK)
     stretched = len(lengths)
@@ -60,7 +61,8 @@ def figure_size(
     whole = np.array([np.nanpercentile(each, _LONG) for each in np.array(lengths)[seen]])
     usual = _mode(whole, np.array(counts)[seen])
     bones_seen = int(seen[:stretched].sum())
-    shares = np.stack(lengths)[:stretched][seen[:stretched]] / whole[:bones_seen, None]
+    longest = np.maximum(whole[:bones_seen, None], 1e-3)
+    shares = np.stack(lengths)[:stretched][seen[:stretched]] / longest
     relative = np.sort(np.nan_to_num(shares, nan=-1.0), axis=0)[-3:]
     counted = relative >= 0
     held = np.flatnonzero(counted.any(axis=0))
@@ -68,7 +70,7 @@ def figure_size(
     each = np.interp(np.arange(len(keypoints)), held, each[held])
     window = np.ones(2 * _FRAMES + 1)
     even = np.convolve(each, window) / np.convolve(np.ones(len(each)), window)
-    return np.asarray(usual * even[_FRAMES : _FRAMES + len(each)])
+    return np.maximum(usual * even[_FRAMES : _FRAMES + len(each)], _RANGE[0])
 
 
 def _ratio(
@@ -105,7 +107,7 @@ def _head_ratio(
 
 def _mode(values: NDArray[np.float64], counts: NDArray[np.float64]) -> float:
     """Value that most of `values` `(n,)` agree on, each with its count."""
-    logs = np.log(np.maximum(values, 1e-3))
+    logs = np.log(np.clip(values, _RANGE[0], _RANGE[-1]))
     away = (logs - np.log(_RANGE)[:, None]) / _AGREE
     near = counts * np.exp(-0.5 * away**2)
     agreed = near[near.sum(axis=1).argmax()]

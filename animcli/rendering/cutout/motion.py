@@ -224,16 +224,17 @@ def _trunk(
     spine = middle - neck
     own_spine = rest.start[Bone.PELVIS] - rest.start[Bone.CHEST]
     turn = _direction(spine) - _direction(own_spine)
-    long = np.linalg.norm(spine, axis=1) / (np.linalg.norm(own_spine) * size)
+    own_long = max(float(np.linalg.norm(own_spine)), 1e-3)
+    long = np.linalg.norm(spine, axis=1) / (own_long * size)
     long = np.clip(long, *_TRUNK_STRETCH)
 
-    down = own_spine / np.linalg.norm(own_spine)
+    down = own_spine / own_long
     aside = np.array([-down[1], down[0]])
     across = keypoints[:, left] - keypoints[:, right]
     across = np.einsum("tij,tj->ti", rotation(-turn), across) / size[:, None]
     own = rest.keypoints[left] - rest.keypoints[right]
     own_wide = own @ aside
-    if abs(own_wide) < 0.1 * rest.trunk:  # pictured from the side: no width to follow
+    if abs(own_wide) <= 0.1 * rest.trunk:  # pictured from the side: no width to follow
         wide, shear = np.ones(len(keypoints)), np.zeros(len(keypoints))
     else:
         wide = across @ aside / own_wide

@@ -55,11 +55,12 @@ def trunk_yaw(
 ) -> TrunkYaw:
     """The yaw of chest and hips. visible: `(frames, 134)`, what the motion shows."""
     own, now = rest.keypoints[None], transforms.keypoints
-    trunk = rest.trunk * transforms.size
+    own_trunk = max(rest.trunk, 1e-3)
+    trunk = own_trunk * transforms.size
 
     def widths(right: int, left: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return (
-            _across(own, own[:, right], own[:, left]) / rest.trunk,
+            _across(own, own[:, right], own[:, left]) / own_trunk,
             _across(now, now[:, right], now[:, left]) / trunk,
         )
 

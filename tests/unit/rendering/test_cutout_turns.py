@@ -12,6 +12,7 @@ from builders.turned_doll import built, faced, turned_areas
 from animcli.pose import keypoints as s
 from animcli.pose.sequence import PoseSequence
 from animcli.presets import Preset
+from animcli.rendering.cutout.draw_order import draw_orders
 from animcli.rendering.cutout.figure import Figure
 from animcli.rendering.cutout.motion import bone_transforms
 from animcli.rendering.cutout.renderer import Cutout
@@ -230,3 +231,24 @@ def test_a_shoulder_that_goes_up_with_its_arm_turns_no_trunk() -> None:
     rest = rest_pose(still.points[0], still.visible[0])
     [chest] = bone_transforms(seen(figure, raised), rest).angle[:, Bone.CHEST]
     assert abs(np.degrees(chest)) < 2  # 4.7 where the line of the shoulders turns it
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("span", [(0, 0), (0, 200), (200, 0), (200, 200)])
+def test_keypoints_that_lie_anyhow_have_a_size_a_yaw_and_an_order(
+    span: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        shown, motion = pose(STANDING), pose(*[STANDING] * 5)
+        for each in (shown, motion):
+            each.points[:] = 300 + span * rng.normal(0, 1, each.points.shape)
+            each.scores[:] = rng.random(each.scores.shape) < 0.7
+            each.scores[:, [s.RIGHT_SHOULDER, s.LEFT_SHOULDER]] = 1
+        rest = rest_pose(shown.points[0], shown.visible[0])
+        turned = facing_as_pictured(motion, rest)
+        movement = bone_transforms(turned, rest)
+        yaw = trunk_yaw(movement, turned.visible, rest)
+        assert len(draw_orders(movement, rest, yaw)) == 5
+        for found in (movement.size, movement.place, movement.angle, yaw.frames, yaw.rest):
+            assert np.isfinite(found).all()
