@@ -217,7 +217,7 @@ def test_after_a_kill_of_everything_the_render_goes_on_to_the_same_frames(
     browser: Any, files: Path, tmp_path: Path
 ) -> None:
     gate, project = tmp_path / "gate", tmp_path / "project"
-    gate.write_text("1")
+    gate.write_text("0")  # one step is told, and stays
     env = {"ANIM_TEST_GATE": str(gate)}
     with serving(project, program=STAND_INS, env=env) as served:
         tab = Tab(browser, served)

@@ -21,14 +21,14 @@ from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.motion import BoneTransforms, bone_transforms, smoothed
 from animcli.rendering.cutout.rig import RestPose
 
-# Distances of the joints, in trunk lengths, as the longest that is seen lies between them:
-# the 5th and the 95th percentile of two hundred drawn people, about those of Drillis and
-# Contini's body proportions.
+# Bounds, in trunk lengths, of how far shoulders and hips lie apart, of which the longest
+# distance seen may tell too little; of two hundred drawn people nine in ten lie between
+# .57 and .77, and .29 and .39.
 _SHOULDERS: Final = (0.6, 0.9)
 _HIPS: Final = (0.3, 0.45)
 _DOUBT: Final = np.radians([10, 22])  # of a chest's and hips' turn near the front
 _ASIDE: Final = (0.2, 0.5)  # sines of a yaw between which a distance begins to tell it
-_AWAY: Final = 0.2  # twice the cosines of both yaws, from which on one faces away
+_AWAY: Final = 0.2  # twice the product of both yaws' cosines from which on it counts
 _GRID: Final = np.radians(np.arange(-180, 180, 3))
 _WIDTH: Final = 0.1  # sigma of a distance, as a share of the longest
 _LOOK: Final = np.radians(20)  # sigma of the head's yaw against the chest's
