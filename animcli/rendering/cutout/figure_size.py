@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
 from animcli.rendering.cutout.head_pose import head_pose
-from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, LIMBS, Bone, RestPose
+from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, LEG_BONES, LIMBS, RestPose
 
-_LEGS: Final = (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN)
 # How much each length says: a trunk is seldom pictured pointing at the viewer, an arm
 # often.
 _TRUNK: Final = 2.5
@@ -40,7 +39,7 @@ def figure_size(
     """
     bones = {LIMBS[bone]: bone for bone in LIMBS if rest.present[bone]}
     lengths = [_ratio(keypoints, found, rest, *pair) for pair in bones]
-    counts = [_LEG if bone in _LEGS else _ARM for bone in bones.values()]
+    counts = [_LEG if bone in LEG_BONES else _ARM for bone in bones.values()]
     right, left = keypoint.RIGHT_HIP, keypoint.LEFT_HIP
     if rest.visible[right] and rest.visible[left]:
         middle = (keypoints[:, right] + keypoints[:, left]) / 2

@@ -23,7 +23,7 @@ from animcli.rendering.cutout.draw_order import DrawGroup
 from animcli.rendering.cutout.layers import soften
 from animcli.rendering.cutout.mesh import sheet_mesh
 from animcli.rendering.cutout.motion import rotation, smoothed
-from animcli.rendering.cutout.rig import RestPose, distance
+from animcli.rendering.cutout.rig import RestPose, distance, wrapped
 
 _FINGERS: Final = (
     (17, 18, 19, 20),
@@ -252,10 +252,10 @@ def _acts(
         length = length / size[:, None]
         usual = np.percentile(length[known], _USUAL, axis=0)
         long = np.clip(length / np.maximum(usual, 1e-6), *_SHORTENED)
-        beyond = _wrapped(same * angle - own_angle)
+        beyond = wrapped(same * angle - own_angle)
         bends = np.diff(beyond, axis=1, prepend=0)
         bends[:, 0] = np.clip(bends[:, 0], -_SPREAD, _SPREAD)
-        bends[:, 1:] = np.clip(_wrapped(bends[:, 1:]), -_BEND, _BEND)
+        bends[:, 1:] = np.clip(wrapped(bends[:, 1:]), -_BEND, _BEND)
         turn = np.cumsum(bends, axis=1)
         turns[finger] = np.stack(
             [smoothed(sure * each, _FINGER_FRAMES) for each in turn.T], axis=1
@@ -264,10 +264,6 @@ def _acts(
             [smoothed(sure * each + rest, _FINGER_FRAMES) for each in long.T], axis=1
         )
     return _Acts(turns, longs)
-
-
-def _wrapped(angle: _Points) -> _Points:
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _hand(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.pose import keypoints as keypoint
-from animcli.rendering.cutout.rig import HEAD_KEYPOINTS
+from animcli.rendering.cutout.rig import HEAD_KEYPOINTS, wrapped
 
 # half distances of the ears to the screen's right, down and towards us, from their middle;
 # means of 60 drawn heads, of whom none differs by more than a fifth of one
@@ -56,7 +56,7 @@ class HeadPose:
         """
         heading, nod, lean = _by_heading(_turned(self.roll, self.pitch, self.yaw))
         [first], _, _ = _by_heading(_turned(own.roll, own.pitch, own.yaw))
-        away = (heading - first + np.pi) % (2 * np.pi) - np.pi
+        away = wrapped(heading - first)
         kept = first + np.clip(away, -MOST_YAW, MOST_YAW)
         whole = _about_y(kept) @ _about_x(nod) @ _about_z(lean)
         roll = np.arctan2(-whole[:, 0, 1], whole[:, 1, 1])

@@ -25,6 +25,7 @@ from animcli.rendering.cutout.rig import (
     TIPS,
     Bone,
     RestPose,
+    wrapped,
 )
 
 
@@ -296,7 +297,7 @@ def _head(
     )
     if now is None or own is None:
         return keypoints[:, keypoint.NECK].copy(), chest.copy(), size
-    nod = _wrapped(now.seen_from(own).roll - own.roll - chest)
+    nod = wrapped(now.seen_from(own).roll - own.roll - chest)
     turn = chest + np.clip(nod, -_HEAD_TURN, _HEAD_TURN)
     share = float(np.median(now.scale / (own.scale * size)))
     large = size * np.clip(share, *_HEAD_SIZE)
@@ -330,7 +331,7 @@ def _tip(
     if not rest.visible[far]:
         return np.zeros(len(keypoints))
     own = rest.end[bone] - rest.start[bone]
-    bend = _wrapped(
+    bend = wrapped(
         _direction(keypoints[:, far] - keypoints[:, near]) - _direction(own) - limb
     )
     most = _FOOT_TURN if bone in (Bone.RIGHT_FOOT, Bone.LEFT_FOOT) else _HAND_TURN
@@ -359,18 +360,13 @@ def _carried(
 
 def _without_flips(bend: NDArray[np.float64]) -> NDArray[np.float64]:
     """`bend` `(frames,)` modulo a full turn, near zero and without jumps between frames."""
-    smooth = _wrapped(bend)
+    smooth = wrapped(bend)
     for frame in range(1, len(smooth)):
         last = smooth[frame - 1]
-        following = last + _wrapped(bend[frame] - last)
+        following = last + wrapped(bend[frame] - last)
         # a limb that has gone all the way round comes back the short way
         smooth[frame] = following if abs(following) < _WRAP else smooth[frame]
     return smooth
-
-
-def _wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`angle` in -pi .. pi."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
 
 
 def _direction(vector: NDArray[np.float64]) -> NDArray[np.float64]:

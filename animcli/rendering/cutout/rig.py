@@ -45,6 +45,8 @@ LIMBS: Final = {
 }
 """The bones that reach from one joint to the next."""
 
+LEG_BONES: Final = (Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN)
+
 _RIGHT_KNUCKLE: Final = keypoint.RIGHT_HAND.start + 9  # where the middle finger begins
 _LEFT_KNUCKLE: Final = keypoint.LEFT_HAND.start + 9
 TIPS: Final = {
@@ -205,3 +207,8 @@ def distance(
     share = (places - start) @ along / max(float(along @ along), 1e-9)
     nearest = start + np.clip(share, 0, 1)[:, None] * along
     return np.asarray(np.linalg.norm(places - nearest, axis=1))
+
+
+def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`angle` in radians, in -pi .. pi."""
+    return (angle + np.pi) % (2 * np.pi) - np.pi

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from animcli.rendering.cutout.motion import smoothed
-from animcli.rendering.cutout.rig import Bone, RestPose
+from animcli.rendering.cutout.rig import LEG_BONES, Bone, RestPose
 from animcli.rendering.cutout.skinning import SkinnedMesh
 from animcli.rendering.cutout.yaw import TrunkYaw
 
@@ -24,7 +24,6 @@ _WIDER: Final = (0.5, 1.3)  # times as wide as in the picture that it may be
 _BROAD: Final = 1.5  # times the usual half width that a row of it is at most
 _PROFILE: Final = (0.3, 0.6)  # cosines of a yaw in the picture: below, nothing turns
 _HEM: Final = 0.1  # trunk lengths above its end over which a skirt begins to go with legs
-_LEGS: Final = [Bone.RIGHT_THIGH, Bone.RIGHT_SHIN, Bone.LEFT_THIGH, Bone.LEFT_SHIN]
 _HANGS: Final = np.cos(np.radians(35))  # of a leg's way down that a skirt follows
 _BEGINS: Final = 0.02  # share of a node's weights from which on it is of the trunk
 _ROUND: Final = 0.4  # half widths that its middle goes aside at most: there a side is drawn
@@ -102,7 +101,7 @@ def turn_trunk(
     skirt *= places[:, 1] > hips - _HEM * rest.trunk
     weights = skinned.weights[body]
     share = weights[:, [Bone.CHEST, Bone.PELVIS]]
-    share[:, 1] += skirt * weights[:, _LEGS].sum(axis=1)
+    share[:, 1] += skirt * weights[:, list(LEG_BONES)].sum(axis=1)
     total = share.sum(axis=1)
     within = solid & (total > 0.5)
     if not within.any():
@@ -143,7 +142,7 @@ def _skirt_ends(
     ]
     if not middles:
         return float(solid[:, 1].max(initial=0))
-    legs = [bone for bone in _LEGS if rest.present[bone]]
+    legs = [bone for bone in LEG_BONES if rest.present[bone]]
     hang = rest.end[legs] - rest.start[legs]
     if (hang @ axes[1] < _HANGS * np.linalg.norm(hang, axis=1)).any():
         return float(middles[0][1]) - _HEM * rest.trunk

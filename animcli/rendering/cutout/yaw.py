@@ -19,7 +19,7 @@ from animcli.pose.filtering import mirror_pairs
 from animcli.pose.sequence import PoseSequence
 from animcli.rendering.cutout.head_pose import head_pose
 from animcli.rendering.cutout.motion import BoneTransforms, bone_transforms, smoothed
-from animcli.rendering.cutout.rig import RestPose
+from animcli.rendering.cutout.rig import RestPose, wrapped
 
 # Bounds, in trunk lengths, of how far shoulders and hips lie apart, of which the longest
 # distance seen may tell too little; of two hundred drawn people nine in ten lie between
@@ -70,8 +70,8 @@ def trunk_yaw(
     hips = widths(keypoint.RIGHT_HIP, keypoint.LEFT_HIP)
     rest_hips, turned = _courses(*hips, (rest_chest, chest), _HIPS, _TWIST)
     chest += 2 * np.pi * np.round((rest_chest - chest[0]) / (2 * np.pi))
-    rest_hips = rest_chest + _wrapped(rest_hips - rest_chest)
-    turned = chest + _wrapped(turned - chest)
+    rest_hips = rest_chest + wrapped(rest_hips - rest_chest)
+    turned = chest + wrapped(turned - chest)
     both = np.concatenate([rest_chest, rest_hips])
     turn = np.stack([chest, turned], axis=1) - both
     return TrunkYaw(both, both + _sure(both, turn))
@@ -154,7 +154,7 @@ def _courses(
     found = []
     for width, about in ((own, expected[0]), (shown, expected[1])):
         away = (width[:, None] / longest - np.cos(_GRID)) / _WIDTH
-        aside = _wrapped(_GRID - np.nan_to_num(about)[:, None]) / spread
+        aside = wrapped(_GRID - np.nan_to_num(about)[:, None]) / spread
         aside[np.isnan(about)] = 0
         found.append(_GRID[_likeliest(away**2 + aside**2)])
     return found[0], smoothed(np.unwrap(found[1]), _FRAMES)
@@ -164,7 +164,7 @@ def _likeliest(cost: NDArray[np.float64]) -> NDArray[np.intp]:
     """`(frames,)`: the course through `cost` `(frames, angles)` that costs least, with
     what a change from frame to frame costs.
     """
-    change = (_wrapped(_GRID[:, None] - _GRID) / _STEP) ** 2
+    change = (wrapped(_GRID[:, None] - _GRID) / _STEP) ** 2
     best, came = cost[0], []
     for row in cost[1:]:
         total = best[:, None] + change
@@ -174,7 +174,3 @@ def _likeliest(cost: NDArray[np.float64]) -> NDArray[np.intp]:
     for last in reversed(came):
         course.append(int(last[course[-1]]))
     return np.array(course[::-1], np.intp)
-
-
-def _wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (angle + np.pi) % (2 * np.pi) - np.pi

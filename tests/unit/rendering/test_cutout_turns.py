@@ -1,13 +1,18 @@
 """Yaw is found from keypoints alone, and a trunk turns in depth."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from builders.paper_doll import STANDING, Joints, doll, pose
 from builders.posed_figure import SIZE, many, seen
 from builders.turned_doll import built, faced, turned_areas
+from test_cutout import drawn
 
 from animcli.pose import keypoints as s
 from animcli.pose.sequence import PoseSequence
@@ -15,7 +20,6 @@ from animcli.presets import Preset
 from animcli.rendering.cutout.draw_order import draw_orders
 from animcli.rendering.cutout.figure import Figure
 from animcli.rendering.cutout.motion import bone_transforms
-from animcli.rendering.cutout.renderer import Cutout
 from animcli.rendering.cutout.rig import Bone, rest_pose
 from animcli.rendering.cutout.trunk import TrunkTurn
 from animcli.rendering.cutout.yaw import TrunkYaw, facing_as_pictured, trunk_yaw
@@ -190,16 +194,6 @@ def test_a_trunk_that_does_not_turn_stays_as_it_is() -> None:
     assert np.abs(turn.offsets(4)).max() < 0.1
 
 
-class Nothing:
-    """A checkpoint that keeps nothing."""
-
-    def load(self) -> None:
-        return None
-
-    def save(self, arrays: object) -> None:
-        return None
-
-
 @pytest.mark.blazepose
 def test_a_cut_edge_stays_out_of_a_frame_that_is_larger_than_the_picture(
     blazepose_models: Path,
@@ -219,7 +213,7 @@ def test_a_cut_edge_stays_out_of_a_frame_that_is_larger_than_the_picture(
         picture, alpha, still, raised, None, 1, size=SIZE, preset=Preset("cutout"),
         weights={"blazepose": blazepose_models}, device="cpu", alpha=True,
     )  # fmt: skip
-    [frame] = Cutout().prepare(request, Nothing(), lambda *_: None)(range(1))
+    [frame] = drawn(request)
     assert (frame[-1, :, 3] > 127).sum() > 10
 
 
